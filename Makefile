@@ -1,0 +1,59 @@
+# Nightshelf. `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# One lock serves every machine: the installer picks the torch build. A configured wheel folder is asked first.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+# Without a torch in the wheel folder: the build that fits this machine, else (its index out of reach) the registry's.
+INSTALL_LOCK = if ls $(UV_FIND_LINKS)/torch-* >/dev/null 2>&1; then $(INSTALL); else \
+	$(INSTALL) --torch-backend auto || { echo "No torch build for this machine found: taking the registry's"; $(INSTALL); }; fi
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 13)))' \
+		|| { echo "Python 3.11 or 3.12 is needed, $$($(PYTHON) --version) was found: set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@echo "Installing the locked environment into .venv (about a minute, downloads apart)"
+	@$(INSTALL_LOCK)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+install: $(BIN)/.installed ## make the environment from the lock
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	uv pip compile --universal --python-version 3.11 --extra dev --no-annotate --no-header --no-emit-find-links \
+		--no-emit-index-url --quiet pyproject.toml | grep -vE '^(nvidia-|triton|cuda-)' > requirements.lock
+
+up: install ## start Airflow and MLflow, restock the simulated shop's shelves, show the result; stays up
+	@nightshelf up
+
+down: install ## stop what `make up` started
+	@nightshelf down
+
+test: install ## all tests
+	pytest
+
+lint: install ## ruff, ruff format, mypy strict
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: install ## what is measured, to tests/benchmarks/results/*.json
+	pytest -s tests/benchmarks/bench_*.py
+
+image: ## build the container image of every role
+	WHEELS="$(UV_FIND_LINKS)" docker compose --file docker/compose.yaml build
+
+compose-up: image ## the same system in containers, up and healthy (docs/operations.md)
+	docker compose --file docker/compose.yaml up --wait
+
+compose-down: ## stop the containers; their volumes stay
+	docker compose --file docker/compose.yaml down
+
+.PHONY: help install lock up down test lint bench image compose-up compose-down

@@ -1,0 +1,44 @@
+"""The environment and the tree hold what the design asks of them."""
+
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = {
+    requirement.name: requirement
+    for requirement in map(
+        Requirement, [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line[:1].isalnum()]
+    )
+    if requirement.marker is None or requirement.marker.evaluate()
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ASKED = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+
+
+def test_pyspark_and_its_client_share_a_folder_and_so_a_version() -> None:
+    assert version("pyspark") == version("pyspark-client")
+
+
+@pytest.mark.parametrize("requirement", ASKED, ids=lambda requirement: requirement.name)
+def test_the_lock_holds_what_the_project_asks_for(requirement: Requirement) -> None:
+    locked = LOCK[requirement.name].specifier
+    assert requirement.specifier.contains(str(locked).removeprefix("=="))
+
+
+@pytest.mark.parametrize("name", ["apache-airflow", "great-expectations", "mlflow", "pyspark", "transformers"])
+def test_what_is_installed_is_what_is_locked(name: str) -> None:
+    assert LOCK[name].specifier.contains(version(name))
+
+
+def test_the_lock_names_no_cuda_package_so_that_cpu_machines_download_none() -> None:
+    assert not [name for name in LOCK if name.startswith(("nvidia-", "triton"))]
+
+
+def test_no_folder_of_settings_shadows_a_real_package() -> None:
+    # Without __init__.py a folder gives way to the installed package of its name.
+    assert not list((ROOT / "mlflow").rglob("*.py"))
+    assert not list((ROOT / "docker").rglob("__init__.py"))
