@@ -1,0 +1,130 @@
+"""Airflow's whole configuration on one machine, as environment variables, in one place.
+
+Larger installations set the same variables by other means (docker/compose.yaml); the DAGs do not change.
+"""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from pipeline_tasks.settings import REPOSITORY, Settings
+
+ADMIN = "admin"
+"""The one user of the embedded Airflow."""
+
+PRELOADED = (
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.apache.spark.operators.spark_submit",
+    "airflow.providers.standard.decorators.branch_python",
+    "airflow.providers.standard.operators.hitl",
+    "airflow.providers.standard.operators.python",
+    "mlflow",
+    "pandas",
+    "pyarrow.parquet",
+    "pydantic_settings",
+    "pyiceberg.catalog.sql",
+)
+"""What the DAG files and their light tasks import: 14 s of processor time, spent once. Nothing of our own: a change in
+pipeline_tasks/ must be seen by the next task."""
+
+
+def airflow_home(settings: Settings) -> Path:
+    """Return the folder of Airflow's database, keys and task logs."""
+    return settings.home / "airflow"
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables under which every Airflow process of this machine runs."""
+    return {
+        "AIRFLOW_HOME": str(airflow_home(settings)),
+        "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": settings.spark_master}),
+        "PYSPARK_PYTHON": sys.executable,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Local Spark opens ports; like all else here, to nobody outside.
+        **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
+        **_named(_core(settings) | _pace() | _addresses(settings)),
+    }
+
+
+def _named(options: dict[tuple[str, str], str]) -> dict[str, str]:
+    return {f"AIRFLOW__{section}__{option}".upper(): value for (section, option), value in options.items()}
+
+
+def _core(settings: Settings) -> dict[tuple[str, str], str]:
+    home = airflow_home(settings)
+    return {
+        ("core", "dags_folder"): str(REPOSITORY / "dags"),
+        ("core", "load_examples"): "False",
+        ("core", "executor"): "LocalExecutor",
+        # The default of 32 starts 32 workers of 150 MiB; two let a training and a Spark job run side by side.
+        ("core", "parallelism"): "2",
+        ("core", "simple_auth_manager_passwords_file"): str(password_file(settings)),
+        ("database", "sql_alchemy_conn"): f"sqlite:///{home.resolve() / 'airflow.db'}",
+        ("api_auth", "jwt_secret"): _kept_secret(home / "jwt_secret"),
+        ("api", "secret_key"): _kept_secret(home / "secret_key"),
+        ("usage_data_collection", "enabled"): "False",
+    }
+
+
+def _pace() -> dict[tuple[str, str], str]:
+    return {
+        # Each task is forked from a worker: what the worker has imported, the task need not. The Spark provider alone
+        # imports two Kubernetes clients, 4 s of processor time at every task.
+        ("scheduler", "mp_start_method"): "forkserver",
+        ("scheduler", "mp_forkserver_preload"): ",".join(PRELOADED),
+        # The defaults suit hundreds of DAGs; three DAGs of short tasks would mostly wait.
+        ("scheduler", "scheduler_idle_sleep_time"): "0.3",
+        ("scheduler", "job_heartbeat_sec"): "2",
+        ("dag_processor", "refresh_interval"): "10",
+        # A changed file is read at once; reading an unchanged one costs 3 s of processor time.
+        ("dag_processor", "min_file_process_interval"): "600",
+        ("core", "dagbag_import_timeout"): "120",
+        ("dag_processor", "dag_file_processor_timeout"): "180",
+        ("dag_processor", "parsing_processes"): "1",
+        # While a Spark job and a training share two cores, the API may be slow to answer a task's heartbeat.
+        ("workers", "execution_api_timeout"): "30",
+        ("scheduler", "task_instance_heartbeat_timeout"): "600",
+        ("api", "workers"): "1",
+    }
+
+
+def _addresses(settings: Settings) -> dict[tuple[str, str], str]:
+    port = settings.server.airflow_port
+    return {
+        ("api", "host"): "127.0.0.1",
+        ("api", "port"): str(port),
+        ("api", "base_url"): f"http://127.0.0.1:{port}",
+        # Another API port needs this too, or every task fails while queued.
+        ("core", "execution_api_server_url"): f"http://127.0.0.1:{port}/execution/",
+        # Moved along with the API port (8080 -> 8793, 8794, Airflow's defaults), so that two homes can run at once.
+        ("logging", "worker_log_server_port"): str(port + 713),
+        ("logging", "trigger_log_server_port"): str(port + 714),
+    }
+
+
+def password_file(settings: Settings) -> Path:
+    """Return the file that holds the admin's password."""
+    return airflow_home(settings) / "passwords.json"
+
+
+def admin_password(settings: Settings) -> str:
+    """Return the admin's password, made on first use and kept."""
+    path = password_file(settings)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({ADMIN: secrets.token_urlsafe(12)}))
+    password: str = json.loads(path.read_text())[ADMIN]
+    return password
+
+
+def _kept_secret(path: Path) -> str:
+    """Return the secret in the file, made on first use: one that changes logs everybody out and fails running tasks."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()

@@ -1,0 +1,20 @@
+"""Ends a job that fails for an expected reason with one clear message as the last line of its log."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXPECTED = (ValueError, OSError, LookupError)
+"""What jobs raise when input, settings or an earlier step are at fault."""
+
+
+@contextmanager
+def clear_exit() -> Iterator[None]:
+    """Print the stack trace of an expected failure, then its message alone, and exit with status 1."""
+    try:
+        yield
+    except EXPECTED as error:
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,191 @@
+"""The command ``nightshelf``.
+
+nightshelf up                          start the servers, restock yesterday's shelves, show them
+nightshelf run --date 2026-11-20       one night, through Airflow
+nightshelf sql "SELECT …"              the lake in SQL
+nightshelf tables | doctor | down
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import date as date_type
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from pipeline_tasks.night import Night, parse_day, partition_key
+from pipeline_tasks.settings import settings
+from pipeline_tasks.sources import source_name
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Restocks every shopper's shelf overnight.")
+console = Console(highlight=False)
+
+EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
+"""What commands raise when something outside them is at fault: shown as one message, not as a stack trace."""
+
+DateOption = Annotated[str | None, typer.Option("--date", help="The night, YYYY-MM-DD (UTC).")]
+SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
+
+
+@app.command()
+def up(
+    date: DateOption = None, servers_only: Annotated[bool, typer.Option(help="Do not run a night.")] = False
+) -> None:
+    """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
+    from pipeline_tasks.servers import start_servers
+
+    with _clear_errors():
+        with console.status("starting") as status:
+            started = start_servers(settings(), status.update)
+        console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
+        if not servers_only:
+            night = Night(source_name(settings().source), _day(date))
+            _run_chain(night, {})
+            _show_shelves(night)
+        _show_addresses()
+
+
+@app.command()
+def down() -> None:
+    """Stop what `nightshelf up` started."""
+    from pipeline_tasks.servers import stop_servers
+
+    with _clear_errors(), console.status("stopping"):
+        stopped = stop_servers(settings())
+    console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@app.command()
+def run(
+    date: DateOption = None,
+    source: SourceOption = None,
+    source_path: Annotated[str | None, typer.Option(help="Folder of the source's files.")] = None,
+    choices: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2 (JSON or text).")
+    ] = None,
+) -> None:
+    """Run the chain for one night through Airflow and follow it; exits with 1 when a task fails."""
+    with _clear_errors():
+        night = Night(source_name(source or settings().source), _day(date))
+        chosen: dict[str, Any] = {"source_path": _absolute(source_path)} if source_path else {}
+        _run_chain(night, chosen | dict(_parse_choice(choice) for choice in choices or []))
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM recommendations LIMIT 5".')],
+    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
+    source: SourceOption = None,
+) -> None:
+    """Query the lake with DuckDB: a view per table, other sources as schemas."""
+    from pipeline_tasks.lake_sql import query, write_rows
+
+    with _clear_errors():
+        names, rows = query(settings(), source_name(source or settings().source), statement)
+        write_rows(names, rows, how)
+
+
+@app.command()
+def tables() -> None:
+    """Show rows, nights, size and snapshot of each table."""
+    from pipeline_tasks.lake_sql import write_rows
+    from pipeline_tasks.lake_summary import summarize_lake
+
+    with _clear_errors():
+        found = summarize_lake(settings())
+        names = ["source", "table", "rows", "nights", "first", "last", "MiB", "snapshot"]
+        rows = [
+            (t.source, t.table, t.rows, t.nights, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
+        ]
+        write_rows(names, rows, "table")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, Java, GPU, ports and disk; exits with 1 when something is misconfigured."""
+    from pipeline_tasks.doctor import examine
+
+    findings = examine(settings())
+    marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
+    for finding in findings:
+        console.print(f"{marks[finding.status]} [bold]{finding.subject}[/]: {finding.says}", soft_wrap=True)
+        if finding.remedy:
+            console.print(f"      remedy: {finding.remedy}", soft_wrap=True)
+    if any(finding.status == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _run_chain(night: Night, choices: dict[str, Any]) -> None:
+    from pipeline_tasks.airflow_client import AirflowClient
+    from pipeline_tasks.chain_progress import ConsoleProgress
+    from pipeline_tasks.chain_run import await_dags, follow_chain, trigger_night
+    from pipeline_tasks.servers import POOLS
+
+    with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:
+        for pool, meaning in POOLS.items():
+            airflow.set_pool(pool, 1, meaning)
+        await_dags(airflow, status.update)
+        console.print(f"night [bold]{night.ds}[/] of [bold]{night.source}[/]")
+        nightly = source_name(settings().source)
+        first = trigger_night(airflow, night, nightly, choices)
+        follow_chain(airflow, first, partition_key(night, nightly), ConsoleProgress(console, status))
+
+
+def _show_shelves(night: Night) -> None:
+    from pipeline_tasks.night_summary import MORE, count_rows, some_shelves
+
+    shoppers = ""
+    for user, rank, item, title, score, reason in some_shelves(settings(), night):
+        if user != shoppers:
+            console.print(f"\nshelf of shopper [bold]{user}[/]")
+            shoppers = user
+        console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", soft_wrap=True)
+    rows = count_rows(settings(), night, "recommendations")
+    console.print(
+        f"\n{rows} recommendations for {night.ds}; to see more:\n  {MORE.format(ds=night.ds)}", soft_wrap=True
+    )
+
+
+def _show_addresses() -> None:
+    from pipeline_tasks.night_summary import addresses
+
+    console.print()
+    for what, address, login in addresses(settings()):
+        console.print(f"{what:10} {address}  ({login})", soft_wrap=True)
+    console.print("stop them with: nightshelf down (or make down)")
+
+
+def _day(text: str | None) -> date_type:
+    return parse_day(text) if text else (datetime.now(UTC) - timedelta(days=1)).date()
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).resolve())
+
+
+def _parse_choice(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text!r} is not NAME=VALUE, for example --set epochs=2")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except EXPECTED as error:
+        console.print(f"[red]{type(error).__name__}[/]: ", end="")
+        console.print(str(error), markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    app()

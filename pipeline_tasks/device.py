@@ -1,0 +1,20 @@
+"""Where torch computes: the GPU when there is one, else so many threads; and in which precision."""
+
+from pathlib import Path
+
+import torch
+
+
+def prepare_torch(threads: int) -> str:
+    """Set the CPU threads (0: all cores) and return the name of the device."""
+    if threads:
+        torch.set_num_threads(threads)
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether products in bfloat16 are faster than in float32 there."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,89 @@
+"""Writes the vectors of every shopper and every item of a night by the champion: what the recommend job multiplies.
+
+python -m pipeline_tasks.embed_shelf --source simulated_shop --date 2026-11-20
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.interactions import Floats
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.night_data import NightData, read_night
+from pipeline_tasks.registry import champion_version, load_version
+from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.staging import night_folder
+
+_USERS_PER_FILE = 50_000
+
+
+def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
+    """Write ``vectors/`` of the night's staging folder and return its meta.
+
+    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json. Shoppers
+    are embedded by their whole history up to the night, and item trends are those of the night: a night is fresh
+    even where its champion is not. A shopper's score of an item is the dot product of the two vectors.
+
+    Raises:
+        ValueError: there is no champion, or the night has no sequences.
+    """
+    version = champion_version(settings, night)
+    if version is None:
+        raise ValueError(
+            f"{night.source} has no champion in the registry: train and promote one first (nightshelf run)"
+        )
+    prepare_torch(settings.training.threads)
+    data = read_night(Lake.open(settings, night.source), night)
+    recommender = load_version(settings, version).for_catalog(data.catalog, data.log)
+    shoppers = data.log.select(np.flatnonzero(data.log.known))
+    folder = night_folder(settings, night) / "vectors"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "users").mkdir(parents=True)
+    items = recommender.item_matrix()
+    for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
+        part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
+        _write_users(folder / "users" / f"part-{number:05d}.parquet", part.keys, recommender.user_matrix(part))
+    np.save(folder / "items.npy", items)
+    pq.write_table(pa.table({"item_id": data.catalog.item_ids}), folder / "item_ids.parquet")
+    meta = _meta(data, f"{version.name}/{version.version}", items, len(shoppers), recommender.model.config.dimension)
+    # Last: its presence says that the folder is complete.
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    return meta
+
+
+def _meta(data: NightData, version: str, items: Floats, shoppers: int, content: int) -> dict[str, Any]:
+    return {
+        "model_version": version,
+        "dimension": items.shape[1],
+        # The first so many numbers say what an item is; the rest, how much it is in demand and with whom.
+        "content_dimension": content,
+        "items": len(items),
+        "users": shoppers,
+        "ds": data.night.ds.isoformat(),
+        "snapshots": data.snapshots,
+    }
+
+
+def _write_users(path: Path, keys: list[str], vectors: Floats) -> None:
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    pq.write_table(pa.table({"user_key": keys, "vector": flat.cast(pa.list_(pa.float32()))}), path)
+
+
+def main() -> None:
+    """Run from the command line."""
+    meta = embed_shelf(settings(), night_of(night_parser(__doc__).parse_args()))
+    print(f"{meta['users']} shoppers and {meta['items']} items embedded by {meta['model_version']}")
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

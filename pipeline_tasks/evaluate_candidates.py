@@ -1,0 +1,148 @@
+"""Chooses the night's best candidate on validation, looks at test once, and registers a version.
+
+python -m pipeline_tasks.evaluate_candidates --source simulated_shop --date 2026-11-20 --parent-run-id R
+"""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+from pipeline_tasks.baselines import BASELINES
+from pipeline_tasks.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
+from pipeline_tasks.candidate_training import METRIC, refit
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.evaluation_report import plot_table, report_table
+from pipeline_tasks.full_ranking import RankingResult, evaluate
+from pipeline_tasks.interactions import Evidence
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.night_data import NightData, read_night
+from pipeline_tasks.promotion import CHAMPION, decide
+from pipeline_tasks.pyfunc_recommender import log_recommender
+from pipeline_tasks.ranking_task import build_task
+from pipeline_tasks.registry import ARTIFACT, champion_version, client, load_version, registry
+from pipeline_tasks.saved_recommender import SavedRecommender, load_recommender
+from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.split_parts import FutureLeakError
+from pipeline_tasks.staging import night_folder
+from pipeline_tasks.tracking import log_snapshots, night_run
+
+OURS = "two_tower"
+
+
+def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) -> Evaluation:
+    """Judge, register and describe the night's best candidate."""
+    lake = Lake.open(settings, night.source)
+    data = read_night(lake, night)
+    best = max(
+        read_candidates(settings, night, data.split["split_id"]), key=lambda candidate: candidate.validation[METRIC]
+    )
+    with night_run(settings, parent_run_id):
+        log_snapshots(lake, data.snapshots, "evaluation")
+        saved = refit(data, load_recommender(best.folder), settings.training)
+        table, notes = judge(data, saved, present_champion(settings, night))
+        promote, reasons = decide(table, OURS, registry().promotion, settings.training.require_win)
+        folder = night_folder(settings, night) / "winner" / ARTIFACT
+        shutil.rmtree(folder, ignore_errors=True)
+        uri = log_recommender(saved, folder)
+        _log_table(table)
+        metrics = flat_metrics(table)
+        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
+        verdict = "promote" if promote else "keep"
+        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + notes)})
+        version = register(settings, data, best, uri, metrics)
+    evaluation = Evaluation(
+        candidate=best.name,
+        split_id=data.split["split_id"],
+        model_name=registry().model_name(night),
+        version=version,
+        metrics=metrics,
+        promote=promote,
+        reasons=reasons + notes,
+    )
+    evaluation_path(settings, night).write_text(evaluation.model_dump_json(indent=1))
+    return evaluation
+
+
+def judge(
+    data: NightData, saved: SavedRecommender, champion: SavedRecommender | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of ours, the champion and the baselines on test, and notes on what could not be compared."""
+    n_items = len(data.catalog)
+    tasks = [build_task(data.parts, "test", "discovery", n_items), build_task(data.parts, "test", "repeats", n_items)]
+    known, notes = tasks[0].known, []
+    scorers = [replace(saved.recommender, name=OURS), *(fit(known, n_items) for fit in BASELINES.values())]
+    results: list[RankingResult] = [evaluate(scorer, task) for task in tasks for scorer in scorers]
+    if champion is not None:
+        rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
+        try:
+            # Of an earlier night's log only the last timestamp can be compared: its window held other days.
+            seen = Evidence(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
+            results += [evaluate(replace(rival, evidence=seen), task) for task in tasks]
+        except FutureLeakError as error:
+            notes.append(f"the present champion was not compared: {error}")
+    return report_table(results, OURS, METRIC), notes
+
+
+def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:
+    """Return the present champion, None when there is none."""
+    version = champion_version(settings, night)
+    return load_version(settings, version) if version is not None else None
+
+
+def flat_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Return ``<task>.<scorer>.<metric>`` -> value."""
+    names = [name for name in table.columns if name not in ("task", "scorer")]
+    return {
+        f"{row['task']}.{row['scorer']}.{name}": float(row[name]) for row in table.to_dict("records") for name in names
+    }
+
+
+def register(settings: Settings, data: NightData, best: Candidate, uri: str, metrics: dict[str, float]) -> str:
+    """Register the logged model as a new version, with what it is and what it reached as tags."""
+    api, night = client(settings), data.night
+    window = (night.ds - data.split["window_start"]).days + 1
+    own = {name.replace("@", "_at_"): f"{value:.6f}" for name, value in metrics.items() if f".{OURS}." in name}
+    tags = own | {
+        "ds": night.ds.isoformat(),
+        "candidate": best.name,
+        "candidate_run_id": best.run_id,
+        "split_id": data.split["split_id"],
+        "strategy": data.split["strategy"],
+        "window_days": str(window),
+        "fitted_on": "train and validation",
+        **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
+    }
+    version = mlflow.register_model(uri, registry().model_name(night), tags=tags)
+    api.set_registered_model_tag(version.name, "source", night.source)
+    return str(version.version)
+
+
+def _log_table(table: pd.DataFrame) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        table.to_csv(Path(folder) / "evaluation.csv", index=False)
+        plot_table(table, METRIC, Path(folder) / "evaluation.png")
+        mlflow.log_artifacts(folder, "evaluation")
+    mlflow.log_table(table, "evaluation/evaluation.json")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = night_parser(__doc__)
+    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
+    given = parser.parse_args()
+    done = evaluate_candidates(settings(), night_of(given), given.parent_run_id)
+    print(
+        f"{done.model_name} version {done.version} ({done.candidate}): {'promote' if done.promote else 'keep champion'}"
+    )
+    print("\n".join(done.reasons))
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

@@ -1,0 +1,123 @@
+"""What has been landed: ``landing/<source>/<kind>/ds=…/arrived=…/*.parquet`` and a ledger of the deliveries in it."""
+
+import hashlib
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from pipeline_tasks.settings import Settings
+
+Kind = Literal["events", "items", "users"]
+
+
+class LandedDay(BaseModel):
+    """Rows of one event day out of one delivery."""
+
+    rows: int
+    content: str
+    """Sum of the hashes of its records: equal for the same records in any order."""
+
+
+class Delivery(BaseModel):
+    """What the shop delivered for one day."""
+
+    fingerprint: str
+    """Of the files and of the way they are read."""
+    days: dict[date, LandedDay] = {}
+    columns: list[str] = []
+    """Names and types of the columns landed."""
+
+
+class Ledger(BaseModel):
+    """All deliveries of one kind of record, by the day they arrived."""
+
+    deliveries: dict[date, Delivery] = {}
+
+    def rows(self, ds: date) -> int:
+        """Return how many rows were landed for the event day."""
+        return sum(delivery.days[ds].rows for delivery in self.deliveries.values() if ds in delivery.days)
+
+    def days(self) -> list[date]:
+        """Return the event days that hold rows, oldest first."""
+        return sorted({ds for delivery in self.deliveries.values() for ds in delivery.days})
+
+    def differing_columns(self, days: list[date]) -> bool:
+        """Whether the rows of the event days were landed with different columns."""
+        wanted = set(days)
+        seen = {tuple(one.columns) for one in self.deliveries.values() if wanted & one.days.keys()}
+        return len(seen) > 1
+
+    def content(self, ds: date) -> str:
+        """Return a hash of all that was landed for the event day."""
+        parts = [
+            f"{arrived} {delivery.days[ds].rows} {delivery.days[ds].content}"
+            for arrived, delivery in sorted(self.deliveries.items())
+            if ds in delivery.days
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+class Landing:
+    """Landed records of one kind of one source."""
+
+    def __init__(self, settings: Settings, source: str, kind: Kind) -> None:
+        self.folder = settings.landing / source / kind
+
+    def ledger(self) -> Ledger:
+        """Return the ledger, empty when nothing was landed yet."""
+        path = self.folder / "deliveries.json"
+        return Ledger.model_validate_json(path.read_text()) if path.exists() else Ledger()
+
+    def incoming(self) -> Path:
+        """Return an empty folder to write a delivery into before it is taken in."""
+        path = self.folder / "incoming"
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def take_in(self, incoming: Path, fingerprints: dict[date, str]) -> None:
+        """Move `incoming` (``ds=…/arrived=…``) into place as the whole content of the deliveries `fingerprints`."""
+        ledger = self.ledger()
+        landed, columns = _measure(incoming), _columns(incoming)
+        for arrived, mark in fingerprints.items():
+            for ds in ledger.deliveries.get(arrived, Delivery(fingerprint="")).days:
+                shutil.rmtree(self._part(ds, arrived), ignore_errors=True)
+            ledger.deliveries[arrived] = Delivery(fingerprint=mark, days=landed.get(arrived, {}), columns=columns)
+            for ds in landed.get(arrived, {}):
+                shutil.rmtree(self._part(ds, arrived), ignore_errors=True)
+                self._part(ds, arrived).parent.mkdir(parents=True, exist_ok=True)
+                (incoming / f"ds={ds}" / f"arrived={arrived}").rename(self._part(ds, arrived))
+        (self.folder / "deliveries.json").write_text(ledger.model_dump_json(indent=1))
+        shutil.rmtree(incoming, ignore_errors=True)
+
+    def files(self, days: list[date]) -> list[str]:
+        """Return the landed files of the event days."""
+        return [str(file) for ds in days for file in sorted(self.folder.glob(f"ds={ds}/arrived=*/*.parquet"))]
+
+    def _part(self, ds: date, arrived: date) -> Path:
+        return self.folder / f"ds={ds}" / f"arrived={arrived}"
+
+
+def _columns(incoming: Path) -> list[str]:
+    file = next(incoming.glob("ds=*/arrived=*/*.parquet"), None)
+    return [f"{field.name} {field.type}" for field in pq.read_schema(file)] if file else []
+
+
+def _measure(incoming: Path) -> dict[date, dict[date, LandedDay]]:
+    """Return what lies in `incoming`, by arrival and event day. DuckDB reads one narrow column: no Spark job."""
+    if not any(incoming.glob("ds=*/arrived=*/*.parquet")):
+        return {}
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT arrived::DATE, ds::DATE, count(*), sum(_record_id::HUGEINT)::VARCHAR "
+            "FROM read_parquet(?, hive_partitioning = true) GROUP BY ALL",
+            [f"{incoming}/ds=*/arrived=*/*.parquet"],
+        ).fetchall()
+    found: dict[date, dict[date, LandedDay]] = {}
+    for arrived, ds, count, content in rows:
+        found.setdefault(arrived, {})[ds] = LandedDay(rows=count, content=content)
+    return found

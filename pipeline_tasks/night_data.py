@@ -1,0 +1,53 @@
+"""What one night gives the model: catalog, split histories, and the snapshots they come from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_tasks.interactions import Interactions, from_sequences
+from pipeline_tasks.item_catalog import ItemCatalog, build_catalog
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.split_parts import Parts, split_parts
+
+
+@dataclass(frozen=True)
+class NightData:
+    """Catalog and histories of one night."""
+
+    night: Night
+    catalog: ItemCatalog
+    log: Interactions
+    snapshots: dict[str, int]
+    """Table -> Iceberg snapshot that was read."""
+    split: dict[str, Any]
+    """The night's row of `splits`."""
+
+    @property
+    def parts(self) -> Parts:
+        """Train, validation and test."""
+        return split_parts(self.log, self.split)
+
+
+def read_night(lake: Lake, night: Night) -> NightData:
+    """Read `splits`, `sequences` and `items` of the night.
+
+    Raises:
+        ValueError: one of the tables has no rows for the night, or it was split more than once.
+    """
+    snapshots = {name: lake.snapshot_id(name) for name in ("splits", "sequences", "items")}
+    day = (night.ds, night.ds)
+    tables = {name: lake.read(name, day, snapshot_id=snapshots[name]) for name in snapshots}
+    if not tables["sequences"].num_rows:
+        raise ValueError(
+            f"No sequences for {night.source} {night.ds} in the lake: split that day first "
+            f"(nightshelf run --source {night.source} --date {night.ds})"
+        )
+    splits = tables["splits"].to_pylist()
+    if len(splits) != 1:
+        raise ValueError(
+            f"{len(splits)} rows in splits for {night.source} {night.ds}, expected one: split that day again"
+        )
+    catalog = build_catalog(tables["items"], tables["sequences"])
+    log = from_sequences(tables["sequences"], catalog.item_ids)
+    kept = {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
+    return NightData(night, catalog, log, kept, splits[0])

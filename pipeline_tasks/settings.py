@@ -1,0 +1,177 @@
+"""All that can be set from outside, one model per concern. Only this module reads the environment.
+
+Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<CONCERN>__<FIELD>``, for example
+``NIGHTSHELF_TRAINING__EPOCHS=3``.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
+REPOSITORY = Path(__file__).resolve().parent.parent
+"""Where dags/, spark_jobs/ and mlflow/ lie."""
+
+
+class SimulationSettings(BaseModel):
+    """The simulated shop: the embedded default source."""
+
+    events: int = Field(100_000, ge=1_000)
+    """Events over the whole window, about."""
+    users: int = Field(3_000, ge=10)
+    """Shoppers at the start; about 1 % more join every day."""
+    items: int = Field(1_500, ge=10)
+    """Catalog size at the start; about 0.5 % more join every day."""
+    seed: int = 20261122
+    """Equal seeds give equal files, whatever the number of executors."""
+
+
+class CleaningSettings(BaseModel):
+    """Rules of cleaning that are thresholds; which rules are on is the source's business (its TOML, `[rules]`)."""
+
+    bot_events_per_day: int = Field(2_000, ge=1)
+    """A shopper or session with more events in a day is a bot."""
+    near_duplicate_seconds: float = Field(1.0, ge=0)
+    """The same shopper, item and event type again within this many seconds is one event."""
+    max_raw_characters: int = Field(10_000, ge=100)
+    """Raw text kept of a quarantined record."""
+
+
+class SplitSettings(BaseModel):
+    """The 6:2:2 split."""
+
+    strategy: SplitStrategy = "temporal"
+    """Temporal by default: random and per-user splits leak the future."""
+    window_days: int = Field(30, ge=1)
+    """Days of events, the last being the night's own."""
+
+
+class TrainingSettings(BaseModel):
+    """Fine-tuning of the two-tower recommender."""
+
+    candidates: list[str] = ["frozen", "lora"]
+    """Trained side by side as mapped tasks; the best on validation goes on."""
+    epochs: int = Field(8, ge=1)
+    """Passes over the training sequences (stage 2); early stopping may end it before."""
+    encoder_steps: int = Field(40, ge=1)
+    """Steps of the encoder's own fine-tuning (stage 1, candidate lora), of 32 pairs of items each."""
+    encoder: str = "all-MiniLM-L6-v2"
+    """The packaged default encoder, or any Hugging Face id or path."""
+    dimension: int = Field(128, ge=8)
+    """Width d of user and item vectors."""
+    max_length: int = Field(50, ge=2)
+    """Most recent events of a history that the user tower sees."""
+    seed: int = 1
+    """Of initialization, dropout and batch order."""
+    threads: int = Field(0, ge=0)
+    """torch threads; 0 is all cores of the machine."""
+    retrain_every_days: int = Field(1, ge=1)
+    """A retrain is due when the champion is this old, or was made from another split."""
+    require_win: bool = True
+    """Promote only what beats the baselines of mlflow/registry.yaml; False is for trying out a shop that is tiny."""
+
+
+class ScoringSettings(BaseModel):
+    """The nightly tables."""
+
+    top_k: int = Field(20, ge=1)
+    """Rows per shopper in recommendations."""
+    fallback_k: int = Field(50, ge=1)
+    """Rows per segment in fallback_recommendations."""
+    fallback_days: int = Field(7, ge=1)
+    """Days up to the night whose events make the popularity in fallback_recommendations."""
+    similar_k: int = Field(20, ge=1)
+    """Rows per item in similar_items."""
+    exclude_purchased_days: int = Field(30, ge=0)
+    """Items bought within so many days are not recommended; 0 allows repeats at once."""
+    block_users: int = Field(2_048, ge=1)
+    """Shoppers scored at a time: bounds memory at block_users x items x 4 bytes per core."""
+
+
+class ServerSettings(BaseModel):
+    """The servers that `nightshelf up` starts, all on 127.0.0.1."""
+
+    airflow_port: int = 8080
+    mlflow_port: int = 5000
+    docs_port: int = 8090
+    """Great Expectations Data Docs."""
+
+
+class Settings(BaseSettings):
+    """Everything together."""
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTSHELF_", env_nested_delimiter="__", extra="forbid")
+
+    home: Path = REPOSITORY / ".nightshelf"
+    """State of this machine: landing, lake, logs, servers' databases."""
+    source: str = "simulated_shop"
+    """The nightly source: a preset's name or the path of a TOML file."""
+    source_path: str | None = None
+    """Folder or object-store prefix that holds the source's files; overrides `path` in its TOML."""
+    lake_warehouse: str | None = None
+    """Root of the tables: None is `home/lake`, grown it is e.g. s3://bucket/lake."""
+    lake_catalog_uri: str | None = None
+    """SQLAlchemy URI of the Iceberg catalog: None is SQLite under `home`."""
+    lake_catalog_properties: dict[str, str] = {}
+    """More pyiceberg catalog properties, e.g. s3.endpoint; `type: rest` switches to a REST catalog."""
+    mlflow_tracking_uri: str | None = None
+    """None is the local server on `server.mlflow_port`."""
+    spark_master: str = "local[2]"
+    """Used by jobs started without Airflow, and as the embedded Airflow's connection `spark_default`."""
+    spark_driver_memory: str = "1536m"
+    """Heap of a Spark job's driver; with `local[*]` that is all of Spark."""
+    spark_driver_java_options: str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    """Of a Spark job's driver. One quick compiler and one collector, as short jobs mostly compile: cleaning 100,000
+    events takes 48 s of processor time in place of 78. Empty it where days hold tens of millions of events."""
+
+    java_home: Path | None = Field(
+        None, validation_alias=AliasChoices("java_home", "NIGHTSHELF_JAVA_HOME", "JAVA_HOME")
+    )
+    """Java for Spark; None looks on PATH, then takes the packaged one."""
+
+    simulation: SimulationSettings = SimulationSettings()
+    cleaning: CleaningSettings = CleaningSettings()
+    split: SplitSettings = SplitSettings()
+    training: TrainingSettings = TrainingSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    server: ServerSettings = ServerSettings()
+
+    @property
+    def landing(self) -> Path:
+        """Landed files: ``landing/<source>/<kind>/ds=YYYY-MM-DD/arrived=YYYY-MM-DD/``."""
+        return self.home / "landing"
+
+    @property
+    def staging(self) -> Path:
+        """What jobs hand to one another within a night: manifests, vectors."""
+        return self.home / "staging"
+
+    @property
+    def data_docs(self) -> Path:
+        """Great Expectations Data Docs."""
+        return self.home / "data_docs"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the servers."""
+        return self.home / "logs"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow runs are kept."""
+        return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.server.mlflow_port}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the process's settings, read from the environment once."""
+    return Settings()
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return a copy of this process's environment, for the servers that it starts."""
+    return dict(os.environ)

@@ -1,0 +1,147 @@
+"""The TOML form in which a shop describes its files, as validated models (README.md shows an example)."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from pipeline_tasks.settings import SplitStrategy
+
+Rule = Literal[
+    "known_user",
+    "positive_quantity",
+    "positive_price",
+    "service_codes",
+    "cancellations",
+    "exact_duplicates",
+    "near_duplicates",
+    "bots",
+]
+"""Rules of cleaning that a source or a run may switch. What the contract itself demands (a time, an item, a known
+event type, numbers that are numbers) is always on."""
+
+Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A Spark SQL expression over the columns of the file."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EventColumns(_Section):
+    """One expression per column of `events`."""
+
+    ts: Expression
+    event_type: Expression
+    item_id: Expression
+    user_key: Expression | None = None
+    session_id: Expression | None = None
+    query: Expression | None = None
+    dwell_seconds: Expression | None = None
+    price: Expression | None = None
+    quantity: Expression | None = None
+    position: Expression | None = None
+    arm: Expression | None = None
+
+
+class ItemColumns(_Section):
+    """One expression per column of `items`."""
+
+    item_id: Expression
+    title: Expression | None = None
+    category: Expression | None = None
+    brand: Expression | None = None
+    price: Expression | None = None
+
+
+class UserColumns(_Section):
+    """One expression per column of `users`."""
+
+    user_key: Expression
+
+
+class FileForm(_Section):
+    """How to read the files of one kind of record."""
+
+    path: str | None = None
+    """Below the source's folder; `{ds}` is the day of delivery, `*` any name. None: the records lie in the events."""
+    format: Literal["csv", "json", "parquet", "text"] = "parquet"
+    options: dict[str, str] = {}
+    """csv: sep, quote, escape, header (true), multiLine (quoted values hold line ends); csv, json, text: encoding;
+    further ones go to Spark's parser."""
+    fields: list[str] | None = None
+    """Names of the file's columns, where it has no header or its first lines do not show all."""
+    select: list[Expression] = []
+    """Columns to make before anything else, at most one generator among them; `*` keeps the file's own."""
+    where: Expression | None = None
+    """Which rows are records of this kind at all; others are counted and left where they are."""
+
+
+class EventForm(FileForm):
+    """Files of events."""
+
+    path: str
+    columns: EventColumns
+
+
+class ItemForm(FileForm):
+    """Files of the catalog, or expressions over the events when `path` is None."""
+
+    columns: ItemColumns
+    attributes: dict[str, Expression] = {}
+
+
+class UserForm(FileForm):
+    """Files of shoppers, or expressions over the events when `path` is None."""
+
+    columns: UserColumns
+    attributes: dict[str, Expression] = {}
+
+
+class Rules(_Section):
+    """Which rules are on, and what they need to know of the shop."""
+
+    on: list[Rule] = [
+        "positive_quantity",
+        "service_codes",
+        "cancellations",
+        "exact_duplicates",
+        "near_duplicates",
+        "bots",
+    ]
+    service_codes: list[str] = []
+    """Regular expressions; an item whose whole id matches one is a service (postage, fees), not an item."""
+    earliest: date = date(1995, 1, 1)
+    """An event before this day has an impossible time."""
+    late_days: int = Field(7, ge=0)
+    """How many days after its day an event may be delivered, where files name their day of delivery."""
+    highest_price: float = Field(1_000_000.0, gt=0)
+    """A price above it is impossible."""
+
+
+class Source(_Section):
+    """A shop's log."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    about: str = ""
+    path: str = "."
+    """Folder or object-store prefix; relative to the TOML file, `{home}` is `settings.home`."""
+    get: str = ""
+    """Where to get the files, said when they are missing."""
+    simulated: bool = False
+    """Whether landing makes the files itself."""
+    split_strategy: SplitStrategy | None = None
+    """Default of this source; None leaves it to the settings."""
+    events: EventForm
+    items: ItemForm | None = None
+    users: UserForm | None = None
+    rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _only_catalogs_lie_within_events(self) -> "Source":
+        for kind, form in (("items", self.items), ("users", self.users)):
+            if form is not None and form.path is None and (form.select or form.fields or form.options):
+                raise ValueError(
+                    f"[{kind}] has no path, so it reads the rows of [events]: drop select, fields, options"
+                )
+        return self

@@ -1,0 +1,45 @@
+"""The neutral form in which a table is described: columns with types, meaning and key."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DataType = Literal["string", "long", "int", "double", "date", "timestamp", "array<string>", "array<long>"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract: its name, neutral type, whether NULL is allowed, and what it means."""
+
+    name: str
+    dtype: DataType
+    nullable: bool
+    doc: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the lake, always partitioned by `ds`."""
+
+    name: str
+    layer: Literal["silver", "gold"]
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    """Columns that together identify a row within the table."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names in contract order."""
+        return [column.name for column in self.columns]
+
+
+def column(name: str, dtype: DataType, doc: str, nullable: bool = False) -> Column:
+    """Return a column, required unless said otherwise."""
+    return Column(name, dtype, nullable, doc)
+
+
+DS = column("ds", "date", "the day (UTC)")
+USER = column("user_key", "string", "the shop's own key of the shopper")
+ITEM = column("item_id", "string", "the shop's own id of the item")
+RANK = column("rank", "int", "1 is the best")
+MODEL = column("model_version", "string", "registered model and version that made the row")

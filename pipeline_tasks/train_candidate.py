@@ -1,0 +1,86 @@
+"""Trains one candidate of a night as an MLflow child run.
+
+python -m pipeline_tasks.train_candidate --source simulated_shop --date 2026-11-20 --candidate frozen --parent-run-id R
+"""
+
+import shutil
+
+import mlflow
+
+from pipeline_tasks.candidate_files import Candidate, candidate_path
+from pipeline_tasks.candidate_training import METRIC, CandidateName, TrainedCandidate, train
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.night_data import NightData, read_night
+from pipeline_tasks.pyfunc_recommender import log_recommender
+from pipeline_tasks.registry import ARTIFACT
+from pipeline_tasks.settings import Settings, TrainingSettings, settings
+from pipeline_tasks.tracking import candidate_run, log_snapshots
+
+
+def train_candidate(
+    settings: Settings, night: Night, name: CandidateName, parent_run_id: str, epochs: int | None = None
+) -> Candidate:
+    """Train, log and describe one candidate; a later run of the same night replaces it."""
+    lake = Lake.open(settings, night.source)
+    data = read_night(lake, night)
+    training = settings.training.model_copy(update={"epochs": epochs} if epochs else {})
+    path = candidate_path(settings, night, name)
+    folder = path.with_suffix("")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with candidate_run(settings, parent_run_id, name) as run:
+        _log_inputs(lake, data, training)
+        trained = train(data, name, training, folder, _log_metrics)
+        trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
+        uri = log_recommender(trained.saved, folder / ARTIFACT)
+        _log_result(trained)
+    candidate = Candidate(
+        name=name,
+        run_id=run.info.run_id,
+        model_uri=uri,
+        folder=folder / ARTIFACT,
+        split_id=data.split["split_id"],
+        best_epoch=trained.best_epoch,
+        validation=trained.validation.overall,
+        seconds=trained.seconds,
+    )
+    path.write_text(candidate.model_dump_json(indent=1))
+    return candidate
+
+
+def _log_metrics(metrics: dict[str, float], step: int) -> None:
+    mlflow.log_metrics(metrics, step=step)
+
+
+def _log_inputs(lake: Lake, data: NightData, training: TrainingSettings) -> None:
+    log_snapshots(lake, data.snapshots, "training")
+    mlflow.log_params(training.model_dump(exclude={"candidates"}))
+    mlflow.log_params({"split_id": data.split["split_id"], "strategy": data.split["strategy"]})
+    mlflow.log_params({"items": len(data.catalog), "sequences": len(data.log), "events": len(data.log.items)})
+
+
+def _log_result(trained: TrainedCandidate) -> None:
+    best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
+    mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = night_parser(__doc__)
+    parser.add_argument("--candidate", required=True, choices=("frozen", "lora"))
+    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
+    parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
+    given = parser.parse_args()
+    done = train_candidate(settings(), night_of(given), given.candidate, given.parent_run_id, given.epochs)
+    print(
+        f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} at epoch {done.best_epoch}, "
+        f"{done.seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

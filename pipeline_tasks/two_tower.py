@@ -1,0 +1,104 @@
+"""The two-tower recommender: score = user vector . item vector, and nothing else.
+
+Item tower: P (whitened text) + id embedding where there is one, then the item's popularity trends as they are.
+User tower: a causal transformer (post-LN) over the same item vectors with event type and time gap; beside its d
+numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score stays one dot.
+A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from pipeline_tasks.two_tower_config import TwoTowerConfig
+
+
+class Block(nn.Module):
+    """Causal self-attention and a feed-forward layer, each normalized after its residual sum."""
+
+    def __init__(self, config: TwoTowerConfig) -> None:
+        super().__init__()
+        width = config.dimension
+        self.heads = config.heads
+        self.rate = config.dropout
+        self.inward = nn.Linear(width, 3 * width)
+        self.outward = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(batch, length, d) -> the same shape; a position sees itself and what is before it."""
+        heads = self.inward(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], is_causal=True)
+        mixed = self.outward(mixed.transpose(1, 2).flatten(2))
+        tokens = self.norms[0](tokens + functional.dropout(mixed, self.rate, self.training))
+        fed = functional.dropout(self.feed(tokens), self.rate, self.training)
+        return self.norms[1](tokens + fed)  # type: ignore[no-any-return]
+
+
+class TwoTower(PreTrainedModel):
+    """Item and user towers over one catalog. `whitening_*` turn the encoder's raw text vectors into the tower's."""
+
+    config_class = TwoTowerConfig
+    base_model_prefix = "two_tower"
+    linear_in: Tensor
+    linear_out: Tensor
+    whitening_center: Tensor
+    whitening_map: Tensor
+
+    def __init__(self, config: TwoTowerConfig) -> None:
+        super().__init__(config)
+        width = config.dimension
+        self.text_projection = nn.Linear(config.text_dimension, width, bias=False)
+        self.item_ids = nn.Embedding(config.known_items, width)
+        self.positions = nn.Embedding(config.max_length, width)
+        self.event_types = nn.Embedding(config.event_types, width)
+        self.gaps = nn.Embedding(config.gap_buckets, width)
+        self.enter = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        self.trend_weights = nn.Linear(width, len(config.horizons))
+        self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
+        self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
+        self.register_buffer("whitening_center", torch.zeros(config.raw_text_dimension))
+        self.register_buffer("whitening_map", torch.zeros(config.raw_text_dimension, config.text_dimension))
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, TwoTower):
+            # 1 each: before training everybody follows the crowd.
+            nn.init.constant_(module.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
+
+    def whiten(self, raw: Tensor) -> Tensor:
+        """(n, raw) text vectors of the encoder -> (n, text) centered, decorrelated, of unit variance."""
+        return (raw - self.whitening_center) @ self.whitening_map
+
+    def item_vectors(self, texts: Tensor, rows: Tensor) -> Tensor:
+        """Return (n, d) of whitened texts (n, text) and id rows (n,), -1 for an item without one."""
+        vectors = self.text_projection(texts)
+        known = (rows >= 0).unsqueeze(1)
+        return torch.where(known, vectors + self.item_ids(rows.clamp(min=0)), vectors)
+
+    def forward(self, item_vectors: Tensor, event_types: Tensor, gaps: Tensor) -> Tensor:
+        """Return (batch, length, d + trends): the user vector after each event of right-padded histories.
+
+        Args:
+            item_vectors: (batch, length, d). event_types, gaps: (batch, length) indices.
+        """
+        length = item_vectors.shape[1]
+        positions = self.positions(torch.arange(length, device=item_vectors.device))
+        tokens = item_vectors + positions + self.event_types(event_types) + self.gaps(gaps)
+        tokens = functional.dropout(self.enter(tokens), self.config.dropout, self.training)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
+
+    def full_item_vectors(self, texts: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
+        """Return (n, d + trends + rank): what a user vector is multiplied with."""
+        linear = torch.where((rows >= 0).unsqueeze(1), self.linear_out[rows.clamp(min=0)], 0.0)
+        return torch.cat([self.item_vectors(texts, rows), trends, linear], dim=1)

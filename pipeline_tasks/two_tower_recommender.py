@@ -1,0 +1,90 @@
+"""A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.popularity_trends import PopularityTrends
+from pipeline_tasks.ranking_task import matrix_of
+from pipeline_tasks.training_windows import gap_buckets, last_windows
+from pipeline_tasks.two_tower import TwoTower
+
+_BATCH = 512
+
+
+@dataclass
+class TwoTowerRecommender:
+    """The model with all it needs to score a catalog of n items at one moment."""
+
+    name: str
+    model: TwoTower
+    texts: torch.Tensor
+    """(n, text) whitened."""
+    rows: torch.Tensor
+    """(n,) id row of each item, -1 where it has none."""
+    trends: Floats
+    """(n, trends) at the moment of scoring."""
+    evidence: Evidence
+
+    @torch.inference_mode()
+    def item_matrix(self) -> Floats:
+        """Return (n, d + trends + rank): the item vectors."""
+        self.model.train(False)
+        device = self.model.device
+        full = self.model.full_item_vectors(
+            self.texts.to(device), self.rows.to(device), torch.from_numpy(self.trends).to(device)
+        )
+        return full.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def user_matrix(self, histories: Interactions) -> Floats:
+        """Return (histories, d + trends + rank): the vector after each last event; with no event, of trends only."""
+        self.model.train(False)
+        windows = last_windows(histories, self.model.config.max_length)
+        gaps = gap_buckets(histories, self.model.config.gap_buckets)
+        table = self.model.item_vectors(self.texts.to(self.model.device), self.rows.to(self.model.device))
+        width = self.model.config.dimension + self.trends.shape[1]
+        vectors = np.zeros((len(histories), width), dtype=np.float32)
+        # A shopper of whom nothing is known follows the crowd.
+        vectors[:, self.model.config.dimension :] = self.model.trend_weights.bias.float().cpu().numpy()
+        sizes = (windows >= 0).sum(axis=1)
+        # Equal lengths together: no shopper pays for a longer neighbor's padding.
+        order = np.argsort(sizes, kind="stable")
+        order = order[sizes[order] > 0]
+        for start in range(0, len(order), _BATCH):
+            chosen = order[start : start + _BATCH]
+            vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
+        return np.concatenate([vectors, self._linear_part(histories)], axis=1)
+
+    def scores(self, histories: Interactions) -> Floats:
+        """Return (histories, n): user vectors times item vectors."""
+        return np.asarray(self.user_matrix(histories) @ self.item_matrix().T, dtype=np.float32)
+
+    def at(self, known: Interactions, evidence: Evidence | None = None) -> "TwoTowerRecommender":
+        """Return the recommender with the trends as they are after the last event of `known`."""
+        trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
+        moment = known.evidence.last_timestamp + 1
+        return TwoTowerRecommender(
+            self.name, self.model, self.texts, self.rows, trends.at(moment), evidence or self.evidence
+        )
+
+    def _linear_part(self, histories: Interactions) -> Floats:
+        """Return (histories, rank): the weighted sum over the distinct items of the whole history."""
+        rows = self.rows.cpu().numpy()
+        inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
+        part = matrix_of(histories, len(rows)) @ inward
+        return np.asarray(self.model.config.linear_weight * part, dtype=np.float32)
+
+    def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
+        events = np.maximum(windows, 0)
+        device = table.device
+        states = self.model(
+            table[torch.from_numpy(log.items[events]).to(device)],
+            torch.from_numpy(log.types[events]).to(device),
+            torch.from_numpy(gaps[events]).to(device),
+        )
+        last = torch.from_numpy((windows >= 0).sum(axis=1) - 1).to(device)
+        rows = torch.arange(len(last), device=device)
+        return np.asarray(states[rows, last].float().cpu().numpy(), dtype=np.float32)

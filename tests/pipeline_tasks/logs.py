@@ -1,0 +1,33 @@
+"""Histories written as literals."""
+
+import numpy as np
+
+from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
+
+DAY = 86_400_000_000
+
+
+def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") -> Interactions:
+    """Return the log of key -> [(item, day), …], all events of one type."""
+    rows = list(histories.values())
+    events = [event for row in rows for event in row]
+    return Interactions(
+        list(histories),
+        np.array([not key.startswith("session:") for key in histories]),
+        np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
+        np.array([item for item, _ in events], dtype=np.int64),
+        np.full(len(events), MODELLED_TYPES.index(kind), dtype=np.int64),
+        np.array([day * DAY for _, day in events], dtype=np.int64),
+    )
+
+
+def random_log(users: int, items: int, seed: int, days: int = 60, mean_length: int = 12) -> Interactions:
+    """Return a log of shoppers who walk along the items: what follows what can be learned."""
+    rng = np.random.default_rng(seed)
+    histories = {}
+    for user in range(users):
+        length = int(rng.integers(3, 2 * mean_length))
+        first = int(rng.integers(0, items))
+        moments = np.sort(rng.integers(0, days, length))
+        histories[f"u{user:04d}"] = [((first + place) % items, int(day)) for place, day in enumerate(moments)]
+    return log_of(histories)
