@@ -1,0 +1,83 @@
+"""Cleans the landed days that are new or changed: events, quarantine, reconciliation; the catalog and the shoppers.
+
+    python spark_jobs/clean_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30
+
+Writes Parquet into the lake's folders and the manifest `clean`; nothing is visible before it is gated and published.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night, parse_day
+from pipeline_tasks.settings import settings
+from pipeline_tasks.source_contract import Source
+from pipeline_tasks.sources import load_source
+from pipeline_tasks.staging import Manifest, StagedTable, write_manifest
+from spark_jobs.clean_days import clean_days
+from spark_jobs.clean_items import build_items, require_titles
+from spark_jobs.clean_users import build_users
+from spark_jobs.landed_records import LandedSource
+from spark_jobs.refused_catalog import refused_catalog
+from spark_jobs.spark_session import open_session
+from spark_jobs.stage_table import read_table, stage_table
+from spark_jobs.stale_days import chosen_rules, stale_days
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Clean the landed days that are new or changed")
+    parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
+    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--rules", help="comma-separated rules in place of the source's own")
+    return parser
+
+
+def clean(spark: SparkSession, source: Source, night: Night, window_days: int, on: Sequence[str]) -> Manifest:
+    """Build the tables of the step and return their manifest.
+
+    Raises:
+        ValueError: nothing was landed for the night.
+    """
+    lake = Lake.open(settings(), source.name)
+    landed = LandedSource(spark, source, settings())
+    landed.require(night)
+    window = night.window(window_days)
+    limits = settings().cleaning
+    stale = stale_days(landed, lake, night, window, on, limits)
+    tables: dict[str, StagedTable] = {}
+    if stale:
+        refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
+        tables = clean_days(landed, lake, stale, on, limits, refused)
+    events = read_table(spark, lake, "events", (window[0], night.ds), tables.get("events"))
+    for name, build in (("items", build_items), ("users", build_users)):
+        rows = build(landed, lake, night, window, events)
+        tables[name] = stage_table(lake, name, rows.coalesce(1), [night.ds])
+    require_titles(landed, tables["items"])
+    _say(night, len(stale), tables)
+    facts = {"rules": ",".join(on), "window_days": str(window_days)}
+    return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)
+
+
+def _say(night: Night, stale: int, tables: dict[str, StagedTable]) -> None:
+    rows = ", ".join(f"{name} {staged.rows}" for name, staged in tables.items())
+    print(f"clean {night.source} {night.ds}: {stale} days were new or changed; {rows}")
+
+
+def main() -> None:
+    """Run the job."""
+    arguments = arg_parser().parse_args()
+    with clear_exit():
+        source = load_source(arguments.source)
+        night = Night(source.name, arguments.date)
+        spark = open_session(f"clean {source.name} {arguments.date}")
+        on = chosen_rules(source, arguments.rules)
+        write_manifest(settings(), clean(spark, source, night, arguments.window_days, on))
+
+
+if __name__ == "__main__":
+    main()

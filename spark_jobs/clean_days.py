@@ -1,0 +1,118 @@
+"""Cleans whole days of landed events into events, quarantine and reconciliation."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.settings import CleaningSettings
+from pipeline_tasks.source_contract import Source
+from pipeline_tasks.staging import StagedTable
+from spark_jobs.cleaning_rules import RULE, detail, judge, settle_values
+from spark_jobs.find_verdicts import DUPLICATES, find_verdicts
+from spark_jobs.landed_records import LandedSource
+from spark_jobs.map_events import RECORD, ROW, map_events
+from spark_jobs.quarantined import RAW, quarantined, raw_text
+from spark_jobs.stage_table import rows_by_day, stage_table
+
+Outcomes = Counter[tuple[date, str, str]]
+"""Rows by day, outcome and rule."""
+
+
+def clean_days(
+    landed: LandedSource,
+    lake: Lake,
+    stale: Mapping[date, str],
+    on: Sequence[str],
+    limits: CleaningSettings,
+    refused: Sequence[DataFrame],
+) -> dict[str, StagedTable]:
+    """Stage events, quarantine and reconciliation of the stale days (with their fingerprints).
+
+    `refused` holds quarantine rows that are not events: refused records of catalogs, counted with their day.
+
+    Raises:
+        ValueError: a row is unaccounted for.
+    """
+    days = sorted(stale)
+    raw = landed.days("events", days)
+    outcomes: Outcomes = Counter()
+    tables: dict[str, StagedTable] = {
+        name: StagedTable(days=days, files=[], rows=0) for name in ("events", "quarantine")
+    }
+    quarantine = list(refused)
+    if raw is not None:
+        judged = judge(settle_values(map_events(raw, landed.source), on), landed.source.rules, on)
+        verdicts = find_verdicts(judged, on, limits).persist()
+        outcomes += _count(verdicts)
+        tables["events"] = stage_table(lake, "events", _events(judged, verdicts), days)
+        if any(outcome == "quarantine" for _, outcome, _ in outcomes):
+            quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
+    if quarantine:
+        tables["quarantine"] = stage_table(lake, "quarantine", _union(quarantine), days)
+    _add_staged(outcomes, tables, landed, stale)
+    files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
+    tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))
+    return tables
+
+
+def _events(judged: DataFrame, verdicts: DataFrame) -> DataFrame:
+    named = judged.withColumn("event_id", F.col(RECORD))
+    return named.join(verdicts.select(ROW), on=ROW, how="left_anti").select(*TABLES["events"].column_names)
+
+
+def _refused_events(
+    raw: DataFrame, verdicts: DataFrame, source: Source, on: Sequence[str], limits: CleaningSettings
+) -> DataFrame:
+    refused = verdicts.where(~F.col(RULE).isin(*DUPLICATES)).select(ROW, RULE)
+    # Joined before anything is computed: only refused records are mapped again, and written out as text.
+    records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
+    typed = settle_values(map_events(records, source, (RULE, RAW)), on)
+    return quarantined(typed.select("*", detail().alias("detail")))
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    all_rows = frames[0]
+    for frame in frames[1:]:
+        all_rows = all_rows.unionByName(frame)
+    return all_rows
+
+
+def _count(verdicts: DataFrame) -> Outcomes:
+    outcome = F.when(F.col(RULE).isin(*DUPLICATES), "duplicate").otherwise("quarantine")
+    rows = verdicts.groupBy("ds", outcome.alias("outcome"), RULE).count().collect()
+    return Counter({(row["ds"], row["outcome"], row[RULE]): row["count"] for row in rows})
+
+
+def _add_staged(
+    outcomes: Outcomes, tables: Mapping[str, StagedTable], landed: LandedSource, stale: Mapping[date, str]
+) -> None:
+    """Add rows_in (counted by landing) and event (counted in the files written), and hold them against each other."""
+    events, quarantine = rows_by_day(tables["events"]), rows_by_day(tables["quarantine"])
+    for day in stale:
+        told = sum(count for (ds, outcome, _), count in outcomes.items() if ds == day and outcome == "quarantine")
+        catalog = quarantine[day] - told
+        if catalog:
+            outcomes[day, "quarantine", "catalog"] = catalog
+        outcomes[day, "rows_in", "all"] = landed.ledgers["events"].rows(day) + catalog
+        outcomes[day, "event", "all"] = events[day]
+        accounted = sum(count for (ds, name, _), count in outcomes.items() if ds == day and name != "rows_in")
+        if accounted != outcomes[day, "rows_in", "all"] or catalog < 0:
+            raise ValueError(
+                f"{landed.source.name} {day}: {outcomes[day, 'rows_in', 'all']} rows landed, but {accounted} became "
+                f"events, quarantine or duplicates: the landing changed while it was read; clean again"
+            )
+
+
+def _reconciliation(outcomes: Outcomes, stale: Mapping[date, str]) -> pa.Table:
+    rows = [
+        {"outcome": outcome, "rule": rule, "rows": count, "fingerprint": stale[day], "ds": day}
+        for (day, outcome, rule), count in sorted(outcomes.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=arrow_schema(TABLES["reconciliation"]))

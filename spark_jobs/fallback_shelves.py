@@ -1,0 +1,88 @@
+"""Shelves for shoppers of whom nothing is known: what a segment, or everyone, turned to lately."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.contracts import TABLES
+
+EVERYONE: Final = "everyone"
+_SHOWN_ONLY: Final = ("impression", "search")
+"""Not the shopper's choice of an item."""
+
+
+def build_fallback(
+    sequences: DataFrame, profiles: DataFrame, items: DataFrame, rows: int, since: int, model_version: str, ds: date
+) -> DataFrame:
+    """Return fallback_recommendations: `rows` items per segment of `profiles` and for 'everyone'.
+
+    First by events since `since` (epoch microseconds) of the segment, then of everyone, then by all events of the
+    window: a segment that did little lately is topped up by what others turned to. At ties the lower item_id is first.
+    """
+    events = _interactions(sequences, items, since)
+    members = events.join(profiles.select("user_key", "segment"), "user_key", how="inner")
+    counted = _count(members.drop("user_key")).unionByName(
+        _count(events.select(F.lit(EVERYONE).alias("segment"), "item_id", "recent"))
+    )
+    everyone = counted.where(F.col("segment") == EVERYONE).select(
+        "item_id", F.col("recent").alias("recent_of_all"), F.col("events").alias("events_of_all")
+    )
+    best_of_all = everyone.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
+    segments = profiles.select("segment").union(profiles.sparkSession.createDataFrame([(EVERYONE,)], "segment string"))
+    candidates = (
+        counted.where(F.col("recent") > 0)
+        .select("segment", "item_id")
+        .union(segments.distinct().join(best_of_all.select("item_id"), how="cross"))
+        .distinct()
+    )
+    shares = counted.select(
+        "segment",
+        "item_id",
+        "recent",
+        # NULL for a segment that did nothing lately.
+        F.try_divide("recent", F.sum("recent").over(Window.partitionBy("segment"))).alias("share"),
+    )
+    order = Window.partitionBy("segment").orderBy(
+        F.desc("recent"), F.desc("recent_of_all"), F.desc("events_of_all"), "item_id"
+    )
+    return (
+        candidates.join(shares, ["segment", "item_id"], how="left")
+        .join(everyone, "item_id", how="left")
+        .join(items.select("item_id", "category"), "item_id", how="left")
+        .withColumns({"recent": F.coalesce("recent", F.lit(0)), "score": F.coalesce("share", F.lit(0.0))})
+        .withColumn("rank", F.row_number().over(order))
+        .where(F.col("rank") <= rows)
+        .withColumns({"reason": _reason(), "model_version": F.lit(model_version), "ds": F.lit(ds)})
+        .select(TABLES["fallback_recommendations"].column_names)
+    )
+
+
+def days_before_end(ds: date, days: int) -> int:
+    """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds."""
+    end = datetime.combine(ds + timedelta(days=1), time(), UTC)
+    return int((end - timedelta(days=days)).timestamp()) * 1_000_000
+
+
+def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFrame:
+    event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
+    return (
+        sequences.select("user_key", event)
+        .where(~F.col("event.event_types").isin(*_SHOWN_ONLY))
+        .select(
+            "user_key",
+            F.col("event.item_ids").alias("item_id"),
+            (F.col("event.timestamps") >= since).cast("int").alias("recent"),
+        )
+        .join(items.select("item_id"), "item_id", how="left_semi")
+    )
+
+
+def _count(events: DataFrame) -> DataFrame:
+    return events.groupBy("segment", "item_id").agg(F.sum("recent").alias("recent"), F.count(F.lit(1)).alias("events"))
+
+
+def _reason() -> Column:
+    leaf = F.element_at(F.split("category", " > "), -1)
+    return F.when(F.col("category").isNotNull(), F.concat(F.lit("popular in "), leaf)).otherwise("popular right now")

@@ -1,0 +1,69 @@
+"""Finds every row that is not an event: refused by a rule, a duplicate of another, or a bot's.
+
+One shuffle, of seven narrow columns: the wide rows are never moved. Cleaning then drops these rows by number while it
+writes the rest straight from the scan.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.settings import CleaningSettings
+from spark_jobs.cleaning_rules import RULE
+from spark_jobs.map_events import RECORD, ROW
+
+DUPLICATES: Final = ("exact_duplicates", "near_duplicates")
+"""Rules whose rows are counted as duplicates; all others' go to quarantine."""
+
+
+def find_verdicts(judged: DataFrame, on: Sequence[str], limits: CleaningSettings) -> DataFrame:
+    """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each."""
+    narrow = judged.select(
+        ROW, RECORD, RULE, "ds", "arrived", "ts", _actor().alias("actor"), _likeness(on).alias("alike")
+    )
+    together = narrow.repartition("ds", "actor")
+    alike = Window.partitionBy("ds", "actor", "alike").orderBy("ts", RECORD, "arrived", ROW)
+    # The same sort serves both: by_actor's partition is a prefix of alike's.
+    by_actor = Window.partitionBy("ds", "actor")
+    compared = together.select(
+        "*",
+        (F.lag(RECORD).over(alike) == F.col(RECORD)).alias("same"),
+        ((F.unix_micros("ts") - F.unix_micros(F.lag("ts").over(alike))) <= _micros(limits)).alias("near"),
+    )
+    counted = compared.select(
+        "*", F.count(F.when(F.col(RULE).isNull() & ~_true("same"), 1)).over(by_actor).alias("busy")
+    )
+    rule = F.coalesce(F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _relations(limits) if name in on))
+    return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
+
+
+def _relations(limits: CleaningSettings) -> list[tuple[str, Column]]:
+    return [
+        ("exact_duplicates", _true("same")),
+        ("bots", F.col("busy") > limits.bot_events_per_day),
+        ("near_duplicates", _true("near")),
+    ]
+
+
+def _actor() -> Column:
+    """Return a number for who acted: the shopper, else the session, else the record itself (nobody is everybody)."""
+    known = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
+    return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64(known)).otherwise(F.col(RECORD))
+
+
+def _likeness(on: Sequence[str]) -> Column:
+    """Return a number that is equal for rows that may be duplicates. Refused rows are alike to none."""
+    near = "near_duplicates" in on
+    known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
+    same_act = F.xxhash64("item_id", "event_type", F.coalesce(F.col("query"), F.lit("")))
+    return F.when(F.col(RULE).isNotNull(), F.col(ROW)).when(F.lit(near) & known, same_act).otherwise(F.col(RECORD))
+
+
+def _micros(limits: CleaningSettings) -> int:
+    return round(limits.near_duplicate_seconds * 1_000_000)
+
+
+def _true(name: str) -> Column:
+    return F.coalesce(F.col(name), F.lit(False))

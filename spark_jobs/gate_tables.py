@@ -1,0 +1,71 @@
+"""What the expectations of a step look at: its staged tables, the published ones they refer to, and derived facts."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.schemas import spark_ddl
+from pipeline_tasks.staging import Manifest
+
+REFERENCES = {
+    "clean": (),
+    "split": ("items",),
+    "profiles": (),
+    "recommend": ("items", "sequences", "user_profiles"),
+}
+"""Published tables, of the night's own day, that a step's expectations compare with."""
+
+
+def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None:
+    """Make every staged table, and every published one that the step refers to, a temporary view of its name."""
+    for name in REFERENCES[manifest.step]:
+        files = lake.files(name, (manifest.ds, manifest.ds))
+        _read(spark, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
+    for name, staged in manifest.tables.items():
+        schema = written_schema(staged.files[0]) if staged.files else spark_ddl(TABLES[name])
+        _read(spark, staged.files, schema).createOrReplaceTempView(name)
+
+
+def written_schema(file: str) -> StructType:
+    """Return the schema as it is written, to be checked against the contract; Spark would start a job to infer it."""
+    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    return from_arrow_schema(pq.read_schema(inner, filesystem=system))
+
+
+def _read(spark: SparkSession, files: list[str], schema: StructType | str) -> DataFrame:
+    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
+
+
+def register_facts(spark: SparkSession, manifest: Manifest) -> None:
+    """Make the views that compare recommendations with what the manifest says they were made from."""
+    if manifest.step != "recommend":
+        return
+    days = int(manifest.facts["exclude_purchased_days"])
+    spark.sql(recently_purchased_sql(manifest, days)).createOrReplaceTempView("recently_purchased")
+    spark.sql(shelves_due_sql(manifest)).createOrReplaceTempView("shelves_due")
+
+
+def recently_purchased_sql(manifest: Manifest, days: int) -> str:
+    """Return the query of (user_key, item_id) bought within the last `days` days, the night's own included."""
+    midnight = datetime.combine(manifest.ds, time(), UTC) + timedelta(days=1)
+    since = int((midnight - timedelta(days=days)).timestamp()) * 1_000_000
+    return f"""
+        SELECT DISTINCT user_key, event.item_ids AS item_id
+        FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event
+        WHERE user_key IS NOT NULL AND event.event_types = 'purchase' AND event.timestamps >= {since}
+        AND event.item_ids IN (SELECT item_id FROM items)"""
+
+
+def shelves_due_sql(manifest: Manifest) -> str:
+    """Return the query of (user_key, rows_due): top_k rows, or all allowed items where fewer are allowed."""
+    top_k, scored = int(manifest.facts["top_k"]), int(manifest.facts["scored_items"])
+    return f"""
+        SELECT user_key, least({top_k}, {scored} - count(item_id)) AS rows_due
+        FROM (SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL)
+        LEFT JOIN recently_purchased USING (user_key) GROUP BY user_key"""

@@ -1,0 +1,57 @@
+"""Lands a source's files as Parquet, by the day each event happened; unchanged deliveries are left alone.
+
+    python spark_jobs/land_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30
+
+Writes landing/<source>/{events,items,users}/ds=…/arrived=…/. A file that names its day ({ds} in the path) is a delivery
+of that day; a single growing file delivers every day anew. The raw columns stay as the shop wrote them.
+"""
+
+import argparse
+from datetime import date
+
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.landing import Landing
+from pipeline_tasks.night import Night, parse_day
+from pipeline_tasks.settings import settings
+from pipeline_tasks.source_contract import Source
+from pipeline_tasks.sources import load_source
+from spark_jobs.land_catalog import land_catalog
+from spark_jobs.land_events import land_events
+from spark_jobs.simulate_shop import simulate_shop
+from spark_jobs.spark_session import open_session
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Land a source's files by event day")
+    parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
+    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--source-path", help="folder of the source's files; overrides the TOML's path")
+    return parser
+
+
+def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> None:
+    """Land all kinds of records of the source for the window that ends with the night."""
+    night = Night(source.name, ds)
+    if source.simulated:
+        simulate_shop(spark, settings().simulation, source.path, night.window(window_days))
+    land_events(spark, source, night, window_days, Landing(settings(), source.name, "events"))
+    if source.items is not None and source.items.path is not None:
+        land_catalog(spark, source, source.items, night, Landing(settings(), source.name, "items"))
+    if source.users is not None and source.users.path is not None:
+        land_catalog(spark, source, source.users, night, Landing(settings(), source.name, "users"))
+
+
+def main() -> None:
+    """Run the job."""
+    arguments = arg_parser().parse_args()
+    with clear_exit():
+        source = load_source(arguments.source, arguments.source_path)
+        land(open_session(f"land {source.name} {arguments.date}"), source, arguments.date, arguments.window_days)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Lands a catalog or a list of shoppers as of the night."""
+
+from pyspark.sql import Observation, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.landing import Landing
+from pipeline_tasks.night import Night
+from pipeline_tasks.source_contract import ItemForm, Source, UserForm
+from pipeline_tasks.source_files import find_files, fingerprint, full_pattern
+from spark_jobs.land_records import numbered, only_records, read_failures, write_landing
+from spark_jobs.read_records import read_records
+
+
+def land_catalog(
+    spark: SparkSession, source: Source, form: ItemForm | UserForm, night: Night, landing: Landing
+) -> None:
+    """Land the files of `form` (which has a path) for the night, unless they are landed unchanged."""
+    kind = "items" if isinstance(form, ItemForm) else "users"
+    pattern = full_pattern(source.path, form.path or "")
+    files = find_files(pattern, night.ds)
+    if not files:
+        raise FileNotFoundError(
+            f"No {kind} of {source.name} for {night.ds}: no file fits {pattern.replace('{ds}', night.ds.isoformat())}; "
+            f"deliver it, correct {kind}.path, or remove [{kind}] to do without. Where to get it: {source.get}"
+        )
+    mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}))
+    known = landing.ledger().deliveries
+    if night.ds in known and known[night.ds].fingerprint == mark:
+        print(f"land {kind} {night.source} {night.ds}: unchanged")
+        return
+    paths = [file.path for file in files]
+    day = F.lit(night.ds)
+    with read_failures(paths):
+        counts = Observation(kind)
+        records = only_records(read_records(spark, form, paths, kind), form, counts, kind)
+        write_landing(numbered(records, day, day), incoming := landing.incoming())
+    landing.take_in(incoming, {night.ds: mark})
+    print(f"land {kind} {night.source} {night.ds}: {counts.get}")

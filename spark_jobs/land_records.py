@@ -1,0 +1,72 @@
+"""What landing does with records of any kind: tell records from other rows, number and hash them, write them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from pipeline_tasks.settings import settings
+from pipeline_tasks.source_contract import FileForm
+from pipeline_tasks.sources import SourceError
+from spark_jobs.map_events import RECORD, ROW, TIME
+from spark_jobs.read_records import CORRUPT, FOUND
+from spark_jobs.sql_expressions import checked, lenient
+
+_KEPT: Final = "_kept"
+
+
+def only_records(raw: DataFrame, form: FileForm, counts: Observation, where: str) -> DataFrame:
+    """Apply `where`; `counts` will tell how many rows there were and how many it left out. Corrupt rows stay."""
+    with lenient(raw.sparkSession):
+        wanted = checked(raw, form.where, f"{where}.where") if form.where else F.lit(True)
+        kept = F.coalesce(wanted.cast("boolean"), F.lit(False)) | F.col(CORRUPT).isNotNull()
+        told = raw.withColumn(_KEPT, kept)
+    left_out = F.coalesce(F.sum(F.when(~F.col(_KEPT), 1)), F.lit(0))
+    seen = told.observe(counts, F.count(F.lit(1)).alias("rows_read"), left_out.alias("left_out_by_where"))
+    return seen.where(F.col(_KEPT)).drop(_KEPT)
+
+
+def numbered(records: DataFrame, ds: Column, arrived: Column) -> DataFrame:
+    """Add ds, arrived, `_record_id` (hash of all the shop said) and `_row` (unique among all landed rows)."""
+    own = [name for name in records.columns if name not in (*FOUND, TIME)]
+    said = [*(F.col(f"`{name}`") for name in own), F.col(CORRUPT)]
+    # xxhash64 skips NULLs, so ('a', NULL) would equal (NULL, 'a'): which ones are NULL is hashed too.
+    gaps = F.concat(*(F.when(value.isNull(), "1").otherwise("0") for value in said))
+    # 16 bits of day, 14 of partition, 33 of row: unique across deliveries, each of which is written whole.
+    row = F.shiftleft(F.unix_date(F.col("arrived")).cast("long"), 47).bitwiseOR(F.monotonically_increasing_id())
+    dated = records.select("*", ds.alias("ds"), arrived.alias("arrived")).drop(TIME)
+    return dated.select("*", F.xxhash64(*said, gaps).alias(RECORD), row.alias(ROW))
+
+
+def write_landing(records: DataFrame, folder: Path) -> None:
+    """Write the records as ``ds=…/arrived=…/*.parquet``."""
+    records.write.partitionBy("ds", "arrived").parquet(str(folder))
+
+
+@contextmanager
+def read_failures(paths: Sequence[str]) -> Iterator[None]:
+    """Turn Spark's failure to read a damaged file into one clear error that names the file."""
+    try:
+        yield
+    except (AnalysisException, ParseException):
+        raise
+    except (PySparkException, Py4JJavaError) as error:
+        text = str(error)
+        named = re.search(r"(?:reading file|in file|file:)[ :]*(file:[^\s,'\"]+|/[^\s,'\"]+)", text)
+        file = re.sub("^file:(//)?", "", named.group(1)).rstrip(".") if named else ", ".join(paths)
+        cause = re.search(r"Caused by: ([^\n]+)", text)
+        if "OutOfMemoryError" in text:
+            raise SourceError(
+                f"{file} does not fit into {settings().spark_driver_memory} of memory: is a line longer than 100 MB? "
+                f"Deliver it with line ends, or raise NIGHTSHELF_SPARK_DRIVER_MEMORY"
+            ) from error
+        raise SourceError(
+            f"{file} cannot be read to its end "
+            f"({cause.group(1) if cause else text.splitlines()[0]}): it is cut off or damaged; deliver it again"
+        ) from error

@@ -1,0 +1,50 @@
+"""Reads what was landed of a source."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline_tasks.landing import Kind, Landing
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.source_contract import Source
+from pipeline_tasks.sources import SourceError
+
+
+class LandedSource:
+    """The landed records of all kinds."""
+
+    def __init__(self, spark: SparkSession, source: Source, settings: Settings) -> None:
+        self.spark = spark
+        self.source = source
+        self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
+        self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
+
+    def require(self, night: Night) -> None:
+        """Raise unless events of the night's own day were landed."""
+        if self.ledgers["events"].rows(night.ds) == 0:
+            raise ValueError(
+                f"No events for {night.ds} in {self.landings['events'].folder}: land that day first "
+                f"(nightshelf run --source {night.source} --date {night.ds}), or check that the shop's files hold it"
+            )
+
+    def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:
+        """Return the landed rows of the days with `ds` and `arrived`, None when there are none."""
+        files = self.landings[kind].files(list(days))
+        if not files:
+            return None
+        merge = str(self.ledgers[kind].differing_columns(list(days))).lower()
+        reader = self.spark.read.option("basePath", str(self.landings[kind].folder)).option("mergeSchema", merge)
+        try:
+            return reader.parquet(*files)
+        except PySparkException as error:
+            raise SourceError(
+                f"Landed {kind} of {self.source.name} from {days[0]} to {days[-1]} do not fit together: a column "
+                f"changed its type between deliveries ({str(error).splitlines()[0]}). Deliver the older days again in "
+                f"the new form, or give the new form a source of its own"
+            ) from error
+
+
+_KINDS: tuple[Kind, ...] = ("events", "items", "users")

@@ -1,0 +1,89 @@
+"""Maps landed catalog and shopper records by the source's expressions, and keeps one row per id."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.source_contract import ItemForm, UserForm
+from spark_jobs.cleaning_rules import RULE
+from spark_jobs.map_events import LANDED
+from spark_jobs.read_records import CORRUPT
+from spark_jobs.sql_expressions import checked, evaluate, lenient
+from spark_jobs.typed_columns import as_key, as_number, as_text
+
+FIELDS: Final = ("title", "category", "brand", "price")
+_ATTRIBUTE: Final = "attribute_"
+_PLACE: Final = "_place"
+
+
+def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
+    """Return LANDED, item_id, FIELDS, one column per attribute, and `_rule` for a record that cannot be an item."""
+    given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
+    mapped = _mapped(raw, given, form, "items")
+    price = (
+        as_number(F.col("price"), mapped.schema["price"].dataType) if "price" in given else F.lit(None).cast("double")
+    )
+    texts = [
+        (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
+        for name in ("title", "category", "brand")
+    ]
+    key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType).alias("item_id")
+    # A price that is no price is a missing value of the item, not a reason to lose the item.
+    sane = F.when(price.between(0, 1e9), price).alias("price")
+    typed = mapped.select(*LANDED, key, *texts, sane, *_attributes(form.attributes))
+    return _with_rule(typed, "item_id", "missing_item")
+
+
+def map_users(raw: DataFrame, form: UserForm) -> DataFrame:
+    """Return LANDED, user_key, one column per attribute, and `_rule` for a record that cannot be a shopper."""
+    mapped = _mapped(raw, {"user_key": form.columns.user_key}, form, "users")
+    key = as_key(F.col("user_key"), mapped.schema["user_key"].dataType).alias("user_key")
+    return _with_rule(mapped.select(*LANDED, key, *_attributes(form.attributes)), "user_key", "missing_user")
+
+
+def one_each(rows: DataFrame, key: str) -> DataFrame:
+    """Keep the most complete record of every key, the smallest hash among equals."""
+    return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
+
+
+def repeated(mapped: DataFrame, key: str) -> DataFrame:
+    """Return the refused records: those with a `_rule`, and all but one of every key (`duplicate_<key>`)."""
+    extra = _ranked(mapped.where(F.col(RULE).isNull()), key).where(F.col(_PLACE) > 1).drop(_PLACE)
+    return mapped.where(F.col(RULE).isNotNull()).unionByName(extra.withColumn(RULE, F.lit(f"duplicate_{key}")))
+
+
+def as_json_object(attributes: Mapping[str, str]) -> Column:
+    """Return the attributes as a JSON object with sorted keys, NULL when none has a value."""
+    named = [F.col(_ATTRIBUTE + name).alias(name) for name in sorted(attributes)]
+    if not named:
+        return F.lit(None).cast("string")
+    text = F.to_json(F.struct(*named), {"ignoreNullFields": "true"})
+    return F.when(text != "{}", text)
+
+
+def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserForm, where: str) -> DataFrame:
+    if form.path is None and form.where is not None:
+        with lenient(raw.sparkSession):
+            raw = raw.where(checked(raw, form.where, f"{where}.where"))
+    named = {_ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
+    return evaluate(raw, {**columns, **named}, LANDED, where)
+
+
+def _attributes(attributes: Mapping[str, str]) -> list[Column]:
+    return [as_text(F.col(_ATTRIBUTE + name)).alias(_ATTRIBUTE + name) for name in sorted(attributes)]
+
+
+def _with_rule(rows: DataFrame, key: str, missing: str) -> DataFrame:
+    rule = F.when(F.col(CORRUPT).isNotNull(), "corrupt_record").when(F.col(key).isNull(), missing)
+    return rows.withColumn(RULE, rule)
+
+
+def _ranked(rows: DataFrame, key: str) -> DataFrame:
+    values = [name for name in rows.columns if not name.startswith("_") and name not in ("ds", "arrived", key)]
+    filled = F.lit(0)
+    for name in values:
+        filled = filled + F.when(F.col(name).isNotNull(), 1).otherwise(0)
+    order = Window.partitionBy("ds", key).orderBy(filled.desc(), "_record_id", "_row")
+    return rows.withColumn(_PLACE, F.row_number().over(order))

@@ -1,0 +1,76 @@
+"""Maps landed records to typed events by the source's expressions."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.source_contract import Source
+from spark_jobs.read_records import CORRUPT, SOURCE_FILE
+from spark_jobs.sql_expressions import evaluate
+from spark_jobs.typed_columns import as_key, as_number, as_text, as_time, is_given
+
+ROW: Final = "_row"
+"""Unique number of a landed row."""
+RECORD: Final = "_record_id"
+"""xxhash64 of everything the shop said."""
+LANDED: Final = (ROW, RECORD, CORRUPT, SOURCE_FILE, "ds", "arrived")
+NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position")
+TIME: Final = "_ts"
+UNREADABLE: Final = "_unreadable"
+"""Name of the first number column whose value is no number, NULL when all are."""
+
+
+def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
+    """Add `_ts`, the record's time; NULL when it has none."""
+    columns = [f"`{name}`" for name in raw.columns]
+    timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
+    return timed.withColumn(TIME, as_time(F.col(TIME), timed.schema[TIME].dataType, "events.columns.ts"))
+
+
+def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = ()) -> DataFrame:
+    """Return LANDED, `keep`, the columns of `events` (except event_id) and `_unreadable`, typed; no row is dropped."""
+    expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
+    raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
+    numbers = {f"_{name}": _number(raw, name) for name in NUMBERS}
+    raw = raw.withColumns(numbers)
+    return raw.select(
+        *LANDED,
+        *keep,
+        _key(raw, "user_key"),
+        _key(raw, "session_id"),
+        F.lower(F.trim(F.col("event_type").cast("string"))).alias("event_type"),
+        _key(raw, "item_id"),
+        F.lower(_text(raw, "query")).alias("query"),
+        *(F.col(f"_{name}").alias(name) for name in NUMBERS),
+        _key(raw, "arm"),
+        as_time(F.col("ts"), raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
+        _unreadable(raw).alias(UNREADABLE),
+    )
+
+
+def _key(raw: DataFrame, name: str) -> Column:
+    if name not in raw.columns:
+        return F.lit(None).cast("string").alias(name)
+    return as_key(F.col(name), raw.schema[name].dataType).alias(name)
+
+
+def _text(raw: DataFrame, name: str) -> Column:
+    return as_text(F.col(name)) if name in raw.columns else F.lit(None).cast("string")
+
+
+def _number(raw: DataFrame, name: str) -> Column:
+    if name not in raw.columns:
+        return F.lit(None).cast("int" if name == "position" else "double")
+    number = as_number(F.col(name), raw.schema[name].dataType)
+    return number.try_cast("int") if name == "position" else number
+
+
+def _unreadable(raw: DataFrame) -> Column:
+    faults = [
+        F.when(is_given(F.col(name), raw.schema[name].dataType) & F.col(f"_{name}").isNull(), F.lit(name))
+        for name in NUMBERS
+        if name in raw.columns
+    ]
+    return F.coalesce(*faults, F.lit(None).cast("string"))

@@ -1,0 +1,34 @@
+"""How much an event says of a shopper's interest, and what they are interested in most."""
+
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+EVENT_WEIGHTS: Final = {"view": 1, "click": 1, "rating": 3, "cart": 3, "purchase": 5}
+"""Interest in an item by what was done with it, along the funnel; integers, so that sums do not depend on their order.
+
+Impressions and searches say nothing of one item; a cancellation takes back what its purchase said of money, not of
+interest.
+"""
+FAVOURITES: Final = 5
+
+
+def event_weight() -> Column:
+    """Return the weight of `event_type`, 0 for types that are not in `EVENT_WEIGHTS`."""
+    weights = F.create_map(*(F.lit(part) for pair in EVENT_WEIGHTS.items() for part in pair))
+    return F.coalesce(F.try_element_at(weights, F.col("event_type")), F.lit(0))
+
+
+def find_favourites(touched: DataFrame, column: str, name: str) -> DataFrame:
+    """Return (user_key, `name`): up to 5 values of `column` by weighted events, ties in alphabetical order.
+
+    `touched` holds user_key, weight and `column`.
+    """
+    interest = (
+        touched.where(F.col(column).isNotNull() & (F.col("weight") > 0))
+        .groupBy("user_key", column)
+        .agg((-F.sum("weight")).alias("less_interest"))
+    )
+    ranked = F.array_sort(F.collect_list(F.struct("less_interest", F.col(column).alias("value"))))
+    return interest.groupBy("user_key").agg(F.slice(ranked, 1, FAVOURITES).getField("value").alias(name))

@@ -1,0 +1,112 @@
+"""Splits the published events of a window 6:2:2 and gathers them into histories.
+
+    python spark_jobs/split_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30 --strategy temporal
+
+Writes the tables `splits` (two cut-offs over a snapshot of `events`: no copy) and `sequences`, and the manifest
+`split`. leave_one_out and per_user are positions in the histories; their counts are of all histories.
+"""
+
+import argparse
+import hashlib
+from typing import Any, get_args
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night, parse_day
+from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.settings import SplitStrategy, settings
+from pipeline_tasks.sources import load_source
+from pipeline_tasks.staging import Manifest, StagedTable, write_manifest
+from spark_jobs.build_sequences import build_sequences, chosen_events
+from spark_jobs.net_cancellations import netted_purchases
+from spark_jobs.spark_session import open_session
+from spark_jobs.split_counts import count_by_day, count_positions, day_moments
+from spark_jobs.stage_table import read_table, stage_table
+from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Split the published events of a window 6:2:2")
+    parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
+    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--strategy", choices=get_args(SplitStrategy), help="default: the source's, then the settings'")
+    return parser
+
+
+def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitStrategy) -> Manifest:
+    """Build both tables and return their manifest.
+
+    Raises:
+        ValueError: no published events for the night, or too few to split.
+    """
+    lake = Lake.open(settings(), night.source)
+    start = night.window(window_days)[0]
+    snapshot = _snapshot(lake, night)
+    events = read_table(spark, lake, "events", (start, night.ds))
+    cancellations = events.where(F.col("event_type") == "cancellation").count()
+    netted = netted_purchases(events).persist() if cancellations else None
+    chosen = chosen_events(events, netted)
+    sequences = stage_table(lake, "sequences", build_sequences(chosen, night.ds), [night.ds])
+    row: dict[str, Any] = {
+        "strategy": strategy,
+        "events_snapshot_id": snapshot,
+        "window_start": start,
+        "cancellations": cancellations,
+        "netted_purchases": netted.count() if netted is not None else 0,
+        "ds": night.ds,
+        **_parts(chosen, sequences, strategy),
+    }
+    row["split_id"] = hashlib.sha256(f"{strategy} {start} {night.ds} {snapshot}".encode()).hexdigest()[:16]
+    files = lake.write_arrow("splits", pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"])))
+    splits = StagedTable(days=[night.ds], files=files, rows=1)
+    print(f"split {night.source} {night.ds}: {row}; {sequences.rows} sequences")
+    facts = {"events_snapshot_id": str(snapshot), "strategy": strategy, "window_days": str(window_days)}
+    tables = {"splits": splits, "sequences": sequences}
+    return Manifest(source=night.source, ds=night.ds, step="split", tables=tables, facts=facts)
+
+
+def _snapshot(lake: Lake, night: Night) -> int:
+    snapshot = lake.snapshot_id("events")
+    if snapshot is None or night.ds not in lake.days("events"):
+        raise ValueError(
+            f"No published events for {night.source} {night.ds}: land, clean and publish that day first "
+            f"(nightshelf run --source {night.source} --date {night.ds})"
+        )
+    return snapshot
+
+
+def _parts(chosen: DataFrame, sequences: StagedTable, strategy: SplitStrategy) -> dict[str, Any]:
+    names = ("train_events", "validation_events", "test_events")
+    if strategy != "temporal":
+        counts = count_positions(sequences.files, strategy)
+        if min(counts) == 0:
+            raise TooFewEventsError(
+                f"strategy {strategy} gives parts of {counts} events: no history is long enough; choose a longer "
+                f"window (--window-days)"
+            )
+        return dict(zip(names, counts, strict=True)) | {"train_end": None, "validation_end": None}
+    cut = find_cutoffs(count_by_day(chosen), day_moments(chosen))
+    counts = (cut.train, cut.validation, cut.test)
+    return dict(zip(names, counts, strict=True)) | {"train_end": cut.train_end, "validation_end": cut.validation_end}
+
+
+def main() -> None:
+    """Run the job."""
+    arguments = arg_parser().parse_args()
+    with clear_exit():
+        source = load_source(arguments.source)
+        strategy = arguments.strategy or source.split_strategy or settings().split.strategy
+        night = Night(source.name, arguments.date)
+        spark = open_session(f"split {source.name} {arguments.date}")
+        write_manifest(settings(), split(spark, night, arguments.window_days, strategy))
+
+
+if __name__ == "__main__":
+    main()

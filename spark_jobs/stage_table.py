@@ -1,0 +1,71 @@
+"""Writes a table's rows of some days as Parquet files that wait for their gate."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.lake import Days, Lake
+from pipeline_tasks.schemas import spark_ddl
+from pipeline_tasks.staging import StagedTable
+
+_COPY: Final = "_ds"
+"""Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""
+
+
+def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) -> StagedTable:
+    """Write `rows` (the contract's columns) into a fresh folder, every file holding one day, and list the files."""
+    folder = lake.data_folder(name)
+    contract = rows.select(*TABLES[name].column_names).withColumn(_COPY, F.col("ds"))
+    contract.write.partitionBy(_COPY).parquet(folder)
+    counts = file_rows(folder)
+    return StagedTable(days=list(days), files=sorted(counts), rows=sum(counts.values()))
+
+
+def file_rows(folder: str) -> dict[str, int]:
+    """Return the rows of every Parquet file below `folder`, from the footers."""
+    system, inner = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
+    prefix = folder[: len(folder) - len(inner)]
+    entries = system.get_file_info(fs.FileSelector(inner, recursive=True, allow_not_found=True))
+    paths = [entry.path for entry in entries if entry.path.endswith(".parquet")]
+    return {prefix + path: pq.read_metadata(path, filesystem=system).num_rows for path in paths}
+
+
+def rows_by_day(staged: StagedTable) -> dict[date, int]:
+    """Return the staged rows of each day, 0 for a day without a file."""
+    counts = dict.fromkeys(staged.days, 0)
+    for file in staged.files:
+        system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+        day = date.fromisoformat(file.rpartition(f"{_COPY}=")[2].partition("/")[0])
+        counts[day] += pq.read_metadata(inner, filesystem=system).num_rows
+    return counts
+
+
+def column_values(staged: StagedTable, name: str) -> int:
+    """Return how many values of a column are not NULL in the staged files."""
+    return sum(len(column) - column.null_count for column in (staged_column(file, name) for file in staged.files))
+
+
+def staged_column(file: str, name: str) -> pa.ChunkedArray:
+    """Read one column of one staged file."""
+    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    return pq.read_table(inner, columns=[name], filesystem=system)[name]
+
+
+def read_table(
+    spark: SparkSession, lake: Lake, name: str, days: Days | None = None, staged: StagedTable | None = None
+) -> DataFrame:
+    """Return the published rows of the days, with the days of `staged` in place of their published ones."""
+    files = lake.files(name, days)
+    if staged is not None:
+        replaced = set(staged.days)
+        kept = [day for day in lake.days(name) if day not in replaced and (days is None or days[0] <= day <= days[1])]
+        files = sorted({file for day in kept for file in lake.files(name, (day, day))}) + staged.files
+    schema = spark_ddl(TABLES[name])
+    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)

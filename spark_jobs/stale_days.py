@@ -1,0 +1,64 @@
+"""Tells which days must be cleaned: those whose records, rules or mapping differ from what the lake was made from."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+from typing import Final, get_args
+
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.landing import Kind
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import CleaningSettings
+from pipeline_tasks.source_contract import Rule, Source
+from spark_jobs.landed_records import LandedSource
+
+CLEANING_VERSION: Final = "1"
+"""Raise it when cleaning itself changes: every day is then stale."""
+
+_CATALOGS: tuple[Kind, ...] = ("items", "users")
+
+
+def chosen_rules(source: Source, chosen: str | None) -> list[str]:
+    """Return the rules that are on: the source's, or the comma-separated `chosen`.
+
+    Raises:
+        ValueError: a chosen rule does not exist.
+    """
+    if chosen is None:
+        return sorted(source.rules.on)
+    names = sorted({name.strip() for name in chosen.split(",") if name.strip()})
+    unknown = [name for name in names if name not in get_args(Rule)]
+    if unknown:
+        raise ValueError(f"rules {', '.join(unknown)} do not exist: choose among {', '.join(get_args(Rule))}")
+    return names
+
+
+def stale_days(
+    landed: LandedSource, lake: Lake, night: Night, window: Sequence[date], on: Sequence[str], limits: CleaningSettings
+) -> dict[date, str]:
+    """Return the days of the window to clean, each with the fingerprint of what it will be made from."""
+    rows = lake.read("reconciliation", (window[0], window[-1]), ("ds", "fingerprint"))
+    made = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
+    method = cleaning_method(landed.source, on, limits)
+    marks = {day: _mark(landed, day, night, method) for day in window}
+    return {day: mark for day, mark in marks.items() if (day, mark) not in made}
+
+
+def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings) -> str:
+    """Return all that decides how a landed day becomes a cleaned one."""
+    return " ".join(
+        [
+            CLEANING_VERSION,
+            ",".join(on),
+            limits.model_dump_json(),
+            source.events.columns.model_dump_json(),
+            source.rules.model_dump_json(exclude={"on"}),
+        ]
+    )
+
+
+def _mark(landed: LandedSource, day: date, night: Night, method: str) -> str:
+    parts = [landed.ledgers["events"].content(day), method]
+    # A catalog's refused records are quarantined with the day of the catalog.
+    parts += [landed.ledgers[kind].content(day) for kind in _CATALOGS if landed.ledgers[kind].rows(day)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

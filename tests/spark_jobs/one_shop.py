@@ -1,0 +1,113 @@
+"""A shop whose files a test writes, and the steps of its night as the jobs run them."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import SplitStrategy, settings
+from pipeline_tasks.source_contract import Source
+from pipeline_tasks.sources import load_source, register_source
+from pipeline_tasks.staging import Manifest, publish
+from spark_jobs.clean_behavior import clean
+from spark_jobs.land_behavior import land
+from spark_jobs.split_behavior import split
+from spark_jobs.stale_days import chosen_rules
+
+DAY = date(2026, 11, 20)
+
+CLICKS = """
+name = "clicks"
+get = "ask the web team"
+
+[events]
+path = "events-{ds}.csv"
+format = "csv"
+
+[events.columns]
+ts = "time"
+event_type = "kind"
+item_id = "item"
+user_key = "who"
+session_id = "visit"
+price = "price"
+quantity = "units"
+query = "words"
+"""
+HEADER = "time,kind,item,who,visit,price,units,words"
+
+
+@dataclass
+class OneShop:
+    """Runs the steps in this process, on the test's own Spark session."""
+
+    spark: SparkSession
+    files: Path
+    source: Source | None = None
+
+    def describe(self, toml: str = CLICKS) -> "OneShop":
+        """Use this TOML, which lies among the shop's files."""
+        path = self.files / "shop.toml"
+        path.write_text(toml)
+        self.source = register_source(path)
+        return self
+
+    def preset(self, name: str, folder: Path) -> "OneShop":
+        """Use a preset on the files in `folder`."""
+        self.source = load_source(name, str(folder))
+        return self
+
+    def deliver(self, *lines: str, day: date = DAY, header: str = HEADER) -> Path:
+        """Write the CSV that the shop delivers for a day."""
+        path = self.files / f"events-{day}.csv"
+        path.write_text("\n".join((header, *lines)) + "\n")
+        return path
+
+    @property
+    def lake(self) -> Lake:
+        return Lake.open(settings(), self._source.name)
+
+    @property
+    def _source(self) -> Source:
+        return self.source or self.describe()._source
+
+    def land(self, ds: date = DAY, window_days: int = 1) -> None:
+        land(self.spark, self._source, ds, window_days)
+
+    def clean(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
+        """Clean and publish."""
+        on = chosen_rules(self._source, rules)
+        manifest = clean(self.spark, self._source, Night(self._source.name, ds), window_days, on)
+        publish(self.lake, manifest)
+        return manifest
+
+    def split(self, ds: date = DAY, window_days: int = 1, strategy: SplitStrategy = "temporal") -> Manifest:
+        """Split and publish."""
+        manifest = split(self.spark, Night(self._source.name, ds), window_days, strategy)
+        publish(self.lake, manifest)
+        return manifest
+
+    def night(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
+        """Land and clean."""
+        self.land(ds, window_days)
+        return self.clean(ds, window_days, rules)
+
+    def rows(self, table: str, *columns: str) -> list[dict[str, Any]]:
+        """Return all published rows of a table, in the order of their text."""
+        read: pa.Table = self.lake.read(table, columns=columns or ("*",))
+        rows: list[dict[str, Any]] = read.to_pylist()
+        return sorted(rows, key=str)
+
+    def outcomes(self, ds: date | None = None) -> dict[str, int]:
+        """Return rows of the reconciliation by rule, 'rows_in' and 'event' by outcome."""
+        counts: dict[str, int] = {}
+        for row in self.rows("reconciliation"):
+            if ds in (None, row["ds"]):
+                name = row["rule"] if row["outcome"] in ("quarantine", "duplicate") else row["outcome"]
+                counts[name] = counts.get(name, 0) + row["rows"]
+        return counts

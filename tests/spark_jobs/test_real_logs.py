@@ -1,0 +1,105 @@
+"""Every preset on its real public log: land, clean, split."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.spark_jobs.one_shop import OneShop
+
+pytestmark = [pytest.mark.spark, pytest.mark.real_data]
+
+PROTOCOL = "known_user,positive_quantity,positive_price,exact_duplicates"
+LAST_DAY = date(2011, 12, 9)
+
+
+def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("online_retail", shared_data / "online-retail-uci")
+    shop.night(LAST_DAY, window_days=374, rules=PROTOCOL)
+    events = shop.lake.read("events", columns=("event_type", "user_key", "item_id"))
+    assert set(events["event_type"].to_pylist()) == {"purchase"}
+    assert events.num_rows == 392_692
+    assert len(events["user_key"].unique()) == 4_338
+    assert len(events["item_id"].unique()) == 3_665
+    assert len(shop.rows("items")) == 3_665
+    counts = shop.outcomes()
+    assert counts.pop("rows_in") == sum(counts.values()) == 541_909
+    # 135,080 rows name no customer; two of them have a negative price, which is asked first.
+    assert (counts["known_user"], counts["impossible_number"]) == (135_078, 2)
+    shop.split(LAST_DAY, window_days=374)
+    cut = shop.rows("splits")[0]
+    moment = timedelta(microseconds=1)
+    assert cut["train_end"] + moment == datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
+    assert cut["validation_end"] + moment == datetime(2011, 11, 1, 15, 55, tzinfo=UTC)
+    shares = [round(100 * cut[f"{part}_events"] / 392_692, 2) for part in ("train", "validation", "test")]
+    assert shares == [59.99, 20.0, 20.01]
+    shop.clean(LAST_DAY, window_days=374)
+    counts = shop.outcomes()
+    assert counts.pop("rows_in") == sum(counts.values()) == 541_909
+    assert counts["service_codes"] > 2_500
+    assert "known_user" not in counts
+    assert shop.lake.read("events", columns=("user_key",))["user_key"].null_count > 130_000
+    shop.split(LAST_DAY, window_days=374)
+    cut = shop.rows("splits")[0]
+    assert cut["cancellations"] > 8_000
+    assert 0 < cut["netted_purchases"] < cut["cancellations"]
+    sequences = shop.rows("sequences", "sequence_key", "user_key")
+    assert {row["sequence_key"].startswith("session:") for row in sequences if row["user_key"] is None} == {True}
+
+
+def test_rees46(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("rees46", shared_data / "rees46-multicategory-sample")
+    ds = date(2019, 10, 1)
+    shop.night(ds)
+    counts = shop.outcomes()
+    assert counts.pop("rows_in") == sum(counts.values()) == 17_435
+    assert counts["event"] > 17_000
+    items = {row["item_id"]: row for row in shop.rows("items")}
+    assert items["3900821"]["title"] == "aqua water heater"
+    assert items["3900821"]["category"] == "appliances > environment > water heater"
+    shop.split(ds)
+    assert shop.rows("splits")[0]["test_events"] > 3_000
+
+
+def test_completejourney(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("completejourney", shared_data / "completejourney")
+    ds = date(2017, 12, 31)
+    shop.night(ds, window_days=60)
+    counts = shop.outcomes()
+    assert counts.pop("rows_in") == sum(counts.values())
+    assert counts["event"] > 10_000
+    assert len(shop.rows("items", "item_id")) == 92_331
+    attributes = [row["attributes"] for row in shop.rows("users") if row["attributes"]]
+    assert any('"income":"35-49K"' in text for text in attributes)
+    shop.split(ds, window_days=60)
+    assert shop.rows("splits")[0]["validation_events"] > 2_000
+
+
+def test_amazon_reviews(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("amazon_reviews", shared_data / "amazon-beauty-5core")
+    ds = date(2014, 7, 23)
+    shop.night(ds)
+    assert shop.outcomes() == {"rows_in": 198_502, "event": 198_502}
+    sequences = shop_sequences(shop, ds)
+    assert len(sequences) == 22_363
+    assert sequences["4"] == ["20", "21", "22", "23", "4", "24"]
+    assert len(shop.rows("items", "item_id")) == 12_101
+    split = shop.rows("splits")[0]
+    assert (split["validation_events"], split["test_events"]) == (22_363, 22_363)
+
+
+def test_movielens(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("movielens", shared_data / "ml-1m")
+    ds = date(2003, 2, 28)
+    shop.night(ds)
+    assert shop.outcomes() == {"rows_in": 999_611, "event": 999_611}
+    sequences = shop_sequences(shop, ds)
+    assert len(sequences) == 6_040
+    assert sequences["1"][:3] == ["3186", "1270", "1721"]
+    titles = {row["item_id"]: row["title"] for row in shop.rows("items", "item_id", "title")}
+    assert titles["1"] == "Toy Story (1995)"
+
+
+def shop_sequences(shop: OneShop, ds: date) -> dict[str, list[str]]:
+    shop.split(ds, strategy="leave_one_out")
+    return {row["user_key"]: row["item_ids"] for row in shop.rows("sequences", "user_key", "item_ids")}

@@ -1,0 +1,87 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.gate_report import GateReport, read_report
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.settings import REPOSITORY, Settings
+from pipeline_tasks.staging import Manifest, StagedTable, publish, write_manifest
+from spark_jobs.validate_tables import validate_step
+from tests.spark_jobs.gate_cases import DS, GOOD, Row, event, sequence
+
+NIGHT = Night("shop", DS)
+CLEAN = ("events", "quarantine", "reconciliation", "items", "users")
+
+
+def stage(settings: Settings, step: str, names: Iterable[str], facts: dict[str, str], **changed: list[Row]) -> Manifest:
+    lake, tables = Lake.open(settings, NIGHT.source), {}
+    for name in names:
+        empty = dict.fromkeys(TABLES[name].column_names)
+        rows = [empty | row for row in changed.get(name, GOOD[name])]
+        files = lake.write_arrow(name, pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name])))
+        tables[name] = StagedTable(days=[DS], files=files, rows=len(rows))
+    manifest = Manifest(source=NIGHT.source, ds=DS, step=step, tables=tables, facts=facts)
+    write_manifest(settings, manifest)
+    return manifest
+
+
+def test_a_closed_gate_ends_the_process_with_its_message(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    events = [*GOOD["events"][1:], event(99, event_type="teleport")]
+    stage(settings, "clean", CLEAN, {}, events=events)
+    command = [sys.executable, "spark_jobs/validate_tables.py", "--step=clean", "--source=shop", f"--date={DS}"]
+    environment = os.environ | {"NIGHTSHELF_HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr[-2000:]
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("GateError: Gate clean of shop 2026-11-20 is closed: table events, column event_type")
+    assert "expect_column_values_to_be_in_set" in last
+    assert "observed 1 of 20 rows, e.g. event_type=teleport. Correct the source's mapping" in last
+    report = read_report(settings, NIGHT, "clean")
+    assert (report.passed, sorted(report.tables)) == (False, sorted(CLEAN))
+    assert {name for name, table in report.tables.items() if table.failed} == {"events"}
+    page = settings.data_docs / report.tables["events"].page(settings.data_docs)
+    assert "teleport" in page.read_text()
+    assert "closed" in (settings.data_docs / "index.html").read_text()
+
+
+def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> GateReport:
+    settings = Settings(home=home)
+    lake = Lake.open(settings, NIGHT.source)
+    bought = sequence("ann", item_ids=["i1", "i4", "i1"], event_types=["view", "purchase", "purchase"])
+    sequences = [bought, sequence("bob"), sequence("session:1", user_key=None)]
+    publish(lake, stage(settings, "clean", ["items"], {}))
+    publish(lake, stage(settings, "split", ["sequences"], {}, sequences=sequences))
+    publish(lake, stage(settings, "profiles", ["user_profiles"], {}))
+    # i4 was bought on the 12th, before the last five days; i1 on the 19th.
+    facts = {"top_k": str(top_k), "scored_items": "4", "exclude_purchased_days": "5"}
+    stage(settings, "recommend", ["recommendations", "fallback_recommendations", "similar_items"], facts)
+    return validate_step(spark, settings, NIGHT, "recommend")
+
+
+def test_recommendations_are_held_against_the_published_tables(spark: SparkSession, tmp_path: Path) -> None:
+    report = validate_recommendations(spark, tmp_path, top_k=2)
+    assert report.findings == []
+    assert report.passed
+    assert report.tables["recommendations"].rows == 4
+
+
+def test_too_few_rows_per_shopper_close_the_gate(spark: SparkSession, tmp_path: Path) -> None:
+    # ann may get 3 of the 4 items, bob all 4: both have 2.
+    report = validate_recommendations(spark, tmp_path, top_k=4)
+    assert [finding.column for finding in report.critical] == ["user_key"]
+    assert "user_key=ann, rows_due=3, rows=2" in report.critical[0].observed
+
+
+def test_nothing_staged_is_a_clear_error(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="Step clean has built nothing for shop 2026-11-20"):
+        validate_step(spark, Settings(home=tmp_path), NIGHT, "clean")
