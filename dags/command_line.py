@@ -1,0 +1,98 @@
+"""The two operators that start heavy work, each as a process of its own: a killed task kills its work.
+
+Arguments are lists, never a shell's text, so that nothing typed into a form is interpreted. An argument
+``--option=`` whose template rendered to nothing is left out: the command's own default holds.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.hooks.subprocess import SubprocessHook
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from pipeline_tasks.settings import REPOSITORY, settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+THE_NIGHT = ("--source={{ night().source }}", "--date={{ night().ds }}")
+"""What every command of the chain takes."""
+
+
+class SparkJob(SparkSubmitOperator):
+    """spark-submit of one file of spark_jobs/, through the connection `spark_default`."""
+
+    def __init__(self, *, job: str, options: Sequence[str] = (), **of_any_task: Any) -> None:  # noqa: ANN401
+        super().__init__(
+            application=str(REPOSITORY / "spark_jobs" / job),
+            application_args=[*THE_NIGHT, *options],
+            conn_id="spark_default",
+            driver_memory=settings().spark_driver_memory,
+            # At INFO the words of a failed job drown in those of Spark's shutdown.
+            conf={"spark.ui.enabled": "false", "spark.log.level": "WARN", **_java_options()},
+            name=f"{Path(job).stem}-{{{{ night().source }}}}-{{{{ night().ds }}}}",
+            **of_any_task,
+        )
+
+    def execute(self, context: "Context") -> None:
+        """Submit the job and wait for it."""
+        self.application_args = without_unset(self.application_args or [])
+        super().execute(context)
+
+    def command_line(self) -> list[str]:
+        """Return the command that `execute` runs, once the templates are rendered."""
+        self.application_args = without_unset(self.application_args or [])
+        command: list[str] = self._get_hook()._build_spark_submit_command(self.application)
+        return command
+
+
+class ChildProcess(BaseOperator):
+    """``python -m <module> <options>`` in a process group of its own, its output in the task's log.
+
+    A killed or timed-out task ends the whole group: a training never outlives its task. `mapped` is what a mapped
+    instance is about, for its templates: ``{{ task.mapped.candidate }}``.
+    """
+
+    template_fields = ("options",)
+
+    def __init__(
+        self,
+        *,
+        module: str,
+        options: Sequence[str] = (),
+        mapped: Mapping[str, str] | None = None,
+        **of_any_task: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**of_any_task)
+        self.module = module
+        self.options = [*THE_NIGHT, *options]
+        self.mapped = mapped or {}
+        self._hook = SubprocessHook()
+
+    def execute(self, context: "Context") -> None:
+        """Run the command; raises AirflowException with its last line when it fails."""
+        result = self._hook.run_command([sys.executable, "-u", *self.command_line()[1:]], cwd=str(REPOSITORY))
+        if result.exit_code != 0:
+            raise AirflowException(f"{self.module} ended with exit code {result.exit_code}: {result.output}")
+
+    def command_line(self) -> list[str]:
+        """Return the command that `execute` runs, once the templates are rendered."""
+        return ["python", "-m", self.module, *without_unset(self.options)]
+
+    def on_kill(self) -> None:
+        """End the process group."""
+        self._hook.send_sigterm()  # type: ignore[no-untyped-call]
+
+
+def _java_options() -> dict[str, str]:
+    options = settings().spark_driver_java_options
+    return {"spark.driver.extraJavaOptions": options} if options else {}
+
+
+def without_unset(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without the options that have no value."""
+    return [argument for argument in arguments if not argument.endswith("=")]

@@ -1,0 +1,115 @@
+"""The fields of the trigger forms: flat, typed, each with a title, a description and a default.
+
+A field that is left alone takes the value that the DAG before it handed on, else the default shown.
+"""
+
+from typing import Any, get_args
+
+from airflow.sdk import Param
+
+from pipeline_tasks.settings import settings
+from pipeline_tasks.source_contract import Rule
+from pipeline_tasks.sources import preset_names
+
+
+def which_night() -> dict[str, Param]:
+    """Return the fields that every form begins with."""
+    return {
+        "target_date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Night",
+            description="The day (UTC) to work on. Empty: the run's partition key, else the day before the run.",
+        ),
+        "source": Param(
+            settings().source,
+            type="string",
+            minLength=1,
+            examples=preset_names(),
+            title="Source",
+            description="Whose log: a preset, a registered source, or the path of your own TOML file.",
+        ),
+    }
+
+
+def preparation() -> dict[str, Param]:
+    """Return the fields of landing, cleaning and splitting."""
+    defaults = settings().split
+    return {
+        "source_path": Param(
+            None,
+            type=["null", "string"],
+            title="Folder of the files",
+            description="Overrides `path` in the source's TOML: a folder or an object-store prefix.",
+        ),
+        "window_days": _number(
+            defaults.window_days, 1, "Window (days)", "Days of events that are prepared; the last is the night's own."
+        ),
+        "split_strategy": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "temporal", "leave_one_out", "per_user"],
+            title="Split strategy",
+            description="How 6:2:2 is cut. Empty: as the source says, else temporal; the others leak the future.",
+        ),
+        "rules": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "enum": list(get_args(Rule))},
+            examples=list(get_args(Rule)),
+            title="Cleaning rules",
+            description="The rules that are on. Empty: as the source's TOML says.",
+        ),
+    }
+
+
+def fine_tuning() -> dict[str, Param]:
+    """Return the fields of training and promotion."""
+    defaults = settings().training
+    return {
+        "retrain": Param(
+            "when_due",
+            type="string",
+            enum=["when_due", "always"],
+            title="Retrain",
+            description=f"When due: the champion is {defaults.retrain_every_days} days old or there is none.",
+        ),
+        "candidates": Param(
+            defaults.candidates,
+            type="array",
+            items={"type": "string", "enum": ["frozen", "lora"]},
+            examples=["frozen", "lora"],
+            minItems=1,
+            maxItems=20,
+            title="Candidates",
+            description="Ways to fine-tune the encoder, each a mapped task and an MLflow child run.",
+        ),
+        "epochs": _number(defaults.epochs, 1, "Epochs", "Passes over the training sequences; it may stop early."),
+        "approval": Param(
+            "automatic",
+            type="string",
+            enum=["automatic", "person"],
+            title="Approval",
+            description="Who promotes a challenger that wins: nobody has to, or a person in Required Actions.",
+        ),
+    }
+
+
+def shelves() -> dict[str, Param]:
+    """Return the fields of scoring."""
+    defaults = settings().scoring
+    return {
+        "top_k": _number(defaults.top_k, 1, "Items per shopper", "Rows per shopper in recommendations."),
+        "exclude_purchased_days": _number(
+            defaults.exclude_purchased_days,
+            0,
+            "Do not repeat for (days)",
+            "Items bought within so many days are left out; 0 allows repeats at once.",
+        ),
+    }
+
+
+def _number(default: int, minimum: int, title: str, description: str) -> Param:
+    field: dict[str, Any] = {"type": "integer", "minimum": minimum, "title": title, "description": description}
+    return Param(default, **field)

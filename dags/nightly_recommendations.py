@@ -1,0 +1,52 @@
+"""Restock every shopper's shelf for one night.
+
+Embeds all items and shoppers with the reigning champion, scores every shopper against every item, and publishes
+`recommendations`, `fallback_recommendations` and `similar_items` behind their gate.
+
+Runs when **fine_tune_recommender** hands on a night, with a new champion or the old one, or from *Trigger*.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, get_current_context, task
+from command_line import ChildProcess, SparkJob
+from gated_step import publish_behind_gate
+from night_choice import hand_on
+from night_form import shelves, which_night
+from night_schedule import CHAMPION_RECOMMENDER, NIGHTLY_SHELVES, SHARED, SPARK_POOL, after, on_one_gpu
+
+with DAG(
+    "nightly_recommendations",
+    schedule=after(CHAMPION_RECOMMENDER),
+    description="Score every shopper against every item and publish the night's recommendation tables",
+    doc_md=__doc__,
+    tags=["nightshelf", "night"],
+    params=which_night() | shelves(),
+    **SHARED,
+):
+    # The model runs once per item and shopper; scoring afterwards is a matrix product that needs no GPU.
+    embed_shelf = ChildProcess(
+        task_id="embed_shelf",
+        module="pipeline_tasks.embed_shelf",
+        execution_timeout=timedelta(hours=1),
+        **on_one_gpu(),
+    )
+    # Spark, because shoppers times items is the only product here that outgrows a machine.
+    recommend_items = SparkJob(
+        task_id="recommend_items",
+        job="recommend_items.py",
+        options=["--top-k={{ night().top_k }}", "--exclude-purchased-days={{ night().exclude_purchased_days }}"],
+        pool=SPARK_POOL,
+        execution_timeout=timedelta(hours=2),
+    )
+    # A shelf with gaps, repeats or items already bought must not be shown.
+    validate_recommend, publish_recommend = publish_behind_gate("recommend")
+
+    # For the DAGs of others: an asset is how they learn that the shelves are full.
+    @task(outlets=[NIGHTLY_SHELVES])
+    def hand_on_shelves() -> str:
+        """Announce the night's shelves; return its partition key."""
+        return hand_on(get_current_context(), NIGHTLY_SHELVES)
+
+    embed_shelf >> recommend_items >> validate_recommend
+    publish_recommend >> hand_on_shelves()

@@ -1,0 +1,29 @@
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline_tasks.settings import REPOSITORY
+
+# Before Airflow is first imported: it would write its configuration into the home of whoever runs the tests.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightshelf-airflow-"))
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = '{"conn_type": "spark", "host": "local[2]"}'
+# As Airflow does with its DAG folder.
+sys.path.insert(0, str(REPOSITORY / "dags"))
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def dag_bag() -> "DagBag":
+    """The DAG files as Airflow reads them; importing Airflow takes seconds."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(REPOSITORY / "dags"))

@@ -1,0 +1,48 @@
+"""The operators that start heavy work."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+
+def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
+    from command_line import ChildProcess
+
+    pids = tmp_path / "pids"
+    task = ChildProcess(task_id="train", module="tests.dags.stubborn_training", options=[f"--pids={pids}"])
+    running = threading.Thread(target=_execute, args=(task,), daemon=True)
+    running.start()
+    deadline = time.monotonic() + 60
+    while not pids.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    processes = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
+    task.on_kill()
+    gone, alive = psutil.wait_procs(processes, timeout=10)
+    running.join(timeout=10)
+    assert (len(gone), alive, running.is_alive()) == (2, [], False)
+
+
+def test_failed_command_is_named_with_its_exit_code_and_last_line() -> None:
+    from airflow.sdk.exceptions import AirflowException
+    from command_line import ChildProcess
+
+    task = ChildProcess(task_id="broken", module="pipeline_tasks.nowhere")
+    with pytest.raises(AirflowException, match=r"pipeline_tasks\.nowhere ended with exit code 1: .*No module named"):
+        task.execute({})
+
+
+def test_options_without_a_value_are_left_out() -> None:
+    from command_line import without_unset
+
+    assert without_unset(["--rules=", "--top-k=5", "--source-path="]) == ["--top-k=5"]
+
+
+def _execute(task: Any) -> None:  # noqa: ANN401
+    from airflow.sdk.exceptions import AirflowException
+
+    with pytest.raises(AirflowException):
+        task.execute({})
