@@ -1,0 +1,91 @@
+"""The compose file of docker/ as data, and a throw-away project of it on free ports."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from pipeline_tasks.settings import REPOSITORY, inherited_environment
+
+DOCKER: Final = REPOSITORY / "docker"
+COMPOSE_FILE: Final = DOCKER / "compose.yaml"
+TEST_TAG: Final = "test"
+PORT_VARIABLES: Final = ("AIRFLOW_PORT", "MLFLOW_PORT", "DOCS_PORT", "SPARK_PORT")
+
+
+def read_services() -> dict[str, dict[str, Any]]:
+    """Return the services by name, anchors and merges resolved, variables as they are written."""
+    services: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
+    return services
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return what an env file sets, lines that are commented out included when they look like NAME=VALUE."""
+    pairs = (line.removeprefix("#").partition("=") for line in path.read_text().splitlines())
+    return {name: value for name, _, value in pairs if name.isupper() and " " not in name}
+
+
+class ComposeProject:
+    """A project of docker/compose.yaml with its own name, image tag, volumes and ports."""
+
+    def __init__(self, name: str) -> None:
+        self.ports = dict(zip(PORT_VARIABLES, free_ports(len(PORT_VARIABLES)), strict=True))
+        self._command = ["docker", "compose", "--project-name", name, "--file", str(COMPOSE_FILE)]
+        chosen = {variable: str(port) for variable, port in self.ports.items()} | {"NIGHTSHELF_VERSION": TEST_TAG}
+        self._environment = inherited_environment() | chosen | wheel_folder()
+
+    def run(self, *arguments: str, seconds: int = 600, given: str | None = None) -> str:
+        """Run a compose command and return its output; raises AssertionError with all it said when it fails."""
+        done = subprocess.run(
+            [*self._command, *arguments],
+            env=self._environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, f"compose {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def running_project(name: str) -> Iterator[ComposeProject]:
+    """Build the image, bring everything up until it is healthy, and take all of it away again, volumes included."""
+    project = ComposeProject(name)
+    try:
+        project.run("build", seconds=1800)
+        project.run("up", "--wait", "--wait-timeout", "600", seconds=700)
+        yield project
+    finally:
+        project.run("down", "--volumes", "--timeout", "5")
+        # The layers stay in the build cache; only the name goes.
+        subprocess.run(["docker", "image", "rm", f"nightshelf:{TEST_TAG}"], capture_output=True, check=False)
+
+
+def wheel_folder() -> dict[str, str]:
+    """Return WHEELS for the build when the installers are told of a folder that holds a torch wheel."""
+    folders = (inherited_environment().get(name, "") for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS"))
+    return next(({"WHEELS": folder} for folder in folders if folder and list(Path(folder).glob("torch-*.whl"))), {})
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on 127.0.0.1 that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def engine_answers() -> bool:
+    """Tell whether a Docker engine with Compose v2 can be reached."""
+    if shutil.which("docker") is None:
+        return False
+    asked = (["docker", "info"], ["docker", "compose", "version"])
+    return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in asked)

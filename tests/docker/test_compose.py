@@ -1,0 +1,113 @@
+"""What the compose file promises, read from the file itself: these tests need no Docker engine."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from pipeline_tasks.servers import POOLS, mlflow_server_settings
+from pipeline_tasks.settings import REPOSITORY
+from tests.docker.compose_project import COMPOSE_FILE, DOCKER, read_env, read_services
+
+SERVICES = read_services()
+OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
+VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_every_role_runs_the_same_image_at_this_version() -> None:
+    assert {service["image"] for service in OURS.values()} == {f"nightshelf:${{NIGHTSHELF_VERSION:-{VERSION}}}"}
+
+
+def test_no_image_floats() -> None:
+    for name, service in SERVICES.items():
+        _, colon, tag = service["image"].partition(":")
+        assert colon, f"{name} names no tag"
+        assert tag != "latest", f"{name} would be another program tomorrow"
+
+
+def test_ports_are_open_on_this_machine_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(published) == 4
+    assert all(port.startswith("127.0.0.1:") for port in published), published
+
+
+def test_every_container_signs_and_calls_the_same_way() -> None:
+    shared = (
+        "AIRFLOW__API_AUTH__JWT_SECRET",
+        "AIRFLOW__API__SECRET_KEY",
+        "AIRFLOW__CORE__FERNET_KEY",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+        "NIGHTSHELF_LAKE_CATALOG_URI",
+        "NIGHTSHELF_MLFLOW_TRACKING_URI",
+    )
+    for variable in shared:
+        assert len({service["environment"][variable] for service in OURS.values()}) == 1, variable
+
+
+def test_every_role_keeps_its_state_in_the_one_volume() -> None:
+    assert {tuple(service["volumes"]) for service in OURS.values()} == {("home:/var/lib/nightshelf",)}
+
+
+def test_every_server_has_a_health_check_of_its_own_role() -> None:
+    assert SERVICES["postgres"]["healthcheck"]["test"][1] == "pg_isready"
+    for name, service in OURS.items():
+        if name != "initialize":
+            assert service["healthcheck"]["test"] == ["CMD", "check_health.py", service["command"]]
+
+
+def test_the_image_knows_every_role() -> None:
+    said = subprocess.run(["bash", DOCKER / "entrypoint.sh", "help"], capture_output=True, text=True, check=True).stdout
+    assert {service["command"] for service in OURS.values()} <= set(said.split())
+
+
+def test_the_image_holds_whatever_the_code_looks_for_in_the_repository() -> None:
+    folders = ("pipeline_tasks", "spark_jobs", "dags")
+    code = "".join(path.read_text() for folder in folders for path in (REPOSITORY / folder).glob("*.py"))
+    # The default home begins with a dot; in the image NIGHTSHELF_HOME is its place.
+    wanted = set(re.findall(r'REPOSITORY / "([^".]\S*)"', code))
+    copied = re.findall(r"^COPY (.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert "requirements.lock" in wanted
+    assert wanted <= set(" ".join(copied[-5:]).split()), copied
+
+
+def test_initialize_makes_every_pool_that_tasks_ask_for() -> None:
+    script = (DOCKER / "entrypoint.sh").read_text()
+    assert all(f'"{pool}": {{"slots"' in script for pool in POOLS), POOLS
+
+
+def test_every_variable_is_in_the_example_with_its_default() -> None:
+    documented = read_env(DOCKER / "example.env")
+    used = re.findall(r"\$\{(\w+):-([^${}]*)", COMPOSE_FILE.read_text())
+    assert len({name for name, _ in used}) > 10
+    for name, default in used:
+        assert name in documented, f"{name} is not in docker/example.env"
+        has_own_default = default and not default.endswith("://nightshelf:") and name != "WHEELS"
+        assert not has_own_default or documented[name] == default, name
+
+
+def test_mlflow_answers_to_the_name_its_clients_use() -> None:
+    assert OURS["mlflow"]["environment"]["NIGHTSHELF_MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    assert "mlflow:*" in mlflow_server_settings()["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
+def test_the_folders_named_like_packages_are_no_packages() -> None:
+    assert not list((REPOSITORY / "mlflow").rglob("*.py")), "a package here would shadow the real mlflow"
+    assert not (DOCKER / "__init__.py").exists(), "a package here would shadow the real docker"
+
+
+def test_a_role_that_does_not_answer_is_unhealthy_and_says_why() -> None:
+    command = [sys.executable, str(DOCKER / "check_health.py"), "spark-master"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("spark-master does not answer: ")
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here to read the compose file with")
+def test_compose_reads_the_file() -> None:
+    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--profile", "celery", "config", "--services"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == set(SERVICES)
