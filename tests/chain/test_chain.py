@@ -1,0 +1,132 @@
+"""The chain end to end: real scheduler, real MLflow server, REST, and tables read as a client reads them.
+
+One story in order, because each night costs a minute: the first night trains, the second goes on with its champion,
+the second again changes nothing, and again with changed input changes itself alone.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline_tasks.contracts import TABLES
+from tests.chain.conftest import FIRST, Installation
+
+pytestmark = pytest.mark.chain
+
+SECOND = "2026-11-20"
+TOP_K = 5
+
+
+def night_of(installation: Installation, ds: str) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of all tables for the night, in the order of their keys."""
+    return {name: installation.rows(f"SELECT * FROM {name} WHERE ds = '{ds}' ORDER BY ALL") for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def second_night(installation: Installation, first_night: str) -> str:
+    return installation.succeed("run", "--date", SECOND)
+
+
+def test_first_night_runs_every_task_and_says_so(first_night: str) -> None:
+    for task in ("land_behavior", "publish_split", "train_candidate [frozen]", "train_candidate [lora]"):
+        assert task in first_night
+    for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
+        assert task in first_night
+
+
+def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, first_night: str) -> None:
+    shelves = installation.rows(
+        f"SELECT user_key, count(*) AS items, count(DISTINCT item_id) AS distinct_items, max(rank) AS last "
+        f"FROM recommendations WHERE ds = '{FIRST}' GROUP BY user_key"
+    )
+    shoppers = installation.rows(f"SELECT user_key FROM sequences WHERE ds = '{FIRST}' AND user_key IS NOT NULL")
+    assert {row["user_key"] for row in shelves} == {row["user_key"] for row in shoppers}
+    assert all((row["items"], row["distinct_items"], row["last"]) == (TOP_K, TOP_K, TOP_K) for row in shelves)
+
+
+def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_night: str) -> None:
+    [row] = installation.rows(
+        "SELECT sum(rows) FILTER (outcome = 'rows_in') AS arrived, sum(rows) FILTER (outcome <> 'rows_in') AS kept, "
+        "(SELECT count(*) FROM events) AS events, (SELECT count(*) FROM quarantine) AS quarantined FROM reconciliation"
+    )
+    duplicates = installation.rows("SELECT sum(rows) AS n FROM reconciliation WHERE outcome = 'duplicate'")[0]["n"] or 0
+    assert int(row["arrived"]) == int(row["kept"]) == row["events"] + row["quarantined"] + int(duplicates)
+
+
+def test_registry_holds_the_champion_that_made_the_shelves(installation: Installation, first_night: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(installation.mlflow)
+    champion = client.get_model_version_by_alias("nightshelf-simulated_shop", "champion")
+    [made_by] = installation.rows("SELECT DISTINCT model_version FROM recommendations")
+    assert str(champion.version) in made_by["model_version"]
+    experiment = client.get_experiment_by_name("nightshelf/simulated_shop")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.data.tags.get("candidate") for run in runs if "mlflow.parentRunId" in run.data.tags} == {
+        "frozen",
+        "lora",
+    }
+    assert all(run.info.status == "FINISHED" for run in runs)
+
+
+def test_second_night_goes_on_with_the_champion(second_night: str) -> None:
+    assert "train_candidate" not in second_night
+    assert "hand_on_champion" in second_night
+    assert "publish_recommend" in second_night
+
+
+def test_same_night_again_is_identical_and_changed_input_changes_that_night_alone(
+    installation: Installation, second_night: str
+) -> None:
+    first, second = night_of(installation, FIRST), night_of(installation, SECOND)
+    assert all(first[name] for name in ("events", "recommendations", "similar_items", "user_profiles"))
+
+    installation.succeed("run", "--date", SECOND)
+    assert night_of(installation, SECOND) == second
+
+    shopper = second["recommendations"][0]["user_key"]
+    item = second["recommendations"][0]["item_id"]
+    deliver_purchase(installation.home, SECOND, shopper, item)
+    installation.succeed("run", "--date", SECOND)
+    changed = night_of(installation, SECOND)
+    assert len(changed["events"]) == len(second["events"]) + 1
+    shelf = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == shopper}
+    assert item not in shelf, "bought today, so not recommended"
+    assert night_of(installation, FIRST) == first
+
+
+def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: Installation, second_night: str) -> None:
+    before = night_of(installation, SECOND)
+    spoiled = installation.home / "simulated_shop" / "events" / f"ds={SECOND}" / "truncated.json.gz"
+    spoiled.write_bytes(gzip.compress(b'{"event_key": 1}\n' * 10_000)[:60])
+    failed = installation.call("run", "--date", SECOND)
+    spoiled.unlink()
+    assert failed.returncode == 1
+    assert "prepare_behavior.land_behavior failed" in failed.stdout
+    assert spoiled.name in failed.stdout.splitlines()[-1]
+    assert night_of(installation, SECOND) == before
+
+
+def test_source_without_files_says_where_to_get_them(installation: Installation) -> None:
+    failed = installation.call("run", "--date", "2011-11-01", "--source", "online_retail")
+    assert failed.returncode == 1
+    assert "archive.ics.uci.edu" in failed.stdout.splitlines()[-1]
+
+
+def deliver_purchase(home: Path, ds: str, shopper: str, item: str) -> None:
+    """Add one purchase to the shop's own files, as a late line of its log."""
+    line = {
+        "event_key": "late-1",
+        "time": f"{ds}T23:00:00Z",
+        "kind": "purchase",
+        "shopper": shopper,
+        "session": "late",
+        "item": item,
+        "price": "9.5",
+        "units": "1",
+    }
+    (home / "simulated_shop" / "events" / f"ds={ds}" / "late.json").write_text(json.dumps(line) + "\n")

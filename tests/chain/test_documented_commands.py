@@ -1,0 +1,60 @@
+"""Every command that README.md and docs/data-contract.md show is run here, or by the fixtures it names."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline_tasks.render_data_contract import QUERIES
+from pipeline_tasks.settings import REPOSITORY
+from tests.chain.conftest import Installation
+
+pytestmark = pytest.mark.chain
+
+RUN_ELSEWHERE = {
+    # The nights of test_chain.py run through `nightshelf run`; these two differ in where the files lie.
+    "nightshelf run --date 2026-11-20 --source corner_shop.toml": "tests/spark_jobs/test_readme_source.py",
+    "nightshelf run --date 2011-12-09 --source online_retail --source-path /data/online_retail --set window_days=374": (
+        "tests/spark_jobs/test_real_logs.py"
+    ),
+}
+
+
+def shown_commands() -> list[str]:
+    """Return the lines of the README's shell blocks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+@pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("make ")])
+def test_make_knows_the_target(command: str) -> None:
+    done = subprocess.run(
+        [*shlex.split(command), "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("nightshelf ")])
+def test_shown_command_works(command: str, installation: Installation, first_night: str) -> None:
+    if command in RUN_ELSEWHERE:
+        assert (REPOSITORY / RUN_ELSEWHERE[command]).is_file()
+        return
+    assert installation.succeed(*shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("table", QUERIES)
+def test_query_of_the_data_contract_finds_rows(table: str, installation: Installation, first_night: str) -> None:
+    assert installation.rows(QUERIES[table]), f"no rows: {QUERIES[table]}"
+
+
+def test_no_shown_command_is_of_another_kind() -> None:
+    assert all(line.startswith(("make ", "nightshelf ")) for line in shown_commands())
+
+
+def test_every_folder_and_file_of_the_tree_exists() -> None:
+    [tree] = re.findall(r"^```text\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = [line.split()[0] for line in tree.splitlines() if line and not line.startswith(" ")]
+    assert named
+    assert [name for name in named if not Path(REPOSITORY / name).exists()] == []
