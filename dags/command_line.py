@@ -14,6 +14,7 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
+from pipeline_tasks.java import spark_java_options
 from pipeline_tasks.settings import REPOSITORY, settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ class SparkJob(SparkSubmitOperator):
             conn_id="spark_default",
             driver_memory=settings().spark_driver_memory,
             # At INFO the words of a failed job drown in those of Spark's shutdown.
-            conf={"spark.ui.enabled": "false", "spark.log.level": "WARN", **_java_options()},
+            conf={
+                "spark.ui.enabled": "false",
+                "spark.log.level": "WARN",
+                "spark.driver.extraJavaOptions": spark_java_options(settings()),
+            },
             name=f"{Path(job).stem}-{{{{ night().source }}}}-{{{{ night().ds }}}}",
             **of_any_task,
         )
@@ -86,11 +91,6 @@ class ChildProcess(BaseOperator):
     def on_kill(self) -> None:
         """End the process group."""
         self._hook.send_sigterm()  # type: ignore[no-untyped-call]
-
-
-def _java_options() -> dict[str, str]:
-    options = settings().spark_driver_java_options
-    return {"spark.driver.extraJavaOptions": options} if options else {}
 
 
 def without_unset(arguments: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.java import java_home
+from pipeline_tasks.java import java_home, spark_java_options
 from pipeline_tasks.settings import settings
 
 
@@ -19,7 +19,7 @@ def open_session(name: str) -> SparkSession:
         builder = (
             builder.master(settings().spark_master)
             .config("spark.driver.memory", settings().spark_driver_memory)
-            .config("spark.driver.extraJavaOptions", settings().spark_driver_java_options)
+            .config("spark.driver.extraJavaOptions", spark_java_options(settings()))
         )
     session = (
         builder.config("spark.sql.session.timeZone", "UTC")

@@ -3,6 +3,7 @@
 python -m tests.dags.rendered_commands     rebuilds the golden files after an intended change
 """
 
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -61,7 +62,8 @@ def _command(operator: "SparkJob | ChildProcess", dag: "DAG", given: dict[str, A
         "ti": SimpleNamespace(xcom_pull=lambda _: [MAPPED]),
     }
     operator.render_template_fields(cast("Context", context), dag.get_template_env())
-    return " ".join(map(repr_if_spaced, operator.command_line())).replace(str(REPOSITORY), "<repository>")
+    line = " ".join(map(repr_if_spaced, operator.command_line()))
+    return line.replace(sys.prefix, "<environment>").replace(str(REPOSITORY), "<repository>")
 
 
 def repr_if_spaced(argument: str) -> str:
