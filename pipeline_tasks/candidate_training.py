@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult
@@ -90,6 +89,9 @@ def encode_catalog(
     encoder = load_encoder(training.encoder, device)
     if name == "frozen":
         return encoder.encode(data.catalog.texts), None
+    # Here, as it loads peft: two seconds that a frozen encoder can do without.
+    from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
+
     folder = work / "adapter"
     options = AdaptOptions(steps=training.encoder_steps, seed=training.seed)
     tuned = adapt_encoder(

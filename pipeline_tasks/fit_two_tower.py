@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import embedding
 from torch.nn.utils import clip_grad_norm_
 
-from pipeline_tasks.catalog_loss import catalog_loss
+from pipeline_tasks.catalog_loss import Crowd, catalog_loss
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.item_cooccurrence import id_factors
@@ -148,13 +147,8 @@ class TwoTowerTrainer:
             )
         kind = torch.bfloat16 if self.half else torch.float32
         users = states.flatten(0, 1).index_select(0, self._tensor(place)).to(kind)
-        total = torch.zeros((), device=self.device)
-        edges = np.flatnonzero(np.diff(self.buckets[events], prepend=-1, append=-1))
-        for start, stop in pairwise(edges):
-            items = torch.cat([table, self.trends[self.buckets[events[start]]]], dim=1).to(kind)
-            total = total + catalog_loss(
-                users[start:stop], items, self._tensor(targets[start:stop]), self._tensor(weights[start:stop])
-            )
+        crowd = Crowd(self.trends.to(kind), torch.from_numpy(self.buckets[events])) if self.trends.shape[2] else None
+        total = catalog_loss(users, table.to(kind), self._tensor(targets), self._tensor(weights), crowd)
         mean: Tensor = total / float(weights.sum())
         return mean
 
