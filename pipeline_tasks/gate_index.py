@@ -46,7 +46,11 @@ def _row(settings: Settings, report: GateReport, name: str) -> str:
 
 def _outcome(table: TableReport) -> str:
     if table.failed:
-        return f'<td class="closed">✘ {table.failed} critical, {table.warnings} warnings</td>'
+        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}</td>'
     if table.warnings:
-        return f'<td class="warned">! {table.warnings} warnings</td>'
+        return f'<td class="warned">! {_warnings(table)}</td>'
     return '<td class="passed">✔ passed</td>'
+
+
+def _warnings(table: TableReport) -> str:
+    return f"{table.warnings} warning{'s' if table.warnings != 1 else ''}"

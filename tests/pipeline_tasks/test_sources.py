@@ -31,7 +31,7 @@ def test_every_preset_is_valid_and_says_where_to_get_its_files(name: str, home: 
     assert Path(source.path).is_absolute()
 
 
-def test_the_issue_s_presets_are_there() -> None:
+def test_presets_for_well_known_logs_are_there() -> None:
     wanted = {"simulated_shop", "online_retail", "rees46", "completejourney", "amazon_reviews", "movielens"}
     assert wanted <= set(preset_names())
 

@@ -88,6 +88,16 @@ def test_amazon_reviews(shop: OneShop, shared_data: Path) -> None:
     assert (split["validation_events"], split["test_events"]) == (22_363, 22_363)
 
 
+def test_amazon_reviews_without_titles(shop: OneShop, shared_data: Path) -> None:
+    shop.preset("amazon_reviews_untitled", shared_data / "amazon-sports-5core")
+    shop.night(date(2014, 7, 23))
+    assert shop.outcomes() == {"rows_in": 296_337, "event": 296_337}
+    items = {row["item_id"]: row for row in shop.rows("items", "item_id", "title", "attributes")}
+    assert len(items) == 18_357
+    assert items["1"]["title"] is None
+    assert '"attributes":"1 2 3 4 5 6"' in items["1"]["attributes"]
+
+
 def test_movielens(shop: OneShop, shared_data: Path) -> None:
     shop.preset("movielens", shared_data / "ml-1m")
     ds = date(2003, 2, 28)
