@@ -30,7 +30,8 @@ def test_like_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> No
 
 
 def test_padding_changes_nothing(encoder: TextEncoder) -> None:
-    np.testing.assert_allclose(encoder.encode(TITLES)[1], encoder.encode(TITLES[1:2])[0], atol=1e-5)
+    # Half precision, where the CPU has it.
+    np.testing.assert_allclose(encoder.encode(TITLES)[1], encoder.encode(TITLES[1:2])[0], atol=5e-3)
 
 
 def test_an_encoder_that_is_not_there_is_named() -> None:
