@@ -10,7 +10,7 @@ from tests.pipeline_tasks.logs import random_log
 
 
 @pytest.mark.parametrize("goal", ["discovery", "repeats"])
-@pytest.mark.parametrize("items", [12, 40])
+@pytest.mark.parametrize("items", [25, 40])
 def test_agrees_with_the_full_evaluation(goal: Goal, items: int) -> None:
     log = random_log(150, items, seed=6)
     task = build_task(split_parts(log, {"strategy": "per_user"}), "validation", goal, items)
