@@ -11,6 +11,7 @@ from pipeline_tasks.fit_two_tower import FitOptions
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.item_to_item import step_numbers
 from pipeline_tasks.popularity_trends import choose_horizons
+from pipeline_tasks.ranking_task import wanted_types
 from pipeline_tasks.settings import SplitStrategy, TrainingSettings
 
 
@@ -25,28 +26,32 @@ class LogFacts:
     basket: float
     """Events per step, a step being all of a sequence's events at one time."""
     repeat_share: float
-    """Of the events after a sequence's first step, those whose item it has had in an earlier step."""
+    """Of the strongest events (purchases before views), see `repeat_share`."""
 
 
 def look_at(log: Interactions) -> LogFacts:
     """Return the facts of `log`."""
     steps = step_numbers(log)
     long = log.lengths >= 2
-    first_step = np.full(len(log), np.iinfo(np.int64).max)
-    np.minimum.at(first_step, log.rows, steps)
-    pair = log.rows * (int(log.items.max(initial=0)) + 1) + log.items
-    _, place = np.unique(pair, return_inverse=True)
-    earliest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(earliest, place, steps)
-    later = steps > first_step[log.rows]
-    again = later & (earliest[place] < steps)
     return LogFacts(
         events=len(log.items),
         items=len(np.unique(log.items)),
         mean_length=float(log.lengths[long].mean()) if long.any() else 0.0,
         basket=len(steps) / (int(steps.max(initial=0)) + 1),
-        repeat_share=float(again.sum() / max(1, int(later.sum()))),
+        repeat_share=repeat_share(log.only(np.isin(log.types, wanted_types(log)))),
     )
+
+
+def repeat_share(log: Interactions) -> float:
+    """Return, of the events after a sequence's first step, the share whose item it has had in an earlier step."""
+    steps, never = step_numbers(log), np.iinfo(np.int64).max
+    first = np.full(len(log), never)
+    np.minimum.at(first, log.rows, steps)
+    _, place = np.unique(log.rows * (int(log.items.max(initial=0)) + 1) + log.items, return_inverse=True)
+    earliest = np.full(int(place.max(initial=-1)) + 1, never)
+    np.minimum.at(earliest, place, steps)
+    later = steps > first[log.rows]
+    return float((later & (earliest[place] < steps)).sum() / max(1, int(later.sum())))
 
 
 def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings) -> FitOptions:
@@ -56,7 +61,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
     return FitOptions(
         seed=training.seed,
         epochs=training.epochs or _epochs(facts, next_item=next_item),
-        dimension=training.dimension or _dimension(facts),
+        dimension=training.dimension or _dimension(facts, next_item=next_item),
         max_length=training.max_length or _max_length(log),
         dropout=_dropout(facts) if training.dropout is None else training.dropout,
         # Trained as it is asked: for the very next item, or for all that is wanted in the weeks to come.
@@ -79,19 +84,19 @@ def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings
 def _epochs(facts: LogFacts, *, next_item: bool) -> int:
     # The rate falls to 0 over the epochs given, so more of them is not free. Amazon Beauty (133,000 positions) gains
     # to epoch 14 and later; shops of baskets are learned by the linear part, and the towers overfit after 3 to 6.
-    return 16 if next_item and facts.events < 1_000_000 else 10 if next_item else 8
+    return 8 if not next_item else 16 if facts.events < 500_000 else 10
 
 
-def _dimension(facts: LogFacts) -> int:
-    # Amazon Beauty on test: .0632 with 128, .0662 with 256. The simulated shop (50,000 events) gains nothing from it,
-    # and takes twice as long.
-    return 256 if facts.events >= 100_000 else 128
+def _dimension(facts: LogFacts, *, next_item: bool) -> int:
+    # Amazon Beauty on test: .0632 with 128, .0662 with 256. Asked for weeks to come, the collaborative part carries
+    # most (Online Retail), and twice the width is twice the time.
+    return 256 if next_item and facts.events >= 100_000 else 128
 
 
 def _max_length(log: Interactions) -> int:
-    # Nine in ten histories whole, between what costs nothing and what two cores can carry.
+    # Nineteen in twenty histories whole, between what costs nothing and what two cores can carry.
     long = log.lengths[log.lengths >= 2]
-    return int(np.clip(np.quantile(long, 0.9) if len(long) else 2, 20, 200))
+    return int(np.clip(np.quantile(long, 0.95) if len(long) else 2, 20, 200))
 
 
 def _dropout(facts: LogFacts) -> float:

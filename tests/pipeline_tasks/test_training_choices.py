@@ -33,7 +33,9 @@ def test_the_question_decides_what_is_an_answer() -> None:
 def test_size_and_shape_of_the_log_decide_the_rest() -> None:
     small, large = long_log(100, 10, 50), long_log(1200, 100, 50)
     few, many = (choose_options(log, "temporal", TrainingSettings()) for log in (small, large))
-    assert few.dimension < many.dimension
+    assert few.linear_rank < many.linear_rank
+    assert choose_options(small, "leave_one_out", TrainingSettings()).dimension == 128
+    assert choose_options(large, "leave_one_out", TrainingSettings()).dimension == 256
     assert few.dropout > many.dropout
     assert few.max_length < many.max_length <= 200
 
