@@ -13,8 +13,8 @@ from pipeline_tasks.quick_ndcg import quick_ndcg
 from pipeline_tasks.ranking_task import RankingTask
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
-SHARES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Spread of the collaborative scores over that of the transformer's, within a shopper."""
+SHARES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
+"""Spread of the collaborative scores over that of the transformer's, within a shopper; the last leaves it no say."""
 TREND_SHARES: Final = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Spread of a trend over that of the sum of both."""
 

@@ -57,7 +57,7 @@ def fit_peers(known: Interactions, n_items: int) -> Iterator[Scorer]:
         if not (name == "ease" and n_items > MOST_ITEMS) and not (name == "item_knn" and n_items > MOST_SQUARE):
             yield fit(known, n_items)
     levels = recent_popularity(known, n_items).levels
-    # A thousandth: without it the lists of shoppers with few items end anyhow (Online Retail, validation: .3144, .3496).
+    # A thousandth: without it, lists of shoppers with few items end anyhow (Online Retail, validation: .3144, .3496).
     yield OwnBaskets("own baskets, then popular", known.evidence, levels / levels.max() / 1_000)
     yield sequence_item_to_item(known, n_items)
     if n_items > MOST_ITEMS:
