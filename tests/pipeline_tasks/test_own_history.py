@@ -8,13 +8,16 @@ from pipeline_tasks.fit_own_history import fit_own_history
 from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Interactions
+from pipeline_tasks.item_catalog import ItemCatalog
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.own_pairs import own_pairs
 from pipeline_tasks.own_weight import choose_own_weight
 from pipeline_tasks.popularity_trends import DAY
 from pipeline_tasks.ranking_task import RankingTask, build_task
 from pipeline_tasks.saved_own_history import load_own_history, save_own_history
+from pipeline_tasks.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.split_parts import Parts
+from pipeline_tasks.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 from tests.pipeline_tasks.logs import log_of
 
@@ -91,6 +94,16 @@ def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: Rank
     again = replace(recommender, own=load_own_history(tmp_path / "own"))
     np.testing.assert_array_equal(again.scores(task.histories), recommender.scores(task.histories))
     assert load_own_history(tmp_path / "nothing") is None
+
+
+def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
+    catalog = ItemCatalog([f"i{n:02d}" for n in range(ITEMS)], [f"thing {n}" for n in range(ITEMS)])
+    saved = SavedRecommender(recommender, catalog, TEXTS, PACKAGED_ENCODER, None, {})
+    saved.save(tmp_path / "saved")
+    again = load_recommender(tmp_path / "saved")
+    np.testing.assert_allclose(again.recommender.scores(task.histories), recommender.scores(task.histories), atol=1e-5)
+    moved = again.for_catalog(catalog, habits())
+    assert moved.own_additions(task.histories).nnz == recommender.own_additions(task.histories).nnz
 
 
 def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:
