@@ -30,7 +30,7 @@ class Crowd(NamedTuple):
 
 class _CatalogLoss(torch.autograd.Function):
     @staticmethod
-    def forward(  # noqa: PLR0913
+    def forward(
         ctx: Any,  # noqa: ANN401
         users: Tensor,
         items: Tensor,

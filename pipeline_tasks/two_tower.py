@@ -45,7 +45,8 @@ def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     length = queries.shape[-2]
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     later = torch.full((length, length), torch.finfo(scores.dtype).min, dtype=scores.dtype).triu(1)
-    return (scores + later).softmax(dim=-1).to(values.dtype) @ values
+    mixed: Tensor = (scores + later).softmax(dim=-1).to(values.dtype) @ values
+    return mixed
 
 
 class TwoTower(PreTrainedModel):
