@@ -3,13 +3,12 @@
 Formulas: ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001); EASE is Steck 2019, eq. 8.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.ranking_task import Scorer, matrix_of, wanted_types
+from pipeline_tasks.ranking_task import matrix_of, wanted_types
 
 RECENT_DAYS = 30
 _DAY = 86_400_000_000
@@ -90,6 +89,11 @@ def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToIte
     return ItemToItem("item_knn", log.evidence, cosine)
 
 
+def item_knn_all(log: Interactions, n_items: int) -> ItemToItem:
+    """Count all neighbors: the form in which ItemKNN is mostly published."""
+    return replace(item_knn(log, n_items, neighbors=n_items), name="item_knn_all")
+
+
 def ease(log: Interactions, n_items: int, penalty: float = 250.0) -> ItemToItem:
     """Solve the ridge regression of every item on all others with a zero diagonal, in closed form."""
     matrix = matrix_of(log, n_items)
@@ -99,13 +103,3 @@ def ease(log: Interactions, n_items: int, penalty: float = 250.0) -> ItemToItem:
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
     return ItemToItem("ease", log.evidence, weights.astype(np.float32))
-
-
-BASELINES: dict[str, Callable[[Interactions, int], Scorer]] = {
-    "popularity": popularity,
-    "recent_popularity": recent_popularity,
-    "own_repeats": own_repeats,
-    "item_knn": item_knn,
-    "ease": ease,
-}
-"""Name -> fit(log, n_items)."""
