@@ -1,5 +1,6 @@
 """The tables of an evaluation: every scorer on every task and in every segment, with intervals and paired tests."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -43,10 +44,10 @@ def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> p
         values = np.stack([result.per_shopper[metric] for result in rivals])
         own = _own_row(rivals, ours, task)
         for kind, labels in rivals[0].segments.items():
-            for segment in np.unique(labels):
+            for segment in sorted(set(labels.tolist()), key=_place):
                 inside = labels == segment
                 judged = _compare(values[:, inside], own)
-                facts = {"task": task, "kind": kind, "segment": str(segment), "shoppers": int(inside.sum())}
+                facts = {"task": task, "kind": kind, "segment": segment, "shoppers": int(inside.sum())}
                 for number, result in enumerate(rivals):
                     figures = {name: column[number] for name, column in judged.items()}
                     mean = {metric: float(values[number, inside].mean())}
@@ -81,6 +82,12 @@ def _compare(values: Reals, own: int) -> dict[str, Reals]:
         "ours_minus_high": difference_high,
         "ours_minus_p": sign_flip_p_values(differences),
     }
+
+
+def _place(segment: str) -> tuple[int, str]:
+    """Sort '2 to 4' before '10 to 24', and what starts with no number after what does."""
+    first = segment.split(" ", maxsplit=1)[0]
+    return (int(first) if first.isdigit() else sys.maxsize, segment)
 
 
 def _others(result: RankingResult, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[str, float]]:
