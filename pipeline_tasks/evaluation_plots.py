@@ -18,7 +18,7 @@ def plot_scorers(table: pd.DataFrame, ours: str, metric: str, path: Path) -> Non
     figure, panels = _panels(len(tasks), 4.6, 3.4)
     for panel, task in zip(panels, tasks, strict=True):
         rows = table[table["task"] == task].sort_values(metric)
-        margins = [rows[metric] - rows["low"], rows["high"] - rows[metric]]
+        margins = [(rows[metric] - rows["low"]).to_numpy(), (rows["high"] - rows[metric]).to_numpy()]
         colors = [_OURS if name == ours else _OTHERS for name in rows["scorer"]]
         panel.barh(rows["scorer"], rows[metric], xerr=margins, color=colors, error_kw={"linewidth": 1})
         panel.set_title(f"{task} ({rows['shoppers'].iloc[0]} shoppers)", fontsize=10)
@@ -73,5 +73,5 @@ def _panels(count: int, width: float, height: float) -> tuple[Any, Any]:
 
 
 def _bars(panel: Any, places: list[float], rows: pd.DataFrame, metric: str, color: str) -> None:  # noqa: ANN401
-    margins = [rows[metric] - rows["low"], rows["high"] - rows[metric]]
-    panel.barh(places, rows[metric], height=0.38, xerr=margins, color=color, error_kw={"linewidth": 1})
+    margins = [(rows[metric] - rows["low"]).to_numpy(), (rows["high"] - rows[metric]).to_numpy()]
+    panel.barh(places, rows[metric].to_numpy(), height=0.38, xerr=margins, color=color, error_kw={"linewidth": 1})
