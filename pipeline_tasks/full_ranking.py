@@ -70,10 +70,9 @@ def top_items(scores: Floats, k: int) -> Integers:
         # The k-th highest score of each row bounds what must be sorted; of several equal to it, the first count.
         bound = np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
         keep = scores >= bound
-        crowded = np.flatnonzero(keep.sum(axis=1) > k)
-        above, tied = scores[crowded] > bound[crowded], scores[crowded] == bound[crowded]
-        room = k - above.sum(axis=1, keepdims=True)
-        keep[crowded] = above | (tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= room))
+        for row in np.flatnonzero(np.count_nonzero(keep, axis=1) > k):
+            above = np.count_nonzero(scores[row] > bound[row])
+            keep[row, np.flatnonzero(scores[row] == bound[row])[k - above :]] = False
         columns = np.nonzero(keep)[1].reshape(len(scores), k)
         order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
         return np.take_along_axis(columns, order, axis=1).astype(np.int64)

@@ -27,8 +27,11 @@ class AlsOptions:
     iterations: int = 15
     regularization: float = 0.05
     """Times the number of items of a shopper (Zhou et al. 2008), as Spark scales it."""
-    alpha: float = 10.0
-    """An item of a history counts with confidence 1 + alpha, any other with 1."""
+    alpha: float = 1.0
+    """An item of a history counts with confidence 1 + alpha, any other with 1.
+
+    On Online Retail's validation part (discovery NDCG@10, 8 iterations): 1 gives .0979, 3 .0946, 10 .0835.
+    """
     seed: int = 1
 
 

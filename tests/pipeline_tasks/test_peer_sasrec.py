@@ -58,9 +58,11 @@ def test_nothing_to_learn_from_is_said() -> None:
 @pytest.mark.real_data
 def test_one_epoch_of_amazon_beauty(shared_data: Path) -> None:
     log, n_items = read_beauty(shared_data)
-    task = build_task(split_parts(log, {"strategy": "leave_one_out"}), "test", "discovery", n_items)
-    assert (len(task), n_items) == (22_363, 12_101)
-    options = SasrecOptions(epochs=1, dimension=64, batch=256, learning_rate=3e-3)
+    assert (len(log), n_items) == (22_363, 12_101)
+    # A third of the shoppers: the whole takes minutes of two busy cores.
+    some = log.select(np.arange(0, len(log), 3))
+    task = build_task(split_parts(some, {"strategy": "leave_one_out"}), "test", "discovery", n_items)
+    options = SasrecOptions(epochs=1, dimension=64, batch=128, learning_rate=3e-3)
     ours = evaluate(fit_sasrec(task.known, n_items, options), task).overall["ndcg@10"]
     assert ours > 1.2 * evaluate(popularity(task.known, n_items), task).overall["ndcg@10"]
 
