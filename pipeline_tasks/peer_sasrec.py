@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.catalog_loss import catalog_loss
+from pipeline_tasks.device import has_bfloat16, prepare_torch
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
 from pipeline_tasks.training_error import TrainingError
 
@@ -131,9 +132,10 @@ def fit_sasrec(log: Interactions, n_items: int, options: SasrecOptions | None = 
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rng = np.random.default_rng(options.seed)
+    precision = torch.bfloat16 if has_bfloat16(torch.device(device)) else torch.float32
     for epoch in range(options.epochs):
         for batch in _batches(windows, options.batch, rng):
-            loss = _loss(network, torch.from_numpy(batch).to(device))
+            loss = _loss(network, torch.from_numpy(batch).to(device), precision)
             if not torch.isfinite(loss):
                 raise TrainingError(f"SASRec's loss is {loss.item()} in epoch {epoch + 1}: lower the learning rate")
             optimizer.zero_grad(set_to_none=True)
@@ -143,13 +145,16 @@ def fit_sasrec(log: Interactions, n_items: int, options: SasrecOptions | None = 
     return SasrecScorer("sasrec", log.evidence, network, options.max_length)
 
 
-def _loss(network: Sasrec, windows: Tensor) -> Tensor:
+def _loss(network: Sasrec, windows: Tensor, precision: torch.dtype) -> Tensor:
     network.train(True)
     inputs, targets = windows[:, :-1], windows[:, 1:]
     # The last item of a window is a target only: as input it would shift the positions of all others by one.
     inputs = torch.where(targets >= 0, inputs, -1)
-    states = network(inputs)[targets >= 0]
-    return nn.functional.cross_entropy(states @ network.items.weight.T, targets[targets >= 0])
+    asked = targets >= 0
+    states, wanted = network(inputs)[asked], targets[asked][:, None]
+    once = torch.ones_like(wanted, dtype=torch.float32)
+    total = catalog_loss(states.to(precision), network.items.weight.to(precision), wanted, once)
+    return total / len(wanted)
 
 
 def _batches(windows: Integers, size: int, rng: np.random.Generator) -> list[Integers]:
