@@ -77,12 +77,16 @@ def present_champion(settings: Settings, night: Night) -> SavedRecommender | Non
 
 
 def flat_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Return ``<task>.<scorer>.<metric>`` -> value; metrics that a task does not have are left out."""
+    """Return ``<task>.<scorer>.<metric>`` -> value: all that was measured of ours, of rivals what compares them.
+
+    Everything of everybody would be 670 curves of one point each in MLflow; it lies in the table.
+    """
     names = [name for name in table.columns if name not in ("task", "scorer")]
+    compared = [METRIC, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
     return {
         f"{row['task']}.{row['scorer']}.{name}": float(row[name])
         for row in table.to_dict("records")
-        for name in names
+        for name in (names if row["scorer"] == OURS else compared)
         if np.isfinite(row[name])
     }
 
