@@ -3,12 +3,13 @@
 Formulas: ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001); EASE is Steck 2019, eq. 8.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.ranking_task import matrix_of, wanted_types
+from pipeline_tasks.ranking_task import Scorer, matrix_of, wanted_types
 
 RECENT_DAYS = 30
 _DAY = 86_400_000_000
@@ -103,3 +104,14 @@ def ease(log: Interactions, n_items: int, penalty: float = 250.0) -> ItemToItem:
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
     return ItemToItem("ease", log.evidence, weights.astype(np.float32))
+
+
+BASELINES: dict[str, Callable[[Interactions, int], Scorer]] = {
+    "popularity": popularity,
+    "recent_popularity": recent_popularity,
+    "own_repeats": own_repeats,
+    "item_knn": item_knn,
+    "item_knn_all": item_knn_all,
+    "ease": ease,
+}
+"""Name -> fit(log, n_items): those that need no training. `peers.PEERS` names all there are."""

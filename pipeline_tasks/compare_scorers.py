@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from pipeline_tasks.candidate_training import METRIC
 from pipeline_tasks.evaluation_report import report_table, segment_table
 from pipeline_tasks.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.interactions import Evidence
@@ -33,9 +32,15 @@ class Comparison:
 
 
 def compare_scorers(
-    data: NightData, saved: SavedRecommender, champion: SavedRecommender | None, peers: Sequence[str]
+    data: NightData,
+    saved: SavedRecommender,
+    champion: SavedRecommender | None,
+    peers: Sequence[str],
+    metric: str,
 ) -> Comparison:
     """Return how `saved`, the champion and the peers (names of `peers.PEERS`) do on every task of the test part.
+
+    Intervals and paired tests are of `metric`.
 
     Raises:
         FutureLeakError: ours was fitted on, or looks up, what is to be predicted.
@@ -57,7 +62,7 @@ def compare_scorers(
             results += _evaluate_champion(data, champion, tasks)
         except FutureLeakError as error:
             notes.append(f"the present champion was not compared: {error}")
-    return Comparison(report_table(results, OURS, METRIC), segment_table(results, OURS, METRIC), notes)
+    return Comparison(report_table(results, OURS, metric), segment_table(results, OURS, metric), notes)
 
 
 def _evaluate_champion(

@@ -37,14 +37,14 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
-        done = compare_scorers(data, saved, present_champion(settings, night), registry().evaluation.baselines)
-        rule = registry().promotion
+        peers, rule = registry().evaluation.baselines, registry().promotion
+        done = compare_scorers(data, saved, present_champion(settings, night), peers, rule.metric)
         promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
         folder = night_folder(settings, night) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)
         uri = log_recommender(saved, folder)
         log_comparison(done, rule)
-        metrics = flat_metrics(done.table)
+        metrics = flat_metrics(done.table, rule.metric)
         mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
         verdict = "promote" if promote else "keep"
         mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + done.notes)})
@@ -66,7 +66,7 @@ def judge(
     data: NightData, saved: SavedRecommender, champion: SavedRecommender | None
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of ours, the champion and the nightly baselines on test, and what could not be compared."""
-    done = compare_scorers(data, saved, champion, registry().evaluation.baselines)
+    done = compare_scorers(data, saved, champion, registry().evaluation.baselines, registry().promotion.metric)
     return done.table, done.notes
 
 
@@ -76,13 +76,13 @@ def present_champion(settings: Settings, night: Night) -> SavedRecommender | Non
     return load_version(settings, version) if version is not None else None
 
 
-def flat_metrics(table: pd.DataFrame) -> dict[str, float]:
+def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
     """Return ``<task>.<scorer>.<metric>`` -> value: all that was measured of ours, of rivals what compares them.
 
     Everything of everybody would be 670 curves of one point each in MLflow; it lies in the table.
     """
     names = [name for name in table.columns if name not in ("task", "scorer")]
-    compared = [METRIC, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
+    compared = [metric, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
     return {
         f"{row['task']}.{row['scorer']}.{name}": float(row[name])
         for row in table.to_dict("records")

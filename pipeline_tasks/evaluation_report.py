@@ -24,7 +24,7 @@ def report_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd
     """
     rows = []
     for task, rivals in _by_task(results).items():
-        values = np.stack([result.per_shopper[metric] for result in rivals])
+        values = _values(rivals, metric)
         judged = _compare(values, _own_row(rivals, ours, task))
         for number, result in enumerate(rivals):
             figures = {name: column[number] for name, column in judged.items()}
@@ -41,7 +41,7 @@ def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> p
     """
     rows = []
     for task, rivals in _by_task(results).items():
-        values = np.stack([result.per_shopper[metric] for result in rivals])
+        values = _values(rivals, metric)
         own = _own_row(rivals, ours, task)
         for kind, labels in rivals[0].segments.items():
             for segment in sorted(set(labels.tolist()), key=_place):
@@ -60,6 +60,15 @@ def _by_task(results: Sequence[RankingResult]) -> dict[str, list[RankingResult]]
     for result in results:
         tasks.setdefault(result.task, []).append(result)
     return tasks
+
+
+def _values(rivals: Sequence[RankingResult], metric: str) -> Reals:
+    """Return (scorers, n). Raises ValueError where not every shopper has the metric."""
+    for result in rivals:
+        if metric not in result.per_shopper or np.isnan(result.per_shopper[metric]).any():
+            whole = sorted(name for name, values in result.per_shopper.items() if not np.isnan(values).any())
+            raise ValueError(f"{metric!r} is no metric that every shopper of {result.task} has: {whole}")
+    return np.stack([result.per_shopper[metric] for result in rivals])
 
 
 def _own_row(rivals: Sequence[RankingResult], ours: str, task: str) -> int:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_segments_add_up_to_everybody(results: list[RankingResult]) -> None:
 def test_ours_must_have_a_result(results: list[RankingResult]) -> None:
     with pytest.raises(ValueError, match="two_tower has no result in discovery_test"):
         report_table(results, "two_tower", "ndcg@10")
+
+
+def test_what_is_compared_must_be_known_of_every_shopper(results: list[RankingResult]) -> None:
+    for name in ("coverage@10", "magic"):
+        with pytest.raises(ValueError, match=f"{name}' is no metric that every shopper of discovery_test has: .*mrr"):
+            report_table(results, "item_knn", name)
+    some = replace(results[0], per_shopper={"mrr": np.array([1.0]), "cold_recall@10": np.array([np.nan])})
+    with pytest.raises(ValueError, match=r"cold_recall@10' is no metric that every .*\['mrr'\]"):
+        report_table([some], "item_knn", "cold_recall@10")
 
 
 def test_the_tables_are_drawn(results: list[RankingResult], tmp_path: Path) -> None:

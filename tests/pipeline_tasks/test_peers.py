@@ -1,11 +1,13 @@
 """Every peer beats chance on a shop with something to learn, repeats itself by seed, and scores by the history."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline_tasks.baselines import BASELINES
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.leak_probes import refuse_lookup
@@ -49,6 +51,13 @@ def test_a_peer_beats_chance_and_repeats_itself(name: str) -> None:
             refuse_lookup(peer, TASK)
     else:
         refuse_lookup(peer, TASK)
+
+
+def test_every_baseline_is_a_peer_and_every_name_is_that_of_a_function() -> None:
+    assert {f"baselines:{name}" for name in BASELINES} <= set(PEERS.values())
+    for name in PEERS:
+        module, _, function = PEERS[name].partition(":")
+        assert callable(getattr(import_module(f"pipeline_tasks.{module}"), function)), name
 
 
 def test_an_unknown_peer_is_named() -> None:
