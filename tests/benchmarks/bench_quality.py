@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from pipeline_tasks.candidate_training import METRIC, CandidateName, refit, train
-from pipeline_tasks.evaluate_candidates import OURS, judge
+from pipeline_tasks.compare_scorers import OURS
+from pipeline_tasks.evaluate_candidates import judge
 from pipeline_tasks.settings import settings
 from tests.benchmarks.online_retail import read_online_retail
 
