@@ -111,7 +111,6 @@ BASELINES: dict[str, Callable[[Interactions, int], Scorer]] = {
     "recent_popularity": recent_popularity,
     "own_repeats": own_repeats,
     "item_knn": item_knn,
-    "item_knn_all": item_knn_all,
     "ease": ease,
 }
 """Name -> fit(log, n_items): those that need no training. `peers.PEERS` names all there are."""
