@@ -1,4 +1,4 @@
-"""Stage 1 of training: LoRA fine-tuning of the text encoder on items that the same shoppers wanted near in time.
+"""Stage 1 of training: fine-tuning of the text encoder on items that the same shoppers wanted near in time.
 
 In-batch contrastive loss (InfoNCE) with logQ correction (Yi et al. 2019): frequent items are drawn as negatives more
 often, and would otherwise be pushed down for it. Pairs come from the log given, which must be train only.
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
 from scipy.sparse import triu
 
+from pipeline_tasks.cached_gradients import backward_through_parts
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.interactions import Floats, Integers, Interactions
 from pipeline_tasks.item_cooccurrence import cooccurrence
 from pipeline_tasks.text_encoder import TextEncoder
+from pipeline_tasks.trainable_encoder import Tuning, keep_tuned, make_trainable
 from pipeline_tasks.training_error import TrainingError
 
 
@@ -25,9 +26,13 @@ from pipeline_tasks.training_error import TrainingError
 class AdaptOptions:
     """What may be tuned of stage 1."""
 
+    tuning: Tuning = "lora"
+    layers: int = 2
+    """Blocks that last_layers tunes."""
     steps: int = 40
     pairs: int = 32
-    rank: int = 16
+    part: int = 512
+    """Texts encoded at a time with gradients; halved, and said so, when a GPU runs out of memory."""
     learning_rate: float = 5e-4
     temperature: float = 0.05
     seed: int = 1
@@ -63,7 +68,7 @@ def adapt_encoder(
     folder: Path,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> TextEncoder:
-    """Fine-tune the encoder, keep its adapter in `folder` and return it with the adapter merged.
+    """Fine-tune the encoder, keep what was tuned in `folder` and return it ready for use.
 
     Raises:
         TrainingError: there are no pairs, or the loss is not a number.
@@ -71,38 +76,67 @@ def adapt_encoder(
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     draw = PairDraw(log, len(texts))
-    # all-linear: the encoder may be any architecture, whose projections have any names.
-    lora = LoraConfig(r=options.rank, lora_alpha=2 * options.rank, lora_dropout=0.05, target_modules="all-linear")
-    model = get_peft_model(encoder.model, lora)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    tuned = make_trainable(encoder, options.tuning, options.layers)
+    trained = [parameter for parameter in tuned.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.01)
-    tuned = TextEncoder(encoder.name, encoder.tokenizer, model)
-    model.train()
-    half = has_bfloat16(encoder.model.device)
+    tuned.model.train()
+    batch = PairBatch(tuned, texts, draw.log_share, options)
     for step in range(1, options.steps + 1):
-        pairs = draw.draw(options.pairs, rng)
-        with torch.autocast(encoder.model.device.type, torch.bfloat16, enabled=half):
-            loss = _pair_loss(tuned, texts, pairs, draw.log_share, options.temperature)
-        if not math.isfinite(loss.item()):
-            raise TrainingError(f"loss of the encoder is {loss.item()} in step {step}: lower its learning rate")
+        loss = batch.backward(draw.draw(options.pairs, rng))
+        if not math.isfinite(loss):
+            raise TrainingError(f"loss of the encoder is {loss} in step {step}: lower its learning rate")
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * min(1.0, step / 10, (options.steps + 1 - step) / options.steps * 1.5)
-        optimizer.zero_grad()
-        loss.backward()
         optimizer.step()
-        after_step(step, loss.item())
-    model.save_pretrained(str(folder))
-    return TextEncoder(encoder.name, encoder.tokenizer, model.merge_and_unload())
+        optimizer.zero_grad()
+        after_step(step, loss)
+    return keep_tuned(tuned, folder)
 
 
-def _pair_loss(
-    encoder: TextEncoder, texts: list[str], pairs: tuple[Integers, Integers], log_share: Floats, temperature: float
+class PairBatch:
+    """Loss and gradients of one batch of pairs, each text encoded once."""
+
+    def __init__(self, encoder: TextEncoder, texts: list[str], log_share: Floats, options: AdaptOptions) -> None:
+        self.encoder, self.texts, self.log_share, self.options = encoder, texts, log_share, options
+        self.part = options.part
+        self.half = has_bfloat16(encoder.model.device)
+
+    def backward(self, pairs: tuple[Integers, Integers]) -> float:
+        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts."""
+        try:
+            return self._backward(pairs)
+        except torch.cuda.OutOfMemoryError:
+            if self.part == 1:
+                raise
+            self.part = max(1, min(self.part, 2 * len(pairs[0])) // 2)
+            print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
+            self.encoder.model.zero_grad()
+            torch.cuda.empty_cache()
+            return self.backward(pairs)
+
+    def _backward(self, pairs: tuple[Integers, Integers]) -> float:
+        left, right = pairs
+        items, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+        # Equal titles of different items are one text; like lengths side by side, so that parts hold little padding.
+        texts = sorted({self.texts[item] for item in items}, key=lambda text: (len(text), text))
+        row = {text: number for number, text in enumerate(texts)}
+        rows = np.array([row[self.texts[item]] for item in items])[place]
+
+        def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+            chosen = vectors.index_select(0, torch.from_numpy(rows).to(vectors.device))
+            first, second = chosen.split(len(left))
+            return pair_loss(first, second, pairs, self.log_share, self.options.temperature)
+
+        with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
+            return backward_through_parts(self.encoder, texts, loss_of, self.part)
+
+
+def pair_loss(
+    first: torch.Tensor, second: torch.Tensor, pairs: tuple[Integers, Integers], log_share: Floats, temperature: float
 ) -> torch.Tensor:
+    """Return InfoNCE of (pairs, width) vectors of length 1: each first item among all second ones, logQ-corrected."""
     left, right = pairs
-    unique, place = np.unique(np.concatenate([left, right]), return_inverse=True)
-    vectors = encoder.vectors(encoder.tokenize([texts[item] for item in unique]))
-    device = vectors.device
-    first, second = vectors.index_select(0, torch.from_numpy(place).to(device)).split(len(left))
+    device = first.device
     logits = first @ second.T / temperature - torch.from_numpy(log_share[right]).to(device)
     # Another pair's item is no negative where it is this pair's own: masked, or titles are pushed away from themselves
     # until all vectors are one.

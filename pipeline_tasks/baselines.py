@@ -4,7 +4,7 @@ Formulas: ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,6 +90,11 @@ def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToIte
     return ItemToItem("item_knn", log.evidence, cosine)
 
 
+def item_knn_all(log: Interactions, n_items: int) -> ItemToItem:
+    """Count all neighbors: the form in which ItemKNN is mostly published."""
+    return replace(item_knn(log, n_items, neighbors=n_items), name="item_knn_all")
+
+
 def ease(log: Interactions, n_items: int, penalty: float = 250.0) -> ItemToItem:
     """Solve the ridge regression of every item on all others with a zero diagonal, in closed form."""
     matrix = matrix_of(log, n_items)
@@ -108,4 +113,4 @@ BASELINES: dict[str, Callable[[Interactions, int], Scorer]] = {
     "item_knn": item_knn,
     "ease": ease,
 }
-"""Name -> fit(log, n_items)."""
+"""Name -> fit(log, n_items): those that need no training. `peers.PEERS` names all there are."""

@@ -1,5 +1,6 @@
 """Ends a job that fails for an expected reason with one clear message as the last line of its log."""
 
+import gc
 import sys
 import traceback
 from collections.abc import Iterator
@@ -18,3 +19,7 @@ def clear_exit() -> Iterator[None]:
         traceback.print_exc()
         sys.stdout.flush()
         sys.exit(f"{type(error).__name__}: {error}")
+    finally:
+        # The interpreter's last collection walks all that was imported: 1.9 s after torch, transformers and MLflow
+        # (3.6 s on a busy machine), 0.5 s without. The process ends here, nothing needs to be collected.
+        gc.freeze()

@@ -4,35 +4,27 @@ python -m pipeline_tasks.evaluate_candidates --source simulated_shop --date 2026
 """
 
 import shutil
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 
-from pipeline_tasks.baselines import BASELINES
 from pipeline_tasks.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
 from pipeline_tasks.candidate_training import METRIC, refit
 from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.evaluation_report import plot_table, report_table
-from pipeline_tasks.full_ranking import RankingResult, evaluate
-from pipeline_tasks.interactions import Evidence
+from pipeline_tasks.compare_scorers import OURS, compare_scorers
 from pipeline_tasks.lake import Lake
+from pipeline_tasks.log_comparison import log_comparison
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.night_data import NightData, read_night
-from pipeline_tasks.promotion import CHAMPION, decide
+from pipeline_tasks.promotion import decide
 from pipeline_tasks.pyfunc_recommender import log_recommender
-from pipeline_tasks.ranking_task import build_task
 from pipeline_tasks.registry import ARTIFACT, champion_version, client, load_version, registry
 from pipeline_tasks.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.split_parts import FutureLeakError
 from pipeline_tasks.staging import night_folder
 from pipeline_tasks.tracking import log_snapshots, night_run
-
-OURS = "two_tower"
 
 
 def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) -> Evaluation:
@@ -45,16 +37,17 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
-        table, notes = judge(data, saved, present_champion(settings, night))
-        promote, reasons = decide(table, OURS, registry().promotion, settings.training.require_win)
+        peers, rule = registry().evaluation.baselines, registry().promotion
+        done = compare_scorers(data, saved, present_champion(settings, night), peers, rule.metric)
+        promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
         folder = night_folder(settings, night) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)
         uri = log_recommender(saved, folder)
-        _log_table(table)
-        metrics = flat_metrics(table)
+        log_comparison(done, rule)
+        metrics = flat_metrics(done.table, rule.metric)
         mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
         verdict = "promote" if promote else "keep"
-        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + notes)})
+        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + done.notes)})
         version = register(settings, data, best, uri, metrics)
     evaluation = Evaluation(
         candidate=best.name,
@@ -63,7 +56,7 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         version=version,
         metrics=metrics,
         promote=promote,
-        reasons=reasons + notes,
+        reasons=reasons + done.notes,
     )
     evaluation_path(settings, night).write_text(evaluation.model_dump_json(indent=1))
     return evaluation
@@ -72,21 +65,9 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
 def judge(
     data: NightData, saved: SavedRecommender, champion: SavedRecommender | None
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table of ours, the champion and the baselines on test, and notes on what could not be compared."""
-    n_items = len(data.catalog)
-    tasks = [build_task(data.parts, "test", "discovery", n_items), build_task(data.parts, "test", "repeats", n_items)]
-    known, notes = tasks[0].known, []
-    scorers = [replace(saved.recommender, name=OURS), *(fit(known, n_items) for fit in BASELINES.values())]
-    results: list[RankingResult] = [evaluate(scorer, task) for task in tasks for scorer in scorers]
-    if champion is not None:
-        rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
-        try:
-            # Of an earlier night's log only the last timestamp can be compared: its window held other days.
-            seen = Evidence(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
-            results += [evaluate(replace(rival, evidence=seen), task) for task in tasks]
-        except FutureLeakError as error:
-            notes.append(f"the present champion was not compared: {error}")
-    return report_table(results, OURS, METRIC), notes
+    """Return the table of ours, the champion and the nightly baselines on test, and what could not be compared."""
+    done = compare_scorers(data, saved, champion, registry().evaluation.baselines, registry().promotion.metric)
+    return done.table, done.notes
 
 
 def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:
@@ -95,11 +76,18 @@ def present_champion(settings: Settings, night: Night) -> SavedRecommender | Non
     return load_version(settings, version) if version is not None else None
 
 
-def flat_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Return ``<task>.<scorer>.<metric>`` -> value."""
+def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Return ``<task>.<scorer>.<metric>`` -> value: all that was measured of ours, of rivals what compares them.
+
+    Everything of everybody would be 670 curves of one point each in MLflow; it lies in the table.
+    """
     names = [name for name in table.columns if name not in ("task", "scorer")]
+    compared = [metric, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
     return {
-        f"{row['task']}.{row['scorer']}.{name}": float(row[name]) for row in table.to_dict("records") for name in names
+        f"{row['task']}.{row['scorer']}.{name}": float(row[name])
+        for row in table.to_dict("records")
+        for name in (names if row["scorer"] == OURS else compared)
+        if np.isfinite(row[name])
     }
 
 
@@ -121,14 +109,6 @@ def register(settings: Settings, data: NightData, best: Candidate, uri: str, met
     version = mlflow.register_model(uri, registry().model_name(night), tags=tags)
     api.set_registered_model_tag(version.name, "source", night.source)
     return str(version.version)
-
-
-def _log_table(table: pd.DataFrame) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        table.to_csv(Path(folder) / "evaluation.csv", index=False)
-        plot_table(table, METRIC, Path(folder) / "evaluation.png")
-        mlflow.log_artifacts(folder, "evaluation")
-    mlflow.log_table(table, "evaluation/evaluation.json")
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """NDCG@10 of ready scores, and nothing else: what choices on validation are made by, many times per training."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -30,11 +32,10 @@ def sample_task(task: RankingTask, most: int, seed: int) -> RankingTask:
     if len(task.histories) <= most:
         return task
     chosen = np.sort(np.random.default_rng(seed).choice(len(task.histories), most, replace=False))
-    return RankingTask(
-        task.name,
-        task.known,
-        task.histories.select(chosen),
-        task.relevant[chosen],
-        task.masked[chosen],
-        task.popularity,
+    return replace(
+        task,
+        histories=task.histories.select(chosen),
+        relevant=task.relevant[chosen],
+        masked=task.masked[chosen],
+        segments={kind: labels[chosen] for kind, labels in task.segments.items()},
     )

@@ -1,6 +1,7 @@
-"""Metrics of ranked lists with binary relevance, one value per shopper, and what the lists do to the catalog.
+"""Accuracy of ranked lists with binary relevance, one value per shopper.
 
-Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal is over min(k, relevant) items), Castells et al. 2015 (novelty).
+`hits`: (n, >= k) whether the item at each place is relevant; `relevant`: (n,) how many items are relevant, at least 1.
+Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal is over min(k, relevant) items); the others are the usual ones.
 """
 
 import numpy as np
@@ -12,35 +13,42 @@ Reals = npt.NDArray[np.float64]
 
 
 def recall(hits: Flags, relevant: Integers, k: int) -> Reals:
-    """Return per shopper the share of relevant items in the first k. `hits`: (n, >= k), `relevant`: (n,) counts."""
+    """Return the share of relevant items in the first k."""
     return np.asarray(hits[:, :k].sum(axis=1) / relevant, dtype=np.float64)
 
 
+def precision(hits: Flags, k: int) -> Reals:
+    """Return the share of the first k that is relevant; a catalog of fewer than k items counts as misses."""
+    return np.asarray(hits[:, :k].sum(axis=1) / k, dtype=np.float64)
+
+
+def f1(hits: Flags, relevant: Integers, k: int) -> Reals:
+    """Return the harmonic mean of precision and recall in the first k, which is 2 hits / (k + relevant)."""
+    return np.asarray(2 * hits[:, :k].sum(axis=1) / (k + relevant), dtype=np.float64)
+
+
+def hit_rate(hits: Flags, k: int) -> Reals:
+    """Return 1 where anything relevant is in the first k, else 0."""
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+
+
 def ndcg(hits: Flags, relevant: Integers, k: int) -> Reals:
-    """Return per shopper DCG@k over the DCG of an ideal list of min(k, relevant) hits."""
+    """Return DCG@k over the DCG of an ideal list of min(k, relevant) hits."""
+    places = min(k, hits.shape[1])
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevant, k)]
-    return np.asarray(hits[:, :k] @ discounts / ideal, dtype=np.float64)
+    return np.asarray(hits[:, :places] @ discounts[:places] / ideal, dtype=np.float64)
 
 
-def reciprocal_rank(first_rank: Integers) -> Reals:
-    """Return per shopper 1 / the rank (from 1, over the whole catalog) of the first relevant item."""
-    return np.asarray(1 / first_rank, dtype=np.float64)
+def reciprocal_rank(ranks: Integers, relevant: Integers) -> Reals:
+    """Return 1 / the rank of the first relevant item. `ranks`: every relevant item's, shopper by shopper, from 1."""
+    return np.asarray(1 / np.minimum.reduceat(ranks, _starts(relevant)), dtype=np.float64)
 
 
-def coverage(lists: Integers, recommendable: int) -> float:
-    """Return the share of recommendable items that appear in any list."""
-    return len(np.unique(lists)) / recommendable
+def mean_rank(ranks: Integers, relevant: Integers) -> Reals:
+    """Return the mean rank, over the whole catalog, of the relevant items. `ranks`: as for `reciprocal_rank`."""
+    return np.asarray(np.add.reduceat(ranks, _starts(relevant)) / relevant, dtype=np.float64)
 
 
-def gini(lists: Integers, n_items: int) -> float:
-    """Return the Gini index of how often each item is shown: 0 all alike, 1 one item only."""
-    counts = np.sort(np.bincount(lists.ravel(), minlength=n_items))
-    ranks = np.arange(1, n_items + 1)
-    return float((2 * ranks - n_items - 1) @ counts / (n_items * counts.sum()))
-
-
-def novelty(lists: Integers, popularity: Integers, shoppers: int) -> Reals:
-    """Return per shopper the mean of -log2 (share of shoppers who wanted the item before; 1 added to each count)."""
-    surprise = -np.log2((popularity + 1) / (shoppers + 1))
-    return np.asarray(surprise[lists].mean(axis=1), dtype=np.float64)
+def _starts(relevant: Integers) -> Integers:
+    return np.concatenate([[0], np.cumsum(relevant)[:-1]]).astype(np.int64)

@@ -2,16 +2,18 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import mlflow
 import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipeline_tasks.night import Night
+from pipeline_tasks.peers import PEERS
+from pipeline_tasks.promotion_rule import Promotion
 from pipeline_tasks.settings import REPOSITORY, Settings
 
 if TYPE_CHECKING:
@@ -22,14 +24,12 @@ ARTIFACT = "recommender"
 """Name of the recommender's folder within the logged model; MLflow takes it from the folder that was saved."""
 
 
-class Promotion(BaseModel):
-    """When a version becomes champion."""
+class EvaluationRule(BaseModel):
+    """What every night's challenger is measured beside."""
 
     model_config = ConfigDict(extra="forbid")
-    task: str
-    metric: str
-    must_beat: list[str]
-    champion_rule: Literal["not_significantly_worse", "better"]
+    baselines: list[str]
+    """Names of `peers.PEERS`."""
 
 
 class Registry(BaseModel):
@@ -39,7 +39,21 @@ class Registry(BaseModel):
     experiment: str
     model: str
     alias: str
+    evaluation: EvaluationRule
     promotion: Promotion
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> "Registry":
+        strangers = [name for name in self.evaluation.baselines if name not in PEERS]
+        if strangers:
+            raise ValueError(f"evaluation.baselines names {strangers[0]!r}, which is no peer: {', '.join(PEERS)}")
+        for name in self.promotion.must_beat:
+            if name not in self.evaluation.baselines:
+                raise ValueError(
+                    f"promotion.must_beat names {name!r}, which evaluation.baselines does not measure: add it there, "
+                    "or ask for one of those"
+                )
+        return self
 
     def experiment_name(self, night: Night) -> str:
         """Return the experiment of the night's source."""

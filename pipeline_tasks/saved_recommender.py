@@ -16,7 +16,7 @@ import torch
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.item_catalog import ItemCatalog
 from pipeline_tasks.saved_own_history import load_own_history, save_own_history
-from pipeline_tasks.text_encoder import TextEncoder, load_encoder
+from pipeline_tasks.trainable_encoder import open_encoder
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
@@ -31,7 +31,7 @@ class SavedRecommender:
     """(items, raw text width) of the catalog's texts."""
     encoder: str
     adapter: Path | None
-    """Folder of the LoRA adapter of the encoder; None where it is as published."""
+    """Folder of what was tuned of the encoder (a LoRA adapter, or all of it); None where it is as published."""
     facts: dict[str, Any]
     """How it was made: split_id, ds, epochs, seed, …"""
 
@@ -98,13 +98,3 @@ def load_recommender(folder: Path) -> SavedRecommender:
     return SavedRecommender(
         recommender, catalog, raw_texts, about["encoder"], adapter if adapter.is_dir() else None, about["facts"]
     )
-
-
-def open_encoder(name: str, adapter: Path | None, device: str) -> TextEncoder:
-    """Load the encoder, with its LoRA adapter merged where there is one."""
-    encoder = load_encoder(name, device)
-    if adapter is not None:
-        from peft import PeftModel
-
-        encoder.model = PeftModel.from_pretrained(encoder.model, adapter).merge_and_unload()
-    return encoder

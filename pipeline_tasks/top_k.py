@@ -1,10 +1,12 @@
 """Exact top-k of users x items by dot product, block by block, with items excluded per user.
 
-A first pass multiplies in float32. Its rounding is bounded, so only items within that bound of the k-th best can belong
-to the answer; those are scored again in float64, in an order of additions that no block size, thread count or BLAS
-changes. Equal vectors therefore give equal scores, wherever and however often they are computed.
+A first pass multiplies in float32, or for large tables in bfloat16 (fast_top_k.py). Its rounding is bounded, so only
+items within that bound of the k-th best can belong to the answer; those are scored again in float64, in an order of
+additions that no block size, thread count, BLAS or first pass changes. Equal vectors therefore give equal scores,
+wherever and however often they are computed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +19,8 @@ Indices = npt.NDArray[np.int64]
 
 _SLACK: Final = 16
 """Candidates beyond k that the first pass keeps; more are looked at only where more lie within its rounding."""
+_FAST_FROM: Final = 400_000_000
+"""Users x items from which the fast first pass repays the 3 s that its libraries take to load."""
 _RESCORED_NUMBERS: Final = 8_000_000
 """float64 numbers gathered at a time for the second pass: 64 MB."""
 
@@ -52,18 +56,14 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
         items: (n_items, d) finite float32.
         k: items per user; a user gets fewer only where fewer are allowed, none where none is.
         exclusions: items a user must not get.
-        block: users scored at a time: bounds memory at block x n_items x 8 bytes.
+        block: users scored at a time: bounds memory at block x n_items x 8 bytes, large tables need less.
 
     Raises:
         ValueError: k or block below 1, vectors of different widths, or a number that is not finite.
     """
     _refuse_bad_input(users, items, k, block)
-    longest = float(_norms(items).max(initial=0.0))
-    parts = []
-    for first in range(0, len(users), block):
-        ours = users[first : first + block]
-        banned = exclusions.block(first, first + len(ours)) if exclusions else None
-        parts.append(_top_k_of_block(ours, items, k, banned, longest))
+    fast = len(users) * len(items) >= _FAST_FROM
+    parts = list((_fast_parts if fast else _parts)(users, items, k, exclusions, block))
     counts = np.concatenate([np.zeros(1, np.int64), *(part[0] for part in parts)])
     return TopK(
         np.cumsum(counts),
@@ -72,15 +72,58 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
     )
 
 
+Part = tuple[Indices, Indices, Scores]
+"""Of consecutive users: how many items each has, and all their items and scores."""
+
+
+def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
+    longest = float(_norms(items).max(initial=0.0))
+    for first in range(0, len(users), block):
+        ours = users[first : first + block]
+        banned = exclusions.block(first, first + len(ours)) if exclusions else None
+        yield _top_k_of_block(ours, items, k, banned, longest)
+
+
+def _fast_parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
+    from pipeline_tasks.fast_top_k import fast_top_k, first_pass
+
+    longest = float(_norms(items).max(initial=0.0))
+    for first, counts, columns, scores in fast_top_k(users, items, k, exclusions, first_pass(items)):
+        crowded = np.flatnonzero(counts < 0)
+        if not len(crowded):
+            yield counts, columns, scores
+            continue
+        rows, hidden = exclusions.block(first, first + len(counts)) if exclusions else (crowded[:0], crowded[:0])
+        place = np.full(len(counts), -1)
+        place[crowded] = np.arange(len(crowded))
+        banned = (place[rows][place[rows] >= 0], hidden[place[rows] >= 0])
+        dense = _top_k_of_block(users[first + crowded], items, k, banned, longest)
+        yield _merge((counts, columns, scores), crowded, dense)
+
+
+def _merge(fast: Part, crowded: Indices, dense: Part) -> Part:
+    """Put the users `crowded`, whom the fast pass left out, into their places."""
+    counts = fast[0].copy()
+    counts[crowded] = dense[0]
+    is_dense = np.repeat(np.isin(np.arange(len(counts)), crowded), counts)
+    columns, scores = np.empty(len(is_dense), np.int64), np.empty(len(is_dense), np.float64)
+    columns[is_dense], scores[is_dense] = dense[1], dense[2]
+    columns[~is_dense], scores[~is_dense] = fast[1], fast[2]
+    return counts, columns, scores
+
+
 def dot_products(users: Vectors, items: Vectors, rows: Indices, columns: Indices) -> Scores:
     """Return the float64 dot products of pairs (users[rows], items[columns]): the score that tables hold."""
     width = max(users.shape[1], 1)
     step = max(_RESCORED_NUMBERS // width, 1)
-    scores = np.empty(len(rows), np.float64)
+    scores = np.zeros(len(rows), np.float64)
     for first in range(0, len(rows), step):
         part = slice(first, first + step)
-        # Not einsum or matmul: their order of additions depends on where in the block a row lies.
-        scores[part] = (users[rows[part]].astype(np.float64) * items[columns[part]]).sum(axis=1)
+        products = users[rows[part]].astype(np.float64) * items[columns[part]]
+        # Not einsum or matmul: their order of additions depends on where in the block a row lies. By 128, as far as
+        # numpy's own order needs no recursion: select_kernels.dot adds alike.
+        for start in range(0, width, 128):
+            scores[part] += products[:, start : start + 128].sum(axis=1)
     return scores
 
 

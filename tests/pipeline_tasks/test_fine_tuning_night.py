@@ -92,6 +92,11 @@ def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTune
     assert champion.tags["split_id"] == "split-5"
     table = mlflow.artifacts.load_dict(f"runs:/{night.parent_run_id}/evaluation/evaluation.json")
     assert {row[table["columns"].index("scorer")] for row in table["data"]} >= {"two_tower", "popularity", "item_knn"}
+    logged = client(night.settings).list_artifacts(night.parent_run_id, "evaluation")
+    assert {Path(entry.path).name for entry in logged} == {
+        *("evaluation.csv", "evaluation.json", "segments.csv"),
+        *("evaluation.png", "segments.png", "diversity.png"),
+    }
 
 
 def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> None:

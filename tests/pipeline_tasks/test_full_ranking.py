@@ -1,12 +1,14 @@
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from pipeline_tasks import full_ranking
 from pipeline_tasks.baselines import ItemLevel, popularity
-from pipeline_tasks.full_ranking import evaluate, top_items
+from pipeline_tasks.full_ranking import evaluate, evaluate_tasks, rank_of, top_items
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.ranking_task import Goal, RankingTask, build_task
+from pipeline_tasks.ranking_task import GOALS, Goal, RankingTask, build_task, build_tasks
 from pipeline_tasks.split_parts import FutureLeakError, split_parts
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -84,7 +86,50 @@ def test_scores_that_are_no_numbers_are_refused() -> None:
         evaluate(level, empty)
 
 
-def test_top_items_breaks_ties_by_the_lower_index() -> None:
-    scores = np.array([[1, 3, 3, 2] + [0] * 20], dtype=np.float32)
-    assert top_items(scores, 3).tolist() == [[1, 2, 3]]
-    assert top_items(scores[:, :4], 9).tolist() == [[1, 2, 3, 0]]
+@pytest.mark.parametrize("levels", [1, 2, 3, 50, 1_000_000])
+@pytest.mark.parametrize("width", [7, 100])
+def test_top_items_and_ranks_break_ties_by_the_lower_index(levels: int, width: int) -> None:
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(0, levels, (30, width)).astype(np.float32)
+    scores[0, 2:] = -np.inf
+    expected = np.array([sorted(range(width), key=lambda item: (-row[item], item)) for row in scores])
+    assert np.array_equal(top_items(scores, 9), expected[:, :9])
+    rows, items = (part.ravel() for part in np.mgrid[0:30, 0:width])
+    places = np.argsort(expected, axis=1) + 1
+    assert np.array_equal(rank_of(scores, rows, items), places.ravel())
+
+
+def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of({f"u{n:04d}": [(n % 9, 1)] * (n % 3) + [(n % 7, 9)] for n in range(60)})
+    parts = replace(split_parts(log, {"strategy": "per_user"}), validation_stops=log.lengths - 1)
+    tasks = build_tasks(parts, "test", GOALS, ITEMS)
+    assert [len(task) for task in tasks] == [36, 40, 20]
+    monkeypatch.setattr(full_ranking, "_BLOCK_CELLS", ITEMS * 7)
+    scorer = Noise("noise", tasks[0].known.evidence, 5)
+    for together, task in zip(evaluate_tasks(scorer, tasks), tasks, strict=True):
+        alone = evaluate(scorer, task)
+        assert together.task == alone.task == task.name
+        assert together.overall == pytest.approx(alone.overall)
+        for name, values in alone.per_shopper.items():
+            np.testing.assert_array_equal(together.per_shopper[name], values)
+    with pytest.raises(ValueError, match="repeats_test and discovery_test were built apart"):
+        evaluate_tasks(scorer, [tasks[0], build_task(parts, "test", "repeats", ITEMS)])
+
+
+def test_cold_items_and_newcomers_have_figures_of_their_own() -> None:
+    log = log_of({"a": [(0, 0), (1, 1), (5, 9)], "b": [(1, 0), (2, 1), (0, 9)], "new": [(0, 9), (6, 9)]})
+    parts = split_parts(log, {"strategy": "temporal", "train_end": day(2), "validation_end": day(3)})
+    discovery, newcomers = build_tasks(parts, "test", ("discovery", "newcomers"), 30)
+    level = np.zeros(30, dtype=np.float32)
+    level[5] = 1
+    result = evaluate(ItemLevel("fifth", discovery.known.evidence, level), discovery)
+    np.testing.assert_array_equal(result.per_shopper["cold_recall@10"], [1, np.nan])
+    assert result.overall["cold_recall@10"] == 1
+    assert newcomers.histories.keys == ["new"]
+    crowd = evaluate(popularity(newcomers.known, 30), newcomers)
+    assert crowd.overall["recall@10"] == 1
+    assert "popularity_lift@10" not in crowd.overall
+
+
+def day(number: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)

@@ -1,15 +1,14 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from pipeline_tasks.evaluation_report import plot_table, report_table
+from pipeline_tasks.evaluation_report import report_table, segment_table
 from pipeline_tasks.full_ranking import RankingResult
-from pipeline_tasks.intervals import mean_interval, paired_difference
 from pipeline_tasks.night import Night
-from pipeline_tasks.promotion import CHAMPION, decide
-from pipeline_tasks.registry import Promotion, registry
+from pipeline_tasks.promotion import decide
+from pipeline_tasks.promotion_rule import CHAMPION, Promotion, SegmentHarm
+from pipeline_tasks.registry import Registry, registry
 
 RULE = Promotion(
     task="discovery_test", metric="ndcg@10", must_beat=["popularity"], champion_rule="not_significantly_worse"
@@ -26,26 +25,6 @@ def table_of(**figures: float) -> pd.DataFrame:
         for name, value in figures.items()
     ]
     return report_table(results, "two_tower", "ndcg@10")
-
-
-def test_interval_covers_the_mean_at_its_level() -> None:
-    rng = np.random.default_rng(0)
-    covered = 0
-    for seed in range(60):
-        low, high = mean_interval(rng.exponential(1.0, 80), seed=seed)
-        covered += low <= 1.0 <= high
-    assert 50 <= covered <= 60
-    values = rng.random(50)
-    low, high = mean_interval(values, level=0.95)
-    # Student's interval of the same mean, within a tenth of its width.
-    half = 2.01 * values.std(ddof=1) / np.sqrt(50)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.2 * half)
-
-
-def test_pairs_cancel_what_shoppers_share() -> None:
-    shared = np.random.default_rng(0).normal(0, 10, 200)
-    mean, low, high = paired_difference(shared + 0.5, shared)
-    assert mean == low == high == pytest.approx(0.5)
 
 
 def test_a_winner_is_promoted_and_a_loser_is_not() -> None:
@@ -71,15 +50,71 @@ def test_a_rule_that_names_no_baseline_is_refused() -> None:
         decide(table_of(two_tower=0.2), "two_tower", RULE.model_copy(update={"must_beat": ["magic"]}))
 
 
-def test_the_table_is_drawn(tmp_path: Path) -> None:
-    plot_table(table_of(two_tower=0.2, popularity=0.1), "ndcg@10", tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+def test_floors_and_ceilings_hold_whoever_is_beaten() -> None:
+    table = table_of(two_tower=0.2, popularity=0.1)
+    passed = RULE.model_copy(update={"floors": {"ndcg@10": 0.15}, "ceilings": {"ndcg@10": 0.25}})
+    assert decide(table, "two_tower", passed) == (True, decide(table, "two_tower", passed)[1])
+    for change in ({"floors": {"ndcg@10": 0.21}}, {"ceilings": {"ndcg@10": 0.19}}):
+        promote, reasons = decide(table, "two_tower", RULE.model_copy(update=change), wins_required=False)
+        assert not promote
+        assert reasons[-1].startswith("discovery_test ndcg@10 0.2000, at ")
+    with pytest.raises(ValueError, match=r"promotion.floors names 'magic', which is no metric: \[.*'ndcg@10'"):
+        decide(table, "two_tower", RULE.model_copy(update={"floors": {"magic": 1.0}}))
 
 
-def test_the_shipped_rule_names_baselines_that_exist() -> None:
-    from pipeline_tasks.baselines import BASELINES
+def test_what_is_too_good_to_be_true_is_not_promoted() -> None:
+    promote, reasons = decide(table_of(two_tower=0.7, popularity=0.1), "two_tower", RULE)
+    assert not promote
+    assert "0.7000 is too good to be true beside 0.1000 of the best rival" in reasons[-1]
+    assert decide(table_of(two_tower=0.54, popularity=0.1), "two_tower", RULE)[0]
 
-    assert set(registry().promotion.must_beat) <= set(BASELINES)
+
+@pytest.mark.parametrize(("lost", "shoppers", "promoted"), [(0.0, 200, True), (0.08, 200, False), (0.08, 300, True)])
+def test_no_segment_pays_for_the_others(lost: float, shoppers: int, promoted: bool) -> None:
+    old = np.array(["old"] * 200 + ["new"] * 200)
+    ours, champion = (np.full(400, 0.2) + side for side in (NOISE, -NOISE))
+    ours[:200] += 0.1
+    ours[200:] -= lost
+    results = [
+        RankingResult(name, "discovery_test", {"ndcg@10": values}, {"ndcg@10": float(values.mean())}, {"history": old})
+        for name, values in (("two_tower", ours), (CHAMPION, champion), ("popularity", ours * 0.5))
+    ]
+    table, segments = (make(results, "two_tower", "ndcg@10") for make in (report_table, segment_table))
+    rule = RULE.model_copy(update={"segment_harm": SegmentHarm(kind="history", most=0.2, at_least=shoppers)})
+    promote, reasons = decide(table, "two_tower", rule, segments=segments)
+    assert promote is promoted
+    assert promoted or "shoppers of history new lose" in reasons[-1]
+    with pytest.raises(ValueError, match="no table of segments was made"):
+        decide(table, "two_tower", rule)
+    strange = RULE.model_copy(update={"segment_harm": SegmentHarm(kind="tier", most=0.2)})
+    with pytest.raises(ValueError, match=r"kind is 'tier', which was not measured, only \['history'\]"):
+        decide(table, "two_tower", strange, segments=segments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"floors": {"gini@10": 0.9}, "ceilings": {"gini@10": 0.5}}, r"floors\.gini@10 0\.9 is above .*ceilings"),
+        ({"metric": "mean_rank"}, "promotion.metric is mean_rank, of which less is better"),
+        ({"must_beat": ["champion"]}, "must_beat names champion, whom champion_rule not_significantly_worse judges"),
+        ({"must_beat": ["sasrec"]}, "must_beat names 'sasrec', which evaluation.baselines does not measure"),
+        ({"task": "validation"}, "discovery_test"),
+        ({"flors": {}}, "flors"),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_refused(change: dict[str, object], message: str) -> None:
+    given = registry().model_dump()
+    with pytest.raises(ValidationError, match=message):
+        Registry.model_validate(given | {"promotion": given["promotion"] | change})
+
+
+def test_a_baseline_that_nobody_knows_is_refused() -> None:
+    given = registry().model_dump() | {"evaluation": {"baselines": ["popularity", "magic"]}}
+    with pytest.raises(ValidationError, match=r"evaluation\.baselines names 'magic', which is no peer: popularity, "):
+        Registry.model_validate(given)
+
+
+def test_the_shipped_names() -> None:
     night = Night("tiny_shop", pd.Timestamp("2026-11-20").date())
     assert registry().model_name(night) == "nightshelf-tiny_shop"
     assert registry().experiment_name(night) == "nightshelf/tiny_shop"

