@@ -33,41 +33,24 @@ def choose_linear_weight(recommender: TwoTowerRecommender, task: RankingTask) ->
     """Set `linear_weight` of the model to the best of SHARES on the task, and return the NDCG@10 at that weight."""
     config = recommender.model.config
     parts = _score(recommender, task)
-    unit = _unit(parts)
+    unit = _spread(parts.alone) / max(_spread(parts.linear), 1e-9) if parts.linear.any() else 0.0
     config.linear_weight, best = _best(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
     return best
 
 
 def choose_blend(recommender: TwoTowerRecommender, task: RankingTask) -> float:
-    """Choose the collaborative part's weight together with how far everybody follows each trend.
-
-    Trends are added one by one to the weight that is best alone, and to the last of SHARES: on Online Retail towers and
-    trends stand in for one another, and the first alone ends at .1086 where the second reaches .1095 (validation).
-    """
+    """Choose the collaborative part's weight, then one by one how far everybody follows each trend."""
     config = recommender.model.config
     config.trend_shift = [0.0] * len(config.horizons)
-    choose_linear_weight(recommender, task)
+    best = choose_linear_weight(recommender, task)
     parts = _score(recommender, task)
-    weights = {config.linear_weight, SHARES[-1] * _unit(parts)}
-    found = [(*_add_trends(parts, weight, task), weight) for weight in sorted(weights)]
-    best, config.trend_shift, config.linear_weight = max(found, key=lambda blend: blend[0])
-    return best
-
-
-def _add_trends(parts: _Scores, weight: float, task: RankingTask) -> tuple[float, list[float]]:
-    """Return the NDCG@10 that is reached, and the weight of each trend."""
-    total = parts.alone + np.float32(weight) * parts.linear
-    spread, best, shifts = _spread(total), quick_ndcg(total.copy(), task), []
-    for trend in parts.trends:
+    total = parts.alone + np.float32(config.linear_weight) * parts.linear
+    spread = _spread(total)
+    for column, trend in enumerate(parts.trends):
         unit = spread / max(float(trend.std()), 1e-9)
-        shift, best = _best(unit, TREND_SHARES, total, trend, task)
-        total += np.float32(shift) * trend
-        shifts.append(shift)
-    return best, shifts
-
-
-def _unit(parts: _Scores) -> float:
-    return _spread(parts.alone) / max(_spread(parts.linear), 1e-9) if parts.linear.any() else 0.0
+        config.trend_shift[column], best = _best(unit, TREND_SHARES, total, trend, task)
+        total += np.float32(config.trend_shift[column]) * trend
+    return best
 
 
 def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
