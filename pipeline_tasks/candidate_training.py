@@ -121,17 +121,23 @@ class _BestEpoch:
     def __init__(self, task: RankingTask, hear: Listener, patience: int = 2) -> None:
         self.task, self.hear, self.patience, self.epoch = task, hear, patience, 0
         self.ndcg = 0.0
+        self.alone, self.alone_epoch = 0.0, 0
         self._kept: TwoTowerRecommender
 
     def after(self, epoch: int, loss: float, recommender: TwoTowerRecommender) -> bool:
-        ndcg = choose_linear_weight(recommender, self.task)
+        ndcg, alone = choose_linear_weight(recommender, self.task)
         weight = recommender.model.config.linear_weight
-        self.hear({"train_loss": loss, "validation_ndcg_at_10": ndcg, "linear_weight": weight}, epoch)
-        print(f"epoch {epoch}: loss {loss:.4f}, validation {METRIC} {ndcg:.4f}", flush=True)
+        figures = {"validation_ndcg_at_10": ndcg, "validation_towers_ndcg_at_10": alone, "linear_weight": weight}
+        self.hear({"train_loss": loss, **figures}, epoch)
+        print(f"epoch {epoch}: loss {loss:.4f}, validation {METRIC} {ndcg:.4f}, towers alone {alone:.4f}", flush=True)
         if self.epoch == 0 or ndcg > self.ndcg:
             self.epoch, self.ndcg = epoch, ndcg
             self._kept = replace(recommender, model=copy.deepcopy(recommender.model))
-        return epoch - self.epoch < self.patience
+        # The towers learn on where the collaborative part still carries the sum: stopped by the sum, the simulated
+        # shop ended after 3 epochs with .0871 in place of .1006 after 8.
+        if alone > self.alone:
+            self.alone_epoch, self.alone = epoch, alone
+        return epoch - max(self.epoch, self.alone_epoch) < self.patience
 
     def recommender(self) -> TwoTowerRecommender:
         return self._kept

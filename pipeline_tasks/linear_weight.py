@@ -13,8 +13,8 @@ from pipeline_tasks.quick_ndcg import quick_ndcg
 from pipeline_tasks.ranking_task import RankingTask
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
-SHARES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
-"""Spread of the collaborative scores over that of the transformer's, within a shopper; the last leaves it no say."""
+SHARES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Spread of the collaborative scores over that of the transformer's, within a shopper."""
 TREND_SHARES: Final = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Spread of a trend over that of the sum of both."""
 
@@ -29,20 +29,20 @@ class _Scores:
     """(horizons, items)"""
 
 
-def choose_linear_weight(recommender: TwoTowerRecommender, task: RankingTask) -> float:
-    """Set `linear_weight` of the model to the best of SHARES on the task, and return the NDCG@10 at that weight."""
+def choose_linear_weight(recommender: TwoTowerRecommender, task: RankingTask) -> tuple[float, float]:
+    """Set `linear_weight` of the model to the best of SHARES on the task; return the NDCG@10 there, and without it."""
     config = recommender.model.config
     parts = _score(recommender, task)
     unit = _spread(parts.alone) / max(_spread(parts.linear), 1e-9) if parts.linear.any() else 0.0
     config.linear_weight, best = _best(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
-    return best
+    return best, quick_ndcg(parts.alone, task)
 
 
 def choose_blend(recommender: TwoTowerRecommender, task: RankingTask) -> float:
     """Choose the collaborative part's weight, then one by one how far everybody follows each trend."""
     config = recommender.model.config
     config.trend_shift = [0.0] * len(config.horizons)
-    best = choose_linear_weight(recommender, task)
+    best, _ = choose_linear_weight(recommender, task)
     parts = _score(recommender, task)
     total = parts.alone + np.float32(config.linear_weight) * parts.linear
     spread = _spread(total)
