@@ -20,6 +20,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.night_data import NightData, read_night
 from pipeline_tasks.registry import champion_version, load_version
+from pipeline_tasks.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.staging import night_folder
 
@@ -29,7 +30,8 @@ _USERS_PER_FILE = 50_000
 def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     """Write ``vectors/`` of the night's staging folder and return its meta.
 
-    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json. Shoppers
+    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json, and what
+    `write_search` writes of the window's top queries. Shoppers
     are embedded by their whole history up to the night, and item trends are those of the night: a night is fresh
     even where its champion is not. A shopper's score of an item is the dot product of the two vectors.
 
@@ -43,7 +45,8 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
         )
     prepare_torch(settings.training.threads)
     data = read_night(Lake.open(settings, night.source), night)
-    recommender = load_version(settings, version).for_catalog(data.catalog, data.log)
+    saved = load_version(settings, version)
+    recommender = saved.for_catalog(data.catalog, data.log)
     shoppers = data.log.select(np.flatnonzero(data.log.known))
     folder = night_folder(settings, night) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
@@ -54,6 +57,9 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
         _write_users(folder / "users" / f"part-{number:05d}.parquet", part.keys, recommender.user_matrix(part))
     np.save(folder / "items.npy", items)
     pq.write_table(pa.table({"item_id": data.catalog.item_ids}), folder / "item_ids.parquet")
+    window = (data.split["window_start"], night.ds)
+    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
+    write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
     meta = _meta(data, f"{version.name}/{version.version}", items, len(shoppers), recommender.model.config.dimension)
     # Last: its presence says that the folder is complete.
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
