@@ -68,7 +68,8 @@ def recommendations_suite() -> list[Expectation]:
         finds_nothing(
             "nothing that the shop's rules exclude, or that the shopper opted out of, is recommended",
             "SELECT user_key, item_id FROM {batch} SEMI JOIN (SELECT item_id FROM shelf_rules WHERE NOT allowed) "
-            "USING (item_id) UNION ALL SELECT user_key, item_id FROM {batch} SEMI JOIN opt_outs USING (user_key, item_id)",
+            "USING (item_id) UNION ALL "
+            "SELECT user_key, item_id FROM {batch} SEMI JOIN opt_outs USING (user_key, item_id)",
             "item_id",
             SCORING,
         ),

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     """More pyiceberg catalog properties, e.g. s3.endpoint; `type: rest` switches to a REST catalog."""
     mlflow_tracking_uri: str | None = None
     """None is the local server on `server.mlflow_port`."""
+    postgres_sink: SecretStr | None = None
+    """DSN of an application's Postgres that gets the shelves too: postgresql://user:password@host/database."""
     spark_master: str = "local[2]"
     """Used by jobs started without Airflow, and as the embedded Airflow's connection `spark_default`."""
     spark_driver_memory: str = "1536m"
