@@ -61,12 +61,15 @@ def forecast(sales: Sales, days: int, growth: float | None = None, widening: flo
     from scipy.stats import nbinom
 
     season = weekday_pattern(sales)
-    weights = DISCOUNT ** np.arange(sales.counts.shape[1] - 1, -1, -1)
+    trend = _trend(sales, season)
+    ages = np.arange(sales.counts.shape[1] - 1, -1, -1)
+    weights = DISCOUNT**ages
     bought = sales.counts @ weights
-    exposure = sales.there @ (weights * season[sales.weekdays])
+    # A past day is worth as much of today's level as the trend says: rates are today's, not those of a fortnight ago.
+    exposure = sales.there @ (weights * season[sales.weekdays] * np.exp(-trend * ages))
     shape, rate = _prior(bought, exposure)
     ahead = (sales.weekdays[-1] + 1 + np.arange(days)) % 7
-    load = float((season[ahead] * np.exp(_log_growth(sales, season, days, growth))).sum())
+    load = float((season[ahead] * np.exp(_log_growth(trend, days, growth))).sum())
     posterior = (shape + bought) / widening
     expected = (shape + bought) / (rate + exposure) * load
     success = posterior / (posterior + expected)
@@ -131,9 +134,9 @@ def _prior(bought: Scores, exposure: Scores) -> tuple[float, float]:
     return mean**2 / excess, mean / excess
 
 
-def _log_growth(sales: Sales, season: Scores, days: int, growth: float | None) -> Scores:
+def _log_growth(daily: float, days: int, growth: float | None) -> Scores:
     """Return (days,) log factors on the level: the damped trend, halfway to what purchase intent expects."""
-    trend = _trend(sales, season) * np.cumsum(_TREND_DAMPING ** np.arange(1, days + 1))
+    trend = daily * np.cumsum(_TREND_DAMPING ** np.arange(1, days + 1))
     if growth is None:
         return np.asarray(trend)
     return np.asarray((trend + np.log(np.clip(growth, 0.5, 2.0))) / 2)

@@ -57,10 +57,11 @@ def sink_night(settings: Settings, manifest: Manifest) -> dict[str, int]:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             return _swap(connection, manifest.source, manifest.ds, staged)
     except psycopg.Error as error:
+        said = " ".join(str(error).split())
         # The DSN holds a password: the message names the setting instead.
         raise SinkError(
-            f"{manifest.source} {manifest.ds} could not be put into Postgres ({' '.join(str(error).split())}): what was there "
-            "before is untouched. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then publish the night again"
+            f"{manifest.source} {manifest.ds} could not be put into Postgres ({said}): what was there before is "
+            "untouched. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then publish the night again"
         ) from error
 
 

@@ -55,7 +55,7 @@ def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
     vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)
     return Shoppers(
         batch["user_key"].to_pylist(),
-        vectors.reshape(batch.num_rows, -1).astype(np.float32, copy=False),
+        vectors.reshape(batch.num_rows, shelf.vectors.shape[1]).astype(np.float32, copy=False),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         shelf.indices(batch["item_ids"].flatten()),
         pc.equal(batch["event_types"].flatten(), "purchase").to_numpy(zero_copy_only=False),

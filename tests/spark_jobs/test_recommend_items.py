@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.settings import ScoringSettings, Settings, settings
 from pipeline_tasks.staging import Manifest, night_folder
 from pipeline_tasks.top_k import Vectors
 from spark_jobs.night_inputs import read_night_inputs
@@ -36,13 +36,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         patch.setenv("NIGHTSHELF_HOME", str(tmp_path_factory.mktemp("recommend")))
         settings.cache_clear()
         prepare(settings())
+        (settings().home / "by_score.toml").write_text("[shelf]\nmmr_lambda = 1\n")
         yield settings()
     settings.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def manifest(spark: SparkSession, home: Settings) -> Manifest:
-    return build(spark, NIGHT, SCORING)
+    return build(spark, NIGHT, by_score(home))
+
+
+def by_score(home: Settings) -> ScoringSettings:
+    """Shelves in the model's own order."""
+    return SCORING.model_copy(update={"shelf_rules": home.home / "by_score.toml"})
 
 
 def shelves_only(spark: SparkSession, **scoring: object) -> Manifest:
@@ -120,7 +126,7 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
 
 
 def test_the_same_night_again_is_the_same_to_the_bit(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
-    again = build(spark, NIGHT, SCORING.model_copy(update={"block_users": 1}))
+    again = build(spark, NIGHT, by_score(home).model_copy(update={"block_users": 1}))
     for table in manifest.tables:
         assert rows_of(again, table) == rows_of(manifest, table)
 
