@@ -125,6 +125,34 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     assert shelves["everyone"][0]["reason"] == "popular in C2"
 
 
+def test_who_asked_this_week_has_an_order_of_their_own(manifest: Manifest) -> None:
+    rows = rows_of(manifest, "search_results")
+    asked = {(row["query"], row["user_key"]) for row in rows}
+    # ann's "title" was asked 18 days ago.
+    own = {("title i07", "ann"), ("title i07", "bob"), ("title", "bob")}
+    assert asked == own | {("title", None), ("title i07", None)}
+    assert len(rows) == 5 * SCORING.search_k
+    prefixes = {row["prefix"] for row in rows_of(manifest, "search_suggestions")}
+    assert {"t", "title", "title i", "title i07"} <= prefixes
+    assert "title " not in prefixes
+
+
+def test_profiles_audiences_and_demand_cover_everybody_and_everything(manifest: Manifest) -> None:
+    profiles = {row["user_key"]: row for row in rows_of(manifest, "user_profiles")}
+    assert {user: row["segment"] for user, row in profiles.items()} == SEGMENTS
+    assert {row["cluster"] for row in profiles.values()} == {1, 2}
+    audiences = rows_of(manifest, "audiences")
+    assert {row["target"] for row in audiences if row["target_type"] == "item"} == set(ITEMS)
+    bought = {("ann", "i01"), ("bob", "i03")}
+    assert not bought & {(row["user_key"], row["target"]) for row in audiences}
+    demand = rows_of(manifest, "demand_outlook")
+    assert len(demand) == 2 * len(ITEMS)
+    # 25 purchases in 30 days, all but one of them in the last two.
+    assert all(row["low"] <= row["expected"] <= row["high"] for row in demand)
+    assert manifest.facts["intent"].endswith("purchase_intent stays empty")
+    assert manifest.tables["purchase_intent"].rows == 0
+
+
 def test_the_same_night_again_is_the_same_to_the_bit(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
     again = build(spark, NIGHT, by_score(home).model_copy(update={"block_users": 1}))
     for table in manifest.tables:
