@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.intent_model import Histories, IntentModel, Logistic, cutoffs, examples
+from pipeline_tasks.intent_features import DAY
+from pipeline_tasks.intent_model import (
+    MEASURED_DAYS,
+    MINIMUM_DAYS,
+    Histories,
+    IntentModel,
+    Logistic,
+    cutoffs,
+    examples,
+)
 from pipeline_tasks.interactions import Flags
 from pipeline_tasks.top_k import Scores
 
@@ -21,21 +30,44 @@ class FittedIntent:
 
 
 def fit_intent(histories: Histories, end: int) -> FittedIntent:
-    """Fit on both label windows before `end` (epoch microseconds); measured where fitted on the earlier one alone."""
+    """Fit on both label windows before `end` (epoch microseconds); measured where fitted on the earlier one alone.
+
+    A history of less than 21 days has the later window alone, and is not measured; one of less than 9 days, or without
+    a purchase to learn from, gives no model. `facts` says so.
+    """
+    days = (end - int(histories.times.min(initial=end))) / DAY
     earlier, later = (examples(histories, moment) for moment in cutoffs(end))
-    if not all(0 < labels.sum() < len(labels) for _, labels in (earlier[0], later[0])):
-        reason = "no purchases (or nothing else) in one of the two label windows: purchase_intent stays empty"
+    if days < MINIMUM_DAYS or not _both_kinds(later[0]):
+        reason = f"{days:.0f} days of history, {MINIMUM_DAYS} with purchases are needed: purchase_intent stays empty"
         return FittedIntent(None, {"intent": reason}, None)
-    facts = {f"intent_{name}": f"{value:.4f}" for name, value in measure(earlier[0], later[0]).items()}
-    both = [tuple(np.concatenate(parts) for parts in zip(earlier[i], later[i], strict=True)) for i in (0, 1)]
+    long = days >= MEASURED_DAYS
+    overall, facts = _fit("intent", earlier[0], later[0], long)
     category = None
-    if all(0 < labels.sum() < len(labels) for _, labels in (earlier[1], later[1])):
-        facts |= {f"category_intent_{n}": f"{v:.4f}" for n, v in measure(earlier[1], later[1]).items()}
-        category = fit_logistic(both[1][0], both[1][1])
-    model = IntentModel(fit_logistic(both[0][0], both[0][1]), category)
+    if _both_kinds(later[1]):
+        category, more = _fit("category_intent", earlier[1], later[1], long)
+        facts |= more
+    if not facts:
+        facts["intent"] = f"{days:.0f} days of history, {MEASURED_DAYS} with purchases are needed to measure it"
+    model = IntentModel(overall, category)
     past = model.any.probability(later[0][0]).sum()
     coming = model.predict(histories, end)[0].sum()
     return FittedIntent(model, facts, float(coming / past))
+
+
+def _fit(
+    name: str, earlier: tuple[Scores, Flags], later: tuple[Scores, Flags], long: bool
+) -> tuple[Logistic, dict[str, str]]:
+    """Return the fit on both windows and its measures, or on the later alone and none."""
+    if not (long and _both_kinds(earlier)):
+        return fit_logistic(*later), {}
+    facts = {f"{name}_{what}": f"{value:.4f}" for what, value in measure(earlier, later).items()}
+    features, labels = (np.concatenate(parts) for parts in zip(earlier, later, strict=True))
+    return fit_logistic(features, labels), facts
+
+
+def _both_kinds(shown: tuple[Scores, Flags]) -> bool:
+    """Return whether there is something to tell apart."""
+    return bool(0 < shown[1].sum() < len(shown[1]))
 
 
 def fit_logistic(features: Scores, labels: Flags) -> Logistic:

@@ -18,7 +18,9 @@ from pipeline_tasks.top_k import Indices, Scores
 
 ANY: Final = "any"
 """In place of a category: whatever it is."""
-MINIMUM_DAYS: Final = 21
+MINIMUM_DAYS: Final = 9
+"""Of history: 2 to learn from, and 7 of labels."""
+MEASURED_DAYS: Final = 21
 """Of history: 7 to learn from, 7 of labels, 7 of labels to check with."""
 
 

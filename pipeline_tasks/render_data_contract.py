@@ -45,7 +45,10 @@ QUERIES: Final[dict[str, str]] = {
         "SELECT r.query, r.rank, i.title, r.reason FROM search_results r JOIN items i USING (ds, item_id) "
         "WHERE r.user_key IS NULL AND r.rank <= 3 ORDER BY r.query, r.rank LIMIT 20"
     ),
-    "search_suggestions": "SELECT prefix, query, searches FROM search_suggestions WHERE prefix = 'ru' ORDER BY rank",
+    "search_suggestions": (
+        "SELECT prefix, rank, query, searches FROM search_suggestions WHERE len(prefix) = 1 "
+        "ORDER BY prefix, rank LIMIT 20"
+    ),
     "purchase_intent": (
         "SELECT user_key, probability FROM purchase_intent WHERE category = 'any' ORDER BY probability DESC LIMIT 10"
     ),

@@ -11,8 +11,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.fit_intent import FittedIntent, fit_intent
-from pipeline_tasks.intent_features import DAY
-from pipeline_tasks.intent_model import ANY, MINIMUM_DAYS, IntentModel, read_histories
+from pipeline_tasks.intent_model import ANY, IntentModel, read_histories
 from pipeline_tasks.schemas import arrow_schema, spark_ddl
 from pipeline_tasks.shelf import Shelf, open_shelf
 
@@ -22,21 +21,13 @@ HISTORY: Final = ("user_key", "item_ids", "event_types", "timestamps")
 
 
 def learn_intent(history: DataFrame, shoppers: int, shelf: Shelf, end: int) -> FittedIntent:
-    """Return the model of a night that ends at `end` (epoch microseconds), from a sample of `history`.
-
-    A history shorter than 21 days gives no model: `facts["intent"]` says so.
-    """
+    """Return the model of a night that ends at `end` (epoch microseconds), from a sample of `history`."""
     kept = history.select(*HISTORY)
     if (every := -(-shoppers // SAMPLE)) > 1:
         kept = kept.where(F.pmod(F.xxhash64("user_key"), F.lit(every)) == 0)
     # Sorted: sums over shoppers must not depend on the order in which partitions arrive.
     sample = kept.toArrow().sort_by("user_key")
-    histories = read_histories(sample.combine_chunks(), category_places(shelf))
-    days = (end - int(histories.times.min(initial=end))) / DAY
-    if days < MINIMUM_DAYS - 1:
-        reason = f"{days:.0f} days of history, {MINIMUM_DAYS} are needed: purchase_intent stays empty"
-        return FittedIntent(None, {"intent": reason}, None)
-    return fit_intent(histories, end)
+    return fit_intent(read_histories(sample.combine_chunks(), category_places(shelf)), end)
 
 
 def predict_intent(history: DataFrame, model: IntentModel, folder: str, end: int, ds: date) -> DataFrame:

@@ -112,6 +112,24 @@ def test_nothing_after_the_night_is_seen() -> None:
         assert np.array_equal(mine, theirs)
 
 
+def test_short_histories_are_learned_from_as_far_as_they_go() -> None:
+    whole = shop(400)
+    for days, has_model, said in ((15, True, "needed to measure it"), (8, False, "stays empty")):
+        kept = whole.times >= END - days * DAY
+        sizes = [int(kept[a:b].sum()) for a, b in zip(whole.offsets[:-1], whole.offsets[1:], strict=True)]
+        short = Histories(
+            whole.keys,
+            np.concatenate([[0], np.cumsum(sizes)]),
+            whole.categories[kept],
+            whole.times[kept],
+            whole.carts[kept],
+            whole.purchases[kept],
+        )
+        fitted = fit_intent(short, END)
+        assert (fitted.model is not None, list(fitted.facts)) == (has_model, ["intent"])
+        assert fitted.facts["intent"].endswith(said) or said in fitted.facts["intent"]
+
+
 def test_a_log_without_purchases_gives_no_model_and_says_so() -> None:
     histories = shop(50)
     none = Histories(

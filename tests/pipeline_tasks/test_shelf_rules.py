@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline_tasks.settings import REPOSITORY
 from pipeline_tasks.shelf_rules import ShelfRules, load_shelf_rules
 
 ARMS = """
@@ -35,6 +37,17 @@ def test_arms_take_what_they_leave_out_from_the_shelf(tmp_path: Path) -> None:
     assert plans == {"control": (0.75, 0.9, 3), "bold": (0.25, 0.4, 3)}
     assert [arm.plan.exploration_share for arm in found.arms] == [0.1, 0.3]
     assert found.exclude.stock_file == tmp_path / "stock.csv"
+
+
+def test_the_readmes_example_fits(tmp_path: Path) -> None:
+    page = (REPOSITORY / "README.md").read_text()
+    _, example = re.findall(r"^```toml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    found = rules(tmp_path, example)
+    assert [(arm.name, arm.plan.mmr_lambda, arm.plan.exploration_share) for arm in found.arms] == [
+        ("control", 0.8, 0.1),
+        ("explorer", 0.8, 0.2),
+    ]
+    assert found.exclude.opt_outs_file == tmp_path / "opt_outs.csv"
 
 
 def test_without_a_file_everybody_is_in_control() -> None:

@@ -33,7 +33,7 @@ def order(tmp_path: Path) -> SearchOrder:
     folder, _ = prepare_shelf(tmp_path / "vectors", catalog, Excluded({"i10": "out_of_stock"}, opted), set())
     found = find_items(tmp_path / "vectors", open_shelf(folder), catalog)
     save_found(found, found_file(folder))
-    return SearchOrder(folder, str(found_file(folder)), 4, "m/1", DS)
+    return SearchOrder(folder, str(found_file(folder)), 5, "m/1", DS)
 
 
 def everybody(order: SearchOrder) -> list[dict[str, Any]]:
@@ -57,18 +57,15 @@ def own(order: SearchOrder, user: str, *queries: str) -> list[dict[str, Any]]:
 def test_words_and_meaning_are_fused(order: SearchOrder) -> None:
     rows = [row for row in everybody(order) if row["query"] == "title i07"]
     # i07 has both words: first by words; by meaning i08 is first, then the others in order, i07 being the ninth.
-    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
     best = {row["item_id"]: row for row in rows}
     assert best["i07"]["reason"] == "matches “title i07”"
     assert best["i08"]["reason"] == "close to “title i07”"
-    by_words = {
-        name: rank for rank, name in enumerate(["i07", *(n for n in ITEMS if n not in ("i07", "i10"))], start=1)
-    }
-    by_meaning = {
-        name: rank for rank, name in enumerate(["i08", *(n for n in ITEMS if n not in ("i08", "i10"))], start=1)
-    }
+    # Items without a category have the shorter text, in which "title" weighs more.
+    by_words = ["i07", "i09", "i11", *(name for name in ITEMS if name not in ("i07", "i09", "i10", "i11"))]
+    by_meaning = ["i08", *(name for name in ITEMS if name not in ("i08", "i10"))]
     for name, row in best.items():
-        assert row["score"] == pytest.approx(1 / (60 + by_words[name]) + 1 / (60 + by_meaning[name]))
+        assert row["score"] == pytest.approx(1 / (61 + by_words.index(name)) + 1 / (61 + by_meaning.index(name)))
     assert all(row["item_id"] != "i10" for row in everybody(order))
 
 
@@ -80,7 +77,7 @@ def test_who_asked_gets_an_order_of_their_own(order: SearchOrder) -> None:
     favourite = ITEMS[max(shown, key=lambda place: scores[place])]
     mine = {row["item_id"]: row for row in rows if row["query"] == "title"}
     assert mine[favourite]["reason"] == "matches “title” and what you like"
-    assert [row["score"] for row in rows[:4]] == sorted((row["score"] for row in rows[:4]), reverse=True)
+    assert [row["score"] for row in rows[:5]] == sorted((row["score"] for row in rows[:5]), reverse=True)
 
 
 def test_opt_outs_hold_in_search(order: SearchOrder) -> None:
