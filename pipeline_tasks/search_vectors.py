@@ -12,8 +12,9 @@ from pyarrow import fs
 
 from pipeline_tasks.item_catalog import ItemCatalog
 from pipeline_tasks.lake import Lake
-from pipeline_tasks.saved_recommender import SavedRecommender, open_encoder
+from pipeline_tasks.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import ScoringSettings
+from pipeline_tasks.trainable_encoder import open_encoder
 
 QUERIES = pa.schema([("query", pa.string()), ("searches", pa.int64())])
 
