@@ -50,6 +50,9 @@ lint: install ## ruff, ruff format, mypy strict
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
+bench-quality: install ## quality on every public set, three seeds, to docs/quality.md (hours on two cores)
+	pytest -s tests/benchmarks/bench_quality.py
+
 image: ## build the container image of every role
 	WHEELS="$(UV_FIND_LINKS)" docker compose --file docker/compose.yaml build
 
@@ -59,4 +62,4 @@ compose-up: image ## the same system in containers, up and healthy (docs/operati
 compose-down: ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test lint bench image compose-up compose-down
+.PHONY: help install lock up down test lint bench bench-quality image compose-up compose-down

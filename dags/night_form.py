@@ -85,7 +85,12 @@ def fine_tuning() -> dict[str, Param]:
             title="Candidates",
             description="Ways to fine-tune the encoder, each a mapped task and an MLflow child run.",
         ),
-        "epochs": _number(defaults.epochs, 1, "Epochs", "Passes over the training sequences; it may stop early."),
+        "epochs": _number(
+            defaults.epochs,
+            0,
+            "Epochs",
+            "Passes over the training sequences; it may stop early. 0: chosen from the log.",
+        ),
         "approval": Param(
             "automatic",
             type="string",

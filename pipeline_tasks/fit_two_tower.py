@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from pipeline_tasks.catalog_loss import Crowd, catalog_loss
 from pipeline_tasks.device import has_bfloat16
+from pipeline_tasks.fit_own_history import fit_own_history
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.item_cooccurrence import id_factors
 from pipeline_tasks.linear_factors import linear_factors
@@ -45,6 +46,9 @@ class FitOptions:
     repeat_weight: float = 0.0
     linear_rank: int = 128
     linear_weight: float = 0.0
+    trend_shift: tuple[float, ...] = ()
+    repeats: bool = False
+    """Whether own items get a score of their own (see own_history)."""
     half: bool = True
     """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
     time_buckets: int = 48
@@ -191,6 +195,7 @@ def _untrained(log: Interactions, raw_texts: Floats, options: FitOptions, device
         horizons=tuple(choose_horizons(log)),
         linear_rank=min(options.linear_rank, len(seen)),
         linear_weight=options.linear_weight,
+        trend_shift=options.trend_shift,
     )
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
@@ -205,10 +210,9 @@ def _untrained(log: Interactions, raw_texts: Floats, options: FitOptions, device
         model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    recommender = TwoTowerRecommender(
-        "two_tower", model, texts, torch.from_numpy(rows).to(device), trends, log.evidence
-    )
-    return recommender.at(log)
+    own = fit_own_history(log, n_items, config.linear_rank, options.seed) if options.repeats else None
+    known_rows = torch.from_numpy(rows).to(device)
+    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, own).at(log)
 
 
 def _rate(step: int, total: int, warm_up: int = 100) -> float:

@@ -17,6 +17,7 @@ PEERS: Final = {
     "item_knn": "baselines:item_knn",
     "item_knn_all": "baselines:item_knn_all",
     "ease": "baselines:ease",
+    "item_to_item": "item_to_item:sequence_item_to_item",
     "sasrec": "peer_sasrec:fit_sasrec",
     "spark_als": "peer_spark_als:fit_spark_als",
     "implicit_als": "peer_implicit:fit_implicit_als",

@@ -4,7 +4,7 @@ Everything is safetensors, Parquet, .npy or JSON: reading a model runs nobody's 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.trainable_encoder import open_encoder
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -42,6 +43,8 @@ class SavedRecommender:
         pq.write_table(pa.table({**columns, "id_row": self.recommender.rows.cpu().numpy()}), folder / "items.parquet")
         np.save(folder / "raw_texts.npy", self.raw_texts)
         np.save(folder / "trends.npy", self.recommender.trends)
+        if self.recommender.own is not None:
+            save_own_history(self.recommender.own, folder / "own_history")
         about = {"encoder": self.encoder, "evidence": asdict(self.recommender.evidence), "facts": self.facts}
         (folder / "recommender.json").write_text(json.dumps({"name": self.recommender.name, **about}, indent=1))
         if self.adapter is not None:
@@ -61,15 +64,7 @@ class SavedRecommender:
         texts = self.recommender.model.whiten(
             torch.from_numpy(self._raw_vectors(catalog)).to(self.recommender.model.device)
         )
-        moved = TwoTowerRecommender(
-            self.recommender.name,
-            self.recommender.model,
-            texts,
-            torch.from_numpy(id_rows),
-            self.recommender.trends,
-            self.recommender.evidence,
-        )
-        return moved.at(known)
+        return replace(self.recommender, texts=texts, rows=torch.from_numpy(id_rows)).at(known)
 
     def _raw_vectors(self, catalog: ItemCatalog) -> Floats:
         known = {text: place for place, text in enumerate(self.catalog.texts)}
@@ -96,6 +91,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
         torch.from_numpy(items["id_row"].to_numpy().astype(np.int64)),
         np.load(folder / "trends.npy", allow_pickle=False),
         Evidence(**about["evidence"]),
+        load_own_history(folder / "own_history"),
     )
     catalog = ItemCatalog(items["item_id"].to_pylist(), items["text"].to_pylist())
     adapter = folder / "adapter"

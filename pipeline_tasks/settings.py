@@ -55,16 +55,21 @@ class TrainingSettings(BaseModel):
 
     candidates: list[str] = ["frozen", "lora"]
     """Trained side by side as mapped tasks; the best on validation goes on."""
-    epochs: int = Field(8, ge=1)
-    """Passes over the training sequences (stage 2); early stopping may end it before."""
+    epochs: int = Field(0, ge=0)
+    """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
+    all that is 0 or empty here (see training_choices)."""
     encoder_steps: int = Field(40, ge=1)
     """Steps of the encoder's own fine-tuning (stage 1, candidate lora), of 32 pairs of items each."""
     encoder: str = "all-MiniLM-L6-v2"
     """The packaged default encoder, or any Hugging Face id or path."""
-    dimension: int = Field(128, ge=8)
+    dimension: int = Field(0, ge=0, multiple_of=4)
     """Width d of user and item vectors."""
-    max_length: int = Field(50, ge=2)
+    max_length: int = Field(0, ge=0)
     """Most recent events of a history that the user tower sees."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """Share of the user tower's numbers that a training step leaves out."""
+    repeats: bool | None = None
+    """Whether what a shopper had before gets a score of its own."""
     seed: int = 1
     """Of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)

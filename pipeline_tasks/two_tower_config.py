@@ -25,6 +25,7 @@ class TwoTowerConfig(PreTrainedConfig):
         horizons: tuple[int, ...] = (),
         linear_rank: int = 0,
         linear_weight: float = 0.0,
+        trend_shift: tuple[float, ...] = (),
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
@@ -38,6 +39,7 @@ class TwoTowerConfig(PreTrainedConfig):
             horizons: of the popularity trends (see popularity_trends), in microseconds.
             linear_rank: width of the collaborative part (see linear_factors), 0 for none.
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
+            trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
         """
         self.known_items = known_items
         self.text_dimension = text_dimension
@@ -52,4 +54,5 @@ class TwoTowerConfig(PreTrainedConfig):
         self.horizons = list(horizons)
         self.linear_rank = linear_rank
         self.linear_weight = linear_weight
+        self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         super().__init__(**more)

@@ -1,17 +1,20 @@
 """A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.popularity_trends import PopularityTrends
 from pipeline_tasks.ranking_task import matrix_of
 from pipeline_tasks.training_windows import gap_buckets, last_windows
 from pipeline_tasks.two_tower import TwoTower
 
 _BATCH = 512
+_PAIRS = 100_000
 
 
 @dataclass
@@ -27,6 +30,8 @@ class TwoTowerRecommender:
     trends: Floats
     """(n, trends) at the moment of scoring."""
     evidence: Evidence
+    own: OwnHistory | None = None
+    """Scores of what a shopper had before, where the log is one of repeats."""
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
@@ -56,26 +61,49 @@ class TwoTowerRecommender:
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
-        return np.concatenate([vectors, self._linear_part(histories)], axis=1)
+        vectors[:, self.model.config.dimension :] += np.array(self.model.config.trend_shift, dtype=np.float32)
+        linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
+        return np.concatenate([vectors, linear], axis=1)
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, n): user vectors times item vectors."""
-        return np.asarray(self.user_matrix(histories) @ self.item_matrix().T, dtype=np.float32)
+        """Return (histories, n): user vectors times item vectors, and what `own_additions` adds."""
+        scores = np.asarray(self.user_matrix(histories) @ self.item_matrix().T, dtype=np.float32)
+        if self.own is not None:
+            added = self.own_additions(histories).tocoo()
+            scores[added.row, added.col] += added.data
+        return scores
+
+    def own_additions(self, histories: Interactions) -> csr_matrix:
+        """Return (histories, n), sparse: what is added to the dot product for items that the shopper wanted before."""
+        if self.own is None:
+            return csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
+        pairs = self.own.pairs(histories)
+        return self.own.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
+
+    def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
+        """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
+        id_rows = self.rows.cpu().numpy()
+        outward = self.model.linear_out.float().cpu().numpy()[np.maximum(id_rows, 0)] * (id_rows >= 0)[:, None]
+        sums = self._linear_sums(histories)
+        parts = [
+            np.einsum("pr,pr->p", sums[rows[start:stop]], outward[items[start:stop]])
+            for start in range(0, len(rows), _PAIRS)
+            for stop in [start + _PAIRS]
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     def at(self, known: Interactions, evidence: Evidence | None = None) -> "TwoTowerRecommender":
         """Return the recommender with the trends as they are after the last event of `known`."""
         trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
-        return TwoTowerRecommender(
-            self.name, self.model, self.texts, self.rows, trends.at(moment), evidence or self.evidence
-        )
+        own = self.own.at(known, len(self.rows)) if self.own is not None else None
+        return replace(self, trends=trends.at(moment), evidence=evidence or self.evidence, own=own)
 
-    def _linear_part(self, histories: Interactions) -> Floats:
-        """Return (histories, rank): the weighted sum over the distinct items of the whole history."""
+    def _linear_sums(self, histories: Interactions) -> Floats:
+        """Return (histories, rank): the sum over the distinct items of the whole history."""
         rows = self.rows.cpu().numpy()
         inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
-        part = matrix_of(histories, len(rows)) @ inward
-        return np.asarray(self.model.config.linear_weight * part, dtype=np.float32)
+        return np.asarray(matrix_of(histories, len(rows)) @ inward, dtype=np.float32)
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)

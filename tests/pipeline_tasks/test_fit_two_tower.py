@@ -9,7 +9,7 @@ from pipeline_tasks.baselines import popularity
 from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Floats, Interactions
-from pipeline_tasks.linear_weight import choose_linear_weight
+from pipeline_tasks.linear_weight import choose_blend
 from pipeline_tasks.ranking_task import build_task
 from pipeline_tasks.split_parts import split_parts
 from pipeline_tasks.training_error import TrainingError
@@ -86,7 +86,7 @@ def test_the_linear_part_is_chosen_on_validation() -> None:
     task = build_task(parts, "validation", "discovery", ITEMS + 1)
     ours = fitted(task.known, replace(OPTIONS, epochs=1))
     alone = evaluate(ours, task).overall["ndcg@10"]
-    chosen = choose_linear_weight(ours, task, "ndcg@10").overall["ndcg@10"]
+    chosen = choose_blend(ours, task)
     assert chosen >= alone
     assert evaluate(ours, task).overall["ndcg@10"] == pytest.approx(chosen, abs=0.005)
 

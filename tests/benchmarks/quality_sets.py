@@ -1,0 +1,40 @@
+"""The public sets that quality is measured on, each with what was published on the same copy in the same protocol."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_tasks.night_data import NightData
+from pipeline_tasks.ranking_task import Goal
+from tests.benchmarks.complete_journey import read_complete_journey
+from tests.benchmarks.online_retail import read_online_retail
+from tests.benchmarks.sequence_sets import read_amazon_beauty, read_amazon_sports, read_ml_1m
+
+
+@dataclass(frozen=True)
+class QualitySet:
+    """A set and the questions asked of it."""
+
+    read: Callable[[Path], NightData]
+    goals: tuple[Goal, ...]
+    published: tuple[tuple[str, float], ...] = ()
+    """Model and its NDCG@10 on test."""
+
+
+SETS = {
+    "online_retail": QualitySet(read_online_retail, ("discovery", "repeats")),
+    "completejourney": QualitySet(read_complete_journey, ("discovery", "repeats")),
+    "amazon_beauty": QualitySet(
+        read_amazon_beauty,
+        ("discovery",),
+        (("BSARec (published)", 0.0610), ("SASRec, sampled softmax (published)", 0.0531)),
+    ),
+    "amazon_sports": QualitySet(
+        read_amazon_sports,
+        ("discovery",),
+        (("BSARec (published)", 0.0348), ("SASRec, sampled softmax (published)", 0.0314)),
+    ),
+    "ml_1m": QualitySet(
+        read_ml_1m, ("discovery",), (("HSTU-large (published)", 0.1893), ("eSASRec (published)", 0.1772))
+    ),
+}
