@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.diversify import NOTHING, Candidates, as_candidates, diversify
-from pipeline_tasks.excluded_items import only
+from pipeline_tasks.excluded_items import joined, only
 from pipeline_tasks.interactions import Flags
+from pipeline_tasks.own_scores import OwnScores, best_with_own
 from pipeline_tasks.shelf import Shelf
 from pipeline_tasks.shelf_rules import ShelfPlan
 from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors, top_k
@@ -32,17 +33,19 @@ class Filled:
         self.items[rows], self.scores[rows], self.new[rows] = filled.items, filled.scores, filled.new
 
 
-def fill_shelves(shelf: Shelf, users: Vectors, banned: Exclusions, k: int, plan: ShelfPlan, block: int) -> Filled:
+def fill_shelves(
+    shelf: Shelf, users: Vectors, banned: Exclusions, own: OwnScores, k: int, plan: ShelfPlan, block: int
+) -> Filled:
     """Return the k slots of each of the `users` (n, d); slots stay empty only where fewer items are allowed.
 
     New items get `exploration_share` of the slots, at even distances (of 20 slots and a share of .1: the 10th and the
-    20th), each shopper's best by the model; where too few are allowed, the others move up.
+    20th), each shopper's best by the model among those they do not know; where too few are allowed, the others move up.
     """
     allowed = shelf.vectors[: shelf.allowed]
-    explored = _best_new(shelf, users, banned, int(plan.exploration_share * k + 1e-9), plan, block)
+    explored = _best_new(shelf, users, joined(banned, own.pairs), int(plan.exploration_share * k + 1e-9), plan, block)
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
-    best = as_candidates(top_k(users, allowed, wanted, banned, block), wanted)
+    best = best_with_own(users, allowed, wanted, banned, own, block)
     varied = diversify(best, shelf.likeness, plan, k, explored.items)
     return _interleave(varied, explored, k)
 

@@ -71,6 +71,9 @@ def prepare_shelf(vectors: Path, catalog: pa.Table, excluded: Excluded, replenis
     # A name of its own: `open_shelf` remembers shelves by their folder.
     folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
     _write(folder, matrix[order], item_ids.take(order), catalog.take(places.take(order)), meta)
+    embedded = np.full(len(item_ids), -1, np.int64)
+    embedded[order] = np.arange(len(order))
+    np.save(folder / "embedded.npy", embedded)
     _write_rules(folder, item_ids.take(order), np.sort(~hidden)[::-1], excluded, replenishable)
     return str(folder), len(item_ids) - len(kept)
 

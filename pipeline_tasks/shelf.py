@@ -36,6 +36,8 @@ class Shelf:
     """(n, d): a shopper's score of an item is the dot product of their vectors."""
     content: Vectors
     """(n, c): what the items are, without how much they are in demand, at length 1: the product is the cosine."""
+    embedded: Indices
+    """Place of each item that has a vector, in the order of item_ids.parquet; -1 where the shelf does not hold it."""
     allowed: int
     """Only the first so many items may be shown."""
     replenishable: frozenset[int]
@@ -88,6 +90,7 @@ def open_shelf(folder: str) -> Shelf:
         pc.fill_null(ages, np.iinfo(np.int64).max).to_numpy(),
         np.load(place / "vectors.npy", mmap_mode="r"),
         np.load(place / "content.npy", mmap_mode="r"),
+        np.load(place / "embedded.npy", mmap_mode="r"),
         pc.sum(rules["allowed"]).as_py(),
         frozenset(np.flatnonzero(rules["replenishable"].to_numpy()).tolist()),
         _unwanted(opt_outs.filter(pc.invert(whole)), item_ids),

@@ -53,7 +53,7 @@ class _Targets:
 
 
 def find_audiences(shoppers: DataFrame, order: AudienceOrder) -> DataFrame:
-    """Return the rows of audiences from (user_key, vector, item_ids, event_types, timestamps).
+    """Return the rows of audiences from the columns of `shopper_batch.COLUMNS`.
 
     Every partition finds its own best, n per target; those meet in one shuffle.
     """

@@ -21,6 +21,7 @@ from pipeline_tasks.shelf_rules import ShelfRules, load_shelf_rules
 from pipeline_tasks.staging import night_folder
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import find_replenishable
+from spark_jobs.shopper_batch import COLUMNS
 from spark_jobs.stage_table import read_table
 
 _SHOPPERS_PER_TASK = 20_000
@@ -86,16 +87,16 @@ class NightInputs:
 
     @cached_property
     def user_vectors(self) -> DataFrame:
-        """(user_key, vector) of all shoppers with a vector."""
-        return self.spark.read.parquet(str(self.vectors / "users")).select("user_key", "vector")
+        """(user_key, vector, own_items, own_scores) of all shoppers with a vector."""
+        return self.spark.read.parquet(str(self.vectors / "users")).select(*COLUMNS[:4])
 
     @cached_property
     def shoppers(self) -> DataFrame:
-        """(user_key, vector, item_ids, event_types, timestamps) of every known shopper with history, by user_key."""
+        """The columns of `shopper_batch.COLUMNS` of every known shopper with history, by user_key."""
         partitions = max(self.spark.sparkContext.defaultParallelism, self.meta["users"] // _SHOPPERS_PER_TASK)
         history = self.sequences.where(F.col("user_key").isNotNull())
         joined = (
-            history.select("user_key", "item_ids", "event_types", "timestamps")
+            history.select("user_key", *COLUMNS[4:])
             .join(self.user_vectors, "user_key", how="inner")
             .repartition(partitions, "user_key")
             .sortWithinPartitions("user_key")

@@ -38,7 +38,7 @@ class Order:
 def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow`.
 
-    From (user_key, vector, item_ids, event_types, timestamps) to the columns of `recommendations`.
+    From the columns of `shopper_batch.COLUMNS` to the columns of `recommendations`.
     """
 
     def recommend(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -59,8 +59,8 @@ def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
     for number, arm in enumerate(order.rules.arms):
         rows = np.flatnonzero(arms == number)
         if len(rows):
-            vectors, unwanted = shoppers.vectors[rows], _of(banned, rows)
-            filled.put(rows, fill_shelves(shelf, vectors, unwanted, order.rows, arm.plan, order.block))
+            vectors, unwanted, own = shoppers.vectors[rows], _of(banned, rows), shoppers.own.of(rows)
+            filled.put(rows, fill_shelves(shelf, vectors, unwanted, own, order.rows, arm.plan, order.block))
     return _rows(shoppers, shelf, filled, [order.rules.arms[arm].name for arm in arms], order)
 
 

@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 
 from pipeline_tasks.excluded_items import joined, only
 from pipeline_tasks.interactions import Flags
+from pipeline_tasks.own_scores import OwnScores
 from pipeline_tasks.shelf import Shelf
 from pipeline_tasks.top_k import Exclusions, Indices, Vectors
 
-COLUMNS = ("user_key", "vector", "item_ids", "event_types", "timestamps")
+COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
 """What a batch must hold."""
 
 
@@ -22,6 +23,8 @@ class Shoppers:
     keys: list[str]
     vectors: Vectors
     """(n, d)."""
+    own: OwnScores
+    """What the model adds for their own items, in terms of the shelf."""
     offsets: Indices
     """(n + 1,): shopper i did the events offsets[i]:offsets[i + 1]."""
     history: Indices
@@ -56,9 +59,19 @@ def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
     return Shoppers(
         batch["user_key"].to_pylist(),
         vectors.reshape(batch.num_rows, shelf.vectors.shape[1]).astype(np.float32, copy=False),
+        _own(batch, shelf),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         shelf.indices(batch["item_ids"].flatten()),
         pc.equal(batch["event_types"].flatten(), "purchase").to_numpy(zero_copy_only=False),
         batch["timestamps"].flatten().to_numpy(zero_copy_only=False),
         batch["event_types"].to_pylist(),
     )
+
+
+def _own(batch: pa.RecordBatch, shelf: Shelf) -> OwnScores:
+    counts = pc.list_value_length(batch["own_items"]).to_numpy()
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    embedded = batch["own_items"].flatten().to_numpy(zero_copy_only=False)
+    places = shelf.embedded[embedded]
+    own = OwnScores(starts, places, batch["own_scores"].flatten().to_numpy(zero_copy_only=False).astype(np.float64))
+    return own.only(places >= 0)

@@ -82,12 +82,22 @@ def write(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
     lake.commit(name, sorted(set(table["ds"].to_pylist())), lake.write_arrow(name, table))
 
 
-def write_vectors(folder: Path, users: dict[str, Vectors], items: Vectors) -> None:
+def write_vectors(
+    folder: Path, users: dict[str, Vectors], items: Vectors, own: dict[str, dict[int, float]] | None = None
+) -> None:
+    """Write what embed_shelf writes; `own`: shopper -> item -> what is added to the dot product."""
     (folder / "users").mkdir(parents=True, exist_ok=True)
     np.save(folder / "items.npy", items)
     pq.write_table(pa.table({"item_id": ITEMS}), folder / "item_ids.parquet")
     vectors = pa.array([vector.tolist() for vector in users.values()], pa.list_(pa.float32()))
-    pq.write_table(pa.table({"user_key": list(users), "vector": vectors}), folder / "users" / "part-00000.parquet")
+    added = [(own or {}).get(user, {}) for user in users]
+    columns = {
+        "user_key": list(users),
+        "vector": vectors,
+        "own_items": pa.array([list(each) for each in added], pa.list_(pa.int32())),
+        "own_scores": pa.array([list(each.values()) for each in added], pa.list_(pa.float32())),
+    }
+    pq.write_table(pa.table(columns), folder / "users" / "part-00000.parquet")
     pq.write_table(pa.table({"query": ["title i07", "title"], "searches": [2, 2]}), folder / "queries.parquet")
     np.save(folder / "item_texts.npy", np.eye(len(ITEMS), dtype=np.float32))
     # The encoder finds i08 nearest to "title i07", and i00 to "title".

@@ -24,6 +24,8 @@ def batch(users: list[str], bought: dict[str, list[str]]) -> pa.RecordBatch:
     columns = {
         "user_key": users,
         "vector": pa.array([user_vectors()[user].tolist() for user in users], pa.list_(pa.float32())),
+        "own_items": pa.array([[]] * len(users), pa.list_(pa.int32())),
+        "own_scores": pa.array([[]] * len(users), pa.list_(pa.float32())),
         "item_ids": pa.array(items, pa.list_(pa.string())),
         "event_types": pa.array([["purchase"] * len(own) for own in items], pa.list_(pa.string())),
         "timestamps": pa.array([[micros(19)] * len(own) for own in items], pa.list_(pa.int64())),

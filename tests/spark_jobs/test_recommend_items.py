@@ -84,6 +84,21 @@ def test_shelf_is_the_models_best_without_recent_purchases(manifest: Manifest) -
     }
 
 
+def test_own_items_score_as_much_more_as_the_model_says(spark: SparkSession, home: Settings) -> None:
+    vectors = night_folder(home, NIGHT) / "vectors"
+    # i01 was bought yesterday, and stays away for all its 500.
+    write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {1: 500.0, 2: 100.0, 0: -100.0}})
+    try:
+        shelf = shelf_of(shelves_only(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann")
+    finally:
+        write_vectors(vectors, user_vectors(), item_vectors())
+    exact = dict(best_items("ann", ITEMS, len(ITEMS)))
+    assert (shelf[0]["item_id"], shelf[-1]["item_id"]) == ("i02", "i00")
+    assert shelf[0]["score"] == pytest.approx(exact["i02"] + 100)
+    between = [name for name, _ in best_items("ann", ITEMS, len(ITEMS)) if name not in {"i00", "i01", "i02"}]
+    assert [row["item_id"] for row in shelf[1:-1]] == between
+
+
 def test_every_known_shopper_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
     counts = {user: len(shelf_of(manifest, user)) for user in SEGMENTS}
     assert counts == {"ann": 4, "bob": 4, "cleo": 0, "dan": 2, "eve": 4}
