@@ -1,7 +1,8 @@
 """Restock every shopper's shelf for one night.
 
-Embeds all items and shoppers with the reigning champion, scores every shopper against every item, and publishes
-`recommendations`, `fallback_recommendations` and `similar_items` behind their gate.
+Embeds all items, shoppers and the top queries with the reigning champion, computes every nightly table from those
+vectors, and publishes them behind their gate: `recommendations`, `fallback_recommendations`, `similar_items`,
+`user_profiles`, `search_results`, `search_suggestions`, `purchase_intent`, `audiences`, `demand_outlook`.
 
 Runs when **fine_tune_recommender** hands on a night, with a new champion or the old one, or from *Trigger*.
 """
@@ -18,7 +19,7 @@ from night_schedule import CHAMPION_RECOMMENDER, NIGHTLY_SHELVES, SHARED, SPARK_
 with DAG(
     "nightly_recommendations",
     schedule=after(CHAMPION_RECOMMENDER),
-    description="Score every shopper against every item and publish the night's recommendation tables",
+    description="Score every shopper against every item and publish all tables of the night",
     doc_md=__doc__,
     tags=["nightshelf", "night"],
     params=which_night() | shelves(),
@@ -31,7 +32,8 @@ with DAG(
         execution_timeout=timedelta(hours=1),
         **on_one_gpu(),
     )
-    # Spark, because shoppers times items is the only product here that outgrows a machine.
+    # Spark, because shoppers times items is the only product here that outgrows a machine; all tables in one job,
+    # because starting another would take longer than computing most of them.
     recommend_items = SparkJob(
         task_id="recommend_items",
         job="recommend_items.py",

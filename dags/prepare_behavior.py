@@ -23,7 +23,7 @@ ON_SPARK = {"pool": SPARK_POOL, "execution_timeout": timedelta(hours=2)}
 with DAG(
     "prepare_behavior",
     schedule=EVERY_NIGHT,
-    description="Land, clean, split and profile one night of the shop's behavior log",
+    description="Land, clean and split one night of the shop's behavior log",
     doc_md=__doc__,
     tags=["nightshelf", "night"],
     params=which_night() | preparation(),
@@ -54,10 +54,6 @@ with DAG(
     )
     # A leaking split would flatter every model that is trained on it.
     validate_split, publish_split = publish_behind_gate("split")
-    # Segments decide what new and anonymous shoppers see; they need the events, not the split.
-    build_profiles = SparkJob(task_id="build_profiles", job="build_profiles.py", options=[WINDOW], **ON_SPARK)
-    # Applications read profiles too.
-    validate_profiles, publish_profiles = publish_behind_gate("profiles")
 
     # Airflow hands on only runs with a partition key; this one does so for runs from the form as well.
     @task(outlets=[PREPARED_BEHAVIOR])
@@ -66,7 +62,5 @@ with DAG(
         return hand_on(get_current_context(), PREPARED_BEHAVIOR)
 
     land_behavior >> clean_behavior >> validate_clean
-    publish_clean >> [split_behavior, build_profiles]
-    split_behavior >> validate_split
-    build_profiles >> validate_profiles
-    [publish_split, publish_profiles] >> hand_on_behavior()
+    publish_clean >> split_behavior >> validate_split
+    publish_split >> hand_on_behavior()

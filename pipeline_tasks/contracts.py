@@ -7,6 +7,8 @@ Spark DDL, a pyarrow schema or an Iceberg schema by `pipeline_tasks.schemas`.
 from typing import Final
 
 from pipeline_tasks.gold_tables import FALLBACK_RECOMMENDATIONS, RECOMMENDATIONS, SIMILAR_ITEMS, USER_PROFILES
+from pipeline_tasks.outlook_tables import AUDIENCES, DEMAND_OUTLOOK, PURCHASE_INTENT
+from pipeline_tasks.search_tables import SEARCH_RESULTS, SEARCH_SUGGESTIONS
 from pipeline_tasks.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
 from pipeline_tasks.table_contract import Column, DataType, Table
 
@@ -51,6 +53,11 @@ TABLES: Final = {
         RECOMMENDATIONS,
         FALLBACK_RECOMMENDATIONS,
         SIMILAR_ITEMS,
+        SEARCH_RESULTS,
+        SEARCH_SUGGESTIONS,
+        PURCHASE_INTENT,
+        AUDIENCES,
+        DEMAND_OUTLOOK,
     )
 }
 """Every table of the lake by name."""

@@ -14,14 +14,16 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.device import prepare_torch
-from pipeline_tasks.interactions import Floats
+from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.night_data import NightData, read_night
 from pipeline_tasks.registry import champion_version, load_version
+from pipeline_tasks.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.staging import night_folder
+from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
 _USERS_PER_FILE = 50_000
 
@@ -29,9 +31,10 @@ _USERS_PER_FILE = 50_000
 def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     """Write ``vectors/`` of the night's staging folder and return its meta.
 
-    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json. Shoppers
-    are embedded by their whole history up to the night, and item trends are those of the night: a night is fresh
-    even where its champion is not. A shopper's score of an item is the dot product of the two vectors.
+    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json, and what
+    `write_search` writes of the window's top queries. Shoppers are embedded by their whole history up to the night, and
+    item trends are those of the night: a night is fresh even where its champion is not. A shopper's score of an item is
+    the dot product of the two vectors, and for own_items (indices into items.npy) as much more as own_scores says.
 
     Raises:
         ValueError: there is no champion, or the night has no sequences.
@@ -43,7 +46,8 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
         )
     prepare_torch(settings.training.threads)
     data = read_night(Lake.open(settings, night.source), night)
-    recommender = load_version(settings, version).for_catalog(data.catalog, data.log)
+    saved = load_version(settings, version)
+    recommender = saved.for_catalog(data.catalog, data.log)
     shoppers = data.log.select(np.flatnonzero(data.log.known))
     folder = night_folder(settings, night) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,9 +55,12 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     items = recommender.item_matrix()
     for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
         part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
-        _write_users(folder / "users" / f"part-{number:05d}.parquet", part.keys, recommender.user_matrix(part))
+        _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
     np.save(folder / "items.npy", items)
     pq.write_table(pa.table({"item_id": data.catalog.item_ids}), folder / "item_ids.parquet")
+    window = (data.split["window_start"], night.ds)
+    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
+    write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
     meta = _meta(data, f"{version.name}/{version.version}", items, len(shoppers), recommender.model.config.dimension)
     # Last: its presence says that the folder is complete.
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
@@ -73,9 +80,17 @@ def _meta(data: NightData, version: str, items: Floats, shoppers: int, content: 
     }
 
 
-def _write_users(path: Path, keys: list[str], vectors: Floats) -> None:
+def _write_users(path: Path, shoppers: Interactions, recommender: TwoTowerRecommender) -> None:
+    vectors, own = recommender.user_matrix(shoppers), recommender.own_additions(shoppers)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    pq.write_table(pa.table({"user_key": keys, "vector": flat.cast(pa.list_(pa.float32()))}), path)
+    starts = pa.array(own.indptr, pa.int32())
+    columns = {
+        "user_key": shoppers.keys,
+        "vector": flat.cast(pa.list_(pa.float32())),
+        "own_items": pa.ListArray.from_arrays(starts, pa.array(own.indices, pa.int32())),
+        "own_scores": pa.ListArray.from_arrays(starts, pa.array(own.data, pa.float32())),
+    }
+    pq.write_table(pa.table(columns), path)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from great_expectations import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks import gold_suites, silver_suites, split_suites
+from pipeline_tasks import gold_suites, outlook_suites, search_suites, silver_suites, split_suites
 
 SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
     "events": silver_suites.events_suite,
@@ -20,6 +20,11 @@ SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
     "recommendations": gold_suites.recommendations_suite,
     "fallback_recommendations": gold_suites.fallback_recommendations_suite,
     "similar_items": gold_suites.similar_items_suite,
+    "search_results": search_suites.search_results_suite,
+    "search_suggestions": search_suites.search_suggestions_suite,
+    "purchase_intent": outlook_suites.purchase_intent_suite,
+    "audiences": outlook_suites.audiences_suite,
+    "demand_outlook": outlook_suites.demand_outlook_suite,
 }
 
 

@@ -6,11 +6,9 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.contract_rules import contract_rules, some_rows
 from pipeline_tasks.gate_rules import between, finds_nothing, in_set, not_null, satisfies
+from pipeline_tasks.ranking_rules import ENDLESS, SCORING, best_first, known_items, ranked, shown_items
 
-_PROFILES: Final = "Run the profiles step again, and report it when it fails again."
-_SCORING: Final = "Run embed and recommend again; when it fails again, roll the champion back and report it."
-_ENDLESS: Final = 1e30
-"""No finite score comes near; NaN counts as larger than any number in Spark, so the bound refuses it too."""
+_PROFILES: Final = "Run the recommend step again, and report it when it fails again."
 
 
 def user_profiles_suite() -> list[Expectation]:
@@ -21,11 +19,26 @@ def user_profiles_suite() -> list[Expectation]:
         between("recency_days", 0, None, _PROFILES),
         between("frequency", 1, None, _PROFILES),
         between("events", 1, None, _PROFILES),
-        between("monetary", 0, _ENDLESS, _PROFILES),
-        between("preferred_hour", 0, 23, _PROFILES),
+        between("monetary", 0, ENDLESS, _PROFILES),
+        between("cluster", 1, None, _PROFILES),
+        satisfies("RFM is three digits 1 to 5", "rfm RLIKE '^[1-5]{3}$'", "rfm", _PROFILES),
+        satisfies(
+            "1 to 3 different preferred hours, 0 to 23",
+            "size(preferred_hours) BETWEEN 1 AND 3 AND forall(preferred_hours, h -> h BETWEEN 0 AND 23) "
+            "AND size(array_distinct(preferred_hours)) = size(preferred_hours)",
+            "preferred_hours",
+            _PROFILES,
+        ),
         in_set("price_band", ("low", "middle", "high"), _PROFILES),
-        satisfies("at most 5 top categories", "size(top_categories) <= 5", "top_categories", _PROFILES),
-        satisfies("at most 5 top brands", "size(top_brands) <= 5", "top_brands", _PROFILES),
+        _favourites("top_categories", "category_interest"),
+        _favourites("top_brands", "brand_interest"),
+        finds_nothing(
+            "every shopper with history has a profile",
+            "SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL AND user_key NOT IN "
+            "(SELECT user_key FROM {batch})",
+            "user_key",
+            _PROFILES,
+        ),
         not_null("price_band", "Map price in events or items: price bands stay empty.", "warning", 0.5),
     ]
 
@@ -34,31 +47,52 @@ def recommendations_suite() -> list[Expectation]:
     """k rows for every shopper with history, none twice, none excluded, best first."""
     return [
         *contract_rules("recommendations"),
-        some_rows(_SCORING),
-        between("score", -_ENDLESS, _ENDLESS, _SCORING),
-        _ranked("user_key", "item_id"),
-        _best_first("user_key"),
-        _known_items("item_id"),
+        some_rows(SCORING),
+        between("score", -ENDLESS, ENDLESS, SCORING),
+        ranked("user_key", "item_id"),
+        finds_nothing(
+            "scores do not rise with the rank where the arm goes by score alone (slots for new items apart)",
+            "SELECT * FROM (SELECT user_key, rank, score, lag(score) OVER (PARTITION BY user_key ORDER BY rank) AS "
+            "before FROM {batch} SEMI JOIN (SELECT arm FROM shelf_arms WHERE by_score) USING (arm) "
+            "WHERE reason NOT LIKE 'new in %') WHERE score > before",
+            "score",
+            SCORING,
+        ),
+        known_items("item_id"),
+        finds_nothing(
+            "every arm is one of the shelf rules",
+            "SELECT DISTINCT arm FROM {batch} ANTI JOIN shelf_arms USING (arm)",
+            "arm",
+            SCORING,
+        ),
+        finds_nothing(
+            "nothing that the shop's rules exclude, or that the shopper opted out of, is recommended",
+            "SELECT user_key, item_id FROM {batch} SEMI JOIN (SELECT item_id FROM shelf_rules WHERE NOT allowed) "
+            "USING (item_id) UNION ALL "
+            "SELECT user_key, item_id FROM {batch} SEMI JOIN opt_outs USING (user_key, item_id)",
+            "item_id",
+            SCORING,
+        ),
         finds_nothing(
             "every shopper with history has exactly k rows (fewer only when fewer items are allowed)",
             "SELECT user_key, rows_due, count(rank) AS rows FROM shelves_due LEFT JOIN {batch} USING (user_key) "
             "GROUP BY user_key, rows_due HAVING count(rank) <> rows_due",
             "user_key",
-            _SCORING,
+            SCORING,
         ),
         finds_nothing(
-            "nobody without history has a row",
+            "nobody without history, and nobody who wants no shelf, has a row",
             "SELECT DISTINCT user_key FROM {batch} ANTI JOIN shelves_due USING (user_key)",
             "user_key",
-            _SCORING,
+            SCORING,
         ),
         finds_nothing(
-            "nothing recently bought is recommended",
+            "nothing recently bought is recommended, unless it is replenishable",
             "SELECT user_key, item_id FROM {batch} SEMI JOIN recently_purchased USING (user_key, item_id)",
             "item_id",
-            _SCORING,
+            SCORING,
         ),
-        satisfies("a reason is given", "length(trim(reason)) > 0", "reason", _SCORING, "warning"),
+        satisfies("a reason is given", "length(trim(reason)) > 0", "reason", SCORING, "warning"),
     ]
 
 
@@ -66,17 +100,18 @@ def fallback_recommendations_suite() -> list[Expectation]:
     """A shelf per segment and for everyone."""
     return [
         *contract_rules("fallback_recommendations"),
-        some_rows(_SCORING),
-        between("score", 0, 1, _SCORING),
-        _ranked("segment", "item_id"),
-        _best_first("segment", "warning"),
-        _known_items("item_id"),
+        some_rows(SCORING),
+        between("score", 0, 1, SCORING),
+        ranked("segment", "item_id"),
+        best_first("segment", "warning"),
+        known_items("item_id"),
+        shown_items("item_id"),
         finds_nothing(
             "there is a shelf for every segment of user_profiles and for 'everyone'",
             "SELECT segment FROM (SELECT DISTINCT segment FROM user_profiles UNION SELECT 'everyone') "
             "ANTI JOIN {batch} USING (segment)",
             "segment",
-            _SCORING,
+            SCORING,
         ),
     ]
 
@@ -86,36 +121,20 @@ def similar_items_suite() -> list[Expectation]:
     return [
         *contract_rules("similar_items"),
         # Cosines of float32 vectors miss 1 by rounding.
-        between("score", -1.0001, 1.0001, _SCORING),
-        satisfies("an item is not similar to itself", "item_id <> similar_item_id", "similar_item_id", _SCORING),
-        _ranked("item_id", "similar_item_id"),
-        _best_first("item_id"),
-        _known_items("similar_item_id"),
+        between("score", -1.0001, 1.0001, SCORING),
+        satisfies("an item is not similar to itself", "item_id <> similar_item_id", "similar_item_id", SCORING),
+        ranked("item_id", "similar_item_id"),
+        best_first("item_id"),
+        known_items("similar_item_id"),
+        shown_items("similar_item_id"),
     ]
 
 
-def _ranked(owner: str, item: str) -> Expectation:
-    query = (
-        f"SELECT {owner}, count(*) AS rows, min(rank) AS first, max(rank) AS last FROM {{batch}} GROUP BY {owner} "
-        f"HAVING min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*) "
-        f"OR count(DISTINCT {item}) <> count(*)"
+def _favourites(names: str, interest: str) -> Expectation:
+    return satisfies(
+        f"at most 5 {names}, each with its share, the largest first, 1 together at most",
+        f"size({names}) <= 5 AND size({names}) = size({interest}) AND {interest} = reverse(array_sort({interest})) "
+        f"AND forall({interest}, x -> x > 0) AND aggregate({interest}, 0D, (sum, x) -> sum + x) < 1.001",
+        names,
+        _PROFILES,
     )
-    return finds_nothing(
-        f"ranks of a {owner} are 1..n without a gap, and no {item} comes twice", query, "rank", _SCORING
-    )
-
-
-def _best_first(owner: str, severity: str = "critical") -> Expectation:
-    query = (
-        f"SELECT * FROM (SELECT {owner}, rank, score, lag(score) OVER (PARTITION BY {owner} ORDER BY rank) AS before "
-        "FROM {batch}) WHERE score > before"
-    )
-    says = "scores do not rise with the rank"
-    return finds_nothing(says, query, "score", _SCORING, "critical" if severity == "critical" else "warning")
-
-
-def _known_items(column: str) -> Expectation:
-    query = f"SELECT DISTINCT {column} FROM {{batch}} ANTI JOIN items ON {column} = items.item_id"
-    if column == "item_id":
-        query = "SELECT DISTINCT item_id FROM {batch} ANTI JOIN items USING (item_id)"
-    return finds_nothing(f"every {column} is in the catalog", query, column, _SCORING)

@@ -58,6 +58,16 @@ class Lake:
             (self.source, name), schema=iceberg_schema(contract), partition_spec=partition_spec(contract)
         )
 
+    def _grown(self, name: str) -> IcebergTable:
+        """Return the table with the columns that its contract has gained since it was made; none is ever dropped."""
+        table = self.table(name)
+        known = set(table.schema().column_names)
+        if not known.issuperset(TABLES[name].column_names):
+            with table.update_schema() as update:
+                update.union_by_name(iceberg_schema(TABLES[name]))
+            table = table.refresh()
+        return table
+
     def snapshot_id(self, name: str) -> int | None:
         """Return the current snapshot of the table, None when it has none yet."""
         try:
@@ -76,7 +86,7 @@ class Lake:
 
         A day without a file ends up empty. `facts` is kept as snapshot properties.
         """
-        table = self.table(name)
+        table = self._grown(name)
         properties = {f"nightshelf.{key}": value for key, value in (facts or {}).items()}
         with table.transaction() as transaction:
             if table.current_snapshot() is not None:

@@ -72,7 +72,7 @@ def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str) -> 
     files = lake.files(name)
     if files:
         paths = ", ".join("'" + file.removeprefix("file://").replace("'", "''") + "'" for file in files)
-        rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
+        rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
     else:
         columns = ", ".join(f"NULL::{_DUCKDB[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
         rows = f"SELECT {columns} WHERE false"
@@ -88,4 +88,5 @@ _DUCKDB = {
     "timestamp": "TIMESTAMPTZ",
     "array<string>": "VARCHAR[]",
     "array<long>": "BIGINT[]",
+    "array<double>": "DOUBLE[]",
 }

@@ -25,7 +25,10 @@ QUERIES: Final[dict[str, str]] = {
     "users": "SELECT user_key, first_seen, last_seen, attributes FROM users LIMIT 10",
     "splits": "SELECT ds, strategy, train_end, validation_end, train_events, test_events FROM splits",
     "sequences": "SELECT sequence_key, len(item_ids) AS length FROM sequences ORDER BY length DESC LIMIT 10",
-    "user_profiles": "SELECT segment, count(*) AS shoppers, avg(monetary) AS spent FROM user_profiles GROUP BY ALL",
+    "user_profiles": (
+        "SELECT segment, cluster, count(*) AS shoppers, avg(monetary) AS spent, mode(top_categories[1]) AS likes "
+        "FROM user_profiles GROUP BY ALL ORDER BY ALL"
+    ),
     "recommendations": (
         "SELECT r.user_key, r.rank, i.title, r.score, r.reason "
         "FROM recommendations r JOIN items i USING (ds, item_id) ORDER BY user_key, rank LIMIT 20"
@@ -37,6 +40,25 @@ QUERIES: Final[dict[str, str]] = {
     "similar_items": (
         "SELECT i.title, s.rank, o.title AS similar FROM similar_items s JOIN items i USING (ds, item_id) "
         "JOIN items o ON o.ds = s.ds AND o.item_id = s.similar_item_id ORDER BY s.item_id, rank LIMIT 20"
+    ),
+    "search_results": (
+        "SELECT r.query, r.rank, i.title, r.reason FROM search_results r JOIN items i USING (ds, item_id) "
+        "WHERE r.user_key IS NULL AND r.rank <= 3 ORDER BY r.query, r.rank LIMIT 20"
+    ),
+    "search_suggestions": (
+        "SELECT prefix, rank, query, searches FROM search_suggestions WHERE len(prefix) = 1 "
+        "ORDER BY prefix, rank LIMIT 20"
+    ),
+    "purchase_intent": (
+        "SELECT user_key, probability FROM purchase_intent WHERE category = 'any' ORDER BY probability DESC LIMIT 10"
+    ),
+    "audiences": (
+        "SELECT a.target, a.rank, a.user_key, round(a.score, 2) AS score FROM audiences a "
+        "WHERE a.target_type = 'category' AND a.rank <= 3 ORDER BY a.target, a.rank LIMIT 20"
+    ),
+    "demand_outlook": (
+        "SELECT i.title, d.horizon_days, d.expected, d.low, d.high FROM demand_outlook d "
+        "JOIN items i USING (ds, item_id) ORDER BY d.expected DESC LIMIT 10"
     ),
 }
 """A query for each table, run by the end-to-end test."""

@@ -32,6 +32,7 @@ _ARROW: Final[dict[DataType, pa.DataType]] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "array<string>": pa.list_(pa.string()),
     "array<long>": pa.list_(pa.int64()),
+    "array<double>": pa.list_(pa.float64()),
 }
 _ICEBERG: Final[dict[DataType, IcebergType]] = {
     "string": StringType(),
@@ -40,6 +41,11 @@ _ICEBERG: Final[dict[DataType, IcebergType]] = {
     "double": DoubleType(),
     "date": DateType(),
     "timestamp": TimestamptzType(),
+}
+_ELEMENTS: Final[dict[DataType, IcebergType]] = {
+    "array<string>": StringType(),
+    "array<long>": LongType(),
+    "array<double>": DoubleType(),
 }
 
 
@@ -60,7 +66,7 @@ def iceberg_schema(table: Table) -> Schema:
     for number, column in enumerate(table.columns, start=1):
         if column.dtype.startswith("array<"):
             element_id += 1
-            element = StringType() if column.dtype == "array<string>" else LongType()
+            element = _ELEMENTS[column.dtype]
             kind: IcebergType = ListType(element_id=element_id, element=element, element_required=False)
         else:
             kind = _ICEBERG[column.dtype]

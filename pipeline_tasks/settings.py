@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
@@ -93,6 +93,22 @@ class ScoringSettings(BaseModel):
     """Rows per item in similar_items."""
     exclude_purchased_days: int = Field(30, ge=0)
     """Items bought within so many days are not recommended; 0 allows repeats at once."""
+    shelf_rules: Path | None = None
+    """TOML file of what is excluded, how shelves are varied, and A/B arms: `pipeline_tasks/shelf_rules.py` says how."""
+    clusters: int = Field(8, ge=1)
+    """Groups of taste in user_profiles."""
+    search_queries: int = Field(1_000, ge=0)
+    """Most asked queries of the window in search_results and search_suggestions; 0 leaves both empty."""
+    search_min_shoppers: int = Field(2, ge=1)
+    """A query by fewer shoppers or sessions could give somebody away: it is in neither table."""
+    search_k: int = Field(20, ge=1)
+    """Rows per query in search_results."""
+    search_days: int = Field(7, ge=1)
+    """Who asked within so many days gets an order of their own."""
+    audience_k: int = Field(50, ge=1)
+    """Shoppers per item and category in audiences."""
+    audience_items: int = Field(10_000, ge=0)
+    """Items that get an audience: those most purchased. Bounds memory at items x audience_k x 20 bytes per core."""
     block_users: int = Field(2_048, ge=1)
     """Shoppers scored at a time: bounds memory at block_users x items x 4 bytes per core."""
 
@@ -125,6 +141,8 @@ class Settings(BaseSettings):
     """More pyiceberg catalog properties, e.g. s3.endpoint; `type: rest` switches to a REST catalog."""
     mlflow_tracking_uri: str | None = None
     """None is the local server on `server.mlflow_port`."""
+    postgres_sink: SecretStr | None = None
+    """DSN of an application's Postgres that gets the shelves too: postgresql://user:password@host/database."""
     spark_master: str = "local[2]"
     """Used by jobs started without Airflow, and as the embedded Airflow's connection `spark_default`."""
     spark_driver_memory: str = "1536m"

@@ -1,120 +1,114 @@
 """The shelf that a night's shoppers are offered: the catalog's item vectors on file, mapped by every scoring process.
 
-`prepare_shelf` runs once, on the driver; `open_shelf` in every process that scores. The arrays are memory-mapped, so
-that all processes of a machine share one copy.
+`prepare_shelf` writes it, once, on the driver; `open_shelf` maps it in every process that scores: all processes of a
+machine share one copy.
 """
 
-import json
-import shutil
-import uuid
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_tasks.top_k import Indices, Vectors, refuse_bad_vectors
+from pipeline_tasks.diversify import Likeness
+from pipeline_tasks.excluded_items import OPT_OUTS
+from pipeline_tasks.top_k import Exclusions, Indices, Vectors
+
+_MOST_CANNOT_BE_NEW: Final = 0.5
+"""Where more of the catalog is new than this, the shop's own beginning is what is new: no item counts as new."""
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """n items in a fixed order; an item's index is its place here."""
+    """n items in a fixed order, those that may be shown first; an item's index is its place here."""
 
     item_ids: pa.Array
     titles: list[str | None]
     categories: list[str | None]
+    brands: list[str | None]
+    ages: Indices
+    """(n,) days since the item was first seen."""
     vectors: Vectors
     """(n, d): a shopper's score of an item is the dot product of their vectors."""
     content: Vectors
     """(n, c): what the items are, without how much they are in demand, at length 1: the product is the cosine."""
+    embedded: Indices
+    """Place of each item that has a vector, in the order of item_ids.parquet; -1 where the shelf does not hold it."""
+    allowed: int
+    """Only the first so many items may be shown."""
+    replenishable: frozenset[int]
+    """Items that may be shown again as soon as they were bought."""
+    opt_outs: dict[str, Indices]
+    """Shopper -> the items that they do not want to see."""
+    no_shelf: frozenset[str]
+    """Shoppers who want no shelf at all."""
 
     def indices(self, item_ids: pa.Array) -> Indices:
         """Return the index of each id, -1 where the shelf does not hold it."""
         places = pc.fill_null(pc.index_in(item_ids, value_set=self.item_ids), -1)
         return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
 
+    def new_items(self, days: int) -> Indices:
+        """Return the items that may be shown and were first seen less than `days` days ago; none on a new shop."""
+        new = np.flatnonzero(self.ages[: self.allowed] < days)
+        return new if len(new) <= _MOST_CANNOT_BE_NEW * self.allowed else new[:0]
 
-def read_meta(vectors: Path) -> dict[str, Any]:
-    """Return what embed_shelf says of its vectors.
+    def opted_out(self, user_keys: list[str]) -> Exclusions:
+        """Return what each shopper does not want to see."""
+        unwanted = [self.opt_outs.get(key, self._nothing) for key in user_keys]
+        starts = np.concatenate([[0], np.cumsum([len(items) for items in unwanted])]).astype(np.int64)
+        return Exclusions(starts, np.concatenate([self._nothing, *unwanted]))
 
-    Raises:
-        FileNotFoundError: they are missing or incomplete.
-    """
-    path = vectors / "meta.json"
-    if not path.exists():
-        raise FileNotFoundError(f"No vectors of this night: {path} is missing; run embed_shelf for it first")
-    meta: dict[str, Any] = json.loads(path.read_text())
-    return meta
+    @cached_property
+    def likeness(self) -> Likeness:
+        """What the items have in common."""
+        return Likeness(self.content, _codes(self.categories), _codes(self.brands))
 
-
-def prepare_shelf(vectors: Path, catalog: pa.Table) -> tuple[str, int]:
-    """Write the shelf of the items that have a vector and are in `catalog`.
-
-    Return its folder, a fresh one beside `vectors`, and how many vectors are left out. Earlier folders are removed;
-    processes that still map them keep what they see.
-
-    Args:
-        vectors: folder written by embed_shelf.
-        catalog: rows of the table `items` of the night.
-
-    Raises:
-        FileNotFoundError: there are no vectors.
-        ValueError: vectors that are not finite, of another width than meta.json says, or for none of the catalog.
-    """
-    meta = read_meta(vectors)
-    matrix = np.load(vectors / "items.npy", mmap_mode="r")
-    item_ids = pq.read_table(vectors / "item_ids.parquet")["item_id"].combine_chunks()
-    if matrix.shape != (len(item_ids), meta["dimension"]):
-        raise ValueError(
-            f"items.npy in {vectors} is {matrix.shape}, but there are {len(item_ids)} ids of width "
-            f"{meta['dimension']}: run embed_shelf again"
-        )
-    refuse_bad_vectors("item", matrix)
-    refuse_bad_users(vectors, meta["dimension"])
-    places = pc.index_in(item_ids, value_set=catalog["item_id"].combine_chunks())
-    kept = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
-    if not len(kept):
-        raise ValueError(f"none of the {len(item_ids)} embedded items is in the catalog of the night: embed it again")
-    for earlier in vectors.parent.glob("shelf-*"):
-        shutil.rmtree(earlier)
-    # A name of its own: `open_shelf` remembers shelves by their folder.
-    folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
-    _write(folder, matrix[kept], item_ids.take(kept), catalog.take(places.take(kept)), meta)
-    return str(folder), len(item_ids) - len(kept)
-
-
-def refuse_bad_users(vectors: Path, dimension: int) -> None:
-    """Raise unless every user vector is finite and `dimension` wide; reads one file at a time."""
-    for path in sorted((vectors / "users").glob("*.parquet")):
-        column = pq.read_table(path, columns=["vector"])["vector"].combine_chunks()
-        widths = pc.unique(pc.list_value_length(column)).to_pylist()
-        if widths not in ([dimension], []):
-            raise ValueError(f"user vectors in {path} are {widths} wide, items {dimension}: run embed_shelf again")
-        refuse_bad_vectors("user", column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension))
+    @cached_property
+    def _nothing(self) -> Indices:
+        return np.zeros(0, np.int64)
 
 
 @lru_cache(maxsize=1)
 def open_shelf(folder: str) -> Shelf:
     """Return the shelf, opened once per process."""
-    items = pq.read_table(Path(folder) / "items.parquet")
+    place = Path(folder)
+    items, rules = pq.read_table(place / "items.parquet"), pq.read_table(place / "rules.parquet")
+    item_ids = items["item_id"].combine_chunks()
+    ages = pc.days_between(items["first_seen"], items["ds"])
+    opt_outs = pq.read_table(place / "opt_outs.parquet", schema=OPT_OUTS)
+    whole = pc.is_null(opt_outs["item_id"])
     return Shelf(
-        items["item_id"].combine_chunks(),
+        item_ids,
         items["title"].to_pylist(),
         items["category"].to_pylist(),
-        np.load(Path(folder) / "vectors.npy", mmap_mode="r"),
-        np.load(Path(folder) / "content.npy", mmap_mode="r"),
+        items["brand"].to_pylist(),
+        pc.fill_null(ages, np.iinfo(np.int64).max).to_numpy(),
+        np.load(place / "vectors.npy", mmap_mode="r"),
+        np.load(place / "content.npy", mmap_mode="r"),
+        np.load(place / "embedded.npy", mmap_mode="r"),
+        pc.sum(rules["allowed"]).as_py(),
+        frozenset(np.flatnonzero(rules["replenishable"].to_numpy()).tolist()),
+        _unwanted(opt_outs.filter(pc.invert(whole)), item_ids),
+        frozenset(opt_outs.filter(whole)["user_key"].to_pylist()),
     )
 
 
-def _write(folder: Path, matrix: Vectors, item_ids: pa.Array, catalog: pa.Table, meta: dict[str, Any]) -> None:
-    folder.mkdir()
-    np.save(folder / "vectors.npy", matrix)
-    content = matrix[:, : meta.get("content_dimension", meta["dimension"])]
-    lengths = np.sqrt(np.einsum("nd,nd->n", content, content, dtype=np.float64))[:, None]
-    np.save(folder / "content.npy", (content / np.where(lengths > 0, lengths, 1)).astype(np.float32))
-    columns = {"item_id": item_ids, "title": catalog["title"], "category": catalog["category"]}
-    pq.write_table(pa.table(columns), folder / "items.parquet")
+def _unwanted(opt_outs: pa.Table, item_ids: pa.Array) -> dict[str, Indices]:
+    """Return the items of each shopper, ascending, those that the shelf does not hold left out."""
+    places = pc.index_in(opt_outs["item_id"].combine_chunks(), value_set=item_ids).to_pylist()
+    wanted: dict[str, set[int]] = {}
+    for user, place in zip(opt_outs["user_key"].to_pylist(), places, strict=True):
+        if place is not None:
+            wanted.setdefault(user, set()).add(place)
+    return {user: np.array(sorted(items), np.int64) for user, items in wanted.items()}
+
+
+def _codes(names: list[str | None]) -> Indices:
+    """Return a number per name, -1 for None."""
+    places: dict[str | None, int] = {None: -1}
+    return np.array([places.setdefault(name, len(places) - 1) for name in names], np.int64)

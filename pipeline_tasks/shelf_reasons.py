@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from pipeline_tasks.interactions import Flags
 from pipeline_tasks.shelf import Shelf
 from pipeline_tasks.top_k import Indices
 
@@ -15,13 +16,16 @@ ALIKE: Final = 0.3
 """Cosine from which an item of the history explains a recommendation."""
 
 
-def explain(shelf: Shelf, recommended: Indices, history: Indices, deeds: list[str]) -> list[str]:
+def explain(
+    shelf: Shelf, recommended: Indices, history: Indices, deeds: list[str], new: Flags | None = None
+) -> list[str]:
     """Return a reason per recommended item.
 
     Args:
         recommended: indices of the items to explain.
         history: indices of the shopper's items, oldest first; -1 for items that the shelf does not hold.
         deeds: the event type of each.
+        new: which of the recommended items are shown for being new.
     """
     places = np.flatnonzero(history >= 0)[::-1][:RECENT_ITEMS]
     own = {shelf.categories[index] for index in history[places]} - {None}
@@ -30,6 +34,9 @@ def explain(shelf: Shelf, recommended: Indices, history: Indices, deeds: list[st
     nearest = np.round(likeness, 4).argmax(axis=1) if likeness.size else np.full(len(recommended), -1)
     reasons = []
     for row, index in enumerate(recommended):
+        if new is not None and new[row]:
+            reasons.append(_newly(shelf.categories[index]))
+            continue
         place = nearest[row]
         alike = place >= 0 and likeness[row, place] >= ALIKE
         seen, deed = (int(history[places[place]]), deeds[places[place]]) if alike else (-1, "")
@@ -46,6 +53,10 @@ def _reason(shelf: Shelf, index: int, seen: int, deed: str, own: set[str | None]
     if category is not None and category in own:
         return f"popular in {short_category(category)}"
     return "popular with shoppers like you"
+
+
+def _newly(category: str | None) -> str:
+    return "new in the shop" if category is None else f"new in {short_category(category)}"
 
 
 def short_category(category: str) -> str:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-DataType = Literal["string", "long", "int", "double", "date", "timestamp", "array<string>", "array<long>"]
+DataType = Literal[
+    "string", "long", "int", "double", "date", "timestamp", "array<string>", "array<long>", "array<double>"
+]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.excluded_items import only
 from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.shelf import open_shelf
 from pipeline_tasks.top_k import Exclusions, top_k
@@ -23,8 +24,8 @@ def similar_finder(
             wanted = batch["id"].to_numpy()
             if not len(wanted):
                 continue
-            itself = Exclusions(np.arange(len(wanted) + 1), wanted)
-            best = top_k(shelf.content[wanted], shelf.content, rows, itself, block)
+            itself = only(Exclusions(np.arange(len(wanted) + 1), wanted), wanted < shelf.allowed)
+            best = top_k(shelf.content[wanted], shelf.content[: shelf.allowed], rows, itself, block)
             counts = np.diff(best.starts)
             owners = np.repeat(np.arange(len(wanted)), counts)
             columns = {

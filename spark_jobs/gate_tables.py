@@ -1,6 +1,8 @@
 """What the expectations of a step look at: its staged tables, the published ones they refer to, and derived facts."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 import pyarrow.parquet as pq
 from pyarrow import fs
@@ -16,10 +18,12 @@ from pipeline_tasks.staging import Manifest
 REFERENCES = {
     "clean": (),
     "split": ("items",),
-    "profiles": (),
-    "recommend": ("items", "sequences", "user_profiles"),
+    "recommend": ("items", "sequences"),
 }
 """Published tables, of the night's own day, that a step's expectations compare with."""
+RULES = "item_id string, allowed boolean, replenishable boolean"
+OPT_OUTS = "user_key string, item_id string"
+"""What `pipeline_tasks.prepare_shelf` wrote of the shop's rules."""
 
 
 def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None:
@@ -43,29 +47,44 @@ def _read(spark: SparkSession, files: list[str], schema: StructType | str) -> Da
 
 
 def register_facts(spark: SparkSession, manifest: Manifest) -> None:
-    """Make the views that compare recommendations with what the manifest says they were made from."""
+    """Make the views that compare the night's tables with what the manifest says they were made from."""
     if manifest.step != "recommend":
         return
+    folder = Path(manifest.facts["shelf_folder"])
+    spark.read.schema(RULES).parquet(str(folder / "rules.parquet")).createOrReplaceTempView("shelf_rules")
+    spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
+    arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
+    spark.createDataFrame(arms, "arm string, by_score boolean").createOrReplaceTempView("shelf_arms")
+    facts = spark.createDataFrame(sorted(manifest.facts.items()), "name string, value string")
+    facts.createOrReplaceTempView("manifest_facts")
     days = int(manifest.facts["exclude_purchased_days"])
-    spark.sql(recently_purchased_sql(manifest, days)).createOrReplaceTempView("recently_purchased")
+    # Two suites and three rules ask for it: once is enough.
+    spark.sql(recently_purchased_sql(manifest, days)).cache().createOrReplaceTempView("recently_purchased")
     spark.sql(shelves_due_sql(manifest)).createOrReplaceTempView("shelves_due")
 
 
 def recently_purchased_sql(manifest: Manifest, days: int) -> str:
-    """Return the query of (user_key, item_id) bought within the last `days` days, the night's own included."""
+    """Return the query of (user_key, item_id) bought within the last `days` days, the night's own included.
+
+    Items that nobody may be shown, and those that may come again, are left out.
+    """
     midnight = datetime.combine(manifest.ds, time(), UTC) + timedelta(days=1)
     since = int((midnight - timedelta(days=days)).timestamp()) * 1_000_000
     return f"""
         SELECT DISTINCT user_key, event.item_ids AS item_id
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event
         WHERE user_key IS NOT NULL AND event.event_types = 'purchase' AND event.timestamps >= {since}
-        AND event.item_ids IN (SELECT item_id FROM items)"""
+        AND event.item_ids IN (SELECT item_id FROM shelf_rules WHERE allowed AND NOT replenishable)"""
 
 
 def shelves_due_sql(manifest: Manifest) -> str:
     """Return the query of (user_key, rows_due): top_k rows, or all allowed items where fewer are allowed."""
-    top_k, scored = int(manifest.facts["top_k"]), int(manifest.facts["scored_items"])
+    top_k = int(manifest.facts["top_k"])
     return f"""
-        SELECT user_key, least({top_k}, {scored} - count(item_id)) AS rows_due
-        FROM (SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL)
-        LEFT JOIN recently_purchased USING (user_key) GROUP BY user_key"""
+        SELECT user_key, least({top_k}, (SELECT count(*) FROM shelf_rules WHERE allowed) - count(item_id)) AS rows_due
+        FROM (SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL
+              AND user_key NOT IN (SELECT user_key FROM opt_outs WHERE item_id IS NULL))
+        LEFT JOIN (SELECT user_key, item_id FROM recently_purchased UNION
+                   SELECT user_key, item_id FROM opt_outs SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed)
+                   USING (item_id)) USING (user_key)
+        GROUP BY user_key"""

@@ -6,16 +6,16 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.diversify import NOTHING
+from pipeline_tasks.fill_shelves import Filled, fill_shelves
 from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.shelf import Shelf, open_shelf
 from pipeline_tasks.shelf_reasons import explain
-from pipeline_tasks.top_k import Exclusions, Indices, TopK, top_k
-
-CONTROL = "control"
-"""The only A/B arm so far."""
+from pipeline_tasks.shelf_rules import ShelfRules
+from pipeline_tasks.top_k import Exclusions, Indices
+from spark_jobs.shopper_batch import Shoppers, read_shoppers
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,18 @@ class Order:
     rows: int
     """Per shopper."""
     bought_since: int
-    """Items bought at or after this (epoch microseconds) are left out."""
+    """Items bought at or after this (epoch microseconds) are left out, unless they are replenishable."""
     block: int
     """Shoppers scored at a time."""
     model_version: str
     ds: date
+    rules: ShelfRules
 
 
 def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow`.
 
-    From (user_key, vector, item_ids, event_types, timestamps) to the columns of `recommendations`.
+    From the columns of `shopper_batch.COLUMNS` to the columns of `recommendations`.
     """
 
     def recommend(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -48,51 +49,45 @@ def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[p
     return recommend
 
 
-def recommend_batch(shoppers: pa.RecordBatch, order: Order) -> pa.RecordBatch:
+def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
     """Return the rows of `recommendations` of a batch of shoppers."""
     shelf = open_shelf(order.folder)
-    vectors = shoppers["vector"].flatten().to_numpy(zero_copy_only=False).reshape(shoppers.num_rows, -1)
-    history = shelf.indices(shoppers["item_ids"].flatten())
-    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(shoppers["item_ids"]).to_numpy())])
-    best = top_k(
-        vectors.astype(np.float32, copy=False),
-        shelf.vectors,
-        order.rows,
-        recently_bought(shoppers, history, offsets, order.bought_since),
-        order.block,
-    )
-    return _rows(shoppers, shelf, best, _reasons(shoppers, shelf, best, history, offsets), order)
+    shoppers = read_shoppers(batch, shelf)
+    banned = shoppers.banned(shelf, order.bought_since)
+    arms = order.rules.assign(shoppers.keys)
+    filled = Filled.empty(len(shoppers.keys), order.rows)
+    for number, arm in enumerate(order.rules.arms):
+        rows = np.flatnonzero(arms == number)
+        if len(rows):
+            vectors, unwanted, own = shoppers.vectors[rows], _of(banned, rows), shoppers.own.of(rows)
+            filled.put(rows, fill_shelves(shelf, vectors, unwanted, own, order.rows, arm.plan, order.block))
+    return _rows(shoppers, shelf, filled, [order.rules.arms[arm].name for arm in arms], order)
 
 
-def recently_bought(shoppers: pa.RecordBatch, history: Indices, offsets: Indices, since: int) -> Exclusions:
-    """Return the items that each shopper bought at or after `since`."""
-    kinds, times = shoppers["event_types"].flatten(), shoppers["timestamps"].flatten()
-    bought = pc.and_(pc.equal(kinds, "purchase"), pc.greater_equal(times, since)).to_numpy(zero_copy_only=False)
-    bought &= history >= 0
-    counts = np.add.reduceat(np.append(bought, False).astype(np.int64), offsets[:-1])
-    counts[np.diff(offsets) == 0] = 0
-    return Exclusions(np.concatenate([[0], np.cumsum(counts)]), history[bought])
+def _of(banned: Exclusions, rows: Indices) -> Exclusions:
+    parts = [banned.items[banned.starts[row] : banned.starts[row + 1]] for row in rows]
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return Exclusions(starts, np.concatenate([banned.items[:0], *parts]))
 
 
-def _reasons(shoppers: pa.RecordBatch, shelf: Shelf, best: TopK, history: Indices, offsets: Indices) -> list[str]:
-    kinds = shoppers["event_types"].to_pylist()
+def _reasons(shoppers: Shoppers, shelf: Shelf, filled: Filled) -> list[str]:
     reasons: list[str] = []
-    for row, deeds in enumerate(kinds):
-        recommended = best.items[best.starts[row] : best.starts[row + 1]]
-        reasons += explain(shelf, recommended, history[offsets[row] : offsets[row + 1]], deeds)
+    for row, deeds in enumerate(shoppers.deeds):
+        full = filled.items[row] != NOTHING
+        history = shoppers.history[shoppers.offsets[row] : shoppers.offsets[row + 1]]
+        reasons += explain(shelf, filled.items[row][full], history, deeds, filled.new[row][full])
     return reasons
 
 
-def _rows(shoppers: pa.RecordBatch, shelf: Shelf, best: TopK, reasons: list[str], order: Order) -> pa.RecordBatch:
-    counts = np.diff(best.starts)
-    owners = np.repeat(np.arange(len(counts)), counts)
+def _rows(shoppers: Shoppers, shelf: Shelf, filled: Filled, arms: list[str], order: Order) -> pa.RecordBatch:
+    owners, places = np.nonzero(filled.items != NOTHING)
     columns = {
-        "user_key": shoppers["user_key"].take(owners),
-        "rank": (np.arange(len(owners)) - best.starts[owners] + 1).astype(np.int32),
-        "item_id": shelf.item_ids.take(best.items),
-        "score": best.scores,
-        "reason": reasons,
-        "arm": pa.repeat(CONTROL, len(owners)),
+        "user_key": pa.array(shoppers.keys, pa.string()).take(owners),
+        "rank": (places + 1).astype(np.int32),
+        "item_id": shelf.item_ids.take(filled.items[owners, places]),
+        "score": filled.scores[owners, places],
+        "reason": _reasons(shoppers, shelf, filled),
+        "arm": pa.array(arms, pa.string()).take(owners),
         "model_version": pa.repeat(order.model_version, len(owners)),
         "ds": pa.repeat(pa.scalar(order.ds), len(owners)),
     }

@@ -20,15 +20,20 @@ def event_weight() -> Column:
     return F.coalesce(F.try_element_at(weights, F.col("event_type")), F.lit(0))
 
 
-def find_favourites(touched: DataFrame, column: str, name: str) -> DataFrame:
-    """Return (user_key, `name`): up to 5 values of `column` by weighted events, ties in alphabetical order.
+def find_favourites(touched: DataFrame, column: str, name: str, interest: str) -> DataFrame:
+    """Return (user_key, `name`, `interest`): up to 5 values of `column` by weighted events and their interest scores.
 
-    `touched` holds user_key, weight and `column`.
+    A score is the value's share of all the shopper's weighted events that have one, in (0, 1]. Ties are in
+    alphabetical order. `touched` holds user_key, weight and `column`.
     """
-    interest = (
+    weights = (
         touched.where(F.col(column).isNotNull() & (F.col("weight") > 0))
         .groupBy("user_key", column)
         .agg((-F.sum("weight")).alias("less_interest"))
     )
     ranked = F.array_sort(F.collect_list(F.struct("less_interest", F.col(column).alias("value"))))
-    return interest.groupBy("user_key").agg(F.slice(ranked, 1, FAVOURITES).getField("value").alias(name))
+    best = weights.groupBy("user_key").agg(
+        F.slice(ranked, 1, FAVOURITES).alias("best"), F.sum("less_interest").alias("all")
+    )
+    share = F.transform("best", lambda one: F.round(one["less_interest"] / F.col("all"), 4))
+    return best.select("user_key", F.col("best.value").alias(name), share.alias(interest))

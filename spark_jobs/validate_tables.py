@@ -23,7 +23,7 @@ from spark_jobs.gate_tables import register_facts, register_tables
 from spark_jobs.spark_session import open_session
 
 SMALL_ROWS = 1_000_000
-STEPS = ("clean", "split", "profiles", "recommend")
+STEPS = ("clean", "split", "recommend")
 
 
 def arg_parser() -> argparse.ArgumentParser:

@@ -15,13 +15,10 @@ EDGES = {
         "land_behavior": {"clean_behavior"},
         "clean_behavior": {"validate_clean"},
         "validate_clean": {"publish_clean"},
-        "publish_clean": {"split_behavior", "build_profiles"},
+        "publish_clean": {"split_behavior"},
         "split_behavior": {"validate_split"},
         "validate_split": {"publish_split"},
         "publish_split": {"hand_on_behavior"},
-        "build_profiles": {"validate_profiles"},
-        "validate_profiles": {"publish_profiles"},
-        "publish_profiles": {"hand_on_behavior"},
         "hand_on_behavior": set(),
     },
     "fine_tune_recommender": {
@@ -74,7 +71,7 @@ def test_assets_join_the_dags(dag_bag: "DagBag") -> None:
 
 def test_each_publish_is_directly_behind_its_gate_alone(dag_bag: "DagBag") -> None:
     publishing = [task for task in all_tasks(dag_bag) if task.task_id.startswith("publish_")]
-    assert len(publishing) == 4
+    assert len(publishing) == 3
     for task in publishing:
         assert task.upstream_task_ids == {task.task_id.replace("publish_", "validate_")}
         assert task.trigger_rule == "all_success"

@@ -16,8 +16,15 @@ def shelf() -> Shelf:
         item_ids=pa.array(["tea", "pot", "mug", "rug"]),
         titles=["Green tea", "Clay pot", None, "Rug"],
         categories=["Home > Tea", "Home > Pots", "Home > Tea", None],
+        brands=[None] * 4,
+        ages=np.full(4, 99),
         vectors=CONTENT,
         content=CONTENT,
+        embedded=np.arange(4),
+        allowed=4,
+        replenishable=frozenset(),
+        opt_outs={},
+        no_shelf=frozenset(),
     )
 
 
@@ -56,3 +63,10 @@ def test_category_explains_where_nothing_is_alike(shelf: Shelf) -> None:
 def test_untitled_items_and_items_off_the_shelf_explain_nothing(shelf: Shelf) -> None:
     assert reasons(shelf, [RUG], (-1, "purchase")) == ["popular with shoppers like you"]
     assert reasons(shelf, [TEA]) == ["popular with shoppers like you"]
+
+
+def test_items_shown_for_being_new_say_so(shelf: Shelf) -> None:
+    shown = np.array([MUG, RUG, POT], np.int64)
+    history = np.array([TEA], np.int64)
+    said = explain(shelf, shown, history, ["view"], np.array([True, True, False]))
+    assert said == ["new in Tea", "new in the shop", "because you looked at Green tea"]

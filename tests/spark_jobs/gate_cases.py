@@ -43,7 +43,8 @@ def sequence(user: str, days: tuple[int, ...] = (5, 12, 19), **more: object) -> 
 
 def profile(user: str, **more: object) -> Row:
     row: Row = {"user_key": user, "segment": "loyal", "recency_days": 0, "frequency": 1, "monetary": 1.0, "events": 1}
-    lists = {"top_categories": ["a"], "top_brands": [], "price_band": "low", "preferred_hour": 9}
+    lists = {"top_categories": ["a"], "category_interest": [1.0], "top_brands": [], "brand_interest": []}
+    lists |= {"price_band": "low", "preferred_hours": [9, 21], "rfm": "315", "cluster": 1}
     return row | lists | {"ds": DS} | more
 
 
@@ -55,6 +56,28 @@ def shelf(owner: str, name: str, rank: int, item: str, score: float, **more: obj
 def similar(item: str, rank: int, other: str, score: float) -> Row:
     row = {"item_id": item, "rank": rank, "similar_item_id": other, "score": score}
     return row | {"model_version": "m/1", "ds": DS}
+
+
+def result(user: str | None, rank: int, item: str, score: float, **more: object) -> Row:
+    row = {"query": "red tea", "user_key": user, "rank": rank, "item_id": item, "score": score, "ds": DS}
+    return row | {"reason": "matches “red tea”", "model_version": "m/1"} | more
+
+
+def suggestion(prefix: str, rank: int, query: str, searches: int) -> Row:
+    return {"prefix": prefix, "rank": rank, "query": query, "searches": searches, "ds": DS}
+
+
+def intent(user: str, category: str, probability: float) -> Row:
+    return {"user_key": user, "category": category, "probability": probability, "ds": DS}
+
+
+def audience(kind: str, target: str, rank: int, user: str, score: float) -> Row:
+    row = {"target_type": kind, "target": target, "rank": rank, "user_key": user, "score": score}
+    return row | {"model_version": "m/1", "ds": DS}
+
+
+def demand(item: str, days: int, expected: float = 1.0, low: float = 0.0, high: float = 3.0) -> Row:
+    return {"item_id": item, "horizon_days": days, "expected": expected, "low": low, "high": high, "ds": DS}
 
 
 def item(name: str, **more: object) -> Row:
@@ -70,7 +93,7 @@ GOOD: Final[dict[str, list[Row]]] = {
         outcome("quarantine", 1, "bad_price"),
         outcome("duplicate", 1, "exact"),
     ],
-    "items": [item(name) for name in ("i1", "i2", "i3", "i4")],
+    "items": [item(name, category="tea") for name in ("i1", "i2", "i3", "i4")],
     "users": [{"user_key": "ann", "attributes": "{}", "first_seen": DS, "last_seen": DS, "ds": DS}],
     "splits": [split()],
     "sequences": [sequence("ann"), sequence("bob"), sequence("session:1", user_key=None)],
@@ -82,7 +105,33 @@ GOOD: Final[dict[str, list[Row]]] = {
         shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)
     ],
     "similar_items": [similar("i1", 1, "i2", 0.9), similar("i1", 2, "i3", 0.9)],
+    "search_results": [
+        result(None, 1, "i2", 0.03),
+        result(None, 2, "i3", 0.02),
+        result("ann", 1, "i3", 0.04),
+        result("ann", 2, "i2", 0.04),
+    ],
+    "search_suggestions": [suggestion("r", 1, "red tea", 3), suggestion("r", 2, "rug", 3)],
+    "purchase_intent": [intent("ann", "any", 0.5), intent("ann", "tea", 0.1), intent("bob", "any", 0.0)],
+    "audiences": [
+        audience("item", "i2", 1, "ann", -1.0),
+        audience("item", "i2", 2, "bob", -2.0),
+        audience("category", "tea", 1, "bob", -2.0),
+    ],
+    "demand_outlook": [demand(name, days) for name in ("i1", "i2", "i3", "i4") for days in (7, 14)],
 }
+VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
+    "recently_purchased": ("user_key string, item_id string", [("ann", "i1"), ("bob", "i1")]),
+    "shelves_due": ("user_key string, rows_due int", [("ann", 2), ("bob", 2)]),
+    "shelf_rules": (
+        "item_id string, allowed boolean, replenishable boolean",
+        [("i1", True, False), ("i2", True, False), ("i3", True, False), ("i4", True, False), ("out", False, False)],
+    ),
+    "opt_outs": ("user_key string, item_id string", [("ann", "i4"), ("zoe", None)]),
+    "shelf_arms": ("arm string, by_score boolean", [("control", True), ("mixed", False)]),
+    "manifest_facts": ("name string, value string", [("intent_auc", "0.7"), ("intent_log_loss", "0.5")]),
+}
+"""Columns and rows of what the gate derives from the manifest."""
 CRITICAL: Final = "critical"
 PARTS: Final = ("train_events", "validation_events", "test_events")
 SEQUENCE_RULES: Final = ("item_ids", "timestamps", "event_types", "sequence_key")
@@ -158,12 +207,21 @@ DEFECTS: Final[dict[str, Defect]] = {
         [
             profile("ann", recency_days=-1, frequency=0, events=0, monetary=float("inf"), price_band=None),
             profile(
-                "ann", preferred_hour=24, price_band=None, top_categories=list("abcdef"), top_brands=list("abcdef")
+                "ann",
+                preferred_hours=[9, 24],
+                price_band=None,
+                top_categories=["a", "b"],
+                category_interest=[0.4, 0.6],
+                top_brands=list("abcdef"),
+                brand_interest=[0.1] * 6,
+                rfm="016",
+                cluster=0,
             ),
-            profile("bob", segment=None, price_band="cheap"),
+            profile("cleo", segment=None, price_band="cheap"),
         ],
-        {(c, CRITICAL) for c in ("recency_days", "frequency", "events", "monetary", "preferred_hour", "price_band")}
-        | {(c, CRITICAL) for c in ("top_categories", "top_brands", "segment", "ds, user_key")}
+        {(c, CRITICAL) for c in ("recency_days", "frequency", "events", "monetary", "preferred_hours", "price_band")}
+        | {(c, CRITICAL) for c in ("top_categories", "top_brands", "segment", "ds, user_key", "rfm", "cluster")}
+        | {("user_key", CRITICAL)}
         | {("price_band", "warning")},
     ),
     "shelf with gaps, repeats and strangers": Defect(
@@ -175,6 +233,16 @@ DEFECTS: Final[dict[str, Defect]] = {
             shelf("user_key", "eve", 1, "i2", 0.1),
         ],
         {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("user_key", CRITICAL), ("reason", "warning")},
+    ),
+    "shelf with what the shop or the shopper does not want": Defect(
+        "recommendations",
+        [
+            shelf("user_key", "ann", 1, "i4", 2.0),
+            shelf("user_key", "ann", 2, "i2", 1.0),
+            shelf("user_key", "bob", 1, "i2", 2.0, arm="unheard"),
+            shelf("user_key", "bob", 2, "i3", 1.0, arm="unheard"),
+        ],
+        {("item_id", CRITICAL), ("arm", CRITICAL)},
     ),
     "shelf with what was just bought": Defect(
         "recommendations",
@@ -195,5 +263,40 @@ DEFECTS: Final[dict[str, Defect]] = {
         "similar_items",
         [similar("i1", 1, "i1", 0.1), similar("i1", 2, "gone", 1.1), similar("i2", 2, "i3", 0.1)],
         {("similar_item_id", CRITICAL), ("score", CRITICAL), ("rank", CRITICAL)},
+    ),
+    "search that shows what is out of stock, to somebody who wants nothing": Defect(
+        "search_results",
+        [
+            result("zoe", 1, "i2", 0.02),
+            result("zoe", 3, "out", 0.06, reason=""),
+            result("ann", 1, "i2", 0.02, query="rug"),
+            result(None, 1, "i3", 0.02, query="rug"),
+        ],
+        {(c, CRITICAL) for c in ("score", "rank", "item_id", "query", "user_key")} | {("reason", "warning")},
+    ),
+    "suggestions that do not fit": Defect(
+        "search_suggestions",
+        [suggestion("r", 1, "tea", 1), suggestion("r", 3, "rug", 2), suggestion("s", 1, "soap", 0)],
+        {("prefix", CRITICAL), ("rank", CRITICAL), ("searches", CRITICAL)},
+    ),
+    "intent of half the shoppers, beyond certainty": Defect(
+        "purchase_intent",
+        [intent("ann", "any", 1.2), intent("bob", "tea", float("nan")), intent("bob", "tea", 0.1)],
+        {("probability", CRITICAL), ("user_key", CRITICAL), ("ds, user_key, category", CRITICAL)},
+    ),
+    "audience of buyers and of things unknown": Defect(
+        "audiences",
+        [
+            audience("item", "i1", 1, "ann", -2.0),
+            audience("item", "i1", 3, "zoe", -1.0),
+            audience("item", "out", 1, "bob", -1.0),
+            audience("brand", "tea", 1, "bob", float("inf")),
+        ],
+        {(c, CRITICAL) for c in ("target_type", "score", "rank", "target", "user_key")},
+    ),
+    "demand of half the catalog, beyond its own interval": Defect(
+        "demand_outlook",
+        [demand("i1", 7, -1.0), demand("i1", 7), demand("i2", 8, 5.0), demand("i3", 7), demand("i3", 14)],
+        {(c, CRITICAL) for c in ("expected", "low", "horizon_days", "item_id", "ds, item_id, horizon_days")},
     ),
 }

@@ -46,6 +46,7 @@ def profiles(spark: SparkSession) -> dict[str, dict[str, Any]]:
     rows = profile_shoppers(
         spark.createDataFrame(events, spark_ddl(TABLES["events"])),
         spark.createDataFrame(items, spark_ddl(TABLES["items"])),
+        spark.createDataFrame([("ann", 2), ("bob", 1)], "user_key string, cluster int"),
         DS,
         window_days=30,
     )
@@ -78,9 +79,33 @@ def test_price_band_is_a_third_of_the_touched_prices(profiles: dict[str, dict[st
     assert bands == {"ann": "middle", "bob": "low", "cleo": "high", "dan": None, "eve": "low"}
 
 
-def test_preferred_hour_is_the_earliest_of_the_busiest(profiles: dict[str, dict[str, Any]]) -> None:
-    assert profiles["ann"]["preferred_hour"] == 9
-    assert profiles["cleo"]["preferred_hour"] == 22
+def test_preferred_hours_are_the_busiest_the_earlier_first(profiles: dict[str, dict[str, Any]]) -> None:
+    assert profiles["ann"]["preferred_hours"] == [9, 21]
+    assert profiles["cleo"]["preferred_hours"] == [22, 23]
+    assert profiles["bob"]["preferred_hours"] == [7]
+
+
+def test_interest_is_the_share_of_weighted_events(profiles: dict[str, dict[str, Any]]) -> None:
+    assert profiles["ann"]["category_interest"] == [0.5556, 0.4444]
+    assert profiles["ann"]["brand_interest"] == [0.5556, 0.4444]
+    assert profiles["bob"]["category_interest"] == [1.0]
+    assert profiles["cleo"]["category_interest"] == []
+
+
+def test_rfm_is_in_fifths_of_all_shoppers(profiles: dict[str, dict[str, Any]]) -> None:
+    # Recency 0, 19, 1, 14, 14; active days 3, 1, 1, 1, 1; spent 8, 9, 0, 0, 0.
+    rfm = {name: row["rfm"] for name, row in profiles.items()}
+    assert rfm == {"ann": "554", "bob": "115", "cleo": "411", "dan": "311", "eve": "311"}
+
+
+def test_clusters_are_of_those_who_have_a_vector(profiles: dict[str, dict[str, Any]]) -> None:
+    assert {name: row["cluster"] for name, row in profiles.items()} == {
+        "ann": 2,
+        "bob": 1,
+        "cleo": None,
+        "dan": None,
+        "eve": None,
+    }
 
 
 def test_segments(profiles: dict[str, dict[str, Any]]) -> None:
@@ -91,7 +116,9 @@ def test_segments(profiles: dict[str, dict[str, Any]]) -> None:
 def test_at_most_five_favourites_in_a_fixed_order(spark: SparkSession) -> None:
     rows = [("u", name, 1) for name in "gfedcba"] + [("u", "z", 9), ("u", None, 50)]
     touched: DataFrame = spark.createDataFrame(rows, "user_key string, brand string, weight int")
-    assert find_favourites(touched, "brand", "top").collect()[0]["top"] == ["z", "a", "b", "c", "d"]
+    found = find_favourites(touched, "brand", "top", "share").collect()[0]
+    assert found["top"] == ["z", "a", "b", "c", "d"]
+    assert found["share"] == [0.5625, 0.0625, 0.0625, 0.0625, 0.0625]
 
 
 def test_unknown_event_types_weigh_nothing(spark: SparkSession) -> None:

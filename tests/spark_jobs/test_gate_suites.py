@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -5,12 +7,20 @@ from pyspark.sql import functions as F
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.gate_runner import GateRun
 from pipeline_tasks.schemas import spark_ddl
-from tests.spark_jobs.gate_cases import DEFECTS, DS, GOOD, Row
+from tests.spark_jobs.gate_cases import DEFECTS, DS, GOOD, VIEWS, Row
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> GateRun:
     return GateRun(tmp_path_factory.mktemp("docs"), "shop 2026-11-20 test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """As the gate's job does with small tables: compiling 30 queries takes longer than answering them."""
+    spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    yield
+    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 def frame(spark: SparkSession, table: str, rows: list[Row]) -> DataFrame:
@@ -23,10 +33,8 @@ def night(spark: SparkSession) -> SparkSession:
     """All good tables as views, and the facts behind recommendations."""
     for table, rows in GOOD.items():
         frame(spark, table, rows).createOrReplaceTempView(table)
-    bought = spark.createDataFrame([("ann", "i1"), ("bob", "i1")], "user_key string, item_id string")
-    bought.createOrReplaceTempView("recently_purchased")
-    due = spark.createDataFrame([("ann", 2), ("bob", 2)], "user_key string, rows_due int")
-    due.createOrReplaceTempView("shelves_due")
+    for view, (columns, facts) in VIEWS.items():
+        spark.createDataFrame(facts, columns).createOrReplaceTempView(view)
     return spark
 
 
@@ -76,3 +84,18 @@ def test_data_docs_are_pages_on_file(gate: GateRun, night: SparkSession) -> None
     report, _ = gate.validate("users", night.table("users"))
     gate.build_docs()
     assert "user_key" in (gate.docs_folder / report.page(gate.docs_folder)).read_text()
+
+
+def test_intent_no_better_than_its_base_rate_is_a_warning(gate: GateRun, night: SparkSession) -> None:
+    facts = [("intent_auc", "0.49"), ("intent_log_loss", "0.6"), ("intent_base_log_loss", "0.6")]
+    night.createDataFrame(facts, VIEWS["manifest_facts"][0]).createOrReplaceTempView("manifest_facts")
+    _, findings = gate.validate("purchase_intent", night.table("purchase_intent"))
+    assert [(finding.column, finding.severity) for finding in findings] == [("probability", "warning")]
+    assert "2 rows" in findings[0].observed
+
+
+def test_scores_may_rise_where_the_arm_mixes_or_a_slot_is_for_new_items(gate: GateRun, night: SparkSession) -> None:
+    mixed = [row | {"arm": "mixed", "score": float(row["rank"])} for row in GOOD["recommendations"]]
+    new = [row | {"score": float(row["rank"]), "reason": "new in Tea"} for row in GOOD["recommendations"]]
+    for rows in (mixed, new):
+        assert gate.validate("recommendations", frame(night, "recommendations", rows))[1] == []

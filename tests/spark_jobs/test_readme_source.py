@@ -18,7 +18,7 @@ CATALOG = "sku,name,department\ntea,Green tea,Drinks\nmug,Blue mug,Kitchen\n"
 
 
 def test_the_example_turns_a_shops_files_into_tables(shop: OneShop) -> None:
-    [toml] = re.findall(r"^```toml\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    toml, _ = re.findall(r"^```toml\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
     (shop.files / "orders-2026-11-20.csv").write_text(ORDERS)
     (shop.files / "catalog.csv").write_text(CATALOG)
     shop.describe(re.sub(r'(?m)^path = "/data/corner_shop".*$', 'path = "."', toml)).night()

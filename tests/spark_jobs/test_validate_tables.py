@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -54,6 +56,14 @@ def test_a_closed_gate_ends_the_process_with_its_message(tmp_path: Path) -> None
     assert "closed" in (settings.data_docs / "index.html").read_text()
 
 
+def shelf_of_rules(home: Path) -> Path:
+    """Write what the job says of the shop's rules: bob does not want i4."""
+    rules = {"item_id": ["i1", "i2", "i3", "i4"], "allowed": [True] * 4, "replenishable": [False] * 4}
+    pq.write_table(pa.table(rules), home / "rules.parquet")
+    pq.write_table(pa.table({"user_key": ["bob"], "item_id": ["i4"]}), home / "opt_outs.parquet")
+    return home
+
+
 def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> GateReport:
     settings = Settings(home=home)
     lake = Lake.open(settings, NIGHT.source)
@@ -61,10 +71,15 @@ def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> Gat
     sequences = [bought, sequence("bob"), sequence("session:1", user_key=None)]
     publish(lake, stage(settings, "clean", ["items"], {}))
     publish(lake, stage(settings, "split", ["sequences"], {}, sequences=sequences))
-    publish(lake, stage(settings, "profiles", ["user_profiles"], {}))
     # i4 was bought on the 12th, before the last five days; i1 on the 19th.
-    facts = {"top_k": str(top_k), "scored_items": "4", "exclude_purchased_days": "5"}
-    stage(settings, "recommend", ["recommendations", "fallback_recommendations", "similar_items"], facts)
+    arms = json.dumps([{"name": "control", "by_score": True}])
+    facts = {
+        "top_k": str(top_k),
+        "exclude_purchased_days": "5",
+        "arms": arms,
+        "shelf_folder": str(shelf_of_rules(home)),
+    }
+    stage(settings, "recommend", ["user_profiles", "recommendations", "fallback_recommendations"], facts)
     return validate_step(spark, settings, NIGHT, "recommend")
 
 
@@ -76,7 +91,7 @@ def test_recommendations_are_held_against_the_published_tables(spark: SparkSessi
 
 
 def test_too_few_rows_per_shopper_close_the_gate(spark: SparkSession, tmp_path: Path) -> None:
-    # ann may get 3 of the 4 items, bob all 4: both have 2.
+    # ann may get 3 of the 4 items, and so may bob, who opted out of one: both have 2.
     report = validate_recommendations(spark, tmp_path, top_k=4)
     assert [finding.column for finding in report.critical] == ["user_key"]
     assert "user_key=ann, rows_due=3, rows=2" in report.critical[0].observed

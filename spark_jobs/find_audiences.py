@@ -1,0 +1,163 @@
+"""Fills audiences: for every item and category, the shoppers to show it to.
+
+A shopper's score of an item is a dot product; read the other way round, one product after another of a block of
+shoppers with all targets. Scores of different shoppers are comparable once each is taken as the log of the item's share
+among all that the shopper could be shown (a softmax, as the model is trained), which is one more dimension: 1 of the
+target, minus the log of the sum of the shopper.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.shelf import Shelf, open_shelf
+from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors, top_k
+from spark_jobs.shopper_batch import read_shoppers
+
+_PARTIAL: Final = "target_type string, target string, user_key string, score double"
+_NORMALIZED_OVER: Final = 4_096
+"""Items, at even distances, that stand for the whole shelf in a shopper's sum: a bounded cost at any catalog size."""
+
+
+@dataclass(frozen=True)
+class AudienceOrder:
+    """What audiences to find."""
+
+    folder: str
+    items: tuple[int, ...]
+    """Indices on the shelf of the items that get one."""
+    rows: int
+    """Shoppers per target."""
+    bought_since: int
+    """Whoever bought the item at or after this (epoch microseconds) is left out, unless it is replenishable."""
+    block: int
+    model_version: str
+    ds: date
+
+
+@dataclass(frozen=True)
+class _Targets:
+    kinds: list[str]
+    names: list[str]
+    vectors: Vectors
+    """(targets, d + 1)."""
+    places: Indices
+    """(items of the shelf,) place among the targets, -1 where it is none."""
+
+
+def find_audiences(shoppers: DataFrame, order: AudienceOrder) -> DataFrame:
+    """Return the rows of audiences from the columns of `shopper_batch.COLUMNS`.
+
+    Every partition finds its own best, n per target; those meet in one shuffle.
+    """
+    best = Window.partitionBy("target_type", "target").orderBy(F.desc("score"), "user_key")
+    return (
+        # Products of whole blocks: no Spark expression does this.
+        shoppers.mapInArrow(_finder(order), _PARTIAL)
+        .withColumn("rank", F.row_number().over(best))
+        .where(F.col("rank") <= order.rows)
+        .withColumns({"model_version": F.lit(order.model_version), "ds": F.lit(order.ds)})
+        .select(TABLES["audiences"].column_names)
+    )
+
+
+def _finder(order: AudienceOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        shelf = open_shelf(order.folder)
+        targets = _targets(shelf, order.items)
+        if not targets.names:
+            return
+        found = _Found.none()
+        for batch in batches:
+            if batch.num_rows:
+                found = found.best_with(_best_of(batch, shelf, targets, order), order.rows)
+        if len(found.targets):
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "target_type": pa.array(targets.kinds, pa.string()).take(found.targets),
+                    "target": pa.array(targets.names, pa.string()).take(found.targets),
+                    "user_key": pa.array(found.users, pa.string()),
+                    "score": found.scores,
+                }
+            )
+
+    return find
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Best shoppers so far, target by target."""
+
+    targets: Indices
+    users: np.ndarray
+    scores: Scores
+
+    @classmethod
+    def none(cls) -> "_Found":
+        return cls(np.zeros(0, np.int64), np.zeros(0, object), np.zeros(0))
+
+    def best_with(self, other: "_Found", rows: int) -> "_Found":
+        targets, users, scores = (
+            np.concatenate(pair)
+            for pair in ((self.targets, other.targets), (self.users, other.users), (self.scores, other.scores))
+        )
+        order = np.lexsort((users, -scores, targets))
+        sorted_targets = targets[order]
+        ranks = np.arange(len(order)) - np.searchsorted(sorted_targets, sorted_targets)
+        kept = order[ranks < rows]
+        return _Found(targets[kept], users[kept], scores[kept])
+
+
+def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: _Targets, order: AudienceOrder) -> _Found:
+    shoppers = read_shoppers(batch, shelf)
+    if not shoppers.keys:
+        return _Found.none()
+    users = np.concatenate([shoppers.vectors, -_log_sums(shoppers.vectors, shelf)], axis=1).astype(np.float32)
+    banned = shoppers.banned(shelf, order.bought_since)
+    best = top_k(targets.vectors, users, order.rows, _by_target(banned, targets), order.block)
+    owners = np.repeat(np.arange(len(targets.names)), np.diff(best.starts))
+    return _Found(owners, np.array(shoppers.keys, object)[best.items], best.scores)
+
+
+def _targets(shelf: Shelf, items: tuple[int, ...]) -> _Targets:
+    chosen = np.array(items, np.int64)
+    names = sorted({category for category in shelf.categories[: shelf.allowed] if category is not None})
+    codes = {name: number for number, name in enumerate(names)}
+    member = np.array([codes.get(name or "", -1) for name in shelf.categories[: shelf.allowed]], np.int64)
+    means = np.zeros((len(names), shelf.vectors.shape[1]))
+    np.add.at(means, member[member >= 0], shelf.vectors[: shelf.allowed][member >= 0])
+    means /= np.bincount(member[member >= 0], minlength=len(names))[:, None]
+    vectors = np.concatenate([shelf.vectors[chosen], means.astype(np.float32)])
+    places = np.full(len(shelf.vectors), -1, np.int64)
+    places[chosen] = np.arange(len(chosen))
+    return _Targets(
+        ["item"] * len(chosen) + ["category"] * len(names),
+        [*shelf.item_ids.take(chosen).to_pylist(), *names],
+        np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1),
+        places,
+    )
+
+
+def _log_sums(users: Vectors, shelf: Shelf) -> Scores:
+    """Return (n, 1) logs of the sum of exp(score), rounded so that no order of additions shows."""
+    sample = shelf.vectors[: shelf.allowed : -(-shelf.allowed // _NORMALIZED_OVER)].astype(np.float64)
+    scores = users.astype(np.float64) @ sample.T
+    top = scores.max(axis=1, keepdims=True)
+    return np.asarray(np.round(top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True)), 4))
+
+
+def _by_target(banned: Exclusions, targets: _Targets) -> Exclusions:
+    """Return target -> shoppers who must not get it."""
+    owners = np.repeat(np.arange(len(banned.starts) - 1), np.diff(banned.starts))
+    places = targets.places[banned.items]
+    kept = places >= 0
+    order = np.argsort(places[kept], kind="stable")
+    counts = np.bincount(places[kept], minlength=len(targets.names))
+    return Exclusions(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), owners[kept][order])

@@ -1,0 +1,138 @@
+"""What all nightly tables are made from: one night's published tables, its vectors, and the shop's rules."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.excluded_items import Excluded, find_excluded
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.prepare_shelf import prepare_shelf, read_meta
+from pipeline_tasks.settings import ScoringSettings, settings
+from pipeline_tasks.shelf import Shelf, open_shelf
+from pipeline_tasks.shelf_rules import ShelfRules, load_shelf_rules
+from pipeline_tasks.staging import night_folder
+from spark_jobs.fallback_shelves import days_before_end
+from spark_jobs.find_replenishable import find_replenishable
+from spark_jobs.shopper_batch import COLUMNS
+from spark_jobs.stage_table import read_table
+
+_SHOPPERS_PER_TASK = 20_000
+
+
+@dataclass
+class NightInputs:
+    """One night, read once."""
+
+    spark: SparkSession
+    night: Night
+    scoring: ScoringSettings
+    lake: Lake
+    vectors: Path
+    """Folder written by embed_shelf."""
+    meta: dict[str, Any]
+    rules: ShelfRules
+    excluded: Excluded
+    catalog: pa.Table
+    """Rows of `items`."""
+    folder: str
+    """Of the prepared shelf."""
+    lost: int
+    """Embedded items that are no longer in the catalog."""
+    sequences: DataFrame
+    window: tuple[date, date]
+    """First and last day of the events behind the split."""
+
+    @property
+    def ds(self) -> date:
+        """The night's day."""
+        return self.night.ds
+
+    @property
+    def version(self) -> str:
+        """Registered model and version that made the vectors."""
+        return str(self.meta["model_version"])
+
+    @property
+    def shelf(self) -> Shelf:
+        """The prepared shelf."""
+        return open_shelf(self.folder)
+
+    @property
+    def end(self) -> int:
+        """The end of the night in epoch microseconds."""
+        return days_before_end(self.ds, 0)
+
+    @property
+    def bought_since(self) -> int:
+        """Purchases at or after this (epoch microseconds) are recent."""
+        return days_before_end(self.ds, self.scoring.exclude_purchased_days)
+
+    @cached_property
+    def items(self) -> DataFrame:
+        """The night's catalog."""
+        return read_table(self.spark, self.lake, "items", (self.ds, self.ds))
+
+    @cached_property
+    def events(self) -> DataFrame:
+        """The events of the window."""
+        return read_table(self.spark, self.lake, "events", self.window)
+
+    @cached_property
+    def user_vectors(self) -> DataFrame:
+        """(user_key, vector, own_items, own_scores) of all shoppers with a vector."""
+        return self.spark.read.parquet(str(self.vectors / "users")).select(*COLUMNS[:4])
+
+    @cached_property
+    def shoppers(self) -> DataFrame:
+        """The columns of `shopper_batch.COLUMNS` of every known shopper with history, by user_key."""
+        partitions = max(self.spark.sparkContext.defaultParallelism, self.meta["users"] // _SHOPPERS_PER_TASK)
+        history = self.sequences.where(F.col("user_key").isNotNull())
+        joined = (
+            history.select("user_key", *COLUMNS[4:])
+            .join(self.user_vectors, "user_key", how="inner")
+            .repartition(partitions, "user_key")
+            .sortWithinPartitions("user_key")
+        )
+        # Three tables are made from it; on disk where memory is short.
+        return joined.persist(StorageLevel.MEMORY_AND_DISK)
+
+
+def read_night_inputs(spark: SparkSession, night: Night, scoring: ScoringSettings) -> NightInputs:
+    """Read the night and prepare its shelf.
+
+    Raises:
+        FileNotFoundError: the night has no vectors.
+        ValueError: the vectors are not finite, of different widths, or for none of the catalog; the shop's rules
+            cannot be read, or leave nothing to show; or the night was never split.
+    """
+    lake, day = Lake.open(settings(), night.source), (night.ds, night.ds)
+    vectors = night_folder(settings(), night) / "vectors"
+    meta = read_meta(vectors)
+    rules = load_shelf_rules(scoring.shelf_rules)
+    catalog = lake.read("items", day)
+    excluded = find_excluded(rules.exclude, catalog)
+    sequences = read_table(spark, lake, "sequences", day)
+    again = find_replenishable(rules.replenishable, catalog, sequences)
+    folder, lost = prepare_shelf(vectors, catalog, excluded, again)
+    # The block of shoppers that is scored at a time is the batch that Spark hands over.
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.block_users))
+    window = (_window_start(lake, night), night.ds)
+    return NightInputs(
+        spark, night, scoring, lake, vectors, meta, rules, excluded, catalog, folder, lost, sequences, window
+    )
+
+
+def _window_start(lake: Lake, night: Night) -> date:
+    starts = lake.read("splits", (night.ds, night.ds), columns=("window_start",))["window_start"].to_pylist()
+    if not starts:
+        raise ValueError(f"{night.source} {night.ds} was never split: run split_behavior for it first")
+    first: date = min(starts)
+    return first

@@ -1,0 +1,177 @@
+"""Stages the night's tables, in groups that do not wait for one another."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.schemas import spark_ddl
+from pipeline_tasks.search_results import find_items, save_found
+from pipeline_tasks.staging import StagedTable
+from pipeline_tasks.taste_clusters import fit_clusters, sample_tastes
+from spark_jobs.build_profiles import profile_shoppers
+from spark_jobs.cluster_shoppers import cluster_shoppers
+from spark_jobs.fallback_shelves import build_fallback, days_before_end
+from spark_jobs.find_audiences import AudienceOrder, find_audiences
+from spark_jobs.find_similar_items import similar_finder
+from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until
+from spark_jobs.night_inputs import NightInputs
+from spark_jobs.predict_intent import learn_intent, predict_intent
+from spark_jobs.recommend_shoppers import Order, recommender
+from spark_jobs.search_items import (
+    SearchOrder,
+    everybodys_results,
+    find_askers,
+    found_file,
+    own_results,
+    suggestions,
+)
+from spark_jobs.stage_table import stage_table
+
+
+@dataclass
+class Staged:
+    """What a group of tables came to."""
+
+    tables: dict[str, StagedTable] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def stage_recommendations(night: NightInputs) -> Staged:
+    """Stage the shelf of every known shopper with history."""
+    order = Order(
+        folder=night.folder,
+        rows=night.scoring.top_k,
+        bought_since=night.bought_since,
+        block=night.scoring.block_users,
+        model_version=night.version,
+        ds=night.ds,
+        rules=night.rules,
+    )
+    # Matrix products over whole blocks: no Spark expression does this.
+    rows = night.shoppers.mapInArrow(recommender(order), spark_ddl(TABLES["recommendations"]))
+    staged = _stage(night, "recommendations", rows)
+    served, full = (_count_rank(staged, rank) for rank in (1, night.scoring.top_k))
+    facts = {"shoppers_without_a_shelf": night.meta["users"] - served, "shoppers_with_a_shorter_shelf": served - full}
+    return Staged({"recommendations": staged}, {name: str(count) for name, count in facts.items()})
+
+
+def stage_profiles(night: NightInputs) -> Staged:
+    """Stage user_profiles and, by their segments, fallback_recommendations."""
+    width = night.meta.get("content_dimension", night.meta["dimension"])
+    centers = fit_clusters(sample_tastes(night.vectors / "users", night.meta["users"], width), night.scoring.clusters)
+    clusters = cluster_shoppers(night.user_vectors, centers)
+    days = (night.ds - night.window[0]).days + 1
+    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days)
+    staged = _stage(night, "user_profiles", profiles.coalesce(1).sortWithinPartitions("user_key"))
+    segments = night.spark.read.schema(spark_ddl(TABLES["user_profiles"])).parquet(*staged.files)
+    shown = _without(night, night.items)
+    fallback = build_fallback(
+        night.sequences,
+        segments,
+        shown,
+        night.scoring.fallback_k,
+        days_before_end(night.ds, night.scoring.fallback_days),
+        night.version,
+        night.ds,
+    )
+    tables = {
+        "user_profiles": staged,
+        "fallback_recommendations": _stage(night, "fallback_recommendations", fallback.coalesce(1)),
+    }
+    return Staged(tables, {"clusters": str(len(centers))})
+
+
+def stage_similar(night: NightInputs) -> Staged:
+    """Stage the nearest items of every item."""
+    items, parallel = len(night.shelf.item_ids), night.spark.sparkContext.defaultParallelism
+    finder = similar_finder(night.folder, night.scoring.similar_k, night.scoring.block_users, night.version, night.ds)
+    ids = night.spark.range(0, items, 1, min(parallel, items))
+    return Staged(
+        {"similar_items": _stage(night, "similar_items", ids.mapInArrow(finder, spark_ddl(TABLES["similar_items"])))}
+    )
+
+
+def stage_outlook(night: NightInputs) -> Staged:
+    """Stage what needs the window's purchases: purchase_intent, demand_outlook and audiences."""
+    purchases = daily_purchases(night.sequences).toArrow()
+    history = night.sequences.where(F.col("user_key").isNotNull())
+    fitted = learn_intent(history, night.meta["users"], night.shelf, night.end)
+    empty = night.spark.createDataFrame([], spark_ddl(TABLES["purchase_intent"]))
+    predicted = predict_intent(history, fitted.model, night.folder, night.end, night.ds) if fitted.model else empty
+    ids, sales = read_sales(purchases, night.catalog, window_until(night.ds, night.window[0]))
+    demand = outlook(ids, sales, fitted.growth, night.ds)
+    order = AudienceOrder(
+        folder=night.folder,
+        items=_most_purchased(night, purchases),
+        rows=night.scoring.audience_k,
+        bought_since=night.bought_since,
+        block=night.scoring.block_users,
+        model_version=night.version,
+        ds=night.ds,
+    )
+    tables = {
+        "purchase_intent": _stage(night, "purchase_intent", predicted),
+        "audiences": _stage(night, "audiences", find_audiences(night.shoppers, order)),
+        "demand_outlook": _write(night, "demand_outlook", demand.rows),
+    }
+    return Staged(tables, fitted.facts | demand.facts)
+
+
+def stage_search(night: NightInputs) -> Staged:
+    """Stage search_results and search_suggestions; both empty where nobody searched."""
+    found = find_items(night.vectors, night.shelf, night.catalog)
+    if not found.queries:
+        return Staged(
+            {name: StagedTable(days=[night.ds], files=[], rows=0) for name in ("search_results", "search_suggestions")}
+        )
+    path = found_file(night.folder)
+    save_found(found, path)
+    order = SearchOrder(night.folder, str(path), night.scoring.search_k, night.version, night.ds)
+    queries = pq.read_table(night.vectors / "queries.parquet")
+    everybody = _write(night, "search_results", everybodys_results(found, night.shelf, order))
+    since = night.ds - timedelta(days=night.scoring.search_days - 1)
+    askers = find_askers(night.events, found.queries, since)
+    own = _stage(night, "search_results", own_results(askers, night.user_vectors, order).coalesce(1))
+    both = StagedTable(days=[night.ds], files=everybody.files + own.files, rows=everybody.rows + own.rows)
+    suggested = _write(night, "search_suggestions", suggestions(queries, night.ds))
+    return Staged({"search_results": both, "search_suggestions": suggested}, {"queries": str(len(found.queries))})
+
+
+def _stage(night: NightInputs, name: str, rows: DataFrame) -> StagedTable:
+    return stage_table(night.lake, name, rows, [night.ds])
+
+
+def _write(night: NightInputs, name: str, rows: pa.Table) -> StagedTable:
+    """Stage rows that the driver holds: a Spark job would take longer than the rest of their making."""
+    return StagedTable(days=[night.ds], files=night.lake.write_arrow(name, rows), rows=rows.num_rows)
+
+
+def _without(night: NightInputs, items: DataFrame) -> DataFrame:
+    """Return the items that may be shown."""
+    hidden = list(night.excluded.items)
+    return items.where(~F.col("item_id").isin(hidden)) if hidden else items
+
+
+def _most_purchased(night: NightInputs, purchases: pa.Table) -> tuple[int, ...]:
+    """Return the shelf's indices of the most purchased items that may be shown, then the others in their order."""
+    totals = dict(
+        purchases.group_by("item_id")
+        .aggregate([("purchases", "sum")])
+        .select(["item_id", "purchases_sum"])
+        .to_pandas()
+        .itertuples(index=False)
+    )
+    shown = night.shelf.item_ids.slice(0, night.shelf.allowed).to_pylist()
+    order = sorted(range(len(shown)), key=lambda place: (-totals.get(shown[place], 0), place))
+    return tuple(sorted(order[: night.scoring.audience_items]))
+
+
+def _count_rank(staged: StagedTable, rank: int) -> int:
+    ranks = (pq.read_table(file, columns=["rank"], partitioning=None)["rank"] for file in staged.files)
+    return sum(pc.sum(pc.equal(column, rank)).as_py() or 0 for column in ranks)

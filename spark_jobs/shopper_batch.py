@@ -1,0 +1,77 @@
+"""A batch of shoppers as arrays: vectors, and histories in terms of the shelf."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_tasks.excluded_items import joined, only
+from pipeline_tasks.interactions import Flags
+from pipeline_tasks.own_scores import OwnScores
+from pipeline_tasks.shelf import Shelf
+from pipeline_tasks.top_k import Exclusions, Indices, Vectors
+
+COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
+"""What a batch must hold."""
+
+
+@dataclass(frozen=True)
+class Shoppers:
+    """n shoppers with m events in all, those who want no shelf left out."""
+
+    keys: list[str]
+    vectors: Vectors
+    """(n, d)."""
+    own: OwnScores
+    """What the model adds for their own items, in terms of the shelf."""
+    offsets: Indices
+    """(n + 1,): shopper i did the events offsets[i]:offsets[i + 1]."""
+    history: Indices
+    """(m,) index on the shelf, -1 for items that it does not hold."""
+    bought: Flags
+    """(m,) whether the event is a purchase."""
+    times: Indices
+    """(m,) epoch microseconds."""
+    deeds: list[list[str]]
+    """Event types, shopper by shopper."""
+
+    def banned(self, shelf: Shelf, bought_since: int) -> Exclusions:
+        """Return what each must not get: bought at or after `bought_since`, or opted out of.
+
+        Items that nobody may get are left out: `Shelf.allowed` sees to them.
+        """
+        recent = self.bought & (self.times >= bought_since) & (self.history >= 0) & (self.history < shelf.allowed)
+        if shelf.replenishable:
+            recent &= ~np.isin(self.history, list(shelf.replenishable))
+        bought = only(Exclusions(self.offsets, self.history), recent)
+        unwanted = shelf.opted_out(self.keys)
+        return joined(bought, only(unwanted, unwanted.items < shelf.allowed))
+
+
+def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
+    """Return the shoppers of a batch with the columns `COLUMNS`."""
+    if shelf.no_shelf:
+        unwilling = pc.is_in(batch["user_key"], value_set=pa.array(sorted(shelf.no_shelf), pa.string()))
+        batch = batch.filter(pc.invert(unwilling))
+    lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
+    vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)
+    return Shoppers(
+        batch["user_key"].to_pylist(),
+        vectors.reshape(batch.num_rows, shelf.vectors.shape[1]).astype(np.float32, copy=False),
+        _own(batch, shelf),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        shelf.indices(batch["item_ids"].flatten()),
+        pc.equal(batch["event_types"].flatten(), "purchase").to_numpy(zero_copy_only=False),
+        batch["timestamps"].flatten().to_numpy(zero_copy_only=False),
+        batch["event_types"].to_pylist(),
+    )
+
+
+def _own(batch: pa.RecordBatch, shelf: Shelf) -> OwnScores:
+    counts = pc.list_value_length(batch["own_items"]).to_numpy()
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    embedded = batch["own_items"].flatten().to_numpy(zero_copy_only=False)
+    places = shelf.embedded[embedded]
+    own = OwnScores(starts, places, batch["own_scores"].flatten().to_numpy(zero_copy_only=False).astype(np.float64))
+    return own.only(places >= 0)

@@ -1,0 +1,85 @@
+"""Audiences without Spark: the function that each partition runs, on a shelf on file."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline_tasks.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.prepare_shelf import prepare_shelf
+from spark_jobs.find_audiences import AudienceOrder, _finder
+from tests.spark_jobs.one_night import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
+
+SINCE = micros(15)
+
+
+def order(folder: str, rows: int = 2, block: int = 3) -> AudienceOrder:
+    return AudienceOrder(folder, (0, 1, 2), rows, SINCE, block, "m/1", NIGHT.ds)
+
+
+def batch(users: list[str], bought: dict[str, list[str]]) -> pa.RecordBatch:
+    items = [bought.get(user, []) for user in users]
+    columns = {
+        "user_key": users,
+        "vector": pa.array([user_vectors()[user].tolist() for user in users], pa.list_(pa.float32())),
+        "own_items": pa.array([[]] * len(users), pa.list_(pa.int32())),
+        "own_scores": pa.array([[]] * len(users), pa.list_(pa.float32())),
+        "item_ids": pa.array(items, pa.list_(pa.string())),
+        "event_types": pa.array([["purchase"] * len(own) for own in items], pa.list_(pa.string())),
+        "timestamps": pa.array([[micros(19)] * len(own) for own in items], pa.list_(pa.int64())),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
+    rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
+    opted = pa.table({"user_key": ["eve", "dan"], "item_id": [None, "i02"]}, schema=OPT_OUTS)
+    return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, opted), set())[0]
+
+
+def found(folder: str, batches: list[pa.RecordBatch], **more: int) -> dict[tuple[str, str], list[tuple[str, float]]]:
+    """Return target -> its (shopper, score), best first."""
+    rows: dict[tuple[str, str], list[tuple[str, float]]] = {}
+    for part in _finder(order(folder, **more))(iter(batches)):
+        for row in part.to_pylist():
+            rows.setdefault((row["target_type"], row["target"]), []).append((row["user_key"], row["score"]))
+    return rows
+
+
+def log_shares(user: str) -> np.ndarray:
+    scores = item_vectors().astype(np.float64) @ user_vectors()[user].astype(np.float64)
+    return np.asarray(scores - np.log(np.exp(scores).sum()))
+
+
+def test_best_shoppers_by_the_share_that_the_item_has_for_them(folder: str) -> None:
+    users = sorted(SEGMENTS)
+    rows = found(folder, [batch(users, {"ann": ["i01"]})])
+    for place, name in enumerate(ITEMS[:3]):
+        shares = {user: log_shares(user)[place] for user in users if user != "eve"}
+        left = {("ann", "i01"), ("dan", "i02")}
+        best = sorted((u for u in shares if (u, name) not in left), key=lambda user: -shares[user])[:2]
+        assert [user for user, _ in rows["item", name]] == best
+        assert [score for _, score in rows["item", name]] == pytest.approx([shares[u] for u in best], abs=1e-4)
+
+
+def test_a_category_is_the_mean_of_its_items(folder: str) -> None:
+    rows = found(folder, [batch(sorted(SEGMENTS), {})])
+    means = {user: log_shares(user)[[0, 3, 6]].mean() for user in SEGMENTS if user != "eve"}
+    best = sorted(means, key=lambda user: -means[user])[:2]
+    assert [user for user, _ in rows["category", "Kitchen > C0"]] == best
+    assert {target for kind, target in rows if kind == "category"} == {"Kitchen > C0", "Kitchen > C1", "Kitchen > C2"}
+
+
+def test_batches_and_blocks_change_nothing(folder: str) -> None:
+    users = sorted(SEGMENTS)
+    whole = found(folder, [batch(users, {})])
+    parts = [batch([user], {}) for user in users]
+    assert found(folder, parts, block=1) == whole
+
+
+def test_nobody_left_is_no_row(folder: str) -> None:
+    assert found(folder, [batch(["eve"], {})]) == {}
