@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from airflow.sdk import Param
 
-from pipeline_tasks.settings import settings
+from pipeline_tasks.settings import CandidateName, settings
 from pipeline_tasks.source_contract import Rule
 from pipeline_tasks.sources import preset_names
 
@@ -78,8 +78,8 @@ def fine_tuning() -> dict[str, Param]:
         "candidates": Param(
             defaults.candidates,
             type="array",
-            items={"type": "string", "enum": ["frozen", "lora"]},
-            examples=["frozen", "lora"],
+            items={"type": "string", "enum": list(get_args(CandidateName))},
+            examples=list(get_args(CandidateName)),
             minItems=1,
             maxItems=20,
             title="Candidates",

@@ -33,7 +33,8 @@ class AdaptOptions:
     pairs: int = 32
     part: int = 512
     """Texts encoded at a time with gradients; halved, and said so, when a GPU runs out of memory."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 0.0
+    """0: 5e-4 for LoRA's own weights, which start at nothing; 5e-5 for weights that are trained already."""
     temperature: float = 0.05
     seed: int = 1
 
@@ -78,7 +79,8 @@ def adapt_encoder(
     draw = PairDraw(log, len(texts))
     tuned = make_trainable(encoder, options.tuning, options.layers)
     trained = [parameter for parameter in tuned.model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=options.learning_rate, weight_decay=0.01)
+    rate = options.learning_rate or (5e-4 if options.tuning == "lora" else 5e-5)
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
     tuned.model.train()
     batch = PairBatch(tuned, texts, draw.log_share, options)
     for step in range(1, options.steps + 1):
@@ -86,7 +88,7 @@ def adapt_encoder(
         if not math.isfinite(loss):
             raise TrainingError(f"loss of the encoder is {loss} in step {step}: lower its learning rate")
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * min(1.0, step / 10, (options.steps + 1 - step) / options.steps * 1.5)
+            group["lr"] = rate * min(1.0, step / 10, (options.steps + 1 - step) / options.steps * 1.5)
         optimizer.step()
         optimizer.zero_grad()
         after_step(step, loss)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
@@ -17,12 +16,11 @@ from pipeline_tasks.own_weight import choose_own_weight
 from pipeline_tasks.quick_ndcg import sample_task
 from pipeline_tasks.ranking_task import RankingTask, build_task
 from pipeline_tasks.saved_recommender import SavedRecommender
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.text_encoder import load_encoder
 from pipeline_tasks.training_choices import choose_options
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
-CandidateName = Literal["frozen", "lora"]
 METRIC = "ndcg@10"
 JUDGES = 5_000
 """Shoppers of validation by whom choices are made: one standard error of NDCG@10 is then about .002."""
@@ -95,7 +93,7 @@ def encode_catalog(
     device: str,
     hear: Listener,
 ) -> tuple[Floats, Path | None]:
-    """Return (items, width) text vectors of the catalog, and the adapter's folder where the encoder was tuned."""
+    """Return (items, width) text vectors of the catalog, and the folder of what was tuned of the encoder."""
     encoder = load_encoder(training.encoder, device)
     if name == "frozen":
         return encoder.encode(data.catalog.texts), None
@@ -103,7 +101,7 @@ def encode_catalog(
     from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
 
     folder = work / "adapter"
-    options = AdaptOptions(steps=training.encoder_steps, seed=training.seed)
+    options = AdaptOptions(name, training.encoder_layers, steps=training.encoder_steps, seed=training.seed)
     tuned = adapt_encoder(
         encoder,
         known,

@@ -13,6 +13,8 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
+CandidateName = Literal["frozen", "lora", "last_layers", "full"]
+"""What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Where dags/, spark_jobs/ and mlflow/ lie."""
 
@@ -53,13 +55,15 @@ class SplitSettings(BaseModel):
 class TrainingSettings(BaseModel):
     """Fine-tuning of the two-tower recommender."""
 
-    candidates: list[str] = ["frozen", "lora"]
+    candidates: list[CandidateName] = ["frozen", "lora"]
     """Trained side by side as mapped tasks; the best on validation goes on."""
     epochs: int = Field(0, ge=0)
     """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
     all that is 0 or empty here (see training_choices)."""
     encoder_steps: int = Field(40, ge=1)
-    """Steps of the encoder's own fine-tuning (stage 1, candidate lora), of 32 pairs of items each."""
+    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of 32 pairs of items each."""
+    encoder_layers: int = Field(2, ge=1)
+    """Blocks of the encoder that candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"
     """The packaged default encoder, or any Hugging Face id or path."""
     dimension: int = Field(0, ge=0, multiple_of=4)

@@ -4,11 +4,12 @@ python -m pipeline_tasks.train_candidate --source simulated_shop --date 2026-11-
 """
 
 import shutil
+from typing import get_args
 
 import mlflow
 
 from pipeline_tasks.candidate_files import Candidate, candidate_path
-from pipeline_tasks.candidate_training import METRIC, CandidateName, TrainedCandidate, train
+from pipeline_tasks.candidate_training import METRIC, TrainedCandidate, train
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
@@ -16,7 +17,7 @@ from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.night_data import NightData, read_night
 from pipeline_tasks.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry import ARTIFACT
-from pipeline_tasks.settings import Settings, TrainingSettings, settings
+from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings, settings
 from pipeline_tasks.tracking import candidate_run, log_snapshots
 
 
@@ -70,7 +71,7 @@ def _log_result(trained: TrainedCandidate) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = night_parser(__doc__)
-    parser.add_argument("--candidate", required=True, choices=("frozen", "lora"))
+    parser.add_argument("--candidate", required=True, choices=get_args(CandidateName))
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
     given = parser.parse_args()

@@ -101,8 +101,8 @@ def _page(rows: list[dict[str, Any]]) -> str:
     head = (
         "# Quality on public sets\n\n"
         "Written by `make bench-quality`. NDCG@10 on test, full ranking; nothing set by hand, everything chosen on\n"
-        "validation, test looked at once. *Ours* is one dot product (and, with repeats, the sparse addition for own\n"
-        "items); *blended* adds the item-to-item model, its weight chosen on validation. Leave-one-out: seen items\n"
+        "validation, test looked at once a run. *Ours* is one dot product (and, with repeats, the sparse addition for\n"
+        "own items); *blended* has the item-to-item model, its weight chosen on validation. Leave-one-out: seen items\n"
         "masked, ours learned from train alone, the peers in the run from train and validation. Temporal 6:2:2: all\n"
         "are refitted on train and validation. *Published* figures are quoted, the others ran here.\n\n"
     )

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import mlflow
 import numpy as np
@@ -23,7 +24,7 @@ from pipeline_tasks.promote_champion import promote_champion
 from pipeline_tasks.promotion import read_evaluation
 from pipeline_tasks.registry import champion_version, client, load_version
 from pipeline_tasks.retraining import why_retrain
-from pipeline_tasks.settings import Settings, TrainingSettings
+from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings
 from pipeline_tasks.staging import night_folder
 from pipeline_tasks.tracking import start_night_run
 from pipeline_tasks.train_candidate import train_candidate
@@ -54,7 +55,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     parent = start_night_run(settings, NIGHT)
     with pytest.raises(FileNotFoundError, match=r"run pipeline_tasks\.train_candidate first"):
         evaluate_candidates(settings, NIGHT, parent)
-    candidates = [train_candidate(settings, NIGHT, name, parent) for name in ("frozen", "lora")]
+    candidates = [train_candidate(settings, NIGHT, name, parent) for name in get_args(CandidateName)]
     evaluation = evaluate_candidates(settings, NIGHT, parent)
     promote_champion(settings, NIGHT)
     return FineTuned(settings, parent, reason, candidates, evaluation)
