@@ -18,11 +18,13 @@ class BinaryResult:
     losses: Reals
     """(n,) log-loss of each case in nats: for intervals and paired tests."""
     overall: dict[str, float]
-    """auc, log_loss, base_log_loss (of always saying the share of yes), brier, calibration_error, share_of_yes."""
+    """auc, log_loss, base_log_loss (of always saying the base rate), brier, calibration_error, share_of_yes."""
 
 
-def judge_probabilities(truth: Flags, probability: Reals) -> BinaryResult:
+def judge_probabilities(truth: Flags, probability: Reals, base: float | None = None) -> BinaryResult:
     """Measure `probability` (n,) of yes against what came true (n,).
+
+    `base` is the share of yes as it was known beforehand, to be beaten; None is the share that came true.
 
     Raises:
         ValueError: a probability is outside 0..1 or not a number, or all answers are alike (no AUC exists).
@@ -35,11 +37,12 @@ def judge_probabilities(truth: Flags, probability: Reals) -> BinaryResult:
     if share in (0.0, 1.0):
         raise ValueError(f"all {len(truth)} answers are alike: neither AUC nor a base rate to beat exists")
     clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    always = float(np.clip(share if base is None else base, _SMALLEST, 1 - _SMALLEST))
     losses = -np.where(truth, np.log(clipped), np.log1p(-clipped))
     overall = {
         "auc": float(roc_auc_score(truth, probability)),
         "log_loss": float(losses.mean()),
-        "base_log_loss": float(-share * np.log(share) - (1 - share) * np.log(1 - share)),
+        "base_log_loss": float(-share * np.log(always) - (1 - share) * np.log1p(-always)),
         "brier": float(((probability - truth) ** 2).mean()),
         "calibration_error": calibration_error(truth, probability),
         "share_of_yes": share,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline_tasks.binary_metrics import judge_probabilities
 from pipeline_tasks.intent_features import DAY
 from pipeline_tasks.intent_model import (
     MEASURED_DAYS,
@@ -82,15 +83,7 @@ def fit_logistic(features: Scores, labels: Flags) -> Logistic:
 
 
 def measure(earlier: tuple[Scores, Flags], later: tuple[Scores, Flags]) -> dict[str, float]:
-    """Return AUC, log-loss and the base rate's log-loss on the later window of a fit on the earlier one."""
-    from sklearn.metrics import log_loss, roc_auc_score
-
+    """Return what `judge_probabilities` says of a fit on the earlier window, on the later one."""
     predicted = fit_logistic(*earlier).probability(later[0])
-    base = np.full(len(predicted), earlier[1].mean())
-    return {
-        "auc": float(roc_auc_score(later[1], predicted)),
-        "log_loss": float(log_loss(later[1], predicted)),
-        "base_log_loss": float(log_loss(later[1], base, labels=[False, True])),
-        "mean_predicted": float(predicted.mean()),
-        "mean_observed": float(later[1].mean()),
-    }
+    overall = judge_probabilities(later[1], predicted, base=float(earlier[1].mean())).overall
+    return {**overall, "mean_predicted": float(predicted.mean())}

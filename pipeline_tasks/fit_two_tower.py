@@ -56,15 +56,6 @@ class FitOptions:
     text_scale: float = 0.02
 
 
-@dataclass(frozen=True)
-class EpochReport:
-    """What the caller hears after each epoch."""
-
-    epoch: int
-    loss: float
-    seconds: float
-
-
 class TwoTowerTrainer:
     """Holds a model and the log it learns from."""
 

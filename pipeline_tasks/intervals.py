@@ -39,12 +39,6 @@ def mean_interval(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[fl
     return float(low[0]), float(high[0])
 
 
-def paired_difference(ours: Reals, theirs: Reals, seed: int = 0) -> tuple[float, float, float]:
-    """Return the mean of ours - theirs, shopper by shopper, and its interval."""
-    difference = ours - theirs
-    return (float(difference.mean()), *mean_interval(difference, seed=seed))
-
-
 def sign_flip_p_values(differences: Reals, seed: int = 0) -> Reals:
     """Return (m,) two-sided p values of "the mean of each row of `differences` (m, n) is 0".
 

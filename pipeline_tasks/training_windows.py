@@ -1,17 +1,8 @@
 """Cuts histories into windows and draws what each position is to predict: a new draw every epoch."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeline_tasks.interactions import Floats, Integers, Interactions
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Right-padded windows over the events of a log: (windows, length) indices of events, -1 where there is none."""
-
-    events: Integers
 
 
 def gap_buckets(log: Interactions, buckets: int) -> Integers:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +9,9 @@ from statistics import mean
 from typing import Any
 
 from pipeline_tasks.candidate_training import METRIC
+from tests.benchmarks.side_by_side import REPOSITORY, RESULTS, present_commit
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-RESULTS = Path(__file__).parent / "results"
 OURS, BLENDED = "two_tower", "blended"
-
-
-def _commit() -> str:
-    return subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, text=True).strip()
 
 
 def _hardware() -> str:
@@ -38,7 +32,7 @@ class Run:
     seconds: float
     """Of training, choices on validation included."""
     options: dict[str, Any]
-    commit: str = field(default_factory=_commit)
+    commit: str = field(default_factory=present_commit)
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     hardware: str = field(default_factory=_hardware)
 

@@ -24,11 +24,15 @@ def seconds_in_turn(contenders: Mapping[str, Callable[[], object]], runs: int) -
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def present_commit() -> str:
+    """Return the commit that is being measured."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.check_output(asked, cwd=REPOSITORY, text=True).strip()
+
+
 def write_results(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``results/<name>.json``: the rows, each with the machine's cores and the commit."""
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.check_output(asked, cwd=REPOSITORY, text=True).strip()
-    facts = {"cores": os.cpu_count(), "commit": commit}
+    facts = {"cores": os.cpu_count(), "commit": present_commit()}
     (RESULTS / f"{name}.json").write_text(json.dumps([{**row, **facts} for row in rows], indent=1) + "\n")
     for row in rows:
         print(

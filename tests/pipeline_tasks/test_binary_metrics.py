@@ -30,6 +30,8 @@ def test_a_useful_model_beats_the_base_rate_and_certainty_is_finite() -> None:
     always = judge_probabilities(truth, np.full(400, truth.mean()))
     assert always.overall["log_loss"] == pytest.approx(always.overall["base_log_loss"])
     assert always.overall["auc"] == 0.5
+    # Known beforehand to be a half: ln 2 a case, whatever came true.
+    assert judge_probabilities(truth, np.full(400, 0.3), base=0.5).overall["base_log_loss"] == pytest.approx(np.log(2))
     wrong = judge_probabilities(truth, (~truth).astype(np.float64))
     assert np.isfinite(wrong.losses).all()
     assert wrong.overall["log_loss"] > 10

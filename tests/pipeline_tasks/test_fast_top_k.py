@@ -39,6 +39,17 @@ def test_either_first_pass_gives_what_the_dense_one_gives(half: bool, shift: flo
     assert np.array_equal(np.concatenate([part[3] for part in fast]), np.concatenate([part[2] for part in dense]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_shelf_that_is_mapped_read_only_is_scored_alike() -> None:
+    rng = np.random.default_rng(9)
+    users, items = rng.standard_normal((30, 16), np.float32), rng.standard_normal((500, 16), np.float32)
+    expected = top_k(users, items, 5)
+    users.flags.writeable = items.flags.writeable = False
+    result = top_k(users, items, 5)
+    assert np.array_equal(result.items, expected.items)
+    assert np.array_equal(result.scores, expected.scores)
+
+
 def test_users_with_more_equals_than_there_is_room_for_are_scored_densely() -> None:
     rng = np.random.default_rng(3)
     users = rng.standard_normal((40, 8)).astype(np.float32)

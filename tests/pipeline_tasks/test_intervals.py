@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import permutation_test
 
 from pipeline_tasks import intervals
-from pipeline_tasks.intervals import mean_interval, mean_intervals, paired_difference, sign_flip_p_values
+from pipeline_tasks.intervals import mean_interval, mean_intervals, sign_flip_p_values
 
 
 def test_interval_covers_the_mean_at_its_level() -> None:
@@ -32,7 +32,7 @@ def test_rows_together_are_as_alone_and_chunks_change_little(monkeypatch: pytest
 
 def test_pairs_cancel_what_shoppers_share() -> None:
     shared = np.random.default_rng(0).normal(0, 10, 200)
-    assert paired_difference(shared + 0.5, shared) == pytest.approx((0.5, 0.5, 0.5))
+    assert mean_interval((shared + 0.5) - shared) == pytest.approx((0.5, 0.5))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.12, 0.25])

@@ -74,7 +74,7 @@ def test_foresees_better_than_the_base_rate_and_is_calibrated() -> None:
     assert facts["intent_log_loss"] < facts["intent_base_log_loss"] - 0.02
     assert facts["category_intent_auc"] > 0.6
     assert facts["category_intent_log_loss"] < facts["category_intent_base_log_loss"]
-    assert facts["intent_mean_predicted"] == pytest.approx(facts["intent_mean_observed"], abs=0.03)
+    assert facts["intent_mean_predicted"] == pytest.approx(facts["intent_share_of_yes"], abs=0.03)
     assert fitted.growth == pytest.approx(1, abs=0.15)
 
 
