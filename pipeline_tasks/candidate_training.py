@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline_tasks.device import prepare_torch
-from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
 from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.linear_weight import choose_blend, choose_linear_weight

@@ -1,8 +1,7 @@
 """Stage 2 of training: the sequence model over whitened item vectors, with full softmax."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,50 +9,15 @@ from torch import Tensor
 from torch.nn.functional import embedding
 from torch.nn.utils import clip_grad_norm_
 
+from pipeline_tasks.build_two_tower import build_two_tower
 from pipeline_tasks.catalog_loss import Crowd, catalog_loss
 from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.fit_own_history import fit_own_history
+from pipeline_tasks.fit_options import TYPE_WEIGHTS, FitOptions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
-from pipeline_tasks.item_cooccurrence import id_factors
-from pipeline_tasks.linear_factors import linear_factors
-from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments, choose_horizons
+from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments
 from pipeline_tasks.training_error import TrainingError
-from pipeline_tasks.training_windows import TargetDraw, cut_windows, gap_buckets
-from pipeline_tasks.two_tower import TwoTower
-from pipeline_tasks.two_tower_config import TwoTowerConfig
+from pipeline_tasks.training_windows import TargetDraw, batch_windows, cut_windows, gap_buckets
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.whitening import fit_whitening
-
-TYPE_WEIGHTS = {"view": 0.5, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What may be tuned; the defaults are those that ship."""
-
-    epochs: int = 8
-    dimension: int = 128
-    text_dimension: int = 256
-    layers: int = 2
-    dropout: float = 0.2
-    max_length: int = 50
-    seed: int = 1
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    batch_positions: int = 2048
-    answers: int = 4
-    reach: int = 50
-    repeat_weight: float = 0.0
-    linear_rank: int = 128
-    linear_weight: float = 0.0
-    trend_shift: tuple[float, ...] = ()
-    repeats: bool = False
-    """Whether own items get a score of their own (see own_history)."""
-    half: bool = True
-    """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
-    time_buckets: int = 48
-    id_scale: float = 0.05
-    text_scale: float = 0.02
 
 
 class TwoTowerTrainer:
@@ -71,7 +35,7 @@ class TwoTowerTrainer:
         self.half = options.half and has_bfloat16(self.device)
         self.rng = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
-        self.recommender = _untrained(log, raw_texts, options, self.device)
+        self.recommender = build_two_tower(log, raw_texts, options, self.device)
         self.model = self.recommender.model
         weights = np.array([TYPE_WEIGHTS[name] for name in MODELLED_TYPES], dtype=np.float32)
         self.targets = TargetDraw(log, options.reach, weights, options.repeat_weight)
@@ -93,11 +57,11 @@ class TwoTowerTrainer:
             betas=(0.9, 0.98),
             weight_decay=self.options.weight_decay,
         )
-        batches = list(self._batches())
+        batches = self._batches()
         total = self.options.epochs * len(batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
         for epoch in range(1, self.options.epochs + 1):
-            batches = batches if epoch == 1 else list(self._batches())
+            batches = batches if epoch == 1 else self._batches()
             losses = []
             self.model.train()
             for number, windows in enumerate(batches):
@@ -147,63 +111,12 @@ class TwoTowerTrainer:
         mean: Tensor = total / float(weights.sum())
         return mean
 
-    def _batches(self) -> Iterator[Integers]:
+    def _batches(self) -> list[Integers]:
         windows = cut_windows(self.log, self.model.config.max_length, self.rng)
-        windows = windows[self.rng.permutation(len(windows))]
-        sizes = (windows >= 0).sum(axis=1)
-        windows = windows[np.argsort(sizes, kind="stable")]
-        sizes = np.sort(sizes)
-        cuts, start = [], 0
-        while start < len(windows):
-            stop = start + 1
-            while stop < len(windows) and (stop + 1 - start) * sizes[stop] <= self.options.batch_positions:
-                stop += 1
-            cuts.append((start, stop))
-            start = stop
-        for number in self.rng.permutation(len(cuts)):
-            start, stop = cuts[number]
-            yield windows[start:stop, : sizes[stop - 1]]
+        return batch_windows(windows, self.options.batch_positions, self.rng)
 
     def _tensor(self, values: Integers | Floats) -> Tensor:
         return torch.from_numpy(values).to(self.device)
-
-
-def _untrained(log: Interactions, raw_texts: Floats, options: FitOptions, device: torch.device) -> TwoTowerRecommender:
-    n_items = len(raw_texts)
-    seen = np.unique(log.items)
-    rows = np.full(n_items, -1, dtype=np.int64)
-    rows[seen] = np.arange(len(seen))
-    center, turn = fit_whitening(raw_texts[seen], min(options.text_dimension, raw_texts.shape[1]))
-    config = TwoTowerConfig(
-        known_items=len(seen),
-        text_dimension=turn.shape[1],
-        raw_text_dimension=raw_texts.shape[1],
-        dimension=options.dimension,
-        layers=options.layers,
-        dropout=options.dropout,
-        max_length=options.max_length,
-        event_types=len(MODELLED_TYPES),
-        horizons=tuple(choose_horizons(log)),
-        linear_rank=min(options.linear_rank, len(seen)),
-        linear_weight=options.linear_weight,
-        trend_shift=options.trend_shift,
-    )
-    model = TwoTower(config)
-    torch.nn.Module.to(model, device)
-    with torch.no_grad():
-        model.whitening_center.copy_(torch.from_numpy(center))
-        model.whitening_map.copy_(torch.from_numpy(turn))
-        inward, outward = linear_factors(log, n_items, config.linear_rank, options.seed)
-        model.linear_in.copy_(torch.from_numpy(inward[seen]))
-        model.linear_out.copy_(torch.from_numpy(outward[seen]))
-        factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
-        model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
-        model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
-    texts = model.whiten(torch.from_numpy(raw_texts).to(device))
-    trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    own = fit_own_history(log, n_items, config.linear_rank, options.seed) if options.repeats else None
-    known_rows = torch.from_numpy(rows).to(device)
-    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, own).at(log)
 
 
 def _rate(step: int, total: int, warm_up: int = 100) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.fit_two_tower import FitOptions
+from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.item_to_item import step_numbers
 from pipeline_tasks.popularity_trends import choose_horizons

@@ -35,6 +35,22 @@ def last_windows(log: Interactions, length: int) -> Integers:
     return np.where(position < sizes[:, None], (log.offsets[1:] - sizes)[:, None] + position, -1)
 
 
+def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -> list[Integers]:
+    """Return `windows` (n, length) in shuffled batches of like length, of at most `positions` places each."""
+    windows = windows[rng.permutation(len(windows))]
+    sizes = (windows >= 0).sum(axis=1)
+    windows = windows[np.argsort(sizes, kind="stable")]
+    sizes = np.sort(sizes)
+    cuts, start = [], 0
+    while start < len(windows):
+        stop = start + 1
+        while stop < len(windows) and (stop + 1 - start) * sizes[stop] <= positions:
+            stop += 1
+        cuts.append((start, stop))
+        start = stop
+    return [windows[cuts[i][0] : cuts[i][1], : sizes[cuts[i][1] - 1]] for i in rng.permutation(len(cuts))]
+
+
 class TargetDraw:
     """Draws answers to positions: events of the same history after the position's own basket, within a reach."""
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pipeline_tasks.baselines import popularity
-from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.linear_weight import choose_blend

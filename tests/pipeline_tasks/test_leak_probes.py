@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.baselines import ease, item_knn, own_repeats, popularity, recent_popularity
-from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future

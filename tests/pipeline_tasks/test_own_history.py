@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_own_history import fit_own_history
-from pipeline_tasks.fit_two_tower import FitOptions, TwoTowerTrainer
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.item_catalog import ItemCatalog

@@ -1,0 +1,58 @@
+"""An untrained two-tower model over a log's catalog: its shape, and the parts that are computed, not learned."""
+
+import math
+
+import numpy as np
+import torch
+
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_own_history import fit_own_history
+from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Interactions
+from pipeline_tasks.item_cooccurrence import id_factors
+from pipeline_tasks.linear_factors import linear_factors
+from pipeline_tasks.popularity_trends import choose_horizons
+from pipeline_tasks.two_tower import TwoTower
+from pipeline_tasks.two_tower_config import TwoTowerConfig
+from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.whitening import fit_whitening
+
+
+def build_two_tower(
+    log: Interactions, raw_texts: Floats, options: FitOptions, device: torch.device
+) -> TwoTowerRecommender:
+    """Return the recommender as it is before the first step: text (items, raw) whitened, ids from co-occurrence."""
+    n_items = len(raw_texts)
+    seen = np.unique(log.items)
+    rows = np.full(n_items, -1, dtype=np.int64)
+    rows[seen] = np.arange(len(seen))
+    center, turn = fit_whitening(raw_texts[seen], min(options.text_dimension, raw_texts.shape[1]))
+    config = TwoTowerConfig(
+        known_items=len(seen),
+        text_dimension=turn.shape[1],
+        raw_text_dimension=raw_texts.shape[1],
+        dimension=options.dimension,
+        layers=options.layers,
+        dropout=options.dropout,
+        max_length=options.max_length,
+        event_types=len(MODELLED_TYPES),
+        horizons=tuple(choose_horizons(log)),
+        linear_rank=min(options.linear_rank, len(seen)),
+        linear_weight=options.linear_weight,
+        trend_shift=options.trend_shift,
+    )
+    model = TwoTower(config)
+    torch.nn.Module.to(model, device)
+    with torch.no_grad():
+        model.whitening_center.copy_(torch.from_numpy(center))
+        model.whitening_map.copy_(torch.from_numpy(turn))
+        inward, outward = linear_factors(log, n_items, config.linear_rank, options.seed)
+        model.linear_in.copy_(torch.from_numpy(inward[seen]))
+        model.linear_out.copy_(torch.from_numpy(outward[seen]))
+        factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
+        model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
+        model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
+    texts = model.whiten(torch.from_numpy(raw_texts).to(device))
+    trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
+    own = fit_own_history(log, n_items, config.linear_rank, options.seed) if options.repeats else None
+    known_rows = torch.from_numpy(rows).to(device)
+    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, own).at(log)

@@ -1,0 +1,34 @@
+"""What stage 2 of training may be told; `training_choices` fills it from the log."""
+
+from dataclasses import dataclass
+
+TYPE_WEIGHTS = {"view": 0.5, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What may be tuned; the defaults are those that ship."""
+
+    epochs: int = 8
+    dimension: int = 128
+    text_dimension: int = 256
+    layers: int = 2
+    dropout: float = 0.2
+    max_length: int = 50
+    seed: int = 1
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    batch_positions: int = 2048
+    answers: int = 4
+    reach: int = 50
+    repeat_weight: float = 0.0
+    linear_rank: int = 128
+    linear_weight: float = 0.0
+    trend_shift: tuple[float, ...] = ()
+    repeats: bool = False
+    """Whether own items get a score of their own (see own_history)."""
+    half: bool = True
+    """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
+    time_buckets: int = 48
+    id_scale: float = 0.05
+    text_scale: float = 0.02
