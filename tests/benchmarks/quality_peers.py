@@ -1,19 +1,23 @@
-"""Peers that run in the same protocol: the product's baselines, within what two cores and 24 GiB can hold."""
+"""Peers that run in the same protocol, within what two cores and 24 GiB can hold."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.baselines import BASELINES, recent_popularity
+from pipeline_tasks.baselines import recent_popularity
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.item_to_item import sequence_item_to_item
-from pipeline_tasks.linear_factors import MOST_ITEMS, ease_weights
+from pipeline_tasks.linear_factors import ease_weights
+from pipeline_tasks.night_data import NightData
 from pipeline_tasks.own_pairs import own_pairs
+from pipeline_tasks.peers import PEERS, fit_peer
 from pipeline_tasks.ranking_task import Scorer, matrix_of
 
-MOST_SQUARE = 13_000
-"""Items up to which a dense items x items model is fitted whole (ItemKNN: 2 GB)."""
+OWN_BASKETS: Final = "own_baskets_then_popular"
+QUALITY_PEERS: Final = (*PEERS, OWN_BASKETS)
+MOST_ITEMS: Final = {"item_knn": 13_000, "item_knn_all": 13_000, "ease": 19_000}
+"""Catalogs up to which a dense items x items model is fitted whole (ItemKNN at 13,000: 2 GB; EASE at 19,000: 6 GB).
+Beyond, EASE is that of the items most wanted; ItemKNN is left out."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,31 @@ class OwnBaskets:
         return scores
 
 
-def fit_peers(known: Interactions, n_items: int) -> Iterator[Scorer]:
-    """Fit each on all that may be known before test, validation included; one at a time, as some are large."""
-    for name, fit in BASELINES.items():
-        if not (name == "ease" and n_items > MOST_ITEMS) and not (name == "item_knn" and n_items > MOST_SQUARE):
-            yield fit(known, n_items)
+def can_fit(peer: str, data: NightData) -> bool:
+    """Return whether the peer answers the set's questions, and fits into memory."""
+    if data.split["strategy"] == "leave_one_out":
+        # Own items are masked there, and without times nothing is recent.
+        asked = peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
+    else:
+        asked = peer != "sasrec"
+    return asked and (peer == "ease" or len(data.catalog) <= MOST_ITEMS.get(peer, len(data.catalog)))
+
+
+def fit_quality_peer(peer: str, known: Interactions, n_items: int) -> Scorer:
+    """Fit on all that may be known before test, validation included."""
+    if peer == "ease":
+        return _ease(known, n_items)
+    return _own_baskets(known, n_items) if peer == OWN_BASKETS else fit_peer(peer, known, n_items)
+
+
+def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:
     levels = recent_popularity(known, n_items).levels
     # A thousandth: without it, lists of shoppers with few items end anyhow (Online Retail, validation: .3144, .3496).
-    yield OwnBaskets("own baskets, then popular", known.evidence, levels / levels.max() / 1_000)
-    yield sequence_item_to_item(known, n_items)
-    if n_items > MOST_ITEMS:
-        counts = np.bincount(known.items, minlength=n_items)
-        chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_ITEMS])
-        weights = ease_weights(known, n_items, chosen).numpy()
-        yield EaseOfMostWanted(f"ease of {MOST_ITEMS}", known.evidence, weights, chosen, n_items)
+    return OwnBaskets(OWN_BASKETS, known.evidence, levels / levels.max() / 1_000)
+
+
+def _ease(known: Interactions, n_items: int) -> EaseOfMostWanted:
+    counts = np.bincount(known.items, minlength=n_items)
+    chosen = np.sort(np.argsort(-counts, kind="stable")[: MOST_ITEMS["ease"]])
+    weights = ease_weights(known, n_items, chosen).numpy()
+    return EaseOfMostWanted("ease", known.evidence, weights, chosen, n_items)

@@ -1,114 +1,121 @@
-"""Keeps one file per set and seed, and renders quality.json and docs/quality.md from those of the latest commit."""
+"""Renders quality.json, docs/quality.md and its picture from all that `measured_scorer` kept."""
 
 import json
-import os
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from pipeline_tasks.candidate_training import METRIC
-from tests.benchmarks.side_by_side import REPOSITORY, RESULTS, present_commit
+from tests.benchmarks.measured_scorer import BLENDED, OURS, MeasuredScorer, read_kept
+from tests.benchmarks.plot_quality import plot_quality
+from tests.benchmarks.quality_row import Row
+from tests.benchmarks.quality_sets import SETS
+from tests.benchmarks.side_by_side import REPOSITORY, RESULTS
 
-OURS, BLENDED = "two_tower", "blended"
+_HEAD = """# Quality on public sets
 
+Written by `make bench-quality`. NDCG@10 on test, full ranking; nothing set by hand, everything chosen on validation,
+test looked at once a run. *two_tower* is one dot product (and, with repeats, the sparse addition for own items);
+*blended* adds the item-to-item model, its weight chosen on validation. Leave-one-out: seen items masked, ours learned
+from train alone, as the published models did, the peers from train and validation. Temporal 6:2:2: all are refitted on
+train and validation. *Published* figures are quoted, the others ran here. Intervals are bootstrap over shoppers, of the
+first seed.
 
-def _hardware() -> str:
-    cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
-    return f"{os.cpu_count()} cores of {names[0] if names else 'an unknown processor'}"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training and its look at test."""
-
-    set: str
-    seed: int
-    validation: float
-    figures: dict[str, dict[str, dict[str, float]]]
-    """Goal -> scorer -> metric -> value."""
-    seconds: float
-    """Of training, choices on validation included."""
-    options: dict[str, Any]
-    commit: str = field(default_factory=present_commit)
-    date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
-    hardware: str = field(default_factory=_hardware)
-
-
-def write_run(run: Run) -> None:
-    """Keep the run, in place of an earlier one of the same set and seed."""
-    folder = RESULTS / "quality_runs"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{run.set}-{run.seed}.json").write_text(json.dumps(asdict(run), indent=1))
+![NDCG@10 of every scorer](quality.png)
+"""
 
 
 def write_report() -> str:
-    """Write quality.json and docs/quality.md from all runs that are kept, and return the table."""
-    runs = [Run(**json.loads(path.read_text())) for path in sorted((RESULTS / "quality_runs").glob("*.json"))]
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.set, []).append(run)
-    rows = [row for group in groups.values() for row in _rows(group)]
-    (RESULTS / "quality.json").write_text(json.dumps(rows, indent=1))
+    """Write the files and return the page."""
+    rows = [row for name in SETS for row in _rows(name, [one for one in read_kept() if one.set == name])]
+    (RESULTS / "quality.json").write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
+    plot_quality(rows, REPOSITORY / "docs" / "quality.png")
     text = _page(rows)
     (REPOSITORY / "docs" / "quality.md").write_text(text)
     return text
 
 
-def _rows(group: list[Run]) -> list[dict[str, Any]]:
-    latest = max(group, key=lambda run: run.date).commit
-    group = [run for run in group if run.commit == latest]
-    first, rows = group[0], []
-    for goal, scorers in first.figures.items():
-        ours, blended = (_mean(group, goal, name) for name in (OURS, BLENDED))
-        for peer in [name for name in scorers if name not in (OURS, BLENDED)]:
-            theirs = _mean(group, goal, peer)
-            rows.append(
-                {
-                    "name": OURS,
-                    "set": first.set,
-                    "task": goal,
-                    "ours": round(ours, 4),
-                    "blended": round(blended, 4),
-                    "recall": round(_mean(group, goal, OURS, "recall@10"), 4),
-                    "peer": peer,
-                    "peer_figure": round(theirs, 4),
-                    "ratio": round(ours / theirs, 3) if theirs else None,
-                    "unit": METRIC,
-                    "seeds": [run.seed for run in group],
-                    "by_seed": [round(run.figures[goal][OURS][METRIC], 4) for run in group],
-                    "seconds": round(mean(run.seconds for run in group)),
-                    "cores": os.cpu_count(),
-                    **{name: getattr(first, name) for name in ("commit", "date", "hardware")},
-                }
-            )
+def _rows(name: str, kept: list[MeasuredScorer]) -> list[Row]:
+    rows = []
+    for goal in SETS[name].goals if kept else ():
+        found = [
+            _row(goal, [one for one in kept if one.scorer == scorer]) for scorer in {one.scorer: 0 for one in kept}
+        ]
+        found += [Row(name, goal, peer, ndcg, [ndcg]) for peer, ndcg in SETS[name].published]
+        rows += sorted(found, key=lambda row: -row.ndcg)
     return rows
 
 
-def _mean(group: list[Run], goal: str, scorer: str, metric: str = METRIC) -> float:
-    return mean(run.figures[goal][scorer][metric] for run in group)
-
-
-def _page(rows: list[dict[str, Any]]) -> str:
-    head = (
-        "# Quality on public sets\n\n"
-        "Written by `make bench-quality`. NDCG@10 on test, full ranking; nothing set by hand, everything chosen on\n"
-        "validation, test looked at once a run. *Ours* is one dot product (and, with repeats, the sparse addition for\n"
-        "own items); *blended* has the item-to-item model, its weight chosen on validation. Leave-one-out: seen items\n"
-        "masked, ours learned from train alone, the peers in the run from train and validation. Temporal 6:2:2: all\n"
-        "are refitted on train and validation. *Published* figures are quoted, the others ran here.\n\n"
+def _row(goal: str, runs: list[MeasuredScorer]) -> Row:
+    figures, first = [one.figures[goal] for one in runs], runs[0]
+    return Row(
+        first.set,
+        goal,
+        first.scorer,
+        round(mean(one[METRIC] for one in figures), 5),
+        [round(one[METRIC], 5) for one in figures],
+        round(mean(one["recall@10"] for one in figures), 5),
+        round(mean(one["coverage@10"] for one in figures), 4),
+        (figures[0]["low"], figures[0]["high"]),
+        int(figures[0]["shoppers"]),
+        round(mean(one.seconds for one in runs)),
+        first.commit,
+        first.date,
+        first.hardware,
     )
-    names = ("set", "task", "ours", "recall", "blended", "peer", "peer_figure", "ratio", "seeds", "seconds", "commit")
-    titles = ("set", "task", "ours", "recall@10", "blended", "peer", "peer's", "ours / peer", "seeds", "s", "commit")
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows]
-    facts = sorted({f"{row['date']}: {row['hardware']}, shared with other work" for row in rows})
-    return head + "\n".join(lines) + "\n\nMeasured " + "; ".join(facts) + ".\n"
+
+
+def _page(rows: list[Row]) -> str:
+    tasks = list(dict.fromkeys((row.set, row.task) for row in rows))
+    groups = [[row for row in rows if (row.set, row.task) == task] for task in tasks]
+    summary = [_summary(group) for group in groups if any(row.scorer == OURS for row in group)]
+    titles = ("set, task", "two_tower", "by seed", "blended", "best peer here", "two_tower / peer", "best published")
+    parts = [_HEAD, _table(titles, summary), *(_detail(group) for group in groups)]
+    facts = sorted({row.hardware for row in rows if row.hardware})
+    return "\n".join(parts) + f"\nMeasured on {'; '.join(facts)}, shared with other work.\n"
+
+
+def _summary(group: list[Row]) -> list[Any]:
+    ours = next(row for row in group if row.scorer == OURS)
+    blended = next((row.ndcg for row in group if row.scorer == BLENDED), None)
+    peers = [row for row in group if row.commit and row.scorer not in (OURS, BLENDED)]
+    best = max(peers, key=lambda row: row.ndcg, default=None)
+    published = max((row for row in group if not row.commit), key=lambda row: row.ndcg, default=None)
+    return [
+        f"{ours.set}, {ours.task}",
+        f"**{ours.ndcg:.4f}**",
+        ", ".join(f"{one:.4f}" for one in ours.by_seed),
+        blended,
+        f"{best.scorer} {best.ndcg:.4f}" if best else None,
+        f"{ours.ndcg / best.ndcg:.3f}" if best and best.ndcg else None,
+        f"{published.scorer.removesuffix(' (published)')} {published.ndcg:.4f}" if published else None,
+    ]
+
+
+def _detail(group: list[Row]) -> str:
+    titles = ("scorer", METRIC, "95 %", "recall@10", "coverage@10", "fitted in s", "date", "commit")
+    lines = [
+        [
+            f"**{row.scorer}**" if row.scorer == OURS else row.scorer,
+            row.ndcg,
+            f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else None,
+            row.recall,
+            row.coverage,
+            row.seconds,
+            row.date,
+            row.commit,
+        ]
+        for row in group
+    ]
+    shoppers = max(row.shoppers or 0 for row in group)
+    return f"\n## {group[0].set}, {group[0].task}: {shoppers:,} shoppers\n\n" + _table(titles, lines)
+
+
+def _table(titles: tuple[str, ...], lines: list[list[Any]]) -> str:
+    head = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return "\n".join(head + ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]) + "\n"
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
+    if value is None:
+        return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,79 @@
+"""What one scorer reached on one public set, kept as a small file, so that the page can be made from parts."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline_tasks.candidate_training import METRIC
+from pipeline_tasks.full_ranking import evaluate_tasks
+from pipeline_tasks.intervals import mean_interval
+from pipeline_tasks.night_data import NightData
+from pipeline_tasks.ranking_task import Goal, Scorer, build_tasks
+from tests.benchmarks.side_by_side import RESULTS, present_commit
+
+OURS: Final = "two_tower"
+BLENDED: Final = "blended"
+_FOLDER: Final = RESULTS / "quality"
+_KEPT: Final = (METRIC, "recall@10", "mrr", "coverage@10", "novelty@10", "gini@10")
+
+Figures = dict[str, dict[str, float]]
+"""Goal -> metric -> value, with `low` and `high` of NDCG@10 (95 %, over shoppers) and the number of `shoppers`."""
+
+
+def _hardware() -> str:
+    cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
+    return f"{os.cpu_count()} cores of {names[0] if names else 'an unknown processor'}"
+
+
+@dataclass(frozen=True)
+class MeasuredScorer:
+    """One fit and its look at test."""
+
+    set: str
+    scorer: str
+    seed: int
+    figures: Figures
+    seconds: float
+    """Wall time of fitting, choices on validation included."""
+    options: dict[str, Any] = field(default_factory=dict)
+    commit: str = field(default_factory=present_commit)
+    date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
+    hardware: str = field(default_factory=_hardware)
+
+
+def measure(data: NightData, goals: Sequence[Goal], scorer: Scorer) -> Figures:
+    """Rank the whole catalog for everybody asked, each shopper scored once for all goals."""
+    tasks = build_tasks(data.parts, "test", goals, len(data.catalog))
+    figures: Figures = {}
+    for goal, result in zip(goals, evaluate_tasks(scorer, tasks), strict=True):
+        values = result.per_shopper[METRIC]
+        low, high = mean_interval(values)
+        kept = {name: round(float(result.overall[name]), 6) for name in _KEPT}
+        figures[goal] = kept | {"low": round(low, 6), "high": round(high, 6), "shoppers": len(values)}
+    return figures
+
+
+def keep(measured: MeasuredScorer) -> None:
+    """Write the file, in place of an earlier one of the same set, scorer and seed."""
+    _FOLDER.mkdir(exist_ok=True)
+    path = _FOLDER / f"{measured.set}-{measured.scorer}-{measured.seed}.json"
+    path.write_text(json.dumps(asdict(measured), indent=1) + "\n")
+
+
+def read_kept() -> list[MeasuredScorer]:
+    """Read all files, but of each set and scorer only those of the commit that was measured last."""
+    found = [MeasuredScorer(**json.loads(path.read_text())) for path in sorted(_FOLDER.glob("*.json"))]
+    latest: dict[tuple[str, str], MeasuredScorer] = {}
+    for one in found:
+        best = latest.setdefault((one.set, one.scorer), one)
+        latest[one.set, one.scorer] = max(best, one, key=lambda other: (other.date, len(_same_commit(found, other))))
+    return [one for one in found if one.commit == latest[one.set, one.scorer].commit]
+
+
+def _same_commit(found: Sequence[MeasuredScorer], one: MeasuredScorer) -> list[MeasuredScorer]:
+    return [other for other in found if (other.set, other.scorer, other.commit) == (one.set, one.scorer, one.commit)]

@@ -1,0 +1,40 @@
+"""Draws NDCG@10 of every scorer, one panel per set and task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from tests.benchmarks.measured_scorer import BLENDED, OURS
+from tests.benchmarks.quality_row import Row
+
+_COLUMNS: Final = 3
+_COLORS: Final = {OURS: "#cc6644", BLENDED: "#e0a080"}
+_PEER, _PUBLISHED = "#4477aa", "#bbbbbb"
+
+
+def plot_quality(rows: Sequence[Row], path: Path) -> None:
+    """Write the picture; published figures are gray, the best on top."""
+    tasks = list(dict.fromkeys((row.set, row.task) for row in rows))
+    if not tasks:
+        return
+    height = -(-len(tasks) // _COLUMNS)
+    figure = Figure(figsize=(4.6 * _COLUMNS, 3.6 * height), layout="tight")
+    panels = figure.subplots(height, _COLUMNS, squeeze=False).ravel()
+    for panel in panels[len(tasks) :]:
+        panel.set_visible(False)
+    for panel, task in zip(panels, tasks, strict=False):
+        shown = [row for row in rows if (row.set, row.task) == task][::-1]
+        names = [row.scorer.replace(" (published)", "*") for row in shown]
+        colors = [_COLORS.get(row.scorer, _PEER if row.commit else _PUBLISHED) for row in shown]
+        bars = panel.barh(names, [row.ndcg for row in shown], color=colors)
+        panel.bar_label(bars, fmt="%.4f", fontsize=7, padding=2)
+        panel.margins(x=0.15)
+        panel.tick_params(labelsize=8)
+        panel.set_title(f"{task[0]}, {task[1]}" + (" (* published)" if _has_published(shown) else ""), fontsize=9)
+    figure.savefig(path, dpi=90)
+
+
+def _has_published(rows: Sequence[Row]) -> bool:
+    return any(not row.commit for row in rows)
