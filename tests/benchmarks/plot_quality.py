@@ -30,7 +30,7 @@ def plot_quality(rows: Sequence[Row], path: Path) -> None:
         colors = [_COLORS.get(row.scorer, _PEER if row.commit else _PUBLISHED) for row in shown]
         bars = panel.barh(names, [row.ndcg for row in shown], color=colors)
         panel.bar_label(bars, fmt="%.4f", fontsize=7, padding=2)
-        panel.margins(x=0.15)
+        panel.set_xlim(right=1.18 * max(row.ndcg for row in shown))
         panel.tick_params(labelsize=8)
         panel.set_title(f"{task[0]}, {task[1]}" + (" (* published)" if _has_published(shown) else ""), fontsize=9)
     figure.savefig(path, dpi=90)
