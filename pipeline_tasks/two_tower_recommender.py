@@ -7,9 +7,9 @@ import torch
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.linear_part import history_weights
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.popularity_trends import PopularityTrends
-from pipeline_tasks.ranking_task import matrix_of
 from pipeline_tasks.training_windows import gap_buckets, last_windows
 from pipeline_tasks.two_tower import TwoTower
 
@@ -100,10 +100,12 @@ class TwoTowerRecommender:
         return replace(self, trends=trends.at(moment), evidence=evidence or self.evidence, own=own)
 
     def _linear_sums(self, histories: Interactions) -> Floats:
-        """Return (histories, rank): the sum over the distinct items of the whole history."""
+        """Return (histories, rank): the sum over the items of the whole history."""
         rows = self.rows.cpu().numpy()
         inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
-        return np.asarray(matrix_of(histories, len(rows)) @ inward, dtype=np.float32)
+        return np.asarray(
+            history_weights(self.model.config.linear_kind, histories, len(rows)) @ inward, dtype=np.float32
+        )
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)

@@ -114,4 +114,4 @@ def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task:
 
 
 def test_nobody_wants_the_same_again() -> None:
-    assert fit_own_history(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, 2, 1) is None
+    assert fit_own_history(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, "set", 2, 1) is None
