@@ -26,6 +26,8 @@ class FitOptions:
     repeat_weight: float = 0.0
     linear_rank: int = 128
     linear_kind: LinearKind = "set"
+    linear_coming: float = 0.0
+    """Share of what came next, of linear_kind season."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False

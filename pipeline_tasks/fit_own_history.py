@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.interactions import Flags, Floats, Interactions
-from pipeline_tasks.linear_part import LinearKind, fit_linear_part, history_weights
+from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life, history_weights
 from pipeline_tasks.own_history import OwnHistory, demand_levels, pair_features
 from pipeline_tasks.own_pairs import own_pairs
 from pipeline_tasks.ranking_task import wanted_types
@@ -14,11 +14,11 @@ _INNER: Final = 0.75
 """Of the events: as train stands to train and validation in 6:2:2."""
 
 
-def fit_own_history(known: Interactions, n_items: int, kind: LinearKind, rank: int, seed: int) -> OwnHistory | None:
+def fit_own_history(known: Interactions, n_items: int, recipe: LinearRecipe) -> OwnHistory | None:
     """Fit on what shoppers with a history in the first three quarters of `known` wanted again in the last.
 
-    The collaborative part is fitted on the earlier part for it, of the same kind and rank. None where the log is too short, or
-    nobody, or everybody, wanted the same again.
+    The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
+    or nobody, or everybody, wanted the same again.
     """
     inner = known.until(int(np.quantile(known.times, _INNER)))
     types = tuple(wanted_types(known).tolist())
@@ -31,8 +31,8 @@ def fit_own_history(known: Interactions, n_items: int, kind: LinearKind, rank: i
         return None
     span = float(np.ptp(inner.times))
     levels = demand_levels(inner, n_items, types, span, moment)
-    inward, outward = fit_linear_part(kind, inner, n_items, rank, seed)
-    sums = history_weights(kind, inner, n_items) @ inward
+    inward, outward = fit_linear_part(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
     linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
     weights = _regress(pair_features(pairs, levels, moment, span, linear)[active], again)
     return OwnHistory(types, span, weights, levels, moment).at(known, n_items)

@@ -30,6 +30,8 @@ class TwoTowerRecommender:
     trends: Floats
     """(n, trends) at the moment of scoring."""
     evidence: Evidence
+    moment: int
+    """Of scoring, epoch microseconds: what lies in a history is that old."""
     own: OwnHistory | None = None
     """Scores of what a shopper had before, where the log is one of repeats."""
 
@@ -97,15 +99,15 @@ class TwoTowerRecommender:
         trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
         own = self.own.at(known, len(self.rows)) if self.own is not None else None
-        return replace(self, trends=trends.at(moment), evidence=evidence or self.evidence, own=own)
+        return replace(self, trends=trends.at(moment), moment=moment, evidence=evidence or self.evidence, own=own)
 
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""
         rows = self.rows.cpu().numpy()
         inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
-        return np.asarray(
-            history_weights(self.model.config.linear_kind, histories, len(rows)) @ inward, dtype=np.float32
-        )
+        config = self.model.config
+        weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
+        return np.asarray(weights @ inward, dtype=np.float32)
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)

@@ -1,8 +1,10 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from pipeline_tasks.item_to_item import recent_items, sequence_item_to_item
-from pipeline_tasks.linear_part import fit_linear_part, history_weights
+from pipeline_tasks.linear_part import LinearKind, LinearRecipe, fit_linear_part, history_weights
 from pipeline_tasks.sequence_factors import POWER, sequence_factors
 from tests.pipeline_tasks.logs import random_log
 
@@ -33,12 +35,13 @@ def _many_seeds(number: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [sequence_factors(LOG, 60, 24, seed) for seed in range(number)]
 
 
-@pytest.mark.parametrize("kind", ["set", "sequence"])
-def test_both_kinds_give_nothing_in_no_width(kind: str) -> None:
-    inward, outward = fit_linear_part("set" if kind == "set" else "sequence", LOG, 60, 0, seed=1)
+@pytest.mark.parametrize("kind", get_args(LinearKind))
+def test_every_kind_gives_nothing_in_no_width(kind: LinearKind) -> None:
+    inward, outward = fit_linear_part(LinearRecipe(kind, 0), LOG, 60)
     assert inward.shape == outward.shape == (60, 0)
 
 
 def test_a_sequence_counts_its_latest_most_and_a_set_all_alike() -> None:
-    assert (history_weights("set", LOG, 60).data == 1).all()
-    assert history_weights("sequence", LOG, 60).max() > history_weights("sequence", LOG, 60).data.min()
+    assert (history_weights("set", LOG, 60, 0, 0).data == 1).all()
+    latest = history_weights("sequence", LOG, 60, 0, 0)
+    assert latest.max() > latest.data.min()
