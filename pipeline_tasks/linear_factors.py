@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
 from pipeline_tasks.interactions import Floats, Integers, Interactions
 from pipeline_tasks.ranking_task import matrix_of
@@ -25,15 +26,24 @@ def linear_factors(log: Interactions, n_items: int, rank: int, seed: int) -> tup
     """
     chosen = most_wanted(log, n_items)
     weights = ease_weights(log, n_items, chosen) if rank else torch.empty(0, 0)
-    return factors_of(weights, chosen, n_items, rank, seed)
+    return factors_of(weights, chosen, matrix_of(log, n_items), rank, seed)
 
 
-def factors_of(weights: torch.Tensor, chosen: Integers, n_items: int, rank: int, seed: int) -> tuple[Floats, Floats]:
-    """Return (items, rank) twice: rows of the chosen items hold the best factors of `weights` (chosen, chosen)."""
+def factors_of(
+    weights: torch.Tensor, chosen: Integers, histories: csr_matrix, rank: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Return (items, rank) twice: rows of the chosen items hold the best factors of `weights` (chosen, chosen).
+
+    Best for what `histories` (sequences, items) hold, a row counting as its item does there: in rank 256 of the 3,077
+    items of Online Retail NDCG@10 on validation stays .1356 of .1357; of the weights as they are .1347.
+    """
+    n_items = histories.shape[1]
     inward, outward = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
     if rank:
-        left, values, right = low_rank(weights, min(rank, len(chosen)), seed)
-        inward[chosen, : len(values)] = left * np.sqrt(values)
+        scale = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=0), dtype=np.float32).ravel()[chosen])
+        scale = np.maximum(scale, 1e-3 * scale.max())[:, None]
+        left, values, right = low_rank(torch.from_numpy(scale) * weights, min(rank, len(chosen)), seed)
+        inward[chosen, : len(values)] = left * np.sqrt(values) / scale
         outward[chosen, : len(values)] = right * np.sqrt(values)
     return inward, outward
 

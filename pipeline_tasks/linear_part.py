@@ -33,7 +33,8 @@ def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tu
     """Return (items, rank) twice: what an item of a history holds, and what an item is scored by; 0 wide for rank 0."""
     if recipe.kind == "season" and recipe.rank:
         weights = season_weights(log, n_items)
-        return factors_of(weights.joined(recipe.coming), weights.chosen, n_items, recipe.rank, recipe.seed)
+        histories = recent_history(log, n_items, int(log.times.max()) + 1, history_half_life(log))
+        return factors_of(weights.joined(recipe.coming), weights.chosen, histories, recipe.rank, recipe.seed)
     fit = sequence_factors if recipe.kind == "sequence" and recipe.rank else linear_factors
     return fit(log, n_items, recipe.rank, recipe.seed)
 
