@@ -9,7 +9,7 @@ from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_own_history import fit_own_history
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Interactions
 from pipeline_tasks.item_cooccurrence import id_factors
-from pipeline_tasks.linear_factors import linear_factors
+from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life
 from pipeline_tasks.popularity_trends import choose_horizons
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
@@ -37,15 +37,18 @@ def build_two_tower(
         event_types=len(MODELLED_TYPES),
         horizons=tuple(choose_horizons(log)),
         linear_rank=min(options.linear_rank, len(seen)),
+        linear_kind=options.linear_kind,
+        linear_half_life=half_life(options.linear_kind, log),
         linear_weight=options.linear_weight,
         trend_shift=options.trend_shift,
     )
+    recipe = LinearRecipe(options.linear_kind, config.linear_rank, options.linear_coming, options.seed)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
     with torch.no_grad():
         model.whitening_center.copy_(torch.from_numpy(center))
         model.whitening_map.copy_(torch.from_numpy(turn))
-        inward, outward = linear_factors(log, n_items, config.linear_rank, options.seed)
+        inward, outward = fit_linear_part(recipe, log, n_items)
         model.linear_in.copy_(torch.from_numpy(inward[seen]))
         model.linear_out.copy_(torch.from_numpy(outward[seen]))
         factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
@@ -53,6 +56,6 @@ def build_two_tower(
         model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    own = fit_own_history(log, n_items, config.linear_rank, options.seed) if options.repeats else None
+    own = fit_own_history(log, n_items, recipe) if options.repeats else None
     known_rows = torch.from_numpy(rows).to(device)
-    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, own).at(log)
+    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, 0, own).at(log)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline_tasks.choose_linear import choose_linear
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
@@ -48,7 +49,7 @@ def train(
     known = data.parts.known_before("validation")
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, training.seed)
     raw_texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
-    options = choose_options(known, data.split["strategy"], training)
+    options = choose_linear(task, choose_options(known, data.split["strategy"], training))
     print(f"chosen from the log: {options}", flush=True)
     best = _BestEpoch(task, hear)
     trainer = TwoTowerTrainer(known, raw_texts, options, device)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline_tasks.linear_part import LinearKind
+
 TYPE_WEIGHTS = {"view": 0.5, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
 
 
@@ -23,6 +25,9 @@ class FitOptions:
     reach: int = 50
     repeat_weight: float = 0.0
     linear_rank: int = 128
+    linear_kind: LinearKind = "set"
+    linear_coming: float = 0.0
+    """Share of what came next, of linear_kind season."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False

@@ -5,20 +5,20 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.interactions import Flags, Floats, Interactions
-from pipeline_tasks.linear_factors import linear_factors
+from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life, history_weights
 from pipeline_tasks.own_history import OwnHistory, demand_levels, pair_features
-from pipeline_tasks.own_pairs import OwnPairs, own_pairs
-from pipeline_tasks.ranking_task import matrix_of, wanted_types
+from pipeline_tasks.own_pairs import own_pairs
+from pipeline_tasks.ranking_task import wanted_types
 
 _INNER: Final = 0.75
 """Of the events: as train stands to train and validation in 6:2:2."""
 
 
-def fit_own_history(known: Interactions, n_items: int, rank: int, seed: int) -> OwnHistory | None:
+def fit_own_history(known: Interactions, n_items: int, recipe: LinearRecipe) -> OwnHistory | None:
     """Fit on what shoppers with a history in the first three quarters of `known` wanted again in the last.
 
-    The collaborative part is fitted on the earlier part for it, in the same rank. None where the log is too short, or
-    nobody, or everybody, wanted the same again.
+    The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
+    or nobody, or everybody, wanted the same again.
     """
     inner = known.until(int(np.quantile(known.times, _INNER)))
     types = tuple(wanted_types(known).tolist())
@@ -31,15 +31,11 @@ def fit_own_history(known: Interactions, n_items: int, rank: int, seed: int) -> 
         return None
     span = float(np.ptp(inner.times))
     levels = demand_levels(inner, n_items, types, span, moment)
-    linear = _linear_scores(inner, pairs, n_items, rank, seed)
+    inward, outward = fit_linear_part(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
+    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
     weights = _regress(pair_features(pairs, levels, moment, span, linear)[active], again)
     return OwnHistory(types, span, weights, levels, moment).at(known, n_items)
-
-
-def _linear_scores(log: Interactions, pairs: OwnPairs, n_items: int, rank: int, seed: int) -> Floats:
-    inward, outward = linear_factors(log, n_items, rank, seed)
-    sums = matrix_of(log, n_items) @ inward
-    return np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
 
 
 def _regress(features: Floats, again: Flags) -> Floats:

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
-from pipeline_tasks.interactions import Floats, Interactions
+from pipeline_tasks.interactions import Floats, Integers, Interactions
 from pipeline_tasks.ranking_task import matrix_of
 
 MOST_ITEMS: Final = 6_000
@@ -23,16 +24,35 @@ def linear_factors(log: Interactions, n_items: int, rank: int, seed: int) -> tup
 
     The dot product of that sum and an item's row of the second is the best approximation of EASE's score in this rank.
     """
+    chosen = most_wanted(log, n_items)
+    weights = ease_weights(log, n_items, chosen) if rank else torch.empty(0, 0)
+    return factors_of(weights, chosen, matrix_of(log, n_items), rank, seed)
+
+
+def factors_of(
+    weights: torch.Tensor, chosen: Integers, histories: csr_matrix, rank: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Return (items, rank) twice: rows of the chosen items hold the best factors of `weights` (chosen, chosen).
+
+    Best for what `histories` (sequences, items) hold, a row counting as its item does there: in rank 256 of the 3,077
+    items of Online Retail NDCG@10 on validation stays .1356 of .1357; of the weights as they are .1347.
+    """
+    n_items = histories.shape[1]
     inward, outward = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
     if rank:
-        counts = np.bincount(log.items, minlength=n_items)
-        often = int((counts >= LEAST_EVENTS).sum()) or int((counts > 0).sum())
-        chosen = np.sort(np.argsort(-counts, kind="stable")[: min(MOST_ITEMS, often)])
-        weights = ease_weights(log, n_items, chosen)
-        left, values, right = low_rank(weights, min(rank, len(chosen)), seed)
-        inward[chosen, : len(values)] = left * np.sqrt(values)
+        scale = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=0), dtype=np.float32).ravel()[chosen])
+        scale = np.maximum(scale, 1e-3 * scale.max())[:, None]
+        left, values, right = low_rank(torch.from_numpy(scale) * weights, min(rank, len(chosen)), seed)
+        inward[chosen, : len(values)] = left * np.sqrt(values) / scale
         outward[chosen, : len(values)] = right * np.sqrt(values)
     return inward, outward
+
+
+def most_wanted(log: Interactions, n_items: int) -> Integers:
+    """Return the items that take part, ascending: those wanted often enough, at most 6,000 of them."""
+    counts = np.bincount(log.items, minlength=n_items)
+    often = int((counts >= LEAST_EVENTS).sum()) or int((counts > 0).sum())
+    return np.sort(np.argsort(-counts, kind="stable")[: min(MOST_ITEMS, often)])
 
 
 def ease_weights(log: Interactions, n_items: int, chosen: np.ndarray, penalty: float = PENALTY) -> torch.Tensor:
@@ -42,7 +62,11 @@ def ease_weights(log: Interactions, n_items: int, chosen: np.ndarray, penalty: f
     that is no smaller than a thousandth of the largest eigenvalue.
     """
     matrix = matrix_of(log, n_items)[:, chosen]
-    gram = torch.from_numpy((matrix.T @ matrix).toarray().astype(np.float32))
+    return solve_ease(torch.from_numpy((matrix.T @ matrix).toarray().astype(np.float32)), penalty)
+
+
+def solve_ease(gram: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Return EASE's weights of a Gram matrix (n, n), which is overwritten; nothing on the diagonal."""
     gram.diagonal().add_(penalty)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     weights = inverse / -inverse.diagonal()

@@ -45,8 +45,14 @@ class SavedRecommender:
         np.save(folder / "trends.npy", self.recommender.trends)
         if self.recommender.own is not None:
             save_own_history(self.recommender.own, folder / "own_history")
-        about = {"encoder": self.encoder, "evidence": asdict(self.recommender.evidence), "facts": self.facts}
-        (folder / "recommender.json").write_text(json.dumps({"name": self.recommender.name, **about}, indent=1))
+        about = {
+            "name": self.recommender.name,
+            "encoder": self.encoder,
+            "evidence": asdict(self.recommender.evidence),
+            "moment": self.recommender.moment,
+            "facts": self.facts,
+        }
+        (folder / "recommender.json").write_text(json.dumps(about, indent=1))
         if self.adapter is not None:
             target = folder / "adapter"
             target.mkdir(exist_ok=True)
@@ -91,6 +97,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
         torch.from_numpy(items["id_row"].to_numpy().astype(np.int64)),
         np.load(folder / "trends.npy", allow_pickle=False),
         Evidence(**about["evidence"]),
+        about["moment"],
         load_own_history(folder / "own_history"),
     )
     catalog = ItemCatalog(items["item_id"].to_pylist(), items["text"].to_pylist())

@@ -4,6 +4,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from pipeline_tasks.linear_part import LinearKind
+
 
 class TwoTowerConfig(PreTrainedConfig):
     """All that is needed to build the model before its weights are read."""
@@ -24,6 +26,8 @@ class TwoTowerConfig(PreTrainedConfig):
         gap_buckets: int = 16,
         horizons: tuple[int, ...] = (),
         linear_rank: int = 0,
+        linear_kind: LinearKind = "set",
+        linear_half_life: int = 0,
         linear_weight: float = 0.0,
         trend_shift: tuple[float, ...] = (),
         **more: Any,  # noqa: ANN401
@@ -37,7 +41,9 @@ class TwoTowerConfig(PreTrainedConfig):
             dimension: width d of both towers.
             max_length: most recent events of a history that the user tower sees.
             horizons: of the popularity trends (see popularity_trends), in microseconds.
-            linear_rank: width of the collaborative part (see linear_factors), 0 for none.
+            linear_rank: width of the collaborative part (see linear_part), 0 for none.
+            linear_kind: how it reads a history (see linear_part).
+            linear_half_life: of what is in a history, in microseconds, 0 for ever.
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
         """
@@ -53,6 +59,8 @@ class TwoTowerConfig(PreTrainedConfig):
         self.gap_buckets = gap_buckets
         self.horizons = list(horizons)
         self.linear_rank = linear_rank
+        self.linear_kind = linear_kind
+        self.linear_half_life = linear_half_life
         self.linear_weight = linear_weight
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         super().__init__(**more)

@@ -7,9 +7,9 @@ import torch
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.linear_part import history_weights
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.popularity_trends import PopularityTrends
-from pipeline_tasks.ranking_task import matrix_of
 from pipeline_tasks.training_windows import gap_buckets, last_windows
 from pipeline_tasks.two_tower import TwoTower
 
@@ -30,6 +30,8 @@ class TwoTowerRecommender:
     trends: Floats
     """(n, trends) at the moment of scoring."""
     evidence: Evidence
+    moment: int
+    """Of scoring, epoch microseconds: what lies in a history is that old."""
     own: OwnHistory | None = None
     """Scores of what a shopper had before, where the log is one of repeats."""
 
@@ -97,13 +99,15 @@ class TwoTowerRecommender:
         trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
         own = self.own.at(known, len(self.rows)) if self.own is not None else None
-        return replace(self, trends=trends.at(moment), evidence=evidence or self.evidence, own=own)
+        return replace(self, trends=trends.at(moment), moment=moment, evidence=evidence or self.evidence, own=own)
 
     def _linear_sums(self, histories: Interactions) -> Floats:
-        """Return (histories, rank): the sum over the distinct items of the whole history."""
+        """Return (histories, rank): the sum over the items of the whole history."""
         rows = self.rows.cpu().numpy()
         inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
-        return np.asarray(matrix_of(histories, len(rows)) @ inward, dtype=np.float32)
+        config = self.model.config
+        weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
+        return np.asarray(weights @ inward, dtype=np.float32)
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)

@@ -10,6 +10,7 @@ from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.linear_part import LinearRecipe
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.own_pairs import own_pairs
 from pipeline_tasks.own_weight import choose_own_weight
@@ -114,4 +115,4 @@ def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task:
 
 
 def test_nobody_wants_the_same_again() -> None:
-    assert fit_own_history(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, 2, 1) is None
+    assert fit_own_history(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, LinearRecipe("set", 2)) is None
