@@ -14,7 +14,7 @@ from pipeline_tasks.popularity_trends import choose_horizons
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.whitening import fit_whitening
+from pipeline_tasks.whitening import fit_block_whitening
 
 
 def build_two_tower(
@@ -25,7 +25,8 @@ def build_two_tower(
     seen = np.unique(log.items)
     rows = np.full(n_items, -1, dtype=np.int64)
     rows[seen] = np.arange(len(seen))
-    center, turn = fit_whitening(raw_texts[seen], min(options.text_dimension, raw_texts.shape[1]))
+    widths = options.content_blocks or (raw_texts.shape[1],)
+    center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
     config = TwoTowerConfig(
         known_items=len(seen),
         text_dimension=turn.shape[1],

@@ -66,6 +66,8 @@ class TrainingSettings(BaseModel):
     """Blocks of the encoder that candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"
     """The packaged default encoder, or any Hugging Face id or path."""
+    image_encoder: str = ""
+    """Any Hugging Face id or path of a vision model for the pictures that items name; "" reads none."""
     dimension: int = Field(0, ge=0, multiple_of=4)
     """Width d of user and item vectors."""
     max_length: int = Field(0, ge=0)
