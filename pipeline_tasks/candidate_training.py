@@ -53,10 +53,10 @@ def train(
     texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
     options = choose_options(known, data.split["strategy"], training)
-    options = replace(options, content_blocks=content.widths)
+    options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
     print(f"chosen from the log: {options}", flush=True)
     best = _BestEpoch(task, hear)
-    trainer = TwoTowerTrainer(known, content.raw, options, device)
+    trainer = TwoTowerTrainer(known, content.raw, options, device, content.values)
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
     recommender = best.recommender()
     choose_blend(recommender, task)
@@ -64,7 +64,7 @@ def train(
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
         choose_own_weight(recommender, sample_task(again, JUDGES, training.seed))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
-    encoders = ContentEncoders(training.encoder, adapter, content.features, training.image_encoder)
+    encoders = ContentEncoders(training.encoder, adapter, content.vocabulary, training.image_encoder)
     saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
     return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
 
@@ -81,7 +81,8 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         linear_weight=chosen.linear_weight,
         trend_shift=tuple(chosen.trend_shift),
     )
-    trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device)
+    values = saved.encoders.vocabulary.numbers(data.catalog.values)
+    trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device, values)
     trainer.fit(lambda epoch, loss: epoch < epochs)
     own, weighed = trainer.recommender.own, saved.recommender.own
     if own is not None and weighed is not None:

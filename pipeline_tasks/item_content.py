@@ -1,4 +1,4 @@
-"""What describes items, as raw vectors side by side: text, structured values, pictures; each is whitened by itself.
+"""What describes items beside their structured values: raw vectors of text and picture, each whitened by itself.
 
 An item that lacks one of them stands at that block's center, where its whitened vector is 0.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline_tasks.feature_table import FeatureTable, fit_feature_table
 from pipeline_tasks.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.interactions import Floats, Integers
 from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.item_vocabulary import ItemVocabulary, fit_vocabulary
 from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.text_encoder import TextEncoder
 from pipeline_tasks.trainable_encoder import open_encoder
@@ -25,7 +25,7 @@ class ContentEncoders:
     text: str
     adapter: Path | None
     """Folder of what was tuned of the text encoder (a LoRA adapter, or all of it); None where it is as published."""
-    features: FeatureTable
+    vocabulary: ItemVocabulary
     image: str = ""
     """Name of the vision model; "" where pictures are not read."""
 
@@ -41,8 +41,10 @@ class Content:
     raw: Floats
     """(items, sum of widths), finite."""
     widths: tuple[int, ...]
-    """Of the blocks: text, then structured values and pictures where there are any."""
-    features: FeatureTable
+    """Of the blocks: text, then pictures where they are read."""
+    vocabulary: ItemVocabulary
+    values: Integers
+    """(items, most values of an item): numbers of structured values, see `ItemVocabulary`."""
 
 
 def fit_content(
@@ -53,12 +55,11 @@ def fit_content(
     Args:
         texts: (items, width) of `text_block`.
     """
-    features = fit_feature_table([catalog.values[item] for item in seen], training.seed)
-    blocks = [texts, features.vectors(catalog.values)]
+    vocabulary, blocks = fit_vocabulary([catalog.values[item] for item in seen]), [texts]
     if training.image_encoder:
         blocks.append(image_block(load_image_encoder(training.image_encoder, device), catalog.images))
-    blocks = [block for block in blocks if block.shape[1]]
-    return Content(join_blocks(blocks, _centers(blocks, seen)), tuple(block.shape[1] for block in blocks), features)
+    raw, widths = join_blocks(blocks, _centers(blocks, seen)), tuple(block.shape[1] for block in blocks)
+    return Content(raw, widths, vocabulary, vocabulary.numbers(catalog.values))
 
 
 def text_block(encoder: TextEncoder, texts: Sequence[str]) -> Floats:

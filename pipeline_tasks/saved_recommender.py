@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline_tasks.feature_table import load_feature_table
 from pipeline_tasks.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.item_catalog import ItemCatalog, load_catalog, save_catalog
 from pipeline_tasks.item_content import ContentEncoders, join_blocks, recall_block
+from pipeline_tasks.item_vocabulary import ItemVocabulary
 from pipeline_tasks.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -28,7 +28,7 @@ class SavedRecommender:
     recommender: TwoTowerRecommender
     catalog: ItemCatalog
     raw_texts: Floats
-    """(items, raw width) of the catalog's texts, structured values and pictures, side by side (see item_content)."""
+    """(items, raw width) of the catalog's texts and pictures, side by side (see item_content)."""
     encoders: ContentEncoders
     facts: dict[str, Any]
     """How it was made: split_id, ds, epochs, seed, …"""
@@ -38,7 +38,7 @@ class SavedRecommender:
         folder.mkdir(parents=True, exist_ok=True)
         self.recommender.model.save_pretrained(folder / "two_tower")
         save_catalog(self.catalog, self.recommender.rows.cpu().numpy(), folder / "items.parquet")
-        self.encoders.features.save(folder / "features.parquet")
+        (folder / "vocabulary.json").write_text(json.dumps(self.encoders.vocabulary.values, indent=0))
         np.save(folder / "raw_texts.npy", self.raw_texts)
         np.save(folder / "trends.npy", self.recommender.trends)
         if self.recommender.own is not None:
@@ -62,7 +62,8 @@ class SavedRecommender:
         id_rows = np.array([rows[places[i]] if i in places else -1 for i in catalog.item_ids], dtype=np.int64)
         raw = torch.from_numpy(self._raw_vectors(catalog)).to(self.recommender.model.device)
         texts = self.recommender.model.whiten(raw)
-        return replace(self.recommender, texts=texts, rows=torch.from_numpy(id_rows)).at(known)
+        values = torch.from_numpy(self.encoders.vocabulary.numbers(catalog.values))
+        return replace(self.recommender, texts=texts, values=values, rows=torch.from_numpy(id_rows)).at(known)
 
     def text_vectors(self, texts: list[str]) -> Floats:
         """Return (n, text width) of texts, NaN where one is empty; those of the catalog are not encoded again."""
@@ -80,7 +81,7 @@ class SavedRecommender:
 
     def _raw_vectors(self, catalog: ItemCatalog) -> Floats:
         encoders, center = self.encoders, self.recommender.model.whitening_center.float().cpu().numpy()
-        blocks = [self.text_vectors(catalog.texts), encoders.features.vectors(catalog.values)]
+        blocks = [self.text_vectors(catalog.texts)]
         if encoders.image:
             known = self.raw_texts[:, -self.widths[-1] :]
             blocks.append(recall_block(catalog.images, self.catalog.images, known, self._encode_pictures))
@@ -99,6 +100,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
     about = json.loads((folder / "recommender.json").read_text())
     catalog, id_rows = load_catalog(folder / "items.parquet")
     raw_texts = np.load(folder / "raw_texts.npy", allow_pickle=False)
+    vocabulary = ItemVocabulary(json.loads((folder / "vocabulary.json").read_text()))
     model: TwoTower = TwoTower.from_pretrained(folder / "two_tower")
     torch.nn.Module.to(model.train(False), "cuda" if torch.cuda.is_available() else "cpu")
     recommender = TwoTowerRecommender(
@@ -106,11 +108,11 @@ def load_recommender(folder: Path) -> SavedRecommender:
         model,
         model.whiten(torch.from_numpy(raw_texts).to(model.device)),
         torch.from_numpy(id_rows),
+        torch.from_numpy(vocabulary.numbers(catalog.values)),
         np.load(folder / "trends.npy", allow_pickle=False),
         Evidence(**about["evidence"]),
         load_own_history(folder / "own_history"),
     )
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else None
-    features = load_feature_table(folder / "features.parquet")
-    encoders = ContentEncoders(about["encoder"], adapter, features, about["image_encoder"])
+    encoders = ContentEncoders(about["encoder"], adapter, vocabulary, about["image_encoder"])
     return SavedRecommender(recommender, catalog, raw_texts, encoders, about["facts"])

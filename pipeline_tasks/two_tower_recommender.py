@@ -27,6 +27,8 @@ class TwoTowerRecommender:
     """(n, text) whitened."""
     rows: torch.Tensor
     """(n,) id row of each item, -1 where it has none."""
+    values: torch.Tensor
+    """(n, most) numbers of each item's structured values, 0 for none."""
     trends: Floats
     """(n, trends) at the moment of scoring."""
     evidence: Evidence
@@ -35,21 +37,25 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
-        """Return (n, d + trends + rank): the item vectors."""
+        """Return (n, d + trends + 1 + rank): the item vectors."""
         self.model.train(False)
         device = self.model.device
         full = self.model.full_item_vectors(
-            self.texts.to(device), self.rows.to(device), torch.from_numpy(self.trends).to(device)
+            self.texts.to(device),
+            self.values.to(device),
+            self.rows.to(device),
+            torch.from_numpy(self.trends).to(device),
         )
         return full.float().cpu().numpy()
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends + rank): the vector after each last event; with no event, of trends only."""
+        """Return (histories, d + trends + 1 + rank): the vector after each last event; with no event, of trends only."""
         self.model.train(False)
         windows = last_windows(histories, self.model.config.max_length)
         gaps = gap_buckets(histories, self.model.config.gap_buckets)
-        table = self.model.item_vectors(self.texts.to(self.model.device), self.rows.to(self.model.device))
+        content = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
+        table = self.model.item_vectors(*content)
         width = self.model.config.dimension + self.trends.shape[1]
         vectors = np.zeros((len(histories), width), dtype=np.float32)
         # A shopper of whom nothing is known follows the crowd.
@@ -63,7 +69,8 @@ class TwoTowerRecommender:
             vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
         vectors[:, self.model.config.dimension :] += np.array(self.model.config.trend_shift, dtype=np.float32)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
-        return np.concatenate([vectors, linear], axis=1)
+        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
+        return np.concatenate([vectors, level, linear], axis=1)
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): user vectors times item vectors, and what `own_additions` adds."""

@@ -95,7 +95,7 @@ def test_amazon_reviews_without_titles(shop: OneShop, shared_data: Path) -> None
     items = {row["item_id"]: row for row in shop.rows("items", "item_id", "title", "attributes")}
     assert len(items) == 18_357
     assert items["1"]["title"] is None
-    assert '"attributes":"1 2 3 4 5 6"' in items["1"]["attributes"]
+    assert '"attributes":["1","2","3","4","5","6"]' in items["1"]["attributes"]
 
 
 def test_movielens(shop: OneShop, shared_data: Path) -> None:
