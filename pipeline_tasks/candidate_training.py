@@ -15,6 +15,7 @@ from pipeline_tasks.full_ranking import RankingResult, evaluate
 from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.item_content import ContentEncoders, fit_content, text_block
 from pipeline_tasks.linear_weight import choose_blend, choose_linear_weight
+from pipeline_tasks.new_items import choose_new_item_level
 from pipeline_tasks.night_data import NightData
 from pipeline_tasks.own_weight import choose_own_weight
 from pipeline_tasks.quick_ndcg import sample_task
@@ -60,6 +61,7 @@ def train(
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
     recommender = best.recommender()
     choose_blend(recommender, task)
+    choose_new_item_level(recommender, task, training)
     if recommender.own is not None:
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
         choose_own_weight(recommender, sample_task(again, JUDGES, training.seed))
@@ -84,6 +86,8 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
     trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device, values)
     trainer.fit(lambda epoch, loss: epoch < epochs)
+    fitted = trainer.recommender.model.config
+    fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
     own, weighed = trainer.recommender.own, saved.recommender.own
     if own is not None and weighed is not None:
         trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)

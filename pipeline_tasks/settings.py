@@ -74,6 +74,11 @@ class TrainingSettings(BaseModel):
     """Most recent events of a history that the user tower sees."""
     dropout: float | None = Field(None, ge=0, lt=1)
     """Share of the user tower's numbers that a training step leaves out."""
+    cold_bias: float | None = None
+    """Added to the scores of items that are new since training, in units of the spread of a shopper's scores; None:
+    chosen on validation."""
+    new_item_cost: float = Field(0.02, ge=0, lt=1)
+    """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
     seed: int = 1

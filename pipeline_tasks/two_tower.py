@@ -95,18 +95,18 @@ class TwoTower(PreTrainedModel):
         """(n, raw) text vectors of the encoder -> (n, text) centered, decorrelated, of unit variance."""
         return (raw - self.whitening_center) @ self.whitening_map
 
-    def item_vectors(self, texts: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-        """Return (n, d) of items.
-
-        Args:
-            texts: (n, text), whitened. values: (n, most), numbers of structured values, 0 for none. rows: (n,) of ids,
-                -1 for an item without one.
-        """
+    def content_vectors(self, texts: Tensor, values: Tensor) -> Tensor:
+        """Return (n, d) of whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
         vectors = self.text_projection(texts)
         if values.shape[1]:
             # A sum, as every value adds to what is known of an item; the mean of a few says no less than that of one.
             own = functional.embedding_bag(values, self.item_values.weight, mode="sum", padding_idx=0)
             vectors = vectors + own
+        return vectors
+
+    def item_vectors(self, texts: Tensor, values: Tensor, rows: Tensor) -> Tensor:
+        """Return (n, d) of content and id rows (n,), -1 for an item without one."""
+        vectors = self.content_vectors(texts, values)
         known = (rows >= 0).unsqueeze(1)
         return torch.where(known, vectors + self.item_ids(rows.clamp(min=0)), vectors)
 
@@ -124,8 +124,8 @@ class TwoTower(PreTrainedModel):
             tokens = block(tokens)
         return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
 
-    def full_item_vectors(self, texts: Tensor, values: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
+    def full_item_vectors(self, vectors: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
         """Return (n, d + trends + 1 + rank): what a user vector is multiplied with; the 1 says that an item is new."""
         known = (rows >= 0).unsqueeze(1)
         linear = torch.where(known, self.linear_out[rows.clamp(min=0)], 0.0)
-        return torch.cat([self.item_vectors(texts, values, rows), trends, ~known, linear], dim=1)
+        return torch.cat([vectors, trends, ~known, linear], dim=1)

@@ -27,6 +27,7 @@ class TwoTowerConfig(PreTrainedConfig):
         linear_rank: int = 0,
         linear_weight: float = 0.0,
         trend_shift: tuple[float, ...] = (),
+        borrowed_ids: bool = False,
         new_item_level: float = 0.0,
         **more: Any,  # noqa: ANN401
     ) -> None:
@@ -43,6 +44,7 @@ class TwoTowerConfig(PreTrainedConfig):
             linear_rank: width of the collaborative part (see linear_factors), 0 for none.
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
+            borrowed_ids: whether items without an id borrow their neighbors'; not while training.
             new_item_level: added to the score of items without an id; chosen on validation (see new_items).
         """
         self.known_items = known_items
@@ -60,5 +62,6 @@ class TwoTowerConfig(PreTrainedConfig):
         self.linear_rank = linear_rank
         self.linear_weight = linear_weight
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
+        self.borrowed_ids = borrowed_ids
         self.new_item_level = new_item_level
         super().__init__(**more)

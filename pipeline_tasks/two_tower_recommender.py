@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
+from pipeline_tasks.borrowed_ids import borrow_ids
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.popularity_trends import PopularityTrends
@@ -40,22 +41,17 @@ class TwoTowerRecommender:
         """Return (n, d + trends + 1 + rank): the item vectors."""
         self.model.train(False)
         device = self.model.device
-        full = self.model.full_item_vectors(
-            self.texts.to(device),
-            self.values.to(device),
-            self.rows.to(device),
-            torch.from_numpy(self.trends).to(device),
-        )
+        trends = torch.from_numpy(self.trends).to(device)
+        full = self.model.full_item_vectors(self._content_and_ids(), self.rows.to(device), trends)
         return full.float().cpu().numpy()
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends + 1 + rank): the vector after each last event; with no event, of trends only."""
+        """Return (histories, d + trends + 1 + rank): after each last event; with no event, of trends only."""
         self.model.train(False)
         windows = last_windows(histories, self.model.config.max_length)
         gaps = gap_buckets(histories, self.model.config.gap_buckets)
-        content = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
-        table = self.model.item_vectors(*content)
+        table = self._content_and_ids()
         width = self.model.config.dimension + self.trends.shape[1]
         vectors = np.zeros((len(histories), width), dtype=np.float32)
         # A shopper of whom nothing is known follows the crowd.
@@ -111,6 +107,15 @@ class TwoTowerRecommender:
         rows = self.rows.cpu().numpy()
         inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
         return np.asarray(matrix_of(histories, len(rows)) @ inward, dtype=np.float32)
+
+    def _content_and_ids(self) -> torch.Tensor:
+        """Return (n, d) on the model's device."""
+        texts, values, rows = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
+        vectors = self.model.item_vectors(texts, values, rows)
+        if self.model.config.borrowed_ids and bool((rows < 0).any()):
+            content = self.model.content_vectors(texts, values)
+            vectors = vectors + borrow_ids(content, self.model.item_ids.weight, rows)
+        return vectors
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)
