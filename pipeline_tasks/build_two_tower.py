@@ -7,27 +7,38 @@ import torch
 
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_own_history import fit_own_history
-from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Interactions
+from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.item_cooccurrence import id_factors
 from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life
 from pipeline_tasks.popularity_trends import choose_horizons
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.whitening import fit_whitening
+from pipeline_tasks.whitening import fit_block_whitening
 
 
 def build_two_tower(
-    log: Interactions, raw_texts: Floats, options: FitOptions, device: torch.device
+    log: Interactions,
+    raw_texts: Floats,
+    options: FitOptions,
+    device: torch.device,
+    values: Integers | None = None,
 ) -> TwoTowerRecommender:
-    """Return the recommender as it is before the first step: text (items, raw) whitened, ids from co-occurrence."""
+    """Return the recommender as it is before the first step: text whitened, ids from co-occurrence.
+
+    Args:
+        raw_texts: (items, raw), finite. values: (items, most), numbers of structured values; None where there are none.
+    """
     n_items = len(raw_texts)
+    numbers = np.zeros((n_items, 0), dtype=np.int64) if values is None else values
     seen = np.unique(log.items)
     rows = np.full(n_items, -1, dtype=np.int64)
     rows[seen] = np.arange(len(seen))
-    center, turn = fit_whitening(raw_texts[seen], min(options.text_dimension, raw_texts.shape[1]))
+    widths = options.content_blocks or (raw_texts.shape[1],)
+    center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
     config = TwoTowerConfig(
         known_items=len(seen),
+        item_values=options.item_values,
         text_dimension=turn.shape[1],
         raw_text_dimension=raw_texts.shape[1],
         dimension=options.dimension,
@@ -57,5 +68,5 @@ def build_two_tower(
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     own = fit_own_history(log, n_items, recipe) if options.repeats else None
-    known_rows = torch.from_numpy(rows).to(device)
-    return TwoTowerRecommender("two_tower", model, texts, known_rows, trends, log.evidence, 0, own).at(log)
+    known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
+    return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own).at(log)

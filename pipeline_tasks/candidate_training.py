@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from pipeline_tasks.choose_linear import choose_linear
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
 from pipeline_tasks.interactions import Floats, Interactions
+from pipeline_tasks.item_content import ContentEncoders, fit_content, text_block
 from pipeline_tasks.linear_weight import choose_blend, choose_linear_weight
+from pipeline_tasks.new_items import choose_new_item_level
 from pipeline_tasks.night_data import NightData
 from pipeline_tasks.own_weight import choose_own_weight
 from pipeline_tasks.quick_ndcg import sample_task
@@ -48,19 +52,23 @@ def train(
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, training.seed)
-    raw_texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
     options = choose_linear(task, choose_options(known, data.split["strategy"], training))
+    options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
     print(f"chosen from the log: {options}", flush=True)
     best = _BestEpoch(task, hear)
-    trainer = TwoTowerTrainer(known, raw_texts, options, device)
+    trainer = TwoTowerTrainer(known, content.raw, options, device, content.values)
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
     recommender = best.recommender()
     choose_blend(recommender, task)
+    choose_new_item_level(recommender, task, training)
     if recommender.own is not None:
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
         choose_own_weight(recommender, sample_task(again, JUDGES, training.seed))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
-    saved = SavedRecommender(recommender, data.catalog, raw_texts, training.encoder, adapter, facts)
+    encoders = ContentEncoders(training.encoder, adapter, content.vocabulary, training.image_encoder)
+    saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
     return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
 
 
@@ -76,8 +84,11 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         linear_weight=chosen.linear_weight,
         trend_shift=tuple(chosen.trend_shift),
     )
-    trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device)
+    values = saved.encoders.vocabulary.numbers(data.catalog.values)
+    trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device, values)
     trainer.fit(lambda epoch, loss: epoch < epochs)
+    fitted = trainer.recommender.model.config
+    fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
     own, weighed = trainer.recommender.own, saved.recommender.own
     if own is not None and weighed is not None:
         trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)
@@ -95,10 +106,11 @@ def encode_catalog(
     device: str,
     hear: Listener,
 ) -> tuple[Floats, Path | None]:
-    """Return (items, width) text vectors of the catalog, and the folder of what was tuned of the encoder."""
+    """Return the catalog's `text_block`, and the folder of what was tuned of the encoder."""
     encoder = load_encoder(training.encoder, device)
-    if name == "frozen":
-        return encoder.encode(data.catalog.texts), None
+    # Without a single text there is nothing to tune, and a candidate of its own is the frozen one again.
+    if name == "frozen" or not any(data.catalog.texts):
+        return text_block(encoder, data.catalog.texts), None
     # Here, as it loads peft: two seconds that a frozen encoder can do without.
     from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
 
@@ -112,7 +124,7 @@ def encode_catalog(
         folder=folder,
         after_step=lambda step, loss: hear({"encoder_loss": loss}, step),
     )
-    return tuned.encode(data.catalog.texts), folder
+    return text_block(tuned, data.catalog.texts), folder
 
 
 class _BestEpoch:

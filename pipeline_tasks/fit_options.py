@@ -14,6 +14,11 @@ class FitOptions:
     epochs: int = 8
     dimension: int = 128
     text_dimension: int = 256
+    """Axes kept of each block of content."""
+    content_blocks: tuple[int, ...] = ()
+    """Widths of the blocks that lie side by side in the raw vectors: text, pictures; () for one."""
+    item_values: int = 0
+    """Structured values that get a vector (see item_vocabulary)."""
     layers: int = 2
     dropout: float = 0.2
     max_length: int = 50

@@ -23,7 +23,14 @@ from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 class TwoTowerTrainer:
     """Holds a model and the log it learns from."""
 
-    def __init__(self, log: Interactions, raw_texts: Floats, options: FitOptions, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        log: Interactions,
+        raw_texts: Floats,
+        options: FitOptions,
+        device: str = "cpu",
+        values: Integers | None = None,
+    ) -> None:
         if not len(log.items) or int(log.lengths.max()) < 2:
             raise TrainingError("no history of two events or more to train on: widen the window or land more days")
         broken = int((~np.isfinite(raw_texts).all(axis=1)).sum())
@@ -35,7 +42,7 @@ class TwoTowerTrainer:
         self.half = options.half and has_bfloat16(self.device)
         self.rng = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
-        self.recommender = build_two_tower(log, raw_texts, options, self.device)
+        self.recommender = build_two_tower(log, raw_texts, options, self.device, values)
         self.model = self.recommender.model
         weights = np.array([TYPE_WEIGHTS[name] for name in MODELLED_TYPES], dtype=np.float32)
         self.targets = TargetDraw(log, options.reach, weights, options.repeat_weight)
@@ -95,7 +102,8 @@ class TwoTowerTrainer:
         if not some.any():
             return None
         place, events, targets, weights = place[some], events[some], targets[some], weights[some]
-        table = self.model.item_vectors(self.recommender.texts, self.recommender.rows)
+        ours = self.recommender
+        table = self.model.item_vectors(ours.texts, ours.values, ours.rows)
         filled = np.maximum(windows, 0)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             states = self.model(

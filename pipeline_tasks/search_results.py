@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.bm25 import TextIndex
-from pipeline_tasks.item_catalog import describe_item
+from pipeline_tasks.item_values import describe_item
 from pipeline_tasks.rank_fusion import fuse
 from pipeline_tasks.shelf import Shelf
 from pipeline_tasks.top_k import Indices, Scores, top_k

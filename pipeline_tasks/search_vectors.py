@@ -14,7 +14,6 @@ from pipeline_tasks.item_catalog import ItemCatalog
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import ScoringSettings
-from pipeline_tasks.trainable_encoder import open_encoder
 
 QUERIES = pa.schema([("query", pa.string()), ("searches", pa.int64())])
 
@@ -54,13 +53,10 @@ def write_search(folder: Path, queries: pa.Table, saved: SavedRecommender, catal
     pq.write_table(queries, folder / "queries.parquet")
     if not queries.num_rows:
         return
-    encoder = open_encoder(saved.encoder, saved.adapter, device)
-    known = {text: place for place, text in enumerate(saved.catalog.texts)}
-    new = sorted({text for text in catalog.texts if text not in known})
-    known |= {text: len(saved.raw_texts) + number for number, text in enumerate(new)}
-    vectors = np.concatenate([saved.raw_texts, encoder.encode(new)]) if new else saved.raw_texts
-    np.save(folder / "item_texts.npy", _normal(vectors[[known[text] for text in catalog.texts]]))
-    np.save(folder / "query_texts.npy", _normal(encoder.encode(queries["query"].to_pylist())))
+    texts = saved.text_vectors(catalog.texts)
+    np.save(folder / "item_texts.npy", _normal(np.nan_to_num(texts)))
+    queries_of = saved.encoders.open_text(device).encode(queries["query"].to_pylist())
+    np.save(folder / "query_texts.npy", _normal(queries_of))
 
 
 def _normal(vectors: np.ndarray) -> np.ndarray:

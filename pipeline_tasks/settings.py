@@ -66,12 +66,19 @@ class TrainingSettings(BaseModel):
     """Blocks of the encoder that candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"
     """The packaged default encoder, or any Hugging Face id or path."""
+    image_encoder: str = ""
+    """Any Hugging Face id or path of a vision model for the pictures that items name; "" reads none."""
     dimension: int = Field(0, ge=0, multiple_of=4)
     """Width d of user and item vectors."""
     max_length: int = Field(0, ge=0)
     """Most recent events of a history that the user tower sees."""
     dropout: float | None = Field(None, ge=0, lt=1)
     """Share of the user tower's numbers that a training step leaves out."""
+    cold_bias: float | None = None
+    """Added to the scores of items that are new since training, in units of the spread of a shopper's scores; None:
+    chosen on validation."""
+    new_item_cost: float = Field(0.02, ge=0, lt=1)
+    """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
     seed: int = 1

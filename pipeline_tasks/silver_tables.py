@@ -60,7 +60,12 @@ ITEMS = Table(
         column("category", "string", "path, levels joined by ' > '", nullable=True),
         column("brand", "string", "brand", nullable=True),
         column("price", "double", "latest known price", nullable=True),
-        column("attributes", "string", "other attributes, a JSON object with sorted keys", nullable=True),
+        column(
+            "attributes",
+            "string",
+            "other attributes, a JSON object with sorted keys: texts and lists of them; image: a picture's path or URI",
+            nullable=True,
+        ),
         column("first_seen", "date", "first day in the catalog or in an event"),
         DS,
     ),

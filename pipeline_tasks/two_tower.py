@@ -1,6 +1,7 @@
 """The two-tower recommender: score = user vector . item vector, and nothing else.
 
-Item tower: P (whitened text) + id embedding where there is one, then the item's popularity trends as they are.
+Item tower: P (whitened text) + the vectors of its structured values + id embedding where there is one, then the item's
+popularity trends as they are.
 User tower: a causal transformer (post-LN) over the same item vectors with event type and time gap; beside its d
 numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score stays one dot.
 A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
@@ -64,6 +65,8 @@ class TwoTower(PreTrainedModel):
         width = config.dimension
         self.text_projection = nn.Linear(config.text_dimension, width, bias=False)
         self.item_ids = nn.Embedding(config.known_items, width)
+        # Number 0 is no value, and stays 0.
+        self.item_values = nn.Embedding(config.item_values + 1, width, padding_idx=0)
         self.positions = nn.Embedding(config.max_length, width)
         self.event_types = nn.Embedding(config.event_types, width)
         self.gaps = nn.Embedding(config.gap_buckets, width)
@@ -80,6 +83,8 @@ class TwoTower(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if isinstance(module, TwoTower):
@@ -90,9 +95,18 @@ class TwoTower(PreTrainedModel):
         """(n, raw) text vectors of the encoder -> (n, text) centered, decorrelated, of unit variance."""
         return (raw - self.whitening_center) @ self.whitening_map
 
-    def item_vectors(self, texts: Tensor, rows: Tensor) -> Tensor:
-        """Return (n, d) of whitened texts (n, text) and id rows (n,), -1 for an item without one."""
+    def content_vectors(self, texts: Tensor, values: Tensor) -> Tensor:
+        """Return (n, d) of whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
         vectors = self.text_projection(texts)
+        if values.shape[1]:
+            # A sum, as every value adds to what is known of an item; the mean of a few says no less than that of one.
+            own = functional.embedding_bag(values, self.item_values.weight, mode="sum", padding_idx=0)
+            vectors = vectors + own
+        return vectors
+
+    def item_vectors(self, texts: Tensor, values: Tensor, rows: Tensor) -> Tensor:
+        """Return (n, d) of content and id rows (n,), -1 for an item without one."""
+        vectors = self.content_vectors(texts, values)
         known = (rows >= 0).unsqueeze(1)
         return torch.where(known, vectors + self.item_ids(rows.clamp(min=0)), vectors)
 
@@ -110,7 +124,8 @@ class TwoTower(PreTrainedModel):
             tokens = block(tokens)
         return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
 
-    def full_item_vectors(self, texts: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
-        """Return (n, d + trends + rank): what a user vector is multiplied with."""
-        linear = torch.where((rows >= 0).unsqueeze(1), self.linear_out[rows.clamp(min=0)], 0.0)
-        return torch.cat([self.item_vectors(texts, rows), trends, linear], dim=1)
+    def full_item_vectors(self, vectors: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
+        """Return (n, d + trends + 1 + rank): what a user vector is multiplied with; the 1 says that an item is new."""
+        known = (rows >= 0).unsqueeze(1)
+        linear = torch.where(known, self.linear_out[rows.clamp(min=0)], 0.0)
+        return torch.cat([vectors, trends, ~known, linear], dim=1)

@@ -15,6 +15,7 @@ class TwoTowerConfig(PreTrainedConfig):
     def __init__(
         self,
         known_items: int = 1,
+        item_values: int = 0,
         text_dimension: int = 256,
         raw_text_dimension: int = 384,
         dimension: int = 128,
@@ -30,12 +31,15 @@ class TwoTowerConfig(PreTrainedConfig):
         linear_half_life: int = 0,
         linear_weight: float = 0.0,
         trend_shift: tuple[float, ...] = (),
+        borrowed_ids: bool = False,
+        new_item_level: float = 0.0,
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
 
         Args:
             known_items: rows of the id table; an item without a row is described by its text and trend alone.
+            item_values: structured values that have a vector; see item_vocabulary.
             text_dimension: width of the whitened text vectors.
             raw_text_dimension: width of the text encoder's own vectors.
             dimension: width d of both towers.
@@ -46,8 +50,11 @@ class TwoTowerConfig(PreTrainedConfig):
             linear_half_life: of what is in a history, in microseconds, 0 for ever.
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
+            borrowed_ids: whether items without an id borrow their neighbors'; not while training.
+            new_item_level: added to the score of items without an id; chosen on validation (see new_items).
         """
         self.known_items = known_items
+        self.item_values = item_values
         self.text_dimension = text_dimension
         self.raw_text_dimension = raw_text_dimension
         self.dimension = dimension
@@ -63,4 +70,6 @@ class TwoTowerConfig(PreTrainedConfig):
         self.linear_half_life = linear_half_life
         self.linear_weight = linear_weight
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
+        self.borrowed_ids = borrowed_ids
+        self.new_item_level = new_item_level
         super().__init__(**more)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
+from pipeline_tasks.borrowed_ids import borrow_ids
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
 from pipeline_tasks.linear_part import history_weights
 from pipeline_tasks.own_history import OwnHistory
@@ -27,6 +28,8 @@ class TwoTowerRecommender:
     """(n, text) whitened."""
     rows: torch.Tensor
     """(n,) id row of each item, -1 where it has none."""
+    values: torch.Tensor
+    """(n, most) numbers of each item's structured values, 0 for none."""
     trends: Floats
     """(n, trends) at the moment of scoring."""
     evidence: Evidence
@@ -37,21 +40,20 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
-        """Return (n, d + trends + rank): the item vectors."""
+        """Return (n, d + trends + 1 + rank): the item vectors."""
         self.model.train(False)
         device = self.model.device
-        full = self.model.full_item_vectors(
-            self.texts.to(device), self.rows.to(device), torch.from_numpy(self.trends).to(device)
-        )
+        trends = torch.from_numpy(self.trends).to(device)
+        full = self.model.full_item_vectors(self._content_and_ids(), self.rows.to(device), trends)
         return full.float().cpu().numpy()
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends + rank): the vector after each last event; with no event, of trends only."""
+        """Return (histories, d + trends + 1 + rank): after each last event; with no event, of trends only."""
         self.model.train(False)
         windows = last_windows(histories, self.model.config.max_length)
         gaps = gap_buckets(histories, self.model.config.gap_buckets)
-        table = self.model.item_vectors(self.texts.to(self.model.device), self.rows.to(self.model.device))
+        table = self._content_and_ids()
         width = self.model.config.dimension + self.trends.shape[1]
         vectors = np.zeros((len(histories), width), dtype=np.float32)
         # A shopper of whom nothing is known follows the crowd.
@@ -65,7 +67,8 @@ class TwoTowerRecommender:
             vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
         vectors[:, self.model.config.dimension :] += np.array(self.model.config.trend_shift, dtype=np.float32)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
-        return np.concatenate([vectors, linear], axis=1)
+        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
+        return np.concatenate([vectors, level, linear], axis=1)
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): user vectors times item vectors, and what `own_additions` adds."""
@@ -108,6 +111,15 @@ class TwoTowerRecommender:
         config = self.model.config
         weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
         return np.asarray(weights @ inward, dtype=np.float32)
+
+    def _content_and_ids(self) -> torch.Tensor:
+        """Return (n, d) on the model's device."""
+        texts, values, rows = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
+        vectors = self.model.item_vectors(texts, values, rows)
+        if self.model.config.borrowed_ids and bool((rows < 0).any()):
+            content = self.model.content_vectors(texts, values)
+            vectors = vectors + borrow_ids(content, self.model.item_ids.weight, rows)
+        return vectors
 
     def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
         events = np.maximum(windows, 0)

@@ -4,7 +4,10 @@ A pre-trained encoder puts all titles into a narrow cone; whitened, the differen
 (Amazon Beauty, text only: NDCG@10 .0431).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.linalg import block_diag
 
 from pipeline_tasks.interactions import Floats
 
@@ -22,3 +25,17 @@ def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
     # The sign of an axis is arbitrary: fixed, so that equal input gives equal vectors on every machine.
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
     return center.astype(np.float32), np.asarray(axes * signs * scale, dtype=np.float32)
+
+
+def fit_block_whitening(vectors: Floats, widths: Sequence[int], dimension: int) -> tuple[Floats, Floats]:
+    """Return the center (raw,) and the map (raw, out) that whitens each block of columns by itself.
+
+    A block keeps at most `dimension` axes, and none that does not vary; where nothing varies, one of zeros is left.
+    """
+    centers, maps = [], []
+    for block in np.split(vectors, np.cumsum(widths)[:-1], axis=1):
+        center, turn = fit_whitening(block, min(dimension, block.shape[1]))
+        centers.append(center)
+        maps.append(turn[:, turn.any(axis=0)])
+    whole = np.asarray(block_diag(*maps), dtype=np.float32)
+    return np.concatenate(centers), whole if whole.shape[1] else np.zeros((vectors.shape[1], 1), dtype=np.float32)

@@ -5,13 +5,14 @@ from typing import Final
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from pipeline_tasks.source_contract import ItemForm, UserForm
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.map_events import LANDED
 from spark_jobs.read_records import CORRUPT
 from spark_jobs.sql_expressions import checked, evaluate, lenient
-from spark_jobs.typed_columns import as_key, as_number, as_text
+from spark_jobs.typed_columns import as_key, as_number, as_text, as_texts
 
 FIELDS: Final = ("title", "category", "brand", "price")
 _ATTRIBUTE: Final = "attribute_"
@@ -32,7 +33,7 @@ def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
     key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType).alias("item_id")
     # A price that is no price is a missing value of the item, not a reason to lose the item.
     sane = F.when(price.between(0, 1e9), price).alias("price")
-    typed = mapped.select(*LANDED, key, *texts, sane, *_attributes(form.attributes))
+    typed = mapped.select(*LANDED, key, *texts, sane, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
 
@@ -40,7 +41,7 @@ def map_users(raw: DataFrame, form: UserForm) -> DataFrame:
     """Return LANDED, user_key, one column per attribute, and `_rule` for a record that cannot be a shopper."""
     mapped = _mapped(raw, {"user_key": form.columns.user_key}, form, "users")
     key = as_key(F.col("user_key"), mapped.schema["user_key"].dataType).alias("user_key")
-    return _with_rule(mapped.select(*LANDED, key, *_attributes(form.attributes)), "user_key", "missing_user")
+    return _with_rule(mapped.select(*LANDED, key, *_attributes(mapped, form.attributes)), "user_key", "missing_user")
 
 
 def one_each(rows: DataFrame, key: str) -> DataFrame:
@@ -71,8 +72,13 @@ def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserFor
     return evaluate(raw, {**columns, **named}, LANDED, where)
 
 
-def _attributes(attributes: Mapping[str, str]) -> list[Column]:
-    return [as_text(F.col(_ATTRIBUTE + name)).alias(_ATTRIBUTE + name) for name in sorted(attributes)]
+def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:
+    """Return each attribute as text, as a list of texts where its expression yields a list."""
+    columns = []
+    for name in (_ATTRIBUTE + attribute for attribute in sorted(attributes)):
+        listed = isinstance(mapped.schema[name].dataType, ArrayType)
+        columns.append((as_texts(F.col(name)) if listed else as_text(F.col(name))).alias(name))
+    return columns
 
 
 def _with_rule(rows: DataFrame, key: str, missing: str) -> DataFrame:

@@ -68,3 +68,9 @@ def as_text(value: Column) -> Column:
     """Return text with control characters and runs of white space as one blank, NULL when nothing is left."""
     text = F.trim(F.regexp_replace(value.cast("string"), r"[\s\p{Cntrl}\u00a0]+", " "))
     return F.when(~F.lower(text).isin(*_NOTHING), text)
+
+
+def as_texts(values: Column) -> Column:
+    """Return a list's values by `as_text`, without those of which nothing is left; NULL for an empty list."""
+    texts = F.filter(F.transform(values, as_text), lambda text: text.isNotNull())
+    return F.when(F.size(texts) > 0, texts)

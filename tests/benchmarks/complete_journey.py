@@ -1,13 +1,17 @@
 """The Complete Journey (dunnhumby): 100,000 lines of a grocer's baskets, two global cut-offs at 60 and 80 %."""
 
+import json
+from collections.abc import Hashable
 from datetime import UTC, date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.item_catalog import catalog_of
+from pipeline_tasks.item_values import Row
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_data import NightData
 
@@ -29,16 +33,27 @@ def read_complete_journey(shared_data: Path) -> NightData:
         np.full(len(rows), MODELLED_TYPES.index("purchase"), dtype=np.int64),
         times.astype(np.int64),
     )
-    catalog = ItemCatalog(ids.tolist(), _texts(folder, ids.tolist()))
+    catalog = catalog_of(_products(folder, set(ids.tolist())), ids.tolist())
     ordered = pd.Series(np.sort(times))
     cuts = [ordered.iloc[int(len(ordered) * share)].to_pydatetime().replace(tzinfo=UTC) for share in (0.6, 0.8)]
     split = {"split_id": "sample", "strategy": "temporal", "train_end": cuts[0], "validation_end": cuts[1]}
     return NightData(Night("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
 
 
-def _texts(folder: Path, ids: list[str]) -> list[str]:
-    products = pd.read_parquet(folder / "products.parquet")
-    columns = ["product_type", "department", "product_category", "brand", "package_size"]
-    words = products[columns].astype(str).replace("<NA>", "").replace("None", "")
-    texts = dict(zip(products["product_id"].astype(str), words.agg(". ".join, axis=1), strict=True))
-    return [str(texts.get(number, number)) for number in ids]
+def _products(folder: Path, wanted: set[str]) -> list[Row]:
+    """Return rows of the table `items` as the preset makes them."""
+    products = pd.read_parquet(folder / "products.parquet").astype({"product_id": str})
+    rows = products[products["product_id"].isin(wanted)].astype(object).where(lambda values: values.notna(), None)
+    return [_described(row) for row in rows.to_dict("records")]
+
+
+def _described(row: dict[Hashable, Any]) -> Row:
+    levels = [row[name] for name in ("department", "product_category") if row[name]]
+    attributes = {"manufacturer": row["manufacturer_id"], "package_size": row["package_size"]}
+    return {
+        "item_id": row["product_id"],
+        "title": row["product_type"] or row["product_category"] or row["department"],
+        "category": " > ".join(levels),
+        "brand": row["brand"],
+        "attributes": json.dumps({name: str(value) for name, value in attributes.items() if value}),
+    }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.item_catalog import catalog_of
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_data import NightData
 
@@ -34,6 +34,8 @@ def read_online_retail(shared_data: Path) -> NightData:
         np.full(len(kept), MODELLED_TYPES.index("purchase"), dtype=np.int64),
         kept["InvoiceDate"].to_numpy().astype("datetime64[us]").astype(np.int64),
     )
-    catalog = ItemCatalog(ids.tolist(), [str(titles.get(code, code)) for code in ids])
+    prices = kept.groupby("StockCode")["UnitPrice"].last()
+    described = [{"item_id": code, "title": titles.get(code), "price": float(prices[code])} for code in ids.tolist()]
+    catalog = catalog_of(described, [])
     split = {"split_id": "uci", "strategy": "temporal", "train_end": TRAIN_END, "validation_end": VALIDATION_END}
     return NightData(Night("online_retail", date(2011, 12, 9)), catalog, log, {}, split)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.item_catalog import catalog_of
+from pipeline_tasks.item_values import Row
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_data import NightData
 
@@ -20,30 +21,33 @@ _DAY = date(2026, 1, 1)
 
 
 def read_amazon_beauty(shared_data: Path) -> NightData:
-    """22,363 users, 12,101 items, 198,502 actions; an item's text is its title and category path."""
+    """22,363 users, 12,101 items, 198,502 actions; items have titles, category paths and nameless attributes."""
     folder = shared_data / "amazon-beauty-5core"
     items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
-    columns = zip(items["item_id"].tolist(), items["title"], items["categories"], strict=True)
-    texts = {number: f"{title}. {_path(categories)}" for number, title, categories in columns}
-    return _night("amazon_beauty", _lines(folder / "sequences.txt"), texts)
+    columns = zip(items["item_id"], items["title"], items["categories"], items["attribute_ids"], strict=True)
+    rows = [_row(number, ids, title=title, category=_path(categories)) for number, title, categories, ids in columns]
+    return _night("amazon_beauty", _lines(folder / "sequences.txt"), rows)
 
 
 def read_amazon_sports(shared_data: Path) -> NightData:
-    """35,598 users, 18,357 items, 296,337 actions; no titles: attributes are nameless words."""
+    """35,598 users, 18,357 items, 296,337 actions; no titles: items have nameless attributes alone."""
     folder = shared_data / "amazon-sports-5core"
-    attributes = json.loads((folder / "item2attributes.json").read_text())
-    texts = {int(number): " ".join(f"a{name}" for name in names) for number, names in attributes.items()}
-    return _night("amazon_sports", _lines(folder / "sequences.txt"), texts)
+    items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
+    rows = [_row(number, ids) for number, ids in zip(items["item_id"], items["attribute_ids"], strict=True)]
+    return _night("amazon_sports", _lines(folder / "sequences.txt"), rows)
 
 
 def read_ml_1m(shared_data: Path) -> NightData:
-    """6,040 users, 3,416 films, 999,611 actions; a film's text is its title and genres."""
+    """6,040 users, 3,416 films, 999,611 actions; a film has a title and genres."""
     folder = shared_data / "ml-1m"
     rows = pd.read_parquet(folder / "sequences_sasrec_order.parquet").sort_values(["user_id", "pos"], kind="stable")
     films = [line.split("::") for line in (folder / "movies.dat").read_text(encoding="latin-1").splitlines()]
-    texts = {int(number): f"{title}. {genres.replace('|', ', ')}" for number, title, genres in films}
+    described = [
+        {"item_id": number, "title": title, "attributes": json.dumps({"genres": genres.split("|")})}
+        for number, title, genres in films
+    ]
     histories = {int(str(user)): list(films) for user, films in rows.groupby("user_id")["movie_id"]}
-    return _night("ml_1m", histories, texts)
+    return _night("ml_1m", histories, described)
 
 
 def _lines(path: Path) -> dict[int, list[int]]:
@@ -55,9 +59,18 @@ def _path(categories: str) -> str:
     return " > ".join(dict.fromkeys(name for path in json.loads(categories) for name in path))
 
 
-def _night(name: str, histories: dict[int, list[int]], texts: dict[int, str]) -> NightData:
+def _row(number: object, attribute_ids: str, **columns: str) -> Row:
+    """Return a row of the table `items` as the presets make it."""
+    return {"item_id": str(number), "attributes": json.dumps({"attributes": attribute_ids.split()}), **columns}
+
+
+def _night(name: str, histories: dict[int, list[int]], rows: list[Row]) -> NightData:
     lengths = np.array([len(history) for history in histories.values()])
-    ids, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
+    numbers, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
+    known = set(map(str, numbers))
+    catalog = catalog_of([row for row in rows if row["item_id"] in known], list(known))
+    # The catalog is in the order of the ids' text, 10 before 2.
+    items = np.searchsorted(np.array(catalog.item_ids), numbers.astype(str))[items]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     log = Interactions(
         [str(key) for key in histories],
@@ -67,5 +80,4 @@ def _night(name: str, histories: dict[int, list[int]], texts: dict[int, str]) ->
         np.full(len(items), MODELLED_TYPES.index("rating"), dtype=np.int64),
         np.arange(len(items), dtype=np.int64) - np.repeat(offsets[:-1], lengths),
     )
-    catalog = ItemCatalog([str(item) for item in ids], [texts.get(int(item), str(item)) for item in ids])
     return NightData(Night(name, _DAY), catalog, log, {}, {"split_id": "published", "strategy": "leave_one_out"})

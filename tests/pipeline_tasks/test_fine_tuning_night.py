@@ -138,8 +138,18 @@ def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
     moved = saved.for_catalog(saved.catalog, _log(night))
     np.testing.assert_allclose(moved.texts, saved.recommender.texts, atol=1e-5)
     # A new title beside known ones is encoded as the known ones were: by the same, possibly tuned, encoder.
-    renamed = ItemCatalog([*saved.catalog.item_ids, "zz"], [*saved.catalog.texts, "a brand new watering can"])
-    assert saved.for_catalog(renamed, _log(night)).item_matrix().shape[0] == len(saved.catalog) + 1
+    known, content = saved.catalog, saved.recommender.model.config.dimension
+    new = ["zz0", "zz1", "zz2"]
+    more = ItemCatalog(
+        [*known.item_ids, *new],
+        [*known.texts, "a brand new watering can", "a brand new watering can", ""],
+        [*known.values, ("category=garden", "never=seen"), ("category=office",), ()],
+        [*known.images, None, None, None],
+    )
+    vectors = saved.for_catalog(more, _log(night)).item_matrix()[len(known) :, :content]
+    assert np.isfinite(vectors).all()
+    assert not np.allclose(vectors[0], vectors[1]), "items of one title are told apart by their structured values"
+    assert np.abs(vectors[2]).max() < np.abs(vectors[0]).max(), "of an item without content nothing is claimed"
 
 
 def test_when_a_retrain_is_due(night: FineTuned) -> None:

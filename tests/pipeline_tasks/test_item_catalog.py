@@ -1,23 +1,14 @@
 from datetime import date
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.item_catalog import build_catalog, describe_item
+from pipeline_tasks.item_catalog import ItemCatalog, build_catalog, load_catalog, save_catalog
 from pipeline_tasks.schemas import arrow_schema
 
 DS = date(2026, 11, 20)
-
-
-def test_an_item_is_described_by_what_the_shop_says_of_it() -> None:
-    row: dict[str, object] = {
-        "title": "Rose",
-        "category": "Garden > Plants",
-        "brand": "Flora",
-        "attributes": '{"color": "red", "height": 3}',
-    }
-    assert describe_item(row) == "Rose. Garden > Plants. Flora. color: red. height: 3"
-    assert describe_item({"title": None, "category": None, "brand": None, "attributes": None}) == ""
 
 
 def test_items_of_the_log_join_those_of_the_catalog() -> None:
@@ -35,4 +26,13 @@ def test_items_of_the_log_join_those_of_the_catalog() -> None:
         pa.Table.from_pylist([sequence], schema=arrow_schema(TABLES["sequences"])),
     )
     assert catalog.item_ids == ["a", "b", "c"]
-    assert catalog.texts == ["a", "Rose", "c"]
+    assert catalog.texts == ["", "Rose", ""], "an id is no description"
+    assert catalog.values == [(), (), ()]
+
+
+def test_a_catalog_read_back_is_the_same(tmp_path: Path) -> None:
+    catalog = ItemCatalog(["a", "b"], ["", "مصباح 🪴"], [(), ("color=red", "size=m")], [None, "b.png"])
+    save_catalog(catalog, np.array([-1, 0]), tmp_path / "items.parquet")
+    again, id_rows = load_catalog(tmp_path / "items.parquet")
+    assert again == catalog
+    assert id_rows.tolist() == [-1, 0]

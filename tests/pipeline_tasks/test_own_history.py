@@ -9,7 +9,9 @@ from pipeline_tasks.fit_own_history import fit_own_history
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import Interactions
-from pipeline_tasks.item_catalog import ItemCatalog
+from pipeline_tasks.item_catalog import catalog_of
+from pipeline_tasks.item_content import ContentEncoders
+from pipeline_tasks.item_vocabulary import ItemVocabulary
 from pipeline_tasks.linear_part import LinearRecipe
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.own_pairs import own_pairs
@@ -99,8 +101,10 @@ def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: Rank
 
 
 def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
-    catalog = ItemCatalog([f"i{n:02d}" for n in range(ITEMS)], [f"thing {n}" for n in range(ITEMS)])
-    saved = SavedRecommender(recommender, catalog, TEXTS, PACKAGED_ENCODER, None, {})
+    catalog = catalog_of([{"item_id": f"i{n:02d}", "title": f"thing {n}"} for n in range(ITEMS)], [])
+    encoders = ContentEncoders(PACKAGED_ENCODER, None, ItemVocabulary([]))
+    facts = {"options": {"content_blocks": [TEXTS.shape[1]]}}
+    saved = SavedRecommender(recommender, catalog, TEXTS, encoders, facts)
     saved.save(tmp_path / "saved")
     again = load_recommender(tmp_path / "saved")
     np.testing.assert_allclose(again.recommender.scores(task.histories), recommender.scores(task.histories), atol=1e-5)

@@ -183,19 +183,25 @@ title = "name"
 price = "price"
 [items.attributes]
 size = "size"
-color = "color"
+color = "split(color, '/')"
 """
 
 
 def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> None:
     shop.describe(CLICKS + CATALOG)
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,4.50,,", "2026-11-20T09:01:00Z,view,P9,ann,s1,7.25,,")
-    catalog = ["sku,name,price,size,color", "P1,,,,", "P1,Tea   pot,5,big,red", "P2,Cup,,,", ",Nothing,1,,"]
+    catalog = [
+        "sku,name,price,size,color",
+        "P1,,,,",
+        "P1,Tea   pot,5,big,red/ /dark  blue",
+        "P2,Cup,,,",
+        ",Nothing,1,,",
+    ]
     (shop.files / "items.csv").write_text("\n".join(catalog) + "\n")
     shop.night()
     items = {row["item_id"]: (row["title"], row["price"], row["attributes"]) for row in shop.rows("items")}
     assert items == {
-        "P1": ("Tea pot", 5.0, '{"color":"red","size":"big"}'),
+        "P1": ("Tea pot", 5.0, '{"color":["red","dark blue"],"size":"big"}'),
         "P2": ("Cup", None, None),
         "P9": (None, 7.25, None),
     }

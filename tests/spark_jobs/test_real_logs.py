@@ -3,8 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline_tasks.item_catalog import catalog_of
+from pipeline_tasks.item_vocabulary import fit_vocabulary
+from tests.benchmarks.sequence_sets import read_amazon_sports
 from tests.spark_jobs.one_shop import OneShop
 
 pytestmark = [pytest.mark.spark, pytest.mark.real_data]
@@ -92,10 +96,17 @@ def test_amazon_reviews_without_titles(shop: OneShop, shared_data: Path) -> None
     shop.preset("amazon_reviews_untitled", shared_data / "amazon-sports-5core")
     shop.night(date(2014, 7, 23))
     assert shop.outcomes() == {"rows_in": 296_337, "event": 296_337}
-    items = {row["item_id"]: row for row in shop.rows("items", "item_id", "title", "attributes")}
+    rows = shop.rows("items")
+    items = {row["item_id"]: row for row in rows}
     assert len(items) == 18_357
     assert items["1"]["title"] is None
-    assert '"attributes":"1 2 3 4 5 6"' in items["1"]["attributes"]
+    assert '"attributes":["1","2","3","4","5","6"]' in items["1"]["attributes"]
+    # Through the chain as in the benchmark: attributes are structured values, and neither they nor the ASIN are text.
+    ours, measured = catalog_of(rows, []), read_amazon_sports(shared_data).catalog
+    assert ours.texts == measured.texts == [""] * 18_357
+    vocabulary = fit_vocabulary(ours.values)
+    assert vocabulary == fit_vocabulary(measured.values)
+    np.testing.assert_array_equal(vocabulary.numbers(ours.values), vocabulary.numbers(measured.values))
 
 
 def test_movielens(shop: OneShop, shared_data: Path) -> None:
