@@ -34,8 +34,7 @@ def user_profiles_suite() -> list[Expectation]:
         _favourites("top_brands", "brand_interest"),
         finds_nothing(
             "every shopper with history has a profile",
-            "SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL AND user_key NOT IN "
-            "(SELECT user_key FROM {batch})",
+            "SELECT DISTINCT user_key FROM sequences ANTI JOIN {batch} USING (user_key) WHERE user_key IS NOT NULL",
             "user_key",
             _PROFILES,
         ),

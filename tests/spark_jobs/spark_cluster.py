@@ -18,7 +18,7 @@ import pyspark
 from pipeline_tasks.java import java_home, spark_java_options
 from pipeline_tasks.settings import REPOSITORY, settings
 
-_STARTS_WITHIN: Final = 60
+_STARTS_WITHIN: Final = 180
 """Seconds; 5 on a calm machine."""
 _SPARK: Final = Path(str(pyspark.__file__)).parent
 
