@@ -3,7 +3,7 @@ CREATE OR REPLACE MACRO as_key(x) AS CASE
     WHEN lower(trim(x)) NOT IN ('', 'null', 'none', 'nan', 'n/a', '<na>') THEN trim(x) END;
 CREATE OR REPLACE MACRO as_text(x) AS as_key(regexp_replace(x, '[\s[:cntrl:]\x{00A0}]+', ' ', 'g'));
 CREATE OR REPLACE MACRO as_number(x) AS coalesce(
-    TRY_CAST(x AS DOUBLE), TRY_CAST(replace(regexp_replace(x, '[\s$€£¥]', '', 'g'), ',', '') AS DOUBLE));
+    TRY_CAST(x AS DOUBLE), TRY_CAST(replace(regexp_replace(x, '[\s$$€£¥]', '', 'g'), ',', '') AS DOUBLE));
 
 CREATE OR REPLACE VIEW mapped AS
 SELECT _row, _record_id, _corrupt, ds, arrived,
