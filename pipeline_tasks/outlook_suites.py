@@ -22,8 +22,8 @@ def purchase_intent_suite() -> list[Expectation]:
         between("probability", 0, 1, SCORING),
         finds_nothing(
             "every shopper with history has the probability of any purchase (or nothing could be learned)",
-            "SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL AND (SELECT count(*) FROM {batch}) > 0 "
-            "AND user_key NOT IN (SELECT user_key FROM {batch} WHERE category = 'any')",
+            "SELECT DISTINCT user_key FROM sequences ANTI JOIN (SELECT user_key FROM {batch} WHERE category = 'any') "
+            "USING (user_key) WHERE user_key IS NOT NULL AND (SELECT count(*) FROM {batch}) > 0",
             "user_key",
             SCORING,
         ),

@@ -11,6 +11,13 @@ from spark_jobs.shopper_interests import event_weight, find_favourites
 
 _RFM: Final = ("recency_days", "frequency", "monetary")
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
+_LISTS: Final = {
+    "top_categories": "string",
+    "top_brands": "string",
+    "category_interest": "double",
+    "brand_interest": "double",
+}
+"""Columns that are empty lists, not NULL, where nothing is known."""
 PREFERRED_HOURS: Final = 3
 
 
@@ -21,49 +28,40 @@ def profile_shoppers(events: DataFrame, items: DataFrame, clusters: DataFrame, d
     cluster) of those who have a vector.
     """
     touched = _touch(events, items).cache()
-    lived = (
-        touched.groupBy("user_key")
-        .agg(
-            F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
-            F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
-            F.count_distinct("ds").alias("frequency"),
-            F.greatest(F.sum("spent"), F.lit(0.0)).alias("monetary"),
-            F.count(F.lit(1)).alias("events"),
-            F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
-            F.percentile("touched_price", 0.5).alias("usual_price"),
-            _preferred_hours(),
-        )
-        .cache()
+    lived = _live(touched, ds).cache()
+    everybody = lived.agg(
+        F.percentile("frequency", 2 / 3).alias("frequent_days"),
+        *(F.percentile(name, list(_FIFTHS)).alias(f"{name}_fifths") for name in _RFM),
     )
-    frequent = F.broadcast(
-        lived.agg(
-            F.percentile("frequency", 2 / 3).alias("frequent_days"),
-            *(F.percentile(name, list(_FIFTHS)).alias(f"{name}_fifths") for name in _RFM),
-        )
-    )
-    prices = F.broadcast(touched.agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds")))
-    return (
+    prices = touched.agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds"))
+    joined = (
         lived.join(find_favourites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
         .join(find_favourites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
         .join(clusters, "user_key", how="left")
-        .join(frequent, how="cross")
-        .join(prices, how="cross")
-        .withColumns(
-            {
-                "segment": choose_segment(window_days),
-                "price_band": choose_price_band(),
-                "rfm": F.concat(*(_fifth(name) for name in _RFM)),
-                **{
-                    name: F.coalesce(name, F.array().cast("array<string>")) for name in ("top_categories", "top_brands")
-                },
-                **{
-                    name: F.coalesce(name, F.array().cast("array<double>"))
-                    for name in ("category_interest", "brand_interest")
-                },
-                "ds": F.lit(ds),
-            }
-        )
-        .select(TABLES["user_profiles"].column_names)
+        .join(F.broadcast(everybody), how="cross")
+        .join(F.broadcast(prices), how="cross")
+    )
+    chosen = {
+        "segment": choose_segment(window_days),
+        "price_band": choose_price_band(),
+        "rfm": F.concat(*(_fifth(name) for name in _RFM)),
+        "ds": F.lit(ds),
+    }
+    lists = {name: F.coalesce(name, F.array().cast(f"array<{dtype}>")) for name, dtype in _LISTS.items()}
+    return joined.withColumns(chosen | lists).select(TABLES["user_profiles"].column_names)
+
+
+def _live(touched: DataFrame, ds: date) -> DataFrame:
+    """Return what each shopper's own events say of them."""
+    return touched.groupBy("user_key").agg(
+        F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
+        F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
+        F.count_distinct("ds").alias("frequency"),
+        F.greatest(F.sum("spent"), F.lit(0.0)).alias("monetary"),
+        F.count(F.lit(1)).alias("events"),
+        F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
+        F.percentile("touched_price", 0.5).alias("usual_price"),
+        _preferred_hours(),
     )
 
 

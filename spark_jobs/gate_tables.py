@@ -82,8 +82,9 @@ def shelves_due_sql(manifest: Manifest) -> str:
     top_k = int(manifest.facts["top_k"])
     return f"""
         SELECT user_key, least({top_k}, (SELECT count(*) FROM shelf_rules WHERE allowed) - count(item_id)) AS rows_due
-        FROM (SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL
-              AND user_key NOT IN (SELECT user_key FROM opt_outs WHERE item_id IS NULL))
+        FROM (SELECT DISTINCT user_key FROM sequences
+              ANTI JOIN (SELECT user_key FROM opt_outs WHERE item_id IS NULL) USING (user_key)
+              WHERE user_key IS NOT NULL)
         LEFT JOIN (SELECT user_key, item_id FROM recently_purchased UNION
                    SELECT user_key, item_id FROM opt_outs SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed)
                    USING (item_id)) USING (user_key)

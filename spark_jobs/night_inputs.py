@@ -25,6 +25,7 @@ from spark_jobs.shopper_batch import COLUMNS
 from spark_jobs.stage_table import read_table
 
 _SHOPPERS_PER_TASK = 20_000
+_SHOPPERS_PER_FILE = 100_000
 
 
 @dataclass
@@ -74,6 +75,11 @@ class NightInputs:
     def bought_since(self) -> int:
         """Purchases at or after this (epoch microseconds) are recent."""
         return days_before_end(self.ds, self.scoring.exclude_purchased_days)
+
+    @property
+    def files(self) -> int:
+        """Files of a table of a few rows per shopper, each written by one task: one on a small night."""
+        return max(1, int(self.meta["users"]) // _SHOPPERS_PER_FILE)
 
     @cached_property
     def items(self) -> DataFrame:

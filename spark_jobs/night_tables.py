@@ -68,7 +68,7 @@ def stage_profiles(night: NightInputs) -> Staged:
     clusters = cluster_shoppers(night.user_vectors, centers)
     days = (night.ds - night.window[0]).days + 1
     profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days)
-    staged = _stage(night, "user_profiles", profiles.coalesce(1).sortWithinPartitions("user_key"))
+    staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
     segments = night.spark.read.schema(spark_ddl(TABLES["user_profiles"])).parquet(*staged.files)
     shown = _without(night, night.items)
     fallback = build_fallback(
@@ -137,7 +137,7 @@ def stage_search(night: NightInputs) -> Staged:
     everybody = _write(night, "search_results", everybodys_results(found, night.shelf, order))
     since = night.ds - timedelta(days=night.scoring.search_days - 1)
     askers = find_askers(night.events, found.queries, since)
-    own = _stage(night, "search_results", own_results(askers, night.user_vectors, order).coalesce(1))
+    own = _stage(night, "search_results", own_results(askers, night.user_vectors, order).coalesce(night.files))
     both = StagedTable(days=[night.ds], files=everybody.files + own.files, rows=everybody.rows + own.rows)
     suggested = _write(night, "search_suggestions", suggestions(queries, night.ds))
     return Staged({"search_results": both, "search_suggestions": suggested}, {"queries": str(len(found.queries))})

@@ -25,7 +25,7 @@ from pipeline_tasks.staging import Manifest, StagedTable, write_manifest
 from spark_jobs.build_sequences import build_sequences, chosen_events
 from spark_jobs.net_cancellations import netted_purchases
 from spark_jobs.spark_session import open_session
-from spark_jobs.split_counts import count_by_day, count_positions, day_moments
+from spark_jobs.split_counts import count_by_day, count_positions, span_counts
 from spark_jobs.stage_table import read_table, stage_table
 from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
 
@@ -92,7 +92,7 @@ def _parts(chosen: DataFrame, sequences: StagedTable, strategy: SplitStrategy) -
                 f"window (--window-days)"
             )
         return dict(zip(names, counts, strict=True)) | {"train_end": None, "validation_end": None}
-    cut = find_cutoffs(count_by_day(chosen), day_moments(chosen))
+    cut = find_cutoffs(count_by_day(chosen), span_counts(chosen))
     counts = (cut.train, cut.validation, cut.test)
     return dict(zip(names, counts, strict=True)) | {"train_end": cut.train_end, "validation_end": cut.validation_end}
 

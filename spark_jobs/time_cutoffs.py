@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
-
-import numpy as np
-import numpy.typing as npt
 
 TRAIN_SHARE: Final = (6, 10)
 VALIDATION_SHARE: Final = (8, 10)
-Moments = npt.NDArray[np.int64]
-"""Epoch microseconds."""
+DAY: Final = 86_400_000_000
+"""Microseconds."""
+_SECOND: Final = 1_000_000
+
+Counts = Callable[[int, int, int], Mapping[int, int]]
+"""(from, to, width) in epoch microseconds -> events of every span of `width` that has some, by the span's start."""
 
 
 class TooFewEventsError(ValueError):
@@ -33,10 +34,10 @@ class Cutoffs:
     test: int
 
 
-def find_cutoffs(per_day: Mapping[date, int], moments: Callable[[date], Moments]) -> Cutoffs:
-    """Return the exact cut-offs, looking into only the two days in which they fall.
+def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
+    """Return the exact cut-offs; at most 86,400 counts are asked for at a time, then a second's moments.
 
-    `per_day` counts the events of each day; `moments(day)` returns the times of one day's events, in any order.
+    `per_day` counts the events of each day, by its first microsecond.
 
     Raises:
         TooFewEventsError: a part would be empty.
@@ -44,8 +45,8 @@ def find_cutoffs(per_day: Mapping[date, int], moments: Callable[[date], Moments]
     total = sum(per_day.values())
     if total < 3:
         raise TooFewEventsError(f"{total} events cannot be split 6:2:2: choose a longer window (--window-days)")
-    first, before_first = _at_rank(per_day, moments, total * TRAIN_SHARE[0] // TRAIN_SHARE[1])
-    second, before_second = _at_rank(per_day, moments, total * VALIDATION_SHARE[0] // VALIDATION_SHARE[1])
+    first, before_first = _at_rank(per_day, counts, total * TRAIN_SHARE[0] // TRAIN_SHARE[1])
+    second, before_second = _at_rank(per_day, counts, total * VALIDATION_SHARE[0] // VALIDATION_SHARE[1])
     parts = (before_first, before_second - before_first, total - before_second)
     if min(parts) == 0:
         raise TooFewEventsError(
@@ -55,16 +56,20 @@ def find_cutoffs(per_day: Mapping[date, int], moments: Callable[[date], Moments]
     return Cutoffs(_before(first), _before(second), *parts)
 
 
-def _at_rank(per_day: Mapping[date, int], moments: Callable[[date], Moments], rank: int) -> tuple[int, int]:
+def _at_rank(per_day: Mapping[int, int], counts: Counts, rank: int) -> tuple[int, int]:
     """Return the moment of the event at the 0-based rank, and how many events happened earlier."""
-    earlier = 0
-    for day in sorted(per_day):
-        if rank < earlier + per_day[day]:
-            times = np.sort(moments(day))
-            moment = times[rank - earlier]
-            return int(moment), earlier + int(np.searchsorted(times, moment, side="left"))
-        earlier += per_day[day]
-    raise TooFewEventsError(f"rank {rank} lies beyond the {earlier} events counted")
+    day, earlier = _span_of(per_day, rank, 0)
+    second, earlier = _span_of(counts(day, day + DAY, _SECOND), rank, earlier)
+    return _span_of(counts(second, second + _SECOND, 1), rank, earlier)
+
+
+def _span_of(spans: Mapping[int, int], rank: int, earlier: int) -> tuple[int, int]:
+    """Return the span in which the event of the rank lies, and how many events lie before the span."""
+    for start in sorted(spans):
+        if rank < earlier + spans[start]:
+            return start, earlier
+        earlier += spans[start]
+    raise TooFewEventsError(f"rank {rank} lies beyond the {earlier} events counted: events changed while being split")
 
 
 def _before(moment: int) -> datetime:

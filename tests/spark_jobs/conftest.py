@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import settings
+from pipeline_tasks.settings import Settings, settings
+from tests.spark_jobs.one_night import prepare
 from tests.spark_jobs.one_shop import OneShop
 
 
@@ -15,4 +16,16 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession) -
     settings.cache_clear()
     (tmp_path / "files").mkdir()
     yield OneShop(spark, tmp_path / "files")
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The small night's home: published tables, vectors, and rules that keep the model's own order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIGHTSHELF_HOME", str(tmp_path_factory.mktemp("recommend")))
+        settings.cache_clear()
+        prepare(settings())
+        (settings().home / "by_score.toml").write_text("[shelf]\nmmr_lambda = 1\n")
+        yield settings()
     settings.cache_clear()

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.gate_runner import GateRun
 from pipeline_tasks.schemas import spark_ddl
-from tests.spark_jobs.gate_cases import DEFECTS, DS, GOOD, VIEWS, Row
+from tests.spark_jobs.gate_cases import DEFECTS
+from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row
 
 
 @pytest.fixture(scope="module")

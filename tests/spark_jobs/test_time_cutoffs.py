@@ -1,25 +1,23 @@
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.time_cutoffs import Cutoffs, TooFewEventsError, find_cutoffs
+from spark_jobs.time_cutoffs import DAY, Cutoffs, TooFewEventsError, find_cutoffs
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def cutoffs(seconds: list[int]) -> Cutoffs:
     """Events at so many seconds after START, over several days."""
-    moments = [START + timedelta(seconds=second) for second in seconds]
-    per_day = Counter(moment.date() for moment in moments)
+    moments = [round((START + timedelta(seconds=second)).timestamp() * 1e6) for second in seconds]
 
-    def times(day: date) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.array([round(m.timestamp() * 1e6) for m in moments if m.date() == day], dtype=np.int64)
+    def counts(first: int, end: int, width: int) -> Counter[int]:
+        return Counter(moment - moment % width for moment in moments if first <= moment < end)
 
-    return find_cutoffs(per_day, times)
+    return find_cutoffs(Counter(moment - moment % DAY for moment in moments), counts)
 
 
 def test_a_hundred_distinct_moments_split_exactly() -> None:

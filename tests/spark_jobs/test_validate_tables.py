@@ -18,7 +18,7 @@ from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import REPOSITORY, Settings
 from pipeline_tasks.staging import Manifest, StagedTable, publish, write_manifest
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.gate_cases import DS, GOOD, Row, event, sequence
+from tests.spark_jobs.gate_rows import DS, GOOD, Row, event, sequence
 
 NIGHT = Night("shop", DS)
 CLEAN = ("events", "quarantine", "reconciliation", "items", "users")

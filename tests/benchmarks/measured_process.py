@@ -1,0 +1,77 @@
+"""A process run to its end, with its wall time, processor time and the most memory of it and its children."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.benchmarks.side_by_side import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process took."""
+
+    seconds: float
+    processor_seconds: float
+    """Of it and its children."""
+    peak_bytes: int
+    """Resident, of it and its children together, seen every 0.2 s."""
+
+
+def run_measured(module: str, *arguments: str, environment: Mapping[str, str]) -> Measured:
+    """Run ``python -m module arguments``.
+
+    Raises:
+        RuntimeError: it failed; with its last words.
+    """
+    own = os.environ | {"PYTHONPATH": str(REPOSITORY)} | dict(environment)
+    before, started = _children_seconds(), time.perf_counter()
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    peak = _Peak(process.pid)
+    peak.start()
+    said = process.communicate()[0]
+    seconds = time.perf_counter() - started
+    peak.join()
+    if process.returncode != 0:
+        raise RuntimeError(f"{module} {' '.join(arguments)} ended with {process.returncode}: {said.decode()[-3000:]}")
+    return Measured(seconds, _children_seconds() - before, peak.most)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the size of all files below `folder`."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _children_seconds() -> float:
+    taken = os.times()
+    return taken.children_user + taken.children_system
+
+
+class _Peak(threading.Thread):
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.pid, self.most = pid, 0
+
+    def run(self) -> None:
+        try:
+            family = psutil.Process(self.pid)
+            while family.is_running() and family.status() != psutil.STATUS_ZOMBIE:
+                self.most = max(self.most, sum(map(_resident, [family, *family.children(recursive=True)])))
+                time.sleep(0.2)
+        except psutil.NoSuchProcess:
+            return
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -1,0 +1,174 @@
+"""A synthetic night of any size as `recommend_items` finds it: published tables and random vectors."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
+from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.staging import night_folder
+
+DAYS: Final = 30
+_DAY: Final = 86_400_000_000
+_AT_ONCE: Final = 50_000
+"""Shoppers generated at a time."""
+_KINDS: Final = np.array(["view", "view", "view", "cart", "purchase"], object)
+
+
+@dataclass(frozen=True)
+class LargeNight:
+    """How large."""
+
+    users: int
+    items: int
+    events: int = 12
+    """Of every shopper."""
+    width: int = 64
+    queries: int = 20
+
+    @property
+    def night(self) -> Night:
+        return Night("large", date(2026, 11, 20))
+
+    @property
+    def first_day(self) -> date:
+        return self.night.ds - timedelta(days=DAYS - 1)
+
+    @property
+    def item_ids(self) -> pa.Array:
+        return pa.array([f"i{number:07d}" for number in range(self.items)])
+
+    def prepare(self, settings: Settings) -> None:
+        """Publish the tables and write the vectors."""
+        lake = Lake.open(settings, self.night.source)
+        ds = self.night.ds
+        lake.commit("items", [ds], lake.write_arrow("items", self._catalog()))
+        lake.commit("splits", [ds], lake.write_arrow("splits", self._split()))
+        folder = night_folder(settings, self.night) / "vectors"
+        (folder / "users").mkdir(parents=True, exist_ok=True)
+        written: dict[str, list[str]] = {"sequences": [], "events": []}
+        for number, first in enumerate(range(0, self.users, _AT_ONCE)):
+            rng, keys = np.random.default_rng([7, number]), self._keys(first)
+            deeds = self._deeds(rng, keys)
+            written["sequences"] += lake.write_arrow("sequences", self._sequences(deeds))
+            written["events"] += lake.write_arrow("events", self._events(deeds))
+            pq.write_table(self._vectors(rng, keys), folder / "users" / f"part-{number:05d}.parquet")
+        lake.commit("sequences", [ds], written["sequences"])
+        lake.commit("events", [self.first_day + timedelta(days=day) for day in range(DAYS)], written["events"])
+        self._write_items(folder)
+
+    def _keys(self, first: int) -> list[str]:
+        return [f"u{number:08d}" for number in range(first, min(first + _AT_ONCE, self.users))]
+
+    def _deeds(self, rng: np.random.Generator, keys: list[str]) -> "_Deeds":
+        end = int(datetime.combine(self.night.ds, datetime.min.time(), UTC).timestamp()) * 1_000_000 + _DAY
+        size = (len(keys), self.events)
+        times = np.sort(rng.integers(end - DAYS * _DAY, end, size), axis=1).ravel()
+        # Squared: a few items are popular.
+        items = (rng.random(size) ** 2 * self.items).astype(np.int64).ravel()
+        return _Deeds(keys, times, self.item_ids.take(pa.array(items)), pa.array(rng.choice(_KINDS, times.shape)))
+
+    def _sequences(self, deeds: "_Deeds") -> pa.Table:
+        starts = pa.array(np.arange(len(deeds.keys) + 1) * self.events, pa.int32())
+        columns = {
+            "sequence_key": pa.array(deeds.keys),
+            "user_key": pa.array(deeds.keys),
+            "item_ids": pa.ListArray.from_arrays(starts, deeds.items),
+            "event_types": pa.ListArray.from_arrays(starts, deeds.kinds),
+            "timestamps": pa.ListArray.from_arrays(starts, pa.array(deeds.times)),
+            "ds": pa.repeat(pa.scalar(self.night.ds), len(deeds.keys)),
+        }
+        return _filled("sequences", columns)
+
+    def _events(self, deeds: "_Deeds") -> pa.Table:
+        times = pa.array(deeds.times, pa.timestamp("us", tz="UTC"))
+        users = pa.array(np.repeat(np.array(deeds.keys, object), self.events))
+        searched = np.arange(len(deeds.times)) % self.events == 0
+        asked = pa.array(np.arange(len(deeds.times)) % max(self.queries, 1)).cast(pa.string())
+        query = pc.binary_join_element_wise("title of", asked, " ")
+        columns = {
+            "event_id": pa.array(deeds.times),
+            "user_key": users,
+            "event_type": pc.if_else(pa.array(searched), "search", deeds.kinds),
+            "item_id": pc.if_else(pa.array(searched), None, deeds.items),
+            "query": pc.if_else(pa.array(searched), query, None),
+            "ts": times,
+            "ds": times.cast(pa.date32()),
+            "arrived": times.cast(pa.date32()),
+        }
+        return _filled("events", columns)
+
+    def _catalog(self) -> pa.Table:
+        numbers = range(self.items)
+        columns = {
+            "item_id": self.item_ids,
+            "title": pa.array([f"title of {number}" for number in numbers]),
+            "category": pa.array([f"Kitchen > C{number % 40}" for number in numbers]),
+            "brand": pa.array([f"B{number % 90}" for number in numbers]),
+            "price": pa.array([1.0 + number % 50 for number in numbers]),
+            "first_seen": pa.repeat(pa.scalar(self.first_day), self.items),
+            "ds": pa.repeat(pa.scalar(self.night.ds), self.items),
+        }
+        return _filled("items", columns)
+
+    def _split(self) -> pa.Table:
+        row: dict[str, Any] = dict.fromkeys(TABLES["splits"].column_names, 1)
+        row |= {"split_id": "s", "strategy": "temporal", "train_end": None, "validation_end": None}
+        row |= {"window_start": self.first_day, "ds": self.night.ds}
+        return pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"]))
+
+    def _vectors(self, rng: np.random.Generator, keys: list[str]) -> pa.Table:
+        vectors = pa.array(rng.standard_normal(len(keys) * self.width).astype(np.float32))
+        none = pa.array(np.zeros(len(keys) + 1), pa.int32())
+        starts = pa.array(np.arange(len(keys) + 1) * self.width, pa.int32())
+        columns = {
+            "user_key": pa.array(keys),
+            "vector": pa.ListArray.from_arrays(starts, vectors),
+            "own_items": pa.ListArray.from_arrays(none, pa.array([], pa.int32())),
+            "own_scores": pa.ListArray.from_arrays(none, pa.array([], pa.float32())),
+        }
+        return pa.table(columns)
+
+    def _write_items(self, folder: Path) -> None:
+        rng = np.random.default_rng(8)
+        np.save(folder / "items.npy", rng.standard_normal((self.items, self.width)).astype(np.float32))
+        pq.write_table(pa.table({"item_id": self.item_ids}), folder / "item_ids.parquet")
+        queries = [f"title of {number}" for number in range(self.queries)]
+        searches = pa.array([self.users] * self.queries, pa.int64())
+        pq.write_table(
+            pa.table({"query": pa.array(queries, pa.string()), "searches": searches}), folder / "queries.parquet"
+        )
+        np.save(folder / "item_texts.npy", rng.standard_normal((self.items, 16)).astype(np.float32))
+        np.save(folder / "query_texts.npy", rng.standard_normal((self.queries, 16)).astype(np.float32))
+        meta = {"model_version": "nightshelf-large/1", "dimension": self.width, "users": self.users}
+        (folder / "meta.json").write_text(json.dumps(meta))
+
+
+@dataclass(frozen=True)
+class _Deeds:
+    keys: list[str]
+    times: npt.NDArray[np.int64]
+    items: pa.Array
+    kinds: pa.Array
+
+
+def _filled(name: str, columns: dict[str, pa.Array]) -> pa.Table:
+    """Return the contract's columns, those not given empty."""
+    schema = arrow_schema(TABLES[name])
+    rows = len(next(iter(columns.values())))
+    return pa.table({field.name: _column(columns, field, rows) for field in schema}, schema=schema)
+
+
+def _column(columns: dict[str, pa.Array], field: pa.Field, rows: int) -> pa.Array:
+    return columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)

@@ -1,0 +1,30 @@
+"""Staging of the small night's recommendations, and reading them back."""
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.settings import ScoringSettings, Settings
+from pipeline_tasks.staging import Manifest
+from spark_jobs.night_inputs import read_night_inputs
+from spark_jobs.night_tables import stage_recommendations
+from tests.spark_jobs.one_night import NIGHT, SCORING, rows_of
+
+
+def by_score(home: Settings) -> ScoringSettings:
+    """Shelves in the model's own order."""
+    return SCORING.model_copy(update={"shelf_rules": home.home / "by_score.toml"})
+
+
+def shelves_only(spark: SparkSession, **scoring: object) -> Manifest:
+    """Stage recommendations alone, with other settings."""
+    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update=scoring))
+    try:
+        staged = stage_recommendations(inputs)
+    finally:
+        inputs.shoppers.unpersist()
+    return Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=staged.tables, facts=staged.facts)
+
+
+def shelf_of(manifest: Manifest, user: str) -> list[dict[str, Any]]:
+    return [row for row in rows_of(manifest, "recommendations") if row["user_key"] == user]
