@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_trial import Tune
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
 from pipeline_tasks.interactions import Floats, Interactions
@@ -40,7 +41,12 @@ class TrainedCandidate:
 
 
 def train(
-    data: NightData, name: CandidateName, training: TrainingSettings, work: Path, hear: Listener
+    data: NightData,
+    name: CandidateName,
+    training: TrainingSettings,
+    work: Path,
+    hear: Listener,
+    tune: Tune = lambda chosen, fit: chosen,
 ) -> TrainedCandidate:
     """Train on train alone, choose the epoch on validation. `work` takes the adapter of stage 1."""
     started = time.monotonic()
@@ -48,8 +54,15 @@ def train(
     known = data.parts.known_before("validation")
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, training.seed)
     raw_texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+
+    def try_options(tried: FitOptions, told: Listener) -> float:
+        trial, trainer = _BestEpoch(task, told), TwoTowerTrainer(known, raw_texts, tried, device)
+        trainer.fit(lambda epoch, loss: trial.after(epoch, loss, trainer.recommender))
+        return trial.ndcg
+
     options = choose_options(known, data.split["strategy"], training)
     print(f"chosen from the log: {options}", flush=True)
+    options = tune(options, try_options)
     best = _BestEpoch(task, hear)
     trainer = TwoTowerTrainer(known, raw_texts, options, device)
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
