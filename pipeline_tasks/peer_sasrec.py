@@ -114,5 +114,4 @@ def _loss(network: Sasrec, windows: Tensor, precision: torch.dtype) -> Tensor:
 
 def _item_windows(log: Interactions, length: int) -> Integers:
     """Return (sequences, length): the last items of each, left-aligned, -1 beyond the end."""
-    windows = last_windows(log, length)
-    return np.where(windows >= 0, log.items[windows], -1)
+    return np.append(log.items, -1)[last_windows(log, length)]

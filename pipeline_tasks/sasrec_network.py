@@ -55,7 +55,7 @@ class SasrecBlock(nn.Module):
         later = torch.ones(states.shape[1], states.shape[1], dtype=torch.bool, device=states.device).triu(1)
         levels = (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).masked_fill(later, -torch.inf)
         seen = self.dropout(levels.softmax(dim=3)) @ value
-        return seen.transpose(1, 2).reshape(states.shape)
+        return torch.as_tensor(seen.transpose(1, 2).reshape(states.shape))
 
 
 class Sasrec(nn.Module):
