@@ -60,6 +60,7 @@ with DAG(
             "--candidate={{ task.mapped.candidate }}",
             "--parent-run-id={{ task.mapped.parent_run_id }}",
             "--epochs={{ night().epochs }}",
+            "--search-trials={{ night().search_trials }}",
         ],
         map_index_template="{{ task.mapped.candidate }}",
         execution_timeout=timedelta(hours=6),

@@ -91,6 +91,13 @@ def fine_tuning() -> dict[str, Param]:
             "Epochs",
             "Passes over the training sequences; it may stop early. 0: chosen from the log.",
         ),
+        "search_trials": _number(
+            defaults.search_trials,
+            0,
+            "Search trials",
+            f"Optuna's trials per candidate near what is chosen from the log, in {defaults.search_minutes:g} minutes "
+            "at most, each an MLflow run. 0: no search.",
+        ),
         "approval": Param(
             "automatic",
             type="string",

@@ -1,7 +1,7 @@
-"""Stage 1 of training: fine-tuning of the text encoder on items that the same shoppers wanted near in time.
+"""Stage 1 of training: fine-tuning of the text encoder on what the same shoppers wanted near in time.
 
-In-batch contrastive loss (InfoNCE) with logQ correction (Yi et al. 2019): frequent items are drawn as negatives more
-often, and would otherwise be pushed down for it. Pairs come from the log given, which must be train only.
+Items with items, and queries with the items wanted after them; from the log given, which must be train only. Held-out
+pairs say when it is enough.
 """
 
 import math
@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.sparse import triu
+from torch import Tensor
 
-from pipeline_tasks.cached_gradients import backward_through_parts
-from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.interactions import Floats, Integers, Interactions
-from pipeline_tasks.item_cooccurrence import cooccurrence
+from pipeline_tasks.encoder_pairs import PairDraw, hold_out, item_pairs, query_pairs
+from pipeline_tasks.interactions import Integers, Interactions
+from pipeline_tasks.pair_batch import PairBatch
 from pipeline_tasks.text_encoder import TextEncoder
+from pipeline_tasks.tokenized_texts import TokenizedTexts
 from pipeline_tasks.trainable_encoder import Tuning, keep_tuned, make_trainable
 from pipeline_tasks.training_error import TrainingError
+
+_MOST_HELD_OUT = 256
+_MEASUREMENTS = 8
+"""Times that the held-out pairs are looked at, over the steps given."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +35,25 @@ class AdaptOptions:
     """Blocks that last_layers tunes."""
     steps: int = 40
     pairs: int = 32
-    part: int = 512
+    walk: int = 8
+    """Pairs in a row that share texts."""
+    query_share: float = 0.25
+    """Of the pairs of a batch, where there are queries."""
+    part: int = 256
     """Texts encoded at a time with gradients; halved, and said so, when a GPU runs out of memory."""
     learning_rate: float = 0.0
     """0: 5e-4 for LoRA's own weights, which start at nothing; 5e-5 for weights that are trained already."""
-    temperature: float = 0.05
+    patience: int = 3
+    """Measurements without a better one that end the training."""
     seed: int = 1
 
 
-class PairDraw:
-    """Draws pairs of items by how often they stand near one another, evened out so that bestsellers do not rule."""
+@dataclass(frozen=True)
+class AskedItems:
+    """What was typed before events of train: m queries (empty: none), and the events' items."""
 
-    def __init__(self, log: Interactions, n_items: int) -> None:
-        near = triu(cooccurrence(log, n_items), k=1).tocoo()
-        if not near.nnz:
-            raise TrainingError("no two items were wanted by the same shopper: the encoder has no pairs to learn from")
-        self.left, self.right = near.row.astype(np.int64), near.col.astype(np.int64)
-        weights = np.sqrt(near.data)
-        self.cumulated = np.cumsum(weights) / weights.sum()
-        marginal = np.bincount(self.left, weights, n_items) + np.bincount(self.right, weights, n_items)
-        self.log_share = np.log(np.maximum(marginal / marginal.sum(), 1e-12)).astype(np.float32)
-
-    def draw(self, size: int, rng: np.random.Generator) -> tuple[Integers, Integers]:
-        """Return two (size,) arrays of item indices; which is first is chance."""
-        chosen = np.searchsorted(self.cumulated, rng.random(size)).clip(max=len(self.left) - 1)
-        swap = rng.random(size) < 0.5
-        left, right = self.left[chosen], self.right[chosen]
-        return np.where(swap, right, left), np.where(swap, left, right)
+    queries: list[str]
+    items: Integers
 
 
 def adapt_encoder(
@@ -68,6 +64,7 @@ def adapt_encoder(
     *,
     folder: Path,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
+    asked: AskedItems | None = None,
 ) -> TextEncoder:
     """Fine-tune the encoder, keep what was tuned in `folder` and return it ready for use.
 
@@ -76,15 +73,30 @@ def adapt_encoder(
     """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    draw = PairDraw(log, len(texts))
+    queries, wanted = query_pairs(asked.queries, asked.items, len(texts)) if asked else ([], None)
+    learned, held = hold_out(item_pairs(log, len(texts)), _MOST_HELD_OUT, rng)
+    draw = PairDraw(learned, len(texts) + len(queries), wanted, options.query_share)
     tuned = make_trainable(encoder, options.tuning, options.layers)
-    trained = [parameter for parameter in tuned.model.parameters() if parameter.requires_grad]
-    rate = options.learning_rate or (5e-4 if options.tuning == "lora" else 5e-5)
-    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
+    batch = PairBatch(tuned, TokenizedTexts(tuned, [*texts, *queries]), draw, options.part)
+    best = _BestWeights(batch, (held.left, held.right), options.patience)
     tuned.model.train()
-    batch = PairBatch(tuned, texts, draw.log_share, options)
+    _train(batch, options, rng, best, after_step)
+    best.restore()
+    return keep_tuned(tuned, folder)
+
+
+def _train(
+    batch: PairBatch,
+    options: AdaptOptions,
+    rng: np.random.Generator,
+    best: "_BestWeights",
+    after_step: Callable[[int, float], None],
+) -> None:
+    rate = options.learning_rate or (5e-4 if options.tuning == "lora" else 5e-5)
+    optimizer = torch.optim.AdamW(open_weights(batch.encoder), lr=rate, weight_decay=0.01, fused=True)
+    every = max(1, options.steps // _MEASUREMENTS)
     for step in range(1, options.steps + 1):
-        loss = batch.backward(draw.draw(options.pairs, rng))
+        loss = batch.backward(batch.draw.draw(options.pairs, rng, options.walk))
         if not math.isfinite(loss):
             raise TrainingError(f"loss of the encoder is {loss} in step {step}: lower its learning rate")
         for group in optimizer.param_groups:
@@ -92,57 +104,38 @@ def adapt_encoder(
         optimizer.step()
         optimizer.zero_grad()
         after_step(step, loss)
-    return keep_tuned(tuned, folder)
+        if step % every == 0 and not best.is_worth_going_on(step):
+            break
 
 
-class PairBatch:
-    """Loss and gradients of one batch of pairs, each text encoded once."""
-
-    def __init__(self, encoder: TextEncoder, texts: list[str], log_share: Floats, options: AdaptOptions) -> None:
-        self.encoder, self.texts, self.log_share, self.options = encoder, texts, log_share, options
-        self.part = options.part
-        self.half = has_bfloat16(encoder.model.device)
-
-    def backward(self, pairs: tuple[Integers, Integers]) -> float:
-        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts."""
-        try:
-            return self._backward(pairs)
-        except torch.cuda.OutOfMemoryError:
-            if self.part == 1:
-                raise
-            self.part = max(1, min(self.part, 2 * len(pairs[0])) // 2)
-            print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
-            self.encoder.model.zero_grad()
-            torch.cuda.empty_cache()
-            return self.backward(pairs)
-
-    def _backward(self, pairs: tuple[Integers, Integers]) -> float:
-        left, right = pairs
-        items, place = np.unique(np.concatenate([left, right]), return_inverse=True)
-        # Equal titles of different items are one text; like lengths side by side, so that parts hold little padding.
-        texts = sorted({self.texts[item] for item in items}, key=lambda text: (len(text), text))
-        row = {text: number for number, text in enumerate(texts)}
-        rows = np.array([row[self.texts[item]] for item in items])[place]
-
-        def loss_of(vectors: torch.Tensor) -> torch.Tensor:
-            chosen = vectors.index_select(0, torch.from_numpy(rows).to(vectors.device))
-            first, second = chosen.split(len(left))
-            return pair_loss(first, second, pairs, self.log_share, self.options.temperature)
-
-        with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
-            return backward_through_parts(self.encoder, texts, loss_of, self.part)
+def open_weights(encoder: TextEncoder) -> list[Tensor]:
+    """Return the weights that are trained."""
+    return [weight for weight in encoder.model.parameters() if weight.requires_grad]
 
 
-def pair_loss(
-    first: torch.Tensor, second: torch.Tensor, pairs: tuple[Integers, Integers], log_share: Floats, temperature: float
-) -> torch.Tensor:
-    """Return InfoNCE of (pairs, width) vectors of length 1: each first item among all second ones, logQ-corrected."""
-    left, right = pairs
-    device = first.device
-    logits = first @ second.T / temperature - torch.from_numpy(log_share[right]).to(device)
-    # Another pair's item is no negative where it is this pair's own: masked, or titles are pushed away from themselves
-    # until all vectors are one.
-    own = (right[None, :] == right[:, None]) | (right[None, :] == left[:, None])
-    same = torch.from_numpy(own & ~np.eye(len(right), dtype=bool)).to(device)
-    logits = logits.masked_fill(same, -math.inf)
-    return torch.nn.functional.cross_entropy(logits, torch.arange(len(left), device=device))
+class _BestWeights:
+    """Measures held-out pairs and keeps the best weights, those from before the first step among them."""
+
+    def __init__(self, batch: PairBatch, held: tuple[Integers, Integers], patience: int) -> None:
+        self.batch, self.held, self.left, self.patience = batch, held, patience, patience
+        self._kept: list[Tensor] = []
+        self.loss = math.inf
+        if len(held[0]) > 1:
+            self.is_worth_going_on(0)
+
+    def is_worth_going_on(self, step: int) -> bool:
+        if len(self.held[0]) <= 1:
+            return True
+        loss = self.batch.loss(self.held)
+        print(f"encoder, step {step}: loss of held-out pairs {loss:.4f}", flush=True)
+        if loss < self.loss:
+            self.loss, self.left = loss, self.patience
+            self._kept = [weight.detach().clone() for weight in open_weights(self.batch.encoder)]
+        else:
+            self.left -= 1
+        return self.left > 0
+
+    def restore(self) -> None:
+        with torch.no_grad():
+            for weight, kept in zip(open_weights(self.batch.encoder), self._kept, strict=False):
+                weight.copy_(kept)

@@ -9,25 +9,36 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pipeline_tasks.interactions import Integers
 from pipeline_tasks.text_encoder import TextEncoder
+from pipeline_tasks.tokenized_texts import TokenizedTexts
+
+_CPU_GROUP = 32
+"""Texts of like length encoded together on a CPU; a GPU takes a whole part."""
+
+
+def encode_rows(encoder: TextEncoder, tokens: TokenizedTexts, ordered: Integers, part: int) -> Tensor:
+    """Return (n, width) vectors of the distinct texts `ordered`, the shortest first, with gradients where there are."""
+    most = min(part, _CPU_GROUP) if encoder.model.device.type == "cpu" else part
+    return torch.cat([encoder.vectors(group) for group in tokens.groups(ordered, most)])
 
 
 def backward_through_parts(
-    encoder: TextEncoder, texts: list[str], loss_of: Callable[[Tensor], Tensor], part: int
+    encoder: TextEncoder, tokens: TokenizedTexts, ordered: Integers, loss_of: Callable[[Tensor], Tensor], part: int
 ) -> float:
-    """Add the gradient of loss_of((texts, width) vectors) to the encoder's parameters, `part` texts at a time.
+    """Add the gradient of loss_of((n, width) vectors of the texts `ordered`) to the encoder, `part` texts at a time.
 
     With all texts in one part nothing is encoded twice. Returns the loss.
     """
-    if part >= len(texts):
-        loss = loss_of(encoder.vectors(encoder.tokenize(texts)))
+    if part >= len(ordered):
+        loss = loss_of(encode_rows(encoder, tokens, ordered, part))
         loss.backward()
         return float(loss.item())
     states, blocks = [], []
-    for start in range(0, len(texts), part):
+    for start in range(0, len(ordered), part):
         states.append(_random_state(encoder))
         with torch.no_grad():
-            blocks.append(encoder.vectors(encoder.tokenize(texts[start : start + part])))
+            blocks.append(encode_rows(encoder, tokens, ordered[start : start + part], part))
     vectors = torch.cat(blocks).requires_grad_()
     loss = loss_of(vectors)
     loss.backward()
@@ -36,7 +47,7 @@ def backward_through_parts(
         chosen = slice(number * part, (number + 1) * part)
         # The same dropout as the first time: the gradient belongs to those very vectors.
         _restore(encoder, state)
-        again = encoder.vectors(encoder.tokenize(texts[chosen]))
+        again = encode_rows(encoder, tokens, ordered[chosen], part)
         again.backward(vectors.grad[chosen].to(again.dtype))
     return float(loss.item())
 

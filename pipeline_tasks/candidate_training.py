@@ -11,6 +11,7 @@ import numpy as np
 from pipeline_tasks.choose_linear import choose_linear
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_trial import Tune
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
 from pipeline_tasks.interactions import Floats, Interactions
@@ -45,7 +46,12 @@ class TrainedCandidate:
 
 
 def train(
-    data: NightData, name: CandidateName, training: TrainingSettings, work: Path, hear: Listener
+    data: NightData,
+    name: CandidateName,
+    training: TrainingSettings,
+    work: Path,
+    hear: Listener,
+    tune: Tune = lambda chosen, fit: chosen,
 ) -> TrainedCandidate:
     """Train on train alone, choose the epoch on validation. `work` takes the adapter of stage 1."""
     started = time.monotonic()
@@ -54,9 +60,16 @@ def train(
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, training.seed)
     texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
+
+    def try_options(tried: FitOptions, told: Listener) -> float:
+        trial, trainer = _BestEpoch(task, told), TwoTowerTrainer(known, content.raw, tried, device, content.values)
+        trainer.fit(lambda epoch, loss: trial.after(epoch, loss, trainer.recommender))
+        return trial.ndcg
+
     options = choose_linear(task, choose_options(known, data.split["strategy"], training))
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
     print(f"chosen from the log: {options}", flush=True)
+    options = tune(options, try_options)
     best = _BestEpoch(task, hear)
     trainer = TwoTowerTrainer(known, content.raw, options, device, content.values)
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))

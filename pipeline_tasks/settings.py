@@ -81,6 +81,10 @@ class TrainingSettings(BaseModel):
     """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
+    search_trials: int = Field(0, ge=0)
+    """Trials of Optuna around what is chosen from the log, for every candidate; 0: what is chosen is taken as it is."""
+    search_minutes: float = Field(60, gt=0)
+    """Time limit of a candidate's search; the trial that runs then ends with its epoch."""
     seed: int = 1
     """Of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)

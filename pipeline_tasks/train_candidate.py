@@ -11,30 +11,38 @@ import mlflow
 from pipeline_tasks.candidate_files import Candidate, candidate_path
 from pipeline_tasks.candidate_training import METRIC, TrainedCandidate, train
 from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.fit_trial import Tune
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.night_data import NightData, read_night
 from pipeline_tasks.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry import ARTIFACT
-from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings, settings
+from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings, settings
 from pipeline_tasks.tracking import candidate_run, log_snapshots
 
 
 def train_candidate(
-    settings: Settings, night: Night, name: CandidateName, parent_run_id: str, epochs: int | None = None
+    settings: Settings,
+    night: Night,
+    name: CandidateName,
+    parent_run_id: str,
+    epochs: int | None = None,
+    search_trials: int | None = None,
 ) -> Candidate:
     """Train, log and describe one candidate; a later run of the same night replaces it."""
     lake = Lake.open(settings, night.source)
     data = read_night(lake, night)
-    training = settings.training.model_copy(update={"epochs": epochs} if epochs else {})
+    settings = _as_told(settings, epochs, search_trials)
+    training = settings.training
     path = candidate_path(settings, night, name)
     folder = path.with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
-        trained = train(data, name, training, folder, _log_metrics)
+        tune = _search(settings, night, name, data.split["strategy"], run)
+        trained = train(data, name, training, folder, _log_metrics, tune)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
@@ -52,6 +60,24 @@ def train_candidate(
     return candidate
 
 
+def _as_told(settings: Settings, epochs: int | None, search_trials: int | None) -> Settings:
+    """Return the settings with what the night's form said of them."""
+    said = {"epochs": epochs or None, "search_trials": search_trials}
+    training = settings.training.model_copy(update={name: value for name, value in said.items() if value is not None})
+    return settings.model_copy(update={"training": training})
+
+
+def _search(
+    settings: Settings, night: Night, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+) -> Tune:
+    if not settings.training.search_trials:
+        return lambda chosen, fit: chosen
+    # Here, as a night without a search needs no Optuna: half a second.
+    from pipeline_tasks.candidate_search import search_of
+
+    return search_of(settings, night, name, strategy, run)
+
+
 def _log_metrics(metrics: dict[str, float], step: int) -> None:
     mlflow.log_metrics(metrics, step=step)
 
@@ -66,6 +92,7 @@ def _log_inputs(lake: Lake, data: NightData, training: TrainingSettings) -> None
 def _log_result(trained: TrainedCandidate) -> None:
     best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
     mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
+    mlflow.log_params({f"chosen.{option}": value for option, value in trained.saved.facts["options"].items()})
 
 
 def main() -> None:
@@ -74,8 +101,11 @@ def main() -> None:
     parser.add_argument("--candidate", required=True, choices=get_args(CandidateName))
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
+    parser.add_argument("--search-trials", type=int, help="instead of the setting training.search_trials")
     given = parser.parse_args()
-    done = train_candidate(settings(), night_of(given), given.candidate, given.parent_run_id, given.epochs)
+    done = train_candidate(
+        settings(), night_of(given), given.candidate, given.parent_run_id, given.epochs, given.search_trials
+    )
     print(
         f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} at epoch {done.best_epoch}, "
         f"{done.seconds:.0f} s"

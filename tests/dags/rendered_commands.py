@@ -30,6 +30,7 @@ GIVEN: dict[str, dict[str, Any]] = {
             "split_strategy": "leave_one_out",
             "rules": ["known_user", "bots"],
             "epochs": 2,
+            "search_trials": 12,
             "top_k": 7,
             "exclude_purchased_days": 0,
         },

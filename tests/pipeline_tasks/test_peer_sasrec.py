@@ -7,8 +7,9 @@ import torch
 from pipeline_tasks.full_ranking import evaluate
 from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
 from pipeline_tasks.leak_probes import refuse_lookup
-from pipeline_tasks.peer_sasrec import Sasrec, SasrecOptions, SasrecScorer, fit_sasrec
+from pipeline_tasks.peer_sasrec import SasrecScorer, fit_sasrec, paper_options
 from pipeline_tasks.ranking_task import build_task
+from pipeline_tasks.sasrec_network import Sasrec, SasrecOptions
 from pipeline_tasks.split_parts import split_parts
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of
@@ -49,6 +50,24 @@ def test_no_state_sees_a_later_item_or_the_padding() -> None:
     torch.testing.assert_close(network(windows[:, :4])[:, 3], states[:, 3])
 
 
+def test_a_listener_ends_the_training() -> None:
+    heard: list[int] = []
+
+    def hear(epoch: int, loss: float, scorer: SasrecScorer) -> bool:
+        assert np.isfinite(scorer.scores(TASK.histories)).all()
+        heard.append(epoch)
+        return epoch < 2
+
+    fit_sasrec(TASK.known, ITEMS, SMALL, hear)
+    assert heard == [1, 2]
+
+
+def test_the_papers_settings_follow_the_density_of_the_log() -> None:
+    sparse, dense = (log_of({"a": [(item, item) for item in range(length)]}) for length in (9, 165))
+    assert (paper_options(sparse).dropout, paper_options(sparse).max_length) == (0.5, 50)
+    assert (paper_options(dense).dropout, paper_options(dense).max_length) == (0.2, 200)
+
+
 def test_nothing_to_learn_from_is_said() -> None:
     with pytest.raises(TrainingError, match="no history of two events or more"):
         fit_sasrec(log_of({"a": [(1, 1)]}), ITEMS, SMALL)
@@ -61,7 +80,7 @@ def test_one_epoch_of_amazon_beauty(shared_data: Path) -> None:
     # A tenth of the shoppers: the whole takes minutes of two busy cores.
     some = log.select(np.arange(0, len(log), 10))
     task = build_task(split_parts(some, {"strategy": "leave_one_out"}), "test", "discovery", n_items)
-    options = SasrecOptions(epochs=1, dimension=64, batch=64, learning_rate=3e-3)
+    options = SasrecOptions(epochs=1, dimension=64, batch_positions=512, learning_rate=3e-3)
     ours = evaluate(fit_sasrec(task.known, n_items, options), task).overall["ndcg@10"]
     # Of an item at a random place: the sum of the ten discounts over the catalog.
     assert ours > 5 * (1 / np.log2(np.arange(2, 12))).sum() / n_items
