@@ -1,8 +1,8 @@
 """What stage 2 of training may be told; `training_choices` fills it from the log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-TYPE_WEIGHTS = {"view": 0.5, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
+from pipeline_tasks.event_weights import EVENT_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class FitOptions:
     answers: int = 4
     reach: int = 50
     repeat_weight: float = 0.0
+    event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
+    """Of an answer, by its event type."""
     linear_rank: int = 128
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()

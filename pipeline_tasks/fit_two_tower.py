@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from pipeline_tasks.build_two_tower import build_two_tower
 from pipeline_tasks.catalog_loss import Crowd, catalog_loss
 from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.fit_options import TYPE_WEIGHTS, FitOptions
+from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments
 from pipeline_tasks.training_error import TrainingError
@@ -37,7 +37,12 @@ class TwoTowerTrainer:
         torch.manual_seed(options.seed)
         self.recommender = build_two_tower(log, raw_texts, options, self.device)
         self.model = self.recommender.model
-        weights = np.array([TYPE_WEIGHTS[name] for name in MODELLED_TYPES], dtype=np.float32)
+        weights = np.array([options.event_weights[name] for name in MODELLED_TYPES], dtype=np.float32)
+        if not weights[log.types].any():
+            raise TrainingError(
+                f"all events of the log are of types whose weight is 0 ({options.event_weights}): raise one of "
+                f"training.event_weights"
+            )
         self.targets = TargetDraw(log, options.reach, weights, options.repeat_weight)
         self.gaps = gap_buckets(log, self.model.config.gap_buckets)
         moments = bucket_moments(log, options.time_buckets)

@@ -7,10 +7,12 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
@@ -74,6 +76,8 @@ class TrainingSettings(BaseModel):
     """Share of the user tower's numbers that a training step leaves out."""
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
+    event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
+    """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1
     """Of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)

@@ -71,6 +71,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         linear_rank=_linear_rank(facts, next_item=next_item),
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
+        event_weights=training.event_weights,
     )
 
 
