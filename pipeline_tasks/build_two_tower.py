@@ -39,6 +39,7 @@ def build_two_tower(
         linear_rank=min(options.linear_rank, len(seen)),
         linear_weight=options.linear_weight,
         trend_shift=options.trend_shift,
+        matching=options.matching,
     )
     model = TwoTower(config)
     torch.nn.Module.to(model, device)

@@ -24,6 +24,7 @@ class FitOptions:
     repeat_weight: float = 0.0
     event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
     """Of an answer, by its event type."""
+    matching: str = "dot"
     linear_rank: int = 128
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()

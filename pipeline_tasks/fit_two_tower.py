@@ -10,7 +10,7 @@ from torch.nn.functional import embedding
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline_tasks.build_two_tower import build_two_tower
-from pipeline_tasks.catalog_loss import Crowd, catalog_loss
+from pipeline_tasks.catalog_loss import Crowd
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
@@ -110,9 +110,10 @@ class TwoTowerTrainer:
                 self._tensor(self.gaps[filled]),
             )
         kind = torch.bfloat16 if self.half else torch.float32
-        users = states.flatten(0, 1).index_select(0, self._tensor(place)).to(kind)
+        users = self.model.user_vectors(states.flatten(0, 1).index_select(0, self._tensor(place))).to(kind)
         crowd = Crowd(self.trends.to(kind), torch.from_numpy(self.buckets[events])) if self.trends.shape[2] else None
-        total = catalog_loss(users, table.to(kind), self._tensor(targets), self._tensor(weights), crowd)
+        items = self.model.matching.items(table).to(kind)
+        total = self.model.matching.loss(users, items, self._tensor(targets), self._tensor(weights), crowd)
         mean: Tensor = total / float(weights.sum())
         return mean
 

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
+MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
+"""How a shopper and an item make a number: pipeline_tasks/matching.py."""
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
 """What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -76,6 +78,8 @@ class TrainingSettings(BaseModel):
     """Share of the user tower's numbers that a training step leaves out."""
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
+    matching: MatchingName = "dot"
+    """How the two towers' vectors make a score; additive is no dot product, and costs many times as much."""
     event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
     """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1

@@ -72,6 +72,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
         event_weights=training.event_weights,
+        matching=training.matching,
     )
 
 

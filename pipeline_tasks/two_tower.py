@@ -1,4 +1,4 @@
-"""The two-tower recommender: score = user vector . item vector, and nothing else.
+"""The two-tower recommender: score = user vector . item vector, and nothing else (by default: see matching).
 
 Item tower: P (whitened text) + id embedding where there is one, then the item's popularity trends as they are.
 User tower: a causal transformer (post-LN) over the same item vectors with event type and time gap; beside its d
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from pipeline_tasks.matching import DotMatching, build_matching
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 
 
@@ -70,6 +71,7 @@ class TwoTower(PreTrainedModel):
         self.enter = nn.LayerNorm(width)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.trend_weights = nn.Linear(width, len(config.horizons))
+        self.matching = build_matching(config.matching, width)
         self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("whitening_center", torch.zeros(config.raw_text_dimension))
@@ -82,6 +84,8 @@ class TwoTower(PreTrainedModel):
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+        if isinstance(module, DotMatching):
+            module.reset()
         if isinstance(module, TwoTower):
             # 1 each: before training everybody follows the crowd.
             nn.init.constant_(module.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
@@ -110,7 +114,12 @@ class TwoTower(PreTrainedModel):
             tokens = block(tokens)
         return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
 
+    def user_vectors(self, states: Tensor) -> Tensor:
+        """Return (..., width + trends) of states (..., d + trends): the side of the shopper in `matching`."""
+        width = self.config.dimension
+        return torch.cat([self.matching.users(states[..., :width]), states[..., width:]], dim=-1)
+
     def full_item_vectors(self, texts: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
-        """Return (n, d + trends + rank): what a user vector is multiplied with."""
+        """Return (n, width + trends + rank): what a user vector is matched with."""
         linear = torch.where((rows >= 0).unsqueeze(1), self.linear_out[rows.clamp(min=0)], 0.0)
-        return torch.cat([self.item_vectors(texts, rows), trends, linear], dim=1)
+        return torch.cat([self.matching.items(self.item_vectors(texts, rows)), trends, linear], dim=1)

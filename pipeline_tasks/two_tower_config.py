@@ -26,6 +26,7 @@ class TwoTowerConfig(PreTrainedConfig):
         linear_rank: int = 0,
         linear_weight: float = 0.0,
         trend_shift: tuple[float, ...] = (),
+        matching: str = "dot",
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
@@ -40,6 +41,7 @@ class TwoTowerConfig(PreTrainedConfig):
             linear_rank: width of the collaborative part (see linear_factors), 0 for none.
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
+            matching: how state and item vector make a number (see matching).
         """
         self.known_items = known_items
         self.text_dimension = text_dimension
@@ -54,5 +56,6 @@ class TwoTowerConfig(PreTrainedConfig):
         self.horizons = list(horizons)
         self.linear_rank = linear_rank
         self.linear_weight = linear_weight
+        self.matching = matching
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         super().__init__(**more)
