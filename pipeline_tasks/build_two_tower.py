@@ -11,6 +11,7 @@ from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Interactions
 from pipeline_tasks.item_cooccurrence import id_factors
 from pipeline_tasks.linear_factors import linear_factors
 from pipeline_tasks.popularity_trends import choose_horizons
+from pipeline_tasks.task_weights import NEXT_ITEM
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -40,6 +41,7 @@ def build_two_tower(
         linear_weight=options.linear_weight,
         trend_shift=options.trend_shift,
         matching=options.matching,
+        tasks=tuple(sorted(set(options.task_weights) - {NEXT_ITEM})),
     )
     model = TwoTower(config)
     torch.nn.Module.to(model, device)

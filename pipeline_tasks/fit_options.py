@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline_tasks.event_weights import EVENT_WEIGHTS
+from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class FitOptions:
     event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
     """Of an answer, by its event type."""
     matching: str = "dot"
+    task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
+    """What is learned, and how much it counts."""
     linear_rank: int = 128
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()

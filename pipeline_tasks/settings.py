@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
+from pipeline_tasks.task_weights import ONLY_NEXT_ITEM, complete_tasks
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
@@ -80,6 +81,8 @@ class TrainingSettings(BaseModel):
     """Whether what a shopper had before gets a score of its own."""
     matching: MatchingName = "dot"
     """How the two towers' vectors make a score; additive is no dot product, and costs many times as much."""
+    task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
+    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click."""
     event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
     """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1

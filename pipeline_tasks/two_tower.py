@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pipeline_tasks.matching import DotMatching, build_matching
+from pipeline_tasks.task_heads import build_heads
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 
 
@@ -72,6 +73,7 @@ class TwoTower(PreTrainedModel):
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.trend_weights = nn.Linear(width, len(config.horizons))
         self.matching = build_matching(config.matching, width)
+        self.heads = build_heads(config.tasks, width, config.dropout)
         self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("whitening_center", torch.zeros(config.raw_text_dimension))

@@ -27,6 +27,7 @@ class TwoTowerConfig(PreTrainedConfig):
         linear_weight: float = 0.0,
         trend_shift: tuple[float, ...] = (),
         matching: str = "dot",
+        tasks: tuple[str, ...] = (),
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
@@ -42,6 +43,7 @@ class TwoTowerConfig(PreTrainedConfig):
             linear_weight: of the collaborative part's score beside the transformer's; chosen on validation.
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
             matching: how state and item vector make a number (see matching).
+            tasks: of the heads beside the next item (see task_heads).
         """
         self.known_items = known_items
         self.text_dimension = text_dimension
@@ -57,5 +59,6 @@ class TwoTowerConfig(PreTrainedConfig):
         self.linear_rank = linear_rank
         self.linear_weight = linear_weight
         self.matching = matching
+        self.tasks = list(tasks)
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         super().__init__(**more)
