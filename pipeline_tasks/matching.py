@@ -16,7 +16,7 @@ from pipeline_tasks.catalog_loss import Crowd, catalog_loss
 class DotMatching(nn.Module):
     """u . v."""
 
-    nobody: Final = 0.0
+    nobody = 0.0
     """What every number of the folded state of a shopper without a history is: no item is nearer than another."""
 
     def __init__(self, dimension: int) -> None:
@@ -79,7 +79,7 @@ class AdditiveMatching(DotMatching):
     """a . tanh(W_u u + b + W_i v) (Bahdanau et al. 2015): no dot product, see pair_scores for how it is ranked by."""
 
     # tanh of so much is 1 whatever is added: the same for every item.
-    nobody: Final = 1e4
+    nobody = 1e4
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)

@@ -7,7 +7,7 @@ as they add to any matching. Its float32 pass is bounded like that of the dot pr
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,11 +30,13 @@ from pipeline_tasks.top_k import (
 _TILE: Final = 64
 """Shoppers whose hidden numbers are made at a time: those of one dimension stay in the cache."""
 
+Real = TypeVar("Real", Vectors, Scores)
+
 
 class PairScores(Protocol):
     """A score of shoppers (n, d) and items (m, d)."""
 
-    def all(self, users: Vectors, items: Vectors) -> Vectors:
+    def all(self, users: Real, items: Real) -> Real:
         """Return (n, m) in the precision of the vectors."""
 
     def pairs(self, users: Vectors, items: Vectors, rows: Indices, columns: Indices) -> Scores:
@@ -47,7 +49,7 @@ class PairScores(Protocol):
 class DotScores:
     """u . v."""
 
-    def all(self, users: Vectors, items: Vectors) -> Vectors:
+    def all(self, users: Real, items: Real) -> Real:
         """Return (n, m) products."""
         return np.asarray(users @ items.T)
 
@@ -67,7 +69,7 @@ class AdditiveScores:
     weights: Vectors = field(repr=False)
     """(a,)"""
 
-    def all(self, users: Vectors, items: Vectors) -> Vectors:
+    def all(self, users: Real, items: Real) -> Real:
         """Return (n, m); memory beside the result is 64 x m numbers."""
         width = len(self.weights)
         scores = users[:, width:] @ items[:, width:].T

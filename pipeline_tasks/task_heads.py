@@ -43,7 +43,8 @@ class ItemHead(TaskHead):
     def forward(self, states: Tensor, lags: Tensor, items: Tensor) -> Tensor:
         """Return (k,) log-odds."""
         match = (self.query(states) * items).sum(dim=1) + self.appeal(items).squeeze(1)
-        return super().forward(states, lags, items) + match
+        odds: Tensor = super().forward(states, lags, items) + match
+        return odds
 
 
 def ages(lags: Tensor) -> Tensor:

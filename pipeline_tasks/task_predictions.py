@@ -75,8 +75,8 @@ def judge_heads(
         rows = log.rows[questions.events]
         histories = log.select(rows).before(questions.events - log.offsets[rows] + 1)
         said = predict(recommender, task, histories, questions.moments, questions.items)
-        said = 1 - (1 - said.astype(np.float64)) ** exponent
-        overall = judge_probabilities(questions.answers > 0, said, base).overall
+        over_span = 1 - (1 - said.astype(np.float64)) ** exponent
+        overall = judge_probabilities(questions.answers > 0, over_span, base).overall
         figures |= {f"{task}_{name}": value for name, value in overall.items()}
     return figures
 

@@ -38,8 +38,8 @@ class Questions:
 
     def only(self, kept: Flags | Integers) -> "Questions":
         """Return some of them."""
-        parts = (self.events, self.moments, self.items, self.answers, self.weights)
-        return Questions(*(part[kept] for part in parts))
+        events, moments, items = self.events[kept], self.moments[kept], self.items[kept]
+        return Questions(events, moments, items, self.answers[kept], self.weights[kept])
 
 
 class Asker(Protocol):
@@ -129,7 +129,8 @@ def later_steps(log: Interactions) -> Integers:
     """Return (m,) the first event of the log after the event's own timestamp, at most the end of its sequence."""
     ends = log.offsets[1:][log.rows]
     changes = np.append(np.flatnonzero(np.diff(log.times) != 0) + 1, len(log.times))
-    return np.minimum(changes[np.searchsorted(changes, np.arange(len(log.times)), side="right")], ends)
+    following: Integers = changes[np.searchsorted(changes, np.arange(len(log.times)), side="right")]
+    return np.minimum(following, ends)
 
 
 def next_purchases(log: Interactions, following: Integers) -> Integers:

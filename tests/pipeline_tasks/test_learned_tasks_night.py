@@ -16,6 +16,7 @@ from pipeline_tasks.night_data import NightData, read_night
 from pipeline_tasks.saved_recommender import load_recommender
 from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import Settings, TrainingSettings
+from pipeline_tasks.split_parts import microseconds
 from pipeline_tasks.task_predictions import predict
 from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
 
@@ -42,18 +43,25 @@ def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:
     who = {"user_key": sequence["user_key"]} if sequence["user_key"] else {"session_id": "s1"}
     looks = zip(sequence["item_ids"], sequence["event_types"], sequence["timestamps"], strict=True)
     shown = [
-        who | {"item_id": name, "event_type": "impression", "ts": datetime.fromtimestamp((time - MINUTE) / 1e6, UTC)}
+        who | {"item_id": name, "event_type": "impression"} | _at(time - MINUTE)
         for item, kind, time in looks
         if kind == "view"
         for name in (item, "i060")
     ]
-    shown.append({"user_key": "stranger", "item_id": "i001", "event_type": "impression", "ts": shown[0]["ts"]})
-    return [row | {"ds": row["ts"].date(), "arrived": row["ts"].date()} for row in shown]
+    stranger = {"user_key": "stranger", "item_id": "i001", "event_type": "impression"}
+    return [*shown, stranger | _at(sequence["timestamps"][-1])]
+
+
+def _at(time: int) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(time / 1e6, UTC)
+    return {"ts": moment, "ds": moment.date(), "arrived": moment.date()}
 
 
 def test_impressions_are_read_for_those_with_a_history(data: NightData) -> None:
-    views = int((data.log.types == 0).sum())
-    assert len(data.impressions.times) == 2 * views
+    # One was shown a minute before the window.
+    first = microseconds(datetime.combine(data.split["window_start"], datetime.min.time(), UTC))
+    views = (data.log.types == 0) & (data.log.times - MINUTE >= first)
+    assert len(data.impressions.times) == 2 * views.sum() > 1_000
     anonymous = data.log.keys.index("session:s1")
     own = np.flatnonzero((data.log.rows == anonymous) & (data.log.types == 0))
     found = data.impressions.rows == anonymous
