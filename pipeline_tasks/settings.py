@@ -80,7 +80,7 @@ class TrainingSettings(BaseModel):
     repeats: bool | None = None
     """Whether what a shopper had before gets a score of its own."""
     matching: MatchingName = "dot"
-    """How the two towers' vectors make a score; additive is no dot product, and costs many times as much."""
+    """How the two towers' vectors make a score; additive is no dot product, and trains at a tanh per hidden number."""
     task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
     """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click."""
     event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
