@@ -11,6 +11,7 @@ from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Intera
 from pipeline_tasks.item_cooccurrence import id_factors
 from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life
 from pipeline_tasks.popularity_trends import choose_horizons
+from pipeline_tasks.task_weights import NEXT_ITEM
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -52,6 +53,8 @@ def build_two_tower(
         linear_half_life=half_life(options.linear_kind, log),
         linear_weight=options.linear_weight,
         trend_shift=options.trend_shift,
+        matching=options.matching,
+        tasks=tuple(sorted(set(options.task_weights) - {NEXT_ITEM})),
     )
     recipe = LinearRecipe(options.linear_kind, config.linear_rank, options.linear_coming, options.seed)
     model = TwoTower(config)

@@ -14,6 +14,7 @@ from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_trial import Tune
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
+from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.item_content import ContentEncoders, fit_content, text_block
 from pipeline_tasks.linear_weight import choose_blend, choose_linear_weight
@@ -24,6 +25,7 @@ from pipeline_tasks.quick_ndcg import sample_task
 from pipeline_tasks.ranking_task import RankingTask, build_task
 from pipeline_tasks.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.task_predictions import judge_heads
 from pipeline_tasks.text_encoder import load_encoder
 from pipeline_tasks.training_choices import choose_options
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -71,7 +73,7 @@ def train(
     print(f"chosen from the log: {options}", flush=True)
     options = tune(options, try_options)
     best = _BestEpoch(task, hear)
-    trainer = TwoTowerTrainer(known, content.raw, options, device, content.values)
+    trainer = TwoTowerTrainer(known, content.raw, options, device, content.values, shown(data, options))
     trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
     recommender = best.recommender()
     choose_blend(recommender, task)
@@ -79,6 +81,7 @@ def train(
     if recommender.own is not None:
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
         choose_own_weight(recommender, sample_task(again, JUDGES, training.seed))
+    _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
     encoders = ContentEncoders(training.encoder, adapter, content.vocabulary, training.image_encoder)
     saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
@@ -98,7 +101,9 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         trend_shift=tuple(chosen.trend_shift),
     )
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
-    trainer = TwoTowerTrainer(data.parts.known_before("test"), saved.raw_texts, options, device, values)
+    trainer = TwoTowerTrainer(
+        data.parts.known_before("test"), saved.raw_texts, options, device, values, shown(data, options)
+    )
     trainer.fit(lambda epoch, loss: epoch < epochs)
     fitted = trainer.recommender.model.config
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
@@ -107,6 +112,25 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)
     facts = saved.facts | {"fitted_on": "train and validation"}
     return replace(saved, recommender=trainer.recommender, facts=facts)
+
+
+def _hear_heads(
+    recommender: TwoTowerRecommender,
+    data: NightData,
+    known: Interactions,
+    options: FitOptions,
+    hear: Callable[[dict[str, float]], None],
+) -> None:
+    """Measure the heads, where there are some, by what validation answers."""
+    judged = data.parts.known_before("test")
+    figures = judge_heads(recommender, judged, known.evidence.last_timestamp, shown(data, options))
+    if figures:
+        hear({f"validation_{name}": value for name, value in figures.items()})
+
+
+def shown(data: NightData, options: FitOptions) -> Impressions | None:
+    """Return what shoppers were shown, where a head learns from it."""
+    return data.impressions if "click" in options.task_weights else None
 
 
 def encode_catalog(

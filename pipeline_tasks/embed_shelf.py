@@ -18,7 +18,7 @@ from pipeline_tasks.interactions import Floats, Interactions
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
-from pipeline_tasks.night_data import NightData, read_night
+from pipeline_tasks.night_data import read_night
 from pipeline_tasks.registry import champion_version, load_version
 from pipeline_tasks.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
@@ -34,7 +34,8 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json, and what
     `write_search` writes of the window's top queries. Shoppers are embedded by their whole history up to the night, and
     item trends are those of the night: a night is fresh even where its champion is not. A shopper's score of an item is
-    the dot product of the two vectors, and for own_items (indices into items.npy) as much more as own_scores says.
+    what `pair_scores` makes of the two vectors (the dot product, unless the model's matching is additive), and for
+    own_items (indices into items.npy) as much more as own_scores says.
 
     Raises:
         ValueError: there is no champion, or the night has no sequences.
@@ -51,32 +52,39 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     shoppers = data.log.select(np.flatnonzero(data.log.known))
     folder = night_folder(settings, night) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    window = (data.split["window_start"], night.ds)
+    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
+    write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
+    about = {"model_version": f"{version.name}/{version.version}", "users": len(shoppers)}
+    about |= {"ds": night.ds.isoformat(), "snapshots": data.snapshots}
+    return write_vectors(folder, recommender, shoppers, data.catalog.item_ids, about)
+
+
+def write_vectors(
+    folder: Path, recommender: TwoTowerRecommender, shoppers: Interactions, item_ids: list[str], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the vectors of `item_ids` and `shoppers`, and meta.json: `about`, and how the vectors are to be read."""
     (folder / "users").mkdir(parents=True)
     items = recommender.item_matrix()
     for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
         part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
         _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
     np.save(folder / "items.npy", items)
-    pq.write_table(pa.table({"item_id": data.catalog.item_ids}), folder / "item_ids.parquet")
-    window = (data.split["window_start"], night.ds)
-    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
-    write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
-    meta = _meta(data, f"{version.name}/{version.version}", items, len(shoppers), recommender.model.config.dimension)
+    pq.write_table(pa.table({"item_id": item_ids}), folder / "item_ids.parquet")
+    meta = about | _shape(recommender, items)
     # Last: its presence says that the folder is complete.
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
     return meta
 
 
-def _meta(data: NightData, version: str, items: Floats, shoppers: int, content: int) -> dict[str, Any]:
+def _shape(recommender: TwoTowerRecommender, items: Floats) -> dict[str, Any]:
     return {
-        "model_version": version,
         "dimension": items.shape[1],
-        # The first so many numbers say what an item is; the rest, how much it is in demand and with whom.
-        "content_dimension": content,
         "items": len(items),
-        "users": shoppers,
-        "ds": data.night.ds.isoformat(),
-        "snapshots": data.snapshots,
+        # The first so many numbers say what an item is; the rest, how much it is in demand and with whom.
+        "content_dimension": min(recommender.model.config.dimension, recommender.model.matching.width),
+        "additive_weights": recommender.additive_weights.tolist(),
     }
 
 

@@ -10,7 +10,7 @@ from pipeline_tasks.interactions import Flags
 from pipeline_tasks.own_scores import OwnScores, best_with_own
 from pipeline_tasks.shelf import Shelf
 from pipeline_tasks.shelf_rules import ShelfPlan
-from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors, top_k
+from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def fill_shelves(
     explored = _best_new(shelf, users, joined(banned, own.pairs), int(plan.exploration_share * k + 1e-9), plan, block)
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
-    best = best_with_own(users, allowed, wanted, banned, own, block)
+    best = best_with_own(users, allowed, wanted, banned, own, block, shelf.scoring)
     varied = diversify(best, shelf.likeness, plan, k, explored.items)
     return _interleave(varied, explored, k)
 
@@ -60,7 +60,7 @@ def _best_new(shelf: Shelf, users: Vectors, banned: Exclusions, slots: int, plan
     places[new] = np.arange(len(new))
     banned_new = places[banned.items]
     among_new = only(Exclusions(banned.starts, banned_new), banned_new != NOTHING)
-    found = as_candidates(top_k(users, shelf.vectors[new], slots, among_new, block), slots)
+    found = as_candidates(shelf.scoring.best(users, shelf.vectors[new], slots, among_new, block), slots)
     return Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
 
 

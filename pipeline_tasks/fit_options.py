@@ -1,10 +1,10 @@
 """What stage 2 of training may be told; `training_choices` fills it from the log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pipeline_tasks.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.linear_part import LinearKind
-
-TYPE_WEIGHTS = {"view": 0.5, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
+from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class FitOptions:
     answers: int = 4
     reach: int = 50
     repeat_weight: float = 0.0
+    event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
+    """Of an answer, by its event type."""
+    matching: str = "dot"
+    task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
+    """What is learned, and how much it counts."""
     linear_rank: int = 128
     linear_kind: LinearKind = "set"
     linear_coming: float = 0.0

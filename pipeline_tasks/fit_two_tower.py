@@ -10,11 +10,13 @@ from torch.nn.functional import embedding
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline_tasks.build_two_tower import build_two_tower
-from pipeline_tasks.catalog_loss import Crowd, catalog_loss
+from pipeline_tasks.catalog_loss import Crowd
 from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.fit_options import TYPE_WEIGHTS, FitOptions
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments
+from pipeline_tasks.task_losses import TaskLosses
 from pipeline_tasks.training_error import TrainingError
 from pipeline_tasks.training_windows import TargetDraw, batch_windows, cut_windows, gap_buckets
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -30,6 +32,7 @@ class TwoTowerTrainer:
         options: FitOptions,
         device: str = "cpu",
         values: Integers | None = None,
+        impressions: Impressions | None = None,
     ) -> None:
         if not len(log.items) or int(log.lengths.max()) < 2:
             raise TrainingError("no history of two events or more to train on: widen the window or land more days")
@@ -44,8 +47,14 @@ class TwoTowerTrainer:
         torch.manual_seed(options.seed)
         self.recommender = build_two_tower(log, raw_texts, options, self.device, values)
         self.model = self.recommender.model
-        weights = np.array([TYPE_WEIGHTS[name] for name in MODELLED_TYPES], dtype=np.float32)
+        weights = np.array([options.event_weights[name] for name in MODELLED_TYPES], dtype=np.float32)
+        if not weights[log.types].any():
+            raise TrainingError(
+                f"all events of the log are of types whose weight is 0 ({options.event_weights}): raise one of "
+                f"training.event_weights"
+            )
         self.targets = TargetDraw(log, options.reach, weights, options.repeat_weight)
+        self.tasks = TaskLosses(log, options.task_weights, impressions, options.seed)
         self.gaps = gap_buckets(log, self.model.config.gap_buckets)
         moments = bucket_moments(log, options.time_buckets)
         self.buckets = np.searchsorted(moments, log.times, side="right") - 1
@@ -99,7 +108,7 @@ class TwoTowerTrainer:
         place, events = place[order], events[order]
         targets, weights = self.targets.draw(events, self.options.answers, self.rng)
         some = weights.sum(axis=1) > 0
-        if not some.any():
+        if not some.any() and not self.tasks.askers:
             return None
         place, events, targets, weights = place[some], events[some], targets[some], weights[some]
         ours = self.recommender
@@ -113,14 +122,16 @@ class TwoTowerTrainer:
                 self._tensor(self.gaps[filled]),
             )
         kind = torch.bfloat16 if self.half else torch.float32
-        users = states.flatten(0, 1).index_select(0, self._tensor(place)).to(kind)
+        users = self.model.user_vectors(states.flatten(0, 1).index_select(0, self._tensor(place))).to(kind)
         crowd = Crowd(self.trends.to(kind), torch.from_numpy(self.buckets[events])) if self.trends.shape[2] else None
-        total = catalog_loss(users, table.to(kind), self._tensor(targets), self._tensor(weights), crowd)
-        mean: Tensor = total / float(weights.sum())
-        return mean
+        items = self.model.matching.items(table).to(kind)
+        total = self.model.matching.loss(users, items, self._tensor(targets), self._tensor(weights), crowd)
+        # A batch may hold nothing but what the heads are asked.
+        mean: Tensor = self.tasks.next_item * total / max(float(weights.sum()), 1e-9)
+        return mean + self.tasks.loss(self.model, windows, states, table)
 
     def _batches(self) -> list[Integers]:
-        windows = cut_windows(self.log, self.model.config.max_length, self.rng)
+        windows = cut_windows(self.log, self.model.config.max_length, self.rng, shortest=1 if self.tasks.askers else 2)
         return batch_windows(windows, self.options.batch_positions, self.rng)
 
     def _tensor(self, values: Integers | Floats) -> Tensor:

@@ -62,7 +62,7 @@ def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
     config.linear_weight = kept
     width = items.shape[1] - config.linear_rank
     linear = users[:, width:] @ items[:, width:].T
-    return _Scores(users[:, :width] @ items[:, :width].T, linear, recommender.trends.T)
+    return _Scores(recommender.pair_scores.all(users[:, :width], items[:, :width]), linear, recommender.trends.T)
 
 
 def _best(unit: float, shares: Sequence[float], base: Floats, part: Floats, task: RankingTask) -> tuple[float, float]:

@@ -1,12 +1,15 @@
 """What one night gives the model: catalog, split histories, and the snapshots they come from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import Interactions, from_sequences
 from pipeline_tasks.item_catalog import ItemCatalog, build_catalog
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
+from pipeline_tasks.read_impressions import read_impressions
 from pipeline_tasks.split_parts import Parts, split_parts
 
 
@@ -21,11 +24,19 @@ class NightData:
     """Table -> Iceberg snapshot that was read."""
     split: dict[str, Any]
     """The night's row of `splits`."""
+    lake: Lake | None = None
 
     @property
     def parts(self) -> Parts:
         """Train, validation and test."""
         return split_parts(self.log, self.split)
+
+    @cached_property
+    def impressions(self) -> Impressions:
+        """What the window's shoppers were shown; read when it is asked for, as few models do."""
+        if self.lake is None:
+            return Impressions.none()
+        return read_impressions(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
 
 
 def read_night(lake: Lake, night: Night) -> NightData:
@@ -50,4 +61,4 @@ def read_night(lake: Lake, night: Night) -> NightData:
     catalog = build_catalog(tables["items"], tables["sequences"])
     log = from_sequences(tables["sequences"], catalog.item_ids)
     kept = {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
-    return NightData(night, catalog, log, kept, splits[0])
+    return NightData(night, catalog, log, kept, splits[0], lake)

@@ -5,13 +5,17 @@ and own items join it with scores of their own: the shelf is exactly the model's
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from pipeline_tasks.diversify import NOTHING, Candidates, as_candidates
 from pipeline_tasks.excluded_items import joined, only
 from pipeline_tasks.interactions import Flags
-from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors, dot_products, top_k
+from pipeline_tasks.pair_scores import DotScores, PairScores
+from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
+
+_DOT: Final = DotScores()
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,23 @@ class OwnScores:
 
 
 def best_with_own(
-    users: Vectors, items: Vectors, wanted: int, banned: Exclusions, own: OwnScores, block: int
+    users: Vectors,
+    items: Vectors,
+    wanted: int,
+    banned: Exclusions,
+    own: OwnScores,
+    block: int,
+    scoring: PairScores = _DOT,
 ) -> Candidates:
-    """Return (n, wanted) best items by dot product plus addition, ties by the lower index."""
+    """Return (n, wanted) best items by score plus addition, ties by the lower index."""
     own = own.without(banned, len(items))
-    others = as_candidates(top_k(users, items, wanted, joined(banned, own.pairs), block), wanted)
+    others = as_candidates(scoring.best(users, items, wanted, joined(banned, own.pairs), block), wanted)
     if not len(own.items):
         return others
     found = np.nonzero(others.items != NOTHING)
     rows = np.concatenate([found[0], own.rows])
     places = np.concatenate([others.items[found], own.items])
-    additions = dot_products(users, items, own.rows, own.items) + own.additions
+    additions = scoring.pairs(users, items, own.rows, own.items) + own.additions
     scores = np.concatenate([others.scores[found], additions])
     order = np.lexsort((places, -scores, rows))
     rows, places, scores = rows[order], places[order], scores[order]

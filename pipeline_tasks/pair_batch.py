@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline_tasks.cached_gradients import backward_through_parts, encode_rows
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.encoder_pairs import PairDraw
-from pipeline_tasks.interactions import Floats, Integers
+from pipeline_tasks.interactions import Flags, Floats, Integers
 from pipeline_tasks.text_encoder import TextEncoder
 from pipeline_tasks.tokenized_texts import TokenizedTexts
 
@@ -68,7 +68,7 @@ class PairBatch:
 
     def _loss(self, vectors: Tensor, rows: Integers, pairs: tuple[Integers, Integers]) -> Tensor:
         first, second = vectors.index_select(0, torch.from_numpy(rows).to(vectors.device)).split(len(pairs[0]))
-        together = np.asarray(self.draw.known[pairs[0]][:, pairs[1]].todense()) > 0
+        together: Flags = np.asarray(self.draw.known[pairs[0]][:, pairs[1]].todense()) > 0
         return pair_loss(first, second, pairs, self.draw.log_share, self.temperature, together)
 
 
@@ -78,7 +78,7 @@ def pair_loss(
     pairs: tuple[Integers, Integers],
     log_share: Floats,
     temperature: float,
-    together: Integers,
+    together: Flags,
 ) -> Tensor:
     """Return InfoNCE of (pairs, width) vectors of length 1: each first text among all second ones, logQ-corrected.
 

@@ -91,6 +91,7 @@ def refuse_bad_users(vectors: Path, dimension: int) -> None:
 def _write(folder: Path, matrix: Vectors, item_ids: pa.Array, catalog: pa.Table, meta: dict[str, Any]) -> None:
     folder.mkdir()
     np.save(folder / "vectors.npy", matrix)
+    np.save(folder / "additive_weights.npy", np.array(meta.get("additive_weights", []), np.float32))
     content = matrix[:, : meta.get("content_dimension", meta["dimension"])]
     lengths = np.sqrt(np.einsum("nd,nd->n", content, content, dtype=np.float64))[:, None]
     np.save(folder / "content.npy", (content / np.where(lengths > 0, lengths, 1)).astype(np.float32))

@@ -33,7 +33,7 @@ class TrialRuns:
         with mlflow.start_run(run_name=name, parent_run_id=self.candidate_run_id, nested=True, tags=tags) as run:
             trial.set_user_attr(_RUN_ID, run.info.run_id)
             mlflow.log_params(trial.params)
-            yield lambda metrics, epoch: mlflow.log_metrics(metrics, step=epoch)
+            yield _log_epoch
 
     def close(self, trial: Trial, status: str, state: str) -> None:
         """End the trial's run: complete, pruned at which epoch, or failed and why."""
@@ -65,6 +65,9 @@ class TrialRuns:
             # Of matplotlib as a backend, since 2021.
             warnings.simplefilter("ignore", ExperimentalWarning)
             for name, draw in drawn.items():
-                figure = draw(study).figure
-                mlflow.log_figure(figure, f"search/{name}.png")
-                pyplot.close(figure)
+                mlflow.log_figure(draw(study).figure, f"search/{name}.png")
+        pyplot.close("all")
+
+
+def _log_epoch(metrics: dict[str, float], epoch: int) -> None:
+    mlflow.log_metrics(metrics, step=epoch)

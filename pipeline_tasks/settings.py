@@ -7,12 +7,17 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
+from pipeline_tasks.task_weights import ONLY_NEXT_ITEM, complete_tasks
+
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
+MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
+"""How a shopper and an item make a number: pipeline_tasks/matching.py."""
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
 """What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -85,6 +90,12 @@ class TrainingSettings(BaseModel):
     """Trials of Optuna around what is chosen from the log, for every candidate; 0: what is chosen is taken as it is."""
     search_minutes: float = Field(60, gt=0)
     """Time limit of a candidate's search; the trial that runs then ends with its epoch."""
+    matching: MatchingName = "dot"
+    """How the two towers' vectors make a score; additive is no dot product, and trains at a tanh per hidden number."""
+    task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
+    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click."""
+    event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
+    """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1
     """Of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)

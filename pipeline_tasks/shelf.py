@@ -4,7 +4,7 @@
 machine share one copy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.diversify import Likeness
 from pipeline_tasks.excluded_items import OPT_OUTS
+from pipeline_tasks.pair_scores import DotScores, PairScores, pair_scores
 from pipeline_tasks.top_k import Exclusions, Indices, Vectors
 
 _MOST_CANNOT_BE_NEW: Final = 0.5
@@ -33,7 +34,7 @@ class Shelf:
     ages: Indices
     """(n,) days since the item was first seen."""
     vectors: Vectors
-    """(n, d): a shopper's score of an item is the dot product of their vectors."""
+    """(n, d): a shopper's score of an item is what `scoring` makes of their vectors."""
     content: Vectors
     """(n, c): what the items are, without how much they are in demand, at length 1: the product is the cosine."""
     embedded: Indices
@@ -46,6 +47,7 @@ class Shelf:
     """Shopper -> the items that they do not want to see."""
     no_shelf: frozenset[str]
     """Shoppers who want no shelf at all."""
+    scoring: PairScores = field(default_factory=DotScores)
 
     def indices(self, item_ids: pa.Array) -> Indices:
         """Return the index of each id, -1 where the shelf does not hold it."""
@@ -95,6 +97,7 @@ def open_shelf(folder: str) -> Shelf:
         frozenset(np.flatnonzero(rules["replenishable"].to_numpy()).tolist()),
         _unwanted(opt_outs.filter(pc.invert(whole)), item_ids),
         frozenset(opt_outs.filter(whole)["user_key"].to_pylist()),
+        pair_scores(np.load(place / "additive_weights.npy")),
     )
 
 

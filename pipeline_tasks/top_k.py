@@ -6,7 +6,7 @@ additions that no block size, thread count, BLAS or first pass changes. Equal ve
 wherever and however often they are computed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,9 +61,17 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
     Raises:
         ValueError: k or block below 1, vectors of different widths, or a number that is not finite.
     """
-    _refuse_bad_input(users, items, k, block)
+    refuse_bad_input(users, items, k, block)
     fast = len(users) * len(items) >= _FAST_FROM
-    parts = list((_fast_parts if fast else _parts)(users, items, k, exclusions, block))
+    return join_parts(list((_fast_parts if fast else _parts)(users, items, k, exclusions, block)))
+
+
+Part = tuple[Indices, Indices, Scores]
+"""Of consecutive users: how many items each has, and all their items and scores."""
+
+
+def join_parts(parts: list[Part]) -> TopK:
+    """Return the parts, which follow one another, as one."""
     counts = np.concatenate([np.zeros(1, np.int64), *(part[0] for part in parts)])
     return TopK(
         np.cumsum(counts),
@@ -72,12 +80,8 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
     )
 
 
-Part = tuple[Indices, Indices, Scores]
-"""Of consecutive users: how many items each has, and all their items and scores."""
-
-
 def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
-    longest = float(_norms(items).max(initial=0.0))
+    longest = float(norms(items).max(initial=0.0))
     for first in range(0, len(users), block):
         ours = users[first : first + block]
         banned = exclusions.block(first, first + len(ours)) if exclusions else None
@@ -87,7 +91,7 @@ def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None
 def _fast_parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
     from pipeline_tasks.fast_top_k import fast_top_k, first_pass
 
-    longest = float(_norms(items).max(initial=0.0))
+    longest = float(norms(items).max(initial=0.0))
     for first, counts, columns, scores in fast_top_k(users, items, k, exclusions, first_pass(items)):
         crowded = np.flatnonzero(counts < 0)
         if not len(crowded):
@@ -129,17 +133,30 @@ def dot_products(users: Vectors, items: Vectors, rows: Indices, columns: Indices
 
 def _top_k_of_block(
     users: Vectors, items: Vectors, k: int, banned: tuple[Indices, Indices] | None, longest: float
-) -> tuple[Indices, Indices, Scores]:
-    rough = users @ items.T
+) -> Part:
+    def exact(rows: Indices, columns: Indices) -> Scores:
+        return dot_products(users, items, rows, columns)
+
+    return best_of_block(users @ items.T, _rounding(users, longest), k, banned, exact)
+
+
+def best_of_block(
+    rough: Vectors,
+    rounding: Scores,
+    k: int,
+    banned: tuple[Indices, Indices] | None,
+    exact: Callable[[Indices, Indices], Scores],
+) -> Part:
+    """Return the k best of `rough` (n, items) by their `exact` scores; `rounding` (n,) bounds how they differ."""
     if banned is not None:
         rough[banned] = -np.inf
-    rows, columns = _candidates(rough, k, _rounding(users, longest))
-    scores = dot_products(users, items, rows, columns)
+    rows, columns = _candidates(rough, k, rounding)
+    scores = exact(rows, columns)
     order = np.lexsort((columns, -scores, rows))
     rows, columns, scores = rows[order], columns[order], scores[order]
     ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
     best = ranks < k
-    return np.bincount(rows[best], minlength=len(users)).astype(np.int64), columns[best], scores[best]
+    return np.bincount(rows[best], minlength=len(rough)).astype(np.int64), columns[best], scores[best]
 
 
 def _candidates(rough: Vectors, k: int, rounding: Scores) -> tuple[Indices, Indices]:
@@ -162,6 +179,11 @@ def _candidates(rough: Vectors, k: int, rounding: Scores) -> tuple[Indices, Indi
     return rows[allowed].astype(np.int64), columns[allowed].astype(np.int64)
 
 
+def rounding_of_dots(users: Vectors, items: Vectors) -> Scores:
+    """Return (n,) a bound on |float32 - exact| of each user's dot products with `items`."""
+    return _rounding(users, float(norms(items).max(initial=0.0)))
+
+
 def _rounding(users: Vectors, longest: float) -> Scores:
     """Return a bound on |float32 - exact| of each user's dot products with items no longer than `longest`.
 
@@ -169,16 +191,18 @@ def _rounding(users: Vectors, longest: float) -> Scores:
     products, which Cauchy-Schwarz bounds by the norms; holds for any order of additions.
     """
     unit = users.shape[1] * 2.0**-24
-    bound: Scores = unit / (1 - unit) * _norms(users) * longest
+    bound: Scores = unit / (1 - unit) * norms(users) * longest
     return bound
 
 
-def _norms(vectors: Vectors) -> Scores:
+def norms(vectors: Vectors) -> Scores:
+    """Return (n,) lengths, summed in float64."""
     squares: Scores = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
     return np.sqrt(squares)
 
 
-def _refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None:
+def refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None:
+    """Raise ValueError where nothing can be ranked: see `top_k`."""
     if k < 1 or block < 1:
         raise ValueError(f"k is {k} and block is {block}: both must be at least 1")
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:

@@ -13,6 +13,7 @@ from pipeline_tasks.item_to_item import step_numbers
 from pipeline_tasks.popularity_trends import choose_horizons
 from pipeline_tasks.ranking_task import wanted_types
 from pipeline_tasks.settings import SplitStrategy, TrainingSettings
+from pipeline_tasks.task_weights import refuse_contradictions
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def repeat_share(log: Interactions) -> float:
 
 def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings) -> FitOptions:
     """Return the options for a model of `log` that is asked as `strategy` asks; what is set in `training` is kept."""
+    refuse_contradictions(training.task_weights, strategy)
     facts = look_at(log)
     next_item = strategy == "leave_one_out"
     return FitOptions(
@@ -71,6 +73,9 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         linear_rank=_linear_rank(facts, next_item=next_item),
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
+        event_weights=training.event_weights,
+        matching=training.matching,
+        task_weights=training.task_weights,
     )
 
 

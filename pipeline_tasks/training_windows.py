@@ -14,9 +14,9 @@ def gap_buckets(log: Interactions, buckets: int) -> Integers:
     return np.asarray(np.minimum(level, buckets - 1), dtype=np.int64)
 
 
-def cut_windows(log: Interactions, length: int, rng: np.random.Generator) -> Integers:
-    """Cut every history of two events or more into consecutive windows at a random phase: (windows, length)."""
-    rows = np.flatnonzero(log.lengths >= 2)
+def cut_windows(log: Interactions, length: int, rng: np.random.Generator, shortest: int = 2) -> Integers:
+    """Cut every history of `shortest` events or more into consecutive windows at a random phase: (windows, length)."""
+    rows = np.flatnonzero(log.lengths >= shortest)
     sizes, starts = log.lengths[rows], log.offsets[rows]
     phase = np.where(sizes > length, rng.integers(0, length, len(rows)), 0)
     counts = -(-(sizes + phase) // length)

@@ -1,4 +1,4 @@
-"""The two-tower recommender: score = user vector . item vector, and nothing else.
+"""The two-tower recommender: score = user vector . item vector, and nothing else (by default: see matching).
 
 Item tower: P (whitened text) + the vectors of its structured values + id embedding where there is one, then the item's
 popularity trends as they are.
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from pipeline_tasks.matching import DotMatching, build_matching
+from pipeline_tasks.task_heads import build_heads
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 
 
@@ -73,6 +75,8 @@ class TwoTower(PreTrainedModel):
         self.enter = nn.LayerNorm(width)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.trend_weights = nn.Linear(width, len(config.horizons))
+        self.matching = build_matching(config.matching, width)
+        self.heads = build_heads(config.tasks, width, config.dropout)
         self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("whitening_center", torch.zeros(config.raw_text_dimension))
@@ -87,6 +91,8 @@ class TwoTower(PreTrainedModel):
             nn.init.zeros_(module.weight[module.padding_idx])
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+        if isinstance(module, DotMatching):
+            module.reset()
         if isinstance(module, TwoTower):
             # 1 each: before training everybody follows the crowd.
             nn.init.constant_(module.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
@@ -97,7 +103,7 @@ class TwoTower(PreTrainedModel):
 
     def content_vectors(self, texts: Tensor, values: Tensor) -> Tensor:
         """Return (n, d) of whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
-        vectors = self.text_projection(texts)
+        vectors: Tensor = self.text_projection(texts)
         if values.shape[1]:
             # A sum, as every value adds to what is known of an item; the mean of a few says no less than that of one.
             own = functional.embedding_bag(values, self.item_values.weight, mode="sum", padding_idx=0)
@@ -124,8 +130,13 @@ class TwoTower(PreTrainedModel):
             tokens = block(tokens)
         return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
 
+    def user_vectors(self, states: Tensor) -> Tensor:
+        """Return (..., width + trends) of states (..., d + trends): the side of the shopper in `matching`."""
+        width = self.config.dimension
+        return torch.cat([self.matching.users(states[..., :width]), states[..., width:]], dim=-1)
+
     def full_item_vectors(self, vectors: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
-        """Return (n, d + trends + 1 + rank): what a user vector is multiplied with; the 1 says that an item is new."""
+        """Return (n, width + trends + 1 + rank): what a user vector is matched with; the 1 says that an item is new."""
         known = (rows >= 0).unsqueeze(1)
         linear = torch.where(known, self.linear_out[rows.clamp(min=0)], 0.0)
-        return torch.cat([vectors, trends, ~known, linear], dim=1)
+        return torch.cat([self.matching.items(vectors), trends, ~known, linear], dim=1)

@@ -33,6 +33,8 @@ class TwoTowerConfig(PreTrainedConfig):
         trend_shift: tuple[float, ...] = (),
         borrowed_ids: bool = False,
         new_item_level: float = 0.0,
+        matching: str = "dot",
+        tasks: tuple[str, ...] = (),
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
@@ -52,6 +54,8 @@ class TwoTowerConfig(PreTrainedConfig):
             trend_shift: added to everybody's weights of the trends, () for nothing; chosen on validation.
             borrowed_ids: whether items without an id borrow their neighbors'; not while training.
             new_item_level: added to the score of items without an id; chosen on validation (see new_items).
+            matching: how state and item vector make a number (see matching).
+            tasks: of the heads beside the next item (see task_heads).
         """
         self.known_items = known_items
         self.item_values = item_values
@@ -69,6 +73,8 @@ class TwoTowerConfig(PreTrainedConfig):
         self.linear_kind = linear_kind
         self.linear_half_life = linear_half_life
         self.linear_weight = linear_weight
+        self.matching = matching
+        self.tasks = list(tasks)
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         self.borrowed_ids = borrowed_ids
         self.new_item_level = new_item_level

@@ -9,7 +9,9 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.borrowed_ids import borrow_ids
 from pipeline_tasks.interactions import Evidence, Floats, Integers, Interactions
 from pipeline_tasks.linear_part import history_weights
+from pipeline_tasks.matching import AdditiveMatching
 from pipeline_tasks.own_history import OwnHistory
+from pipeline_tasks.pair_scores import PairScores, pair_scores
 from pipeline_tasks.popularity_trends import PopularityTrends
 from pipeline_tasks.training_windows import gap_buckets, last_windows
 from pipeline_tasks.two_tower import TwoTower
@@ -40,20 +42,45 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
-        """Return (n, d + trends + 1 + rank): the item vectors."""
+        """Return (n, width + trends + 1 + rank): the item vectors."""
         self.model.train(False)
         device = self.model.device
         trends = torch.from_numpy(self.trends).to(device)
-        full = self.model.full_item_vectors(self._content_and_ids(), self.rows.to(device), trends)
+        full = self.model.full_item_vectors(self.item_table(), self.rows.to(device), trends)
         return full.float().cpu().numpy()
+
+    @property
+    def additive_weights(self) -> Floats:
+        """(a,) of an additive matching; none of any other."""
+        matching = self.model.matching
+        if not isinstance(matching, AdditiveMatching):
+            return np.zeros(0, dtype=np.float32)
+        return matching.weights.detach().float().cpu().numpy()
+
+    @property
+    def pair_scores(self) -> PairScores:
+        """How user and item vectors make a score."""
+        return pair_scores(self.additive_weights)
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends + 1 + rank): after each last event; with no event, of trends only."""
+        """Return (histories, width + trends + 1 + rank): after each last event; with none, of trends only."""
+        states = torch.from_numpy(self.states(histories)).to(self.model.device)
+        vectors = self.model.user_vectors(states).float().cpu().numpy()
+        width = self.model.matching.width
+        vectors[histories.lengths == 0, :width] = self.model.matching.nobody
+        vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
+        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
+        linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
+        return np.concatenate([vectors, level, linear], axis=1)
+
+    @torch.inference_mode()
+    def states(self, histories: Interactions) -> Floats:
+        """Return (histories, d + trends): what the user tower says after each last event; with no event, zeros."""
         self.model.train(False)
         windows = last_windows(histories, self.model.config.max_length)
         gaps = gap_buckets(histories, self.model.config.gap_buckets)
-        table = self._content_and_ids()
+        table = self.item_table()
         width = self.model.config.dimension + self.trends.shape[1]
         vectors = np.zeros((len(histories), width), dtype=np.float32)
         # A shopper of whom nothing is known follows the crowd.
@@ -65,14 +92,11 @@ class TwoTowerRecommender:
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
-        vectors[:, self.model.config.dimension :] += np.array(self.model.config.trend_shift, dtype=np.float32)
-        linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
-        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
-        return np.concatenate([vectors, level, linear], axis=1)
+        return vectors
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, n): user vectors times item vectors, and what `own_additions` adds."""
-        scores = np.asarray(self.user_matrix(histories) @ self.item_matrix().T, dtype=np.float32)
+        """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""
+        scores = np.asarray(self.pair_scores.all(self.user_matrix(histories), self.item_matrix()), dtype=np.float32)
         if self.own is not None:
             added = self.own_additions(histories).tocoo()
             scores[added.row, added.col] += added.data
@@ -112,8 +136,8 @@ class TwoTowerRecommender:
         weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
         return np.asarray(weights @ inward, dtype=np.float32)
 
-    def _content_and_ids(self) -> torch.Tensor:
-        """Return (n, d) on the model's device."""
+    def item_table(self) -> torch.Tensor:
+        """Return (n, d), on the model's device: what the item tower says of each item."""
         texts, values, rows = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
         vectors = self.model.item_vectors(texts, values, rows)
         if self.model.config.borrowed_ids and bool((rows < 0).any()):

@@ -1,9 +1,10 @@
 """Fills audiences: for every item and category, the shoppers to show it to.
 
-A shopper's score of an item is a dot product; read the other way round, one product after another of a block of
-shoppers with all targets. Scores of different shoppers are comparable once each is taken as the log of the item's share
-among all that the shopper could be shown (a softmax, as the model is trained), which is one more dimension: 1 of the
-target, minus the log of the sum of the shopper.
+A shopper's score of an item is a dot product (or what else `pair_scores` makes of both vectors, which is as symmetric);
+read the other way round, one product after another of a block of shoppers with all targets. Scores of different
+shoppers are comparable once each is taken as the log of the item's share among all that the shopper could be shown (a
+softmax, as the model is trained), which is one more dimension: 1 of the target, minus the log of the sum of the
+shopper. A category is scored as its mean item: for a dot product, the mean of its items' scores.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors, top_k
+from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
 from spark_jobs.shopper_batch import read_shoppers
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"
@@ -123,7 +124,7 @@ def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: _Targets, order: Audi
         return _Found.none()
     users = np.concatenate([shoppers.vectors, -_log_sums(shoppers.vectors, shelf)], axis=1).astype(np.float32)
     banned = shoppers.banned(shelf, order.bought_since)
-    best = top_k(targets.vectors, users, order.rows, _by_target(banned, targets), order.block)
+    best = shelf.scoring.best(targets.vectors, users, order.rows, _by_target(banned, targets), order.block)
     owners = np.repeat(np.arange(len(targets.names)), np.diff(best.starts))
     return _Found(owners, np.array(shoppers.keys, object)[best.items], best.scores)
 
@@ -150,7 +151,7 @@ def _targets(shelf: Shelf, items: tuple[int, ...]) -> _Targets:
 def _log_sums(users: Vectors, shelf: Shelf) -> Scores:
     """Return (n, 1) logs of the sum of exp(score), rounded so that no order of additions shows."""
     sample = shelf.vectors[: shelf.allowed : -(-shelf.allowed // _NORMALIZED_OVER)].astype(np.float64)
-    scores = users.astype(np.float64) @ sample.T
+    scores = shelf.scoring.all(users.astype(np.float64), sample)
     top = scores.max(axis=1, keepdims=True)
     return np.asarray(np.round(top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True)), 4))
 

@@ -16,7 +16,7 @@ from pipeline_tasks.rank_fusion import fuse
 from pipeline_tasks.schemas import arrow_schema, spark_ddl
 from pipeline_tasks.search_results import Found, open_found, say_why, suggest
 from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.top_k import Indices, Scores, Vectors, dot_products
+from pipeline_tasks.top_k import Indices, Scores, Vectors
 
 SUGGESTED: Final = 8
 LONGEST_PREFIX: Final = 20
@@ -103,7 +103,7 @@ def _own(user: str, vector: Vectors, found: Found, place: int, shelf: Shelf, ord
     """Return one query's results in the order that fuses its own with the shopper's."""
     query, items = found.queries[place], found.items[place]
     kept = ~np.isin(items, shelf.opt_outs.get(user, items[:0]))
-    scores = dot_products(vector, shelf.vectors, np.zeros(kept.sum(), np.int64), items[kept])
+    scores = shelf.scoring.pairs(vector, shelf.vectors, np.zeros(kept.sum(), np.int64), items[kept])
     liked = items[kept][np.lexsort((items[kept], -scores))]
     gains = dict(zip(items.tolist(), found.scores[place].tolist(), strict=True))
     added, more = fuse([liked], len(liked))

@@ -143,7 +143,7 @@ def _row(size: Size, ours: float, peer: str, figure: float) -> Figures:
 
 
 def _median(runs: list[Figures], name: str) -> float:
-    return round(statistics.median(run[name] for run in runs), 2)
+    return float(round(statistics.median(run[name] for run in runs), 2))
 
 
 def _digest(files: list[str]) -> str:

@@ -43,7 +43,8 @@ def read_complete_journey(shared_data: Path) -> NightData:
 def _products(folder: Path, wanted: set[str]) -> list[Row]:
     """Return rows of the table `items` as the preset makes them."""
     products = pd.read_parquet(folder / "products.parquet").astype({"product_id": str})
-    rows = products[products["product_id"].isin(wanted)].astype(object).where(lambda values: values.notna(), None)
+    kept = products[products["product_id"].isin(wanted)].astype(object)
+    rows = kept.where(kept.notna(), None)
     return [_described(row) for row in rows.to_dict("records")]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline_tasks import candidate_training
+from pipeline_tasks import fit_two_tower
 from pipeline_tasks.candidate_files import Candidate
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.registry import client
@@ -37,7 +37,7 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = start_night_run(shop, NIGHT)
-    whole, begun = candidate_training.TwoTowerTrainer.fit, []
+    whole, begun = fit_two_tower.TwoTowerTrainer.fit, []
 
     def killed(*given: object) -> object:
         begun.append(given)
@@ -46,7 +46,7 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
         return whole(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(candidate_training.TwoTowerTrainer, "fit", killed)
+        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", killed)
         with pytest.raises(KeyboardInterrupt):
             train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
     assert (night_folder(shop, NIGHT) / "search" / "frozen.db").exists()

@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     mlflow.set_tracking_uri(f"sqlite:///{home}/mlflow.db")
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("search", artifact_location=f"file://{home}"))
     yield
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri("")
 
 
 def plan_of(folder: Path, trials: int = 8, minutes: float = 10, seed: int = 1) -> SearchPlan:

@@ -83,9 +83,13 @@ def write(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
 
 
 def write_vectors(
-    folder: Path, users: dict[str, Vectors], items: Vectors, own: dict[str, dict[int, float]] | None = None
+    folder: Path,
+    users: dict[str, Vectors],
+    items: Vectors,
+    own: dict[str, dict[int, float]] | None = None,
+    additive: tuple[float, ...] = (),
 ) -> None:
-    """Write what embed_shelf writes; `own`: shopper -> item -> what is added to the dot product."""
+    """Write what embed_shelf writes; `own`: shopper -> item -> what is added to the score; `additive`: its weights."""
     (folder / "users").mkdir(parents=True, exist_ok=True)
     np.save(folder / "items.npy", items)
     pq.write_table(pa.table({"item_id": ITEMS}), folder / "item_ids.parquet")
@@ -103,6 +107,7 @@ def write_vectors(
     # The encoder finds i08 nearest to "title i07", and i00 to "title".
     np.save(folder / "query_texts.npy", np.eye(len(ITEMS), dtype=np.float32)[[8, 0]])
     meta = {"model_version": "nightshelf-shop/7", "dimension": 5, "content_dimension": 4, "users": len(users)}
+    meta["additive_weights"] = list(additive)
     (folder / "meta.json").write_text(json.dumps(meta))
 
 

@@ -57,6 +57,21 @@ def test_own_items_score_as_much_more_as_the_model_says(spark: SparkSession, hom
     assert [row["item_id"] for row in shelf[1:-1]] == between
 
 
+def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: SparkSession, home: Settings) -> None:
+    vectors, weights = night_folder(home, NIGHT) / "vectors", (1.5, -2.0, 0.5)
+    write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {2: 0.25}}, weights)
+    try:
+        shelf = shelf_of(shelves_only(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann")
+    finally:
+        write_vectors(vectors, user_vectors(), item_vectors())
+    user, matrix = user_vectors()["ann"].astype(np.float64), item_vectors().astype(np.float64)
+    scores = np.tanh(user[:3] + matrix[:, :3]) @ np.array(weights) + matrix[:, 3:] @ user[3:]
+    scores[2] += 0.25
+    expected = {name: score for name, score in zip(ITEMS, scores.tolist(), strict=True) if name != "i01"}
+    assert [row["item_id"] for row in shelf] == sorted(expected, key=lambda name: -expected[name])
+    assert [row["score"] for row in shelf] == pytest.approx(sorted(expected.values(), reverse=True))
+
+
 def test_every_known_shopper_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
     counts = {user: len(shelf_of(manifest, user)) for user in SEGMENTS}
     assert counts == {"ann": 4, "bob": 4, "cleo": 0, "dan": 2, "eve": 4}
