@@ -1,33 +1,31 @@
 """Trains one candidate on a night's split: stage 1 where it has one, stage 2, and the choice of its epoch."""
 
-import copy
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline_tasks.best_epoch import BestEpoch, Listener
 from pipeline_tasks.choose_linear import choose_linear
 from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.encoded_catalog import encode_catalog
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.full_ranking import RankingResult, evaluate
-from pipeline_tasks.interactions import Floats, Interactions
-from pipeline_tasks.linear_weight import choose_blend, choose_linear_weight
+from pipeline_tasks.linear_weight import choose_blend
 from pipeline_tasks.night_data import NightData
 from pipeline_tasks.own_weight import choose_own_weight
 from pipeline_tasks.quick_ndcg import sample_task
-from pipeline_tasks.ranking_task import RankingTask, build_task
+from pipeline_tasks.ranking_task import build_task
+from pipeline_tasks.resumable_fit import resumable_fit
 from pipeline_tasks.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import CandidateName, TrainingSettings
-from pipeline_tasks.text_encoder import load_encoder
+from pipeline_tasks.training_checkpoint import TrainingCheckpoint
 from pipeline_tasks.training_choices import choose_options
-from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.training_fingerprint import training_fingerprint
 
-METRIC = "ndcg@10"
 JUDGES = 5_000
 """Shoppers of validation by whom choices are made: one standard error of NDCG@10 is then about .002."""
-Listener = Callable[[dict[str, float], int], None]
-"""Called with metrics and a step: MLflow's log_metrics, or nothing."""
+CHECKPOINT = "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,10 @@ class TrainedCandidate:
 def train(
     data: NightData, name: CandidateName, training: TrainingSettings, work: Path, hear: Listener
 ) -> TrainedCandidate:
-    """Train on train alone, choose the epoch on validation. `work` takes the adapter of stage 1."""
+    """Train on train alone, choose the epoch on validation.
+
+    `work` takes what a training that is cut short goes on from: text vectors, adapter of stage 1, checkpoint.
+    """
     started = time.monotonic()
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
@@ -51,15 +52,18 @@ def train(
     raw_texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
     options = choose_linear(task, choose_options(known, data.split["strategy"], training))
     print(f"chosen from the log: {options}", flush=True)
-    best = _BestEpoch(task, hear)
+    best = BestEpoch(task, hear)
     trainer = TwoTowerTrainer(known, raw_texts, options, device)
-    trainer.fit(lambda epoch, loss: best.after(epoch, loss, trainer.recommender))
+    made_from = training_fingerprint(known, raw_texts, options, task, candidate=name, device=device)
+    stopped = resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from))
     recommender = best.recommender()
     choose_blend(recommender, task)
     if recommender.own is not None:
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
         choose_own_weight(recommender, sample_task(again, JUDGES, training.seed))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
+    if stopped:
+        facts["stopped"] = stopped
     saved = SavedRecommender(recommender, data.catalog, raw_texts, training.encoder, adapter, facts)
     return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
 
@@ -83,61 +87,3 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)
     facts = saved.facts | {"fitted_on": "train and validation"}
     return replace(saved, recommender=trainer.recommender, facts=facts)
-
-
-def encode_catalog(
-    data: NightData,
-    known: Interactions,
-    name: CandidateName,
-    training: TrainingSettings,
-    *,
-    work: Path,
-    device: str,
-    hear: Listener,
-) -> tuple[Floats, Path | None]:
-    """Return (items, width) text vectors of the catalog, and the folder of what was tuned of the encoder."""
-    encoder = load_encoder(training.encoder, device)
-    if name == "frozen":
-        return encoder.encode(data.catalog.texts), None
-    # Here, as it loads peft: two seconds that a frozen encoder can do without.
-    from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
-
-    folder = work / "adapter"
-    options = AdaptOptions(name, training.encoder_layers, steps=training.encoder_steps, seed=training.seed)
-    tuned = adapt_encoder(
-        encoder,
-        known,
-        data.catalog.texts,
-        options,
-        folder=folder,
-        after_step=lambda step, loss: hear({"encoder_loss": loss}, step),
-    )
-    return tuned.encode(data.catalog.texts), folder
-
-
-class _BestEpoch:
-    """Measures every epoch on validation and keeps the best; two epochs without a better one end the training."""
-
-    def __init__(self, task: RankingTask, hear: Listener, patience: int = 2) -> None:
-        self.task, self.hear, self.patience, self.epoch = task, hear, patience, 0
-        self.ndcg = 0.0
-        self.alone, self.alone_epoch = 0.0, 0
-        self._kept: TwoTowerRecommender
-
-    def after(self, epoch: int, loss: float, recommender: TwoTowerRecommender) -> bool:
-        ndcg, alone = choose_linear_weight(recommender, self.task)
-        weight = recommender.model.config.linear_weight
-        figures = {"validation_ndcg_at_10": ndcg, "validation_towers_ndcg_at_10": alone, "linear_weight": weight}
-        self.hear({"train_loss": loss, **figures}, epoch)
-        print(f"epoch {epoch}: loss {loss:.4f}, validation {METRIC} {ndcg:.4f}, towers alone {alone:.4f}", flush=True)
-        if self.epoch == 0 or ndcg > self.ndcg:
-            self.epoch, self.ndcg = epoch, ndcg
-            self._kept = replace(recommender, model=copy.deepcopy(recommender.model))
-        # The towers learn on where the collaborative part still carries the sum: stopped by the sum, the simulated
-        # shop ended after 3 epochs with .0871 in place of .1006 after 8.
-        if alone > self.alone:
-            self.alone_epoch, self.alone = epoch, alone
-        return epoch - max(self.epoch, self.alone_epoch) < self.patience
-
-    def recommender(self) -> TwoTowerRecommender:
-        return self._kept

@@ -1,13 +1,12 @@
 """Stage 2 of training: the sequence model over whitened item vectors, with full softmax."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
-from torch.nn.utils import clip_grad_norm_
 
 from pipeline_tasks.build_two_tower import build_two_tower
 from pipeline_tasks.catalog_loss import Crowd, catalog_loss
@@ -16,6 +15,7 @@ from pipeline_tasks.fit_options import TYPE_WEIGHTS, FitOptions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training_windows import TargetDraw, batch_windows, cut_windows, gap_buckets
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
@@ -33,10 +33,10 @@ class TwoTowerTrainer:
             )
         self.log, self.options, self.device = log, options, torch.device(device)
         self.half = options.half and has_bfloat16(self.device)
-        self.rng = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
         self.recommender = build_two_tower(log, raw_texts, options, self.device)
         self.model = self.recommender.model
+        self.optimizer, self.epoch = TrainingOptimizer(self.model, options), 0
         weights = np.array([TYPE_WEIGHTS[name] for name in MODELLED_TYPES], dtype=np.float32)
         self.targets = TargetDraw(log, options.reach, weights, options.repeat_weight)
         self.gaps = gap_buckets(log, self.model.config.gap_buckets)
@@ -49,39 +49,52 @@ class TwoTowerTrainer:
         """Train for the epochs of the options, or until `after_epoch(epoch, loss)` returns False.
 
         Raises:
-            TrainingError: the loss is not a number.
+            TrainingError: the loss or its gradient is not a number. The model is as before that batch.
         """
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.options.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=self.options.weight_decay,
-        )
-        batches = self._batches()
-        total = self.options.epochs * len(batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
-        for epoch in range(1, self.options.epochs + 1):
-            batches = batches if epoch == 1 else self._batches()
-            losses = []
-            self.model.train()
-            for number, windows in enumerate(batches):
-                loss = self._loss(windows)
-                if loss is None:
-                    continue
-                if not math.isfinite(loss.item()):
-                    raise TrainingError(
-                        f"loss is {loss.item()} in epoch {epoch}, batch {number} of {len(batches)}: lower the learning "
-                        f"rate ({self.options.learning_rate}) or look for broken values in the item texts"
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                clip_grad_norm_(self.model.parameters(), 5.0)
-                optimizer.step()
-                schedule.step()
-                losses.append(loss.item())
-            if not after_epoch(epoch, float(np.mean(losses)) if losses else 0.0):
+        while self.epoch < self.options.epochs:
+            loss = self._train_epoch(self.epoch + 1)
+            self.epoch += 1
+            if not after_epoch(self.epoch, loss):
                 break
         return self.recommender
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """Return weights and moments, and how far the training is: all that `restore` needs beside data and options."""
+        moments, progress = self.optimizer.state()
+        weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        return weights | {f"optimizer.{name}": value for name, value in moments.items()}, {
+            **progress,
+            "epoch": self.epoch,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], progress: dict[str, int]) -> None:
+        """Go on from what `state` gave; a trainer of the same data and options ends with the very same weights."""
+        self.model.load_state_dict(tensors_of("model", tensors))
+        self.optimizer.restore(tensors_of("optimizer", tensors), progress)
+        self.epoch = progress["epoch"]
+
+    def _train_epoch(self, epoch: int) -> float:
+        """Return the mean loss of the epoch's batches."""
+        # From seed and epoch alone: an epoch is the same whether or not this process has trained those before it.
+        self.rng = np.random.default_rng([self.options.seed, epoch])
+        torch.manual_seed(int(self.rng.integers(2**63)))
+        batches, losses = self._batches(), []
+        self.optimizer.planned = self.optimizer.planned or self.options.epochs * len(batches)
+        self.model.train()
+        for number, windows in enumerate(batches):
+            loss = self._loss(windows)
+            if loss is None:
+                continue
+            self.optimizer.clear()
+            loss.backward()
+            if not (math.isfinite(loss.item()) and self.optimizer.step()):
+                raise TrainingError(
+                    f"loss is {loss.item()}, or its gradient is not finite, in epoch {epoch}, batch {number} of "
+                    f"{len(batches)}: lower the learning rate ({self.options.learning_rate}) or look for broken values "
+                    "in the item texts"
+                )
+            losses.append(loss.item())
+        return float(np.mean(losses)) if losses else 0.0
 
     def _loss(self, windows: Integers) -> Tensor | None:
         """Return the mean loss of one batch of windows, None when nothing in it has an answer."""
@@ -119,8 +132,7 @@ class TwoTowerTrainer:
         return torch.from_numpy(values).to(self.device)
 
 
-def _rate(step: int, total: int, warm_up: int = 100) -> float:
-    warm_up = min(warm_up, max(1, total // 10))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+def tensors_of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `part`, by the rest of their names."""
+    start = f"{part}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

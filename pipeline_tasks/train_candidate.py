@@ -8,8 +8,9 @@ from typing import get_args
 
 import mlflow
 
+from pipeline_tasks.best_epoch import METRIC
 from pipeline_tasks.candidate_files import Candidate, candidate_path
-from pipeline_tasks.candidate_training import METRIC, TrainedCandidate, train
+from pipeline_tasks.candidate_training import TrainedCandidate, train
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
@@ -30,11 +31,13 @@ def train_candidate(
     training = settings.training.model_copy(update={"epochs": epochs} if epochs else {})
     path = candidate_path(settings, night, name)
     folder = path.with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    shutil.rmtree(folder / ARTIFACT, ignore_errors=True)
+    # Survives an attempt that was killed, for the next one to go on from.
+    work = folder / "unfinished"
+    work.mkdir(parents=True, exist_ok=True)
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
-        trained = train(data, name, training, folder, _log_metrics)
+        trained = train(data, name, training, work, _log_metrics)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
@@ -49,6 +52,7 @@ def train_candidate(
         seconds=trained.seconds,
     )
     path.write_text(candidate.model_dump_json(indent=1))
+    shutil.rmtree(work)
     return candidate
 
 
@@ -66,6 +70,8 @@ def _log_inputs(lake: Lake, data: NightData, training: TrainingSettings) -> None
 def _log_result(trained: TrainedCandidate) -> None:
     best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
     mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
+    if "stopped" in trained.saved.facts:
+        mlflow.set_tag("training_stopped", trained.saved.facts["stopped"])
 
 
 def main() -> None:
