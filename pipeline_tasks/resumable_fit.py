@@ -1,8 +1,10 @@
 """Stage 2 of a candidate from its first epoch, or from where an attempt before this one was cut short."""
 
+from pathlib import Path
+
 from pipeline_tasks.best_epoch import BestEpoch
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training_checkpoint import TrainingCheckpoint
+from pipeline_tasks.training_checkpoint import TrainingCheckpoint, read_training
 from pipeline_tasks.training_error import TrainingError
 
 
@@ -14,13 +16,14 @@ def resumable_fit(trainer: TwoTowerTrainer, best: BestEpoch, checkpoint: Trainin
     """
 
     def after(epoch: int, loss: float) -> bool:
-        goes_on = best.after(loss, trainer.recommender)
+        goes_on = best.after(loss, trainer.recommender, micro_batch=trainer.micro_batch)
         checkpoint.write(trainer, best)
         return goes_on
 
-    checkpoint.resume(trainer, best)
+    processes = trainer.processes
+    processes.agree(lambda: checkpoint.resume(trainer, best))
     try:
-        if best.goes_on:
+        if processes.agree(lambda: best.goes_on):
             trainer.fit(after)
     except TrainingError as error:
         if not best.epoch:
@@ -28,3 +31,17 @@ def resumable_fit(trainer: TwoTowerTrainer, best: BestEpoch, checkpoint: Trainin
         print(f"{error}; the candidate goes on as it was after epoch {best.epoch}, its best so far", flush=True)
         return str(error)
     return None
+
+
+def fit_along(trainer: TwoTowerTrainer, checkpoint: Path) -> None:
+    """Do what every process but the first does of `resumable_fit`; all see the same file."""
+    processes = trainer.processes
+    if processes.agree(lambda: False):
+        trainer.restore(*read_training(checkpoint))
+    try:
+        if processes.agree(lambda: False):
+            trainer.fit()
+    except TrainingError:
+        # As in the first process, which says so: it goes on with an epoch that was good.
+        if not trainer.epoch:
+            raise

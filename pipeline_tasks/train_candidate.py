@@ -4,13 +4,14 @@ python -m pipeline_tasks.train_candidate --source simulated_shop --date 2026-11-
 """
 
 import shutil
+from pathlib import Path
 from typing import get_args
 
 import mlflow
 
 from pipeline_tasks.best_epoch import METRIC
 from pipeline_tasks.candidate_files import Candidate, candidate_path
-from pipeline_tasks.candidate_training import TrainedCandidate, train
+from pipeline_tasks.candidate_training import TrainedCandidate, train, train_along
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
@@ -20,24 +21,28 @@ from pipeline_tasks.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry import ARTIFACT
 from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings, settings
 from pipeline_tasks.tracking import candidate_run, log_snapshots
+from pipeline_tasks.training_processes import ALONE, Processes, joined_processes
 
 
 def train_candidate(
-    settings: Settings, night: Night, name: CandidateName, parent_run_id: str, epochs: int | None = None
+    settings: Settings,
+    night: Night,
+    name: CandidateName,
+    parent_run_id: str,
+    epochs: int | None = None,
+    processes: Processes = ALONE,
 ) -> Candidate:
     """Train, log and describe one candidate; a later run of the same night replaces it."""
     lake = Lake.open(settings, night.source)
     data = read_night(lake, night)
-    training = settings.training.model_copy(update={"epochs": epochs} if epochs else {})
+    training = _training(settings, epochs)
     path = candidate_path(settings, night, name)
-    folder = path.with_suffix("")
+    folder, work = path.with_suffix(""), work_folder(settings, night, name)
     shutil.rmtree(folder / ARTIFACT, ignore_errors=True)
-    # Survives an attempt that was killed, for the next one to go on from.
-    work = folder / "unfinished"
     work.mkdir(parents=True, exist_ok=True)
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
-        trained = train(data, name, training, work, _log_metrics)
+        trained = train(data, name, training, work, _log_metrics, processes)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
@@ -54,6 +59,23 @@ def train_candidate(
     path.write_text(candidate.model_dump_json(indent=1))
     shutil.rmtree(work)
     return candidate
+
+
+def join_training(
+    settings: Settings, night: Night, name: CandidateName, epochs: int | None, processes: Processes
+) -> None:
+    """Do what every process but the first does of `train_candidate`: help with the training, and no more."""
+    data = read_night(Lake.open(settings, night.source), night)
+    train_along(data, _training(settings, epochs), work_folder(settings, night, name), processes)
+
+
+def work_folder(settings: Settings, night: Night, name: str) -> Path:
+    """Return where a training keeps what it needs to go on; it outlives an attempt that was killed."""
+    return candidate_path(settings, night, name).with_suffix("") / "unfinished"
+
+
+def _training(settings: Settings, epochs: int | None) -> TrainingSettings:
+    return settings.training.model_copy(update={"epochs": epochs} if epochs else {})
 
 
 def _log_metrics(metrics: dict[str, float], step: int) -> None:
@@ -81,7 +103,12 @@ def main() -> None:
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
     given = parser.parse_args()
-    done = train_candidate(settings(), night_of(given), given.candidate, given.parent_run_id, given.epochs)
+    name, night = given.candidate, night_of(given)
+    with joined_processes() as processes:
+        if processes.rank:
+            join_training(settings(), night, name, given.epochs, processes)
+            return
+        done = train_candidate(settings(), night, name, given.parent_run_id, given.epochs, processes)
     print(
         f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} at epoch {done.best_epoch}, "
         f"{done.seconds:.0f} s"

@@ -43,9 +43,8 @@ class TrainingCheckpoint:
         about = self._matching()
         if about is None:
             return False
-        with safe_open(self.path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        trainer.restore(tensors, about["trainer"])
+        tensors, progress = read_training(self.path)
+        trainer.restore(tensors, progress)
         if best is not None:
             source = "best" if best_is_apart(tensors) else "model"
             best.restore(trainer.recommender, tensors_of(source, tensors), about["best"])
@@ -70,6 +69,13 @@ class TrainingCheckpoint:
             )
             return None
         return about
+
+
+def read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return all tensors of a checkpoint, and how far its training is."""
+    with safe_open(path, framework="pt") as file:
+        progress: dict[str, int] = json.loads(file.metadata()["nightshelf"])["trainer"]
+        return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

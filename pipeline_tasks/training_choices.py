@@ -71,6 +71,8 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         linear_rank=_linear_rank(facts, next_item=next_item),
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
+        micro_batch=training.micro_batch,
+        negatives=training.negatives or negatives_for(facts.items),
     )
 
 
@@ -79,6 +81,12 @@ def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings
     if training.repeats is not None:
         return training.repeats
     return bool(choose_horizons(log)) and facts.repeat_share >= 0.02
+
+
+def negatives_for(items: int) -> int:
+    """Return how many drawn items stand for a catalog of so many in a step's softmax; 0 for all of them."""
+    # Where the curve says (tests/benchmarks/bench_catalog_size.py): below, the exact sum costs little more.
+    return 8_192 if items > 100_000 else 0
 
 
 def _epochs(facts: LogFacts, *, next_item: bool) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 
 from pipeline_tasks.interactions import Floats
 
+_ROWS = 50_000
+
 
 def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
     """Return the center (raw,) and the map (raw, dimension): whitened = (vectors - center) @ map.
@@ -15,10 +17,19 @@ def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
     Axes that do not vary (few items, equal texts) are mapped to 0.
     """
     center = vectors.mean(axis=0, dtype=np.float64)
-    values, axes = np.linalg.eigh(np.cov(vectors.astype(np.float64), rowvar=False, bias=True))
+    values, axes = np.linalg.eigh(_covariance(vectors, center))
     order = np.argsort(-values)[:dimension]
     values, axes = values[order], axes[:, order]
     scale = np.where(values > 1e-6 * max(float(values[0]), 1e-12), 1 / np.sqrt(np.maximum(values, 1e-12)), 0.0)
     # The sign of an axis is arbitrary: fixed, so that equal input gives equal vectors on every machine.
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
     return center.astype(np.float32), np.asarray(axes * signs * scale, dtype=np.float32)
+
+
+def _covariance(vectors: Floats, center: np.ndarray) -> np.ndarray:
+    """In double precision block by block: all rows at once would be twice the vectors' memory, several times."""
+    total = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for start in range(0, len(vectors), _ROWS):
+        block = vectors[start : start + _ROWS] - center
+        total += block.T @ block
+    return np.asarray(total / max(1, len(vectors)))
