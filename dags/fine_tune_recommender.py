@@ -62,6 +62,7 @@ with DAG(
             "--epochs={{ night().epochs }}",
         ],
         map_index_template="{{ task.mapped.candidate }}",
+        on_every_gpu=True,
         execution_timeout=timedelta(hours=6),
         **on_one_gpu(),
     ).expand(mapped=started)
