@@ -80,8 +80,8 @@ def test_a_loss_that_is_no_number_ends_at_the_best_epoch_so_far(
     checkpoint = TrainingCheckpoint(tmp_path / "training.safetensors", {})
     fit = best.after
 
-    def poisoned(loss: float, *given: object) -> bool:
-        goes_on = fit(loss, trainer.recommender)
+    def poisoned(loss: float, *given: object, **figures: float) -> bool:
+        goes_on = fit(loss, trainer.recommender, **figures)
         if trainer.epoch == 2:
             trainer.model.positions.weight.data[0] = float("inf")
         return goes_on
