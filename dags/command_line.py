@@ -14,6 +14,7 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
+from pipeline_tasks.gpu_count import training_processes
 from pipeline_tasks.java import spark_java_options
 from pipeline_tasks.settings import REPOSITORY, settings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 THE_NIGHT = ("--source={{ night().source }}", "--date={{ night().ds }}")
 """What every command of the chain takes."""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1")
 
 
 class SparkJob(SparkSubmitOperator):
@@ -59,7 +61,8 @@ class ChildProcess(BaseOperator):
     """``python -m <module> <options>`` in a process group of its own, its output in the task's log.
 
     A killed or timed-out task ends the whole group: a training never outlives its task. `mapped` is what a mapped
-    instance is about, for its templates: ``{{ task.mapped.candidate }}``.
+    instance is about, for its templates: ``{{ task.mapped.candidate }}``. With `on_every_gpu`, torchrun starts the
+    module once for each GPU of the machine that the task runs on, where there are several.
     """
 
     template_fields = ("options",)
@@ -70,12 +73,14 @@ class ChildProcess(BaseOperator):
         module: str,
         options: Sequence[str] = (),
         mapped: Mapping[str, str] | None = None,
+        on_every_gpu: bool = False,
         **of_any_task: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**of_any_task)
         self.module = module
         self.options = [*THE_NIGHT, *options]
         self.mapped = mapped or {}
+        self.on_every_gpu = on_every_gpu
         self._hook = SubprocessHook()
 
     def execute(self, context: "Context") -> None:
@@ -86,7 +91,10 @@ class ChildProcess(BaseOperator):
 
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""
-        return ["python", "-m", self.module, *without_unset(self.options)]
+        processes = training_processes(settings()) if self.on_every_gpu else 1
+        # --standalone: the processes find each other at a free port of this machine.
+        together = [*TORCHRUN, f"--nproc-per-node={processes}"] if processes > 1 else []
+        return ["python", *together, "-m", self.module, *without_unset(self.options)]
 
     def on_kill(self) -> None:
         """End the process group."""

@@ -63,6 +63,7 @@ with DAG(
             "--search-trials={{ night().search_trials }}",
         ],
         map_index_template="{{ task.mapped.candidate }}",
+        on_every_gpu=True,
         execution_timeout=timedelta(hours=6),
         **on_one_gpu(),
     ).expand(mapped=started)

@@ -36,6 +36,7 @@ class _CatalogLoss(torch.autograd.Function):
         items: Tensor,
         levels: Tensor,
         moments: Tensor,
+        offsets: Tensor | None,
         targets: Tensor,
         weights: Tensor,
     ) -> Tensor:
@@ -53,6 +54,8 @@ class _CatalogLoss(torch.autograd.Function):
                 logits = own[part] @ items.T
                 if len(levels):
                     logits.addmm_(pull[part], levels[moment].T)
+                if offsets is not None:
+                    logits += offsets
                 shares = logits.softmax(dim=1, dtype=torch.float32)
                 # 1e-30: a target that the model holds impossible must cost much, not infinity.
                 loss -= (weights[part] * shares.gather(1, targets[part]).clamp(min=1e-30).log()).sum()
@@ -68,13 +71,20 @@ class _CatalogLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         user_gradient, item_gradient = ctx.saved_tensors
         users = user_gradient * grad[0].to(user_gradient.dtype)
-        return users, item_gradient * grad[0].to(item_gradient.dtype), None, None, None, None
+        return users, item_gradient * grad[0].to(item_gradient.dtype), None, None, None, None, None
 
 
-def catalog_loss(users: Tensor, items: Tensor, targets: Tensor, weights: Tensor, crowd: Crowd | None = None) -> Tensor:
+def catalog_loss(
+    users: Tensor,
+    items: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    crowd: Crowd | None = None,
+    offsets: Tensor | None = None,
+) -> Tensor:
     """Return the weighted sum of -log softmax(users @ items.T) at the targets.
 
     Args:
@@ -83,10 +93,11 @@ def catalog_loss(users: Tensor, items: Tensor, targets: Tensor, weights: Tensor,
         targets: (n, s) item indices, several answers to one position.
         weights: (n, s) of each answer, 0 where there is none; divide by their sum outside for a mean.
         crowd: levels that are added, as they are at each position's moment.
+        offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
     """
     if crowd is None:
         crowd = Crowd(users.new_empty((0, len(items), 0)), torch.zeros(len(users), dtype=torch.long))
-    loss: Tensor = _CatalogLoss.apply(users, items, *crowd, targets, weights)  # type: ignore[no-untyped-call]
+    loss: Tensor = _CatalogLoss.apply(users, items, *crowd, offsets, targets, weights)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -9,8 +9,9 @@ import mlflow
 import numpy as np
 import pandas as pd
 
+from pipeline_tasks.best_epoch import METRIC
 from pipeline_tasks.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
-from pipeline_tasks.candidate_training import METRIC, refit
+from pipeline_tasks.candidate_training import refit
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.compare_scorers import OURS, compare_scorers
 from pipeline_tasks.lake import Lake

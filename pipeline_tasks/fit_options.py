@@ -26,6 +26,10 @@ class FitOptions:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     batch_positions: int = 2048
+    micro_batch: int = 0
+    """Places of a batch that are computed at a time, 0 for all: less memory, the same gradient."""
+    negatives: int = 0
+    """Items drawn to stand for the catalog in a step's softmax (see sampled_items); 0: the whole catalog."""
     answers: int = 4
     reach: int = 50
     repeat_weight: float = 0.0

@@ -32,9 +32,17 @@ class DotMatching(nn.Module):
         """(n, d) -> (n, width)."""
         return vectors
 
-    def loss(self, users: Tensor, items: Tensor, targets: Tensor, weights: Tensor, crowd: Crowd | None) -> Tensor:
+    def loss(
+        self,
+        users: Tensor,
+        items: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        crowd: Crowd | None = None,
+        offsets: Tensor | None = None,
+    ) -> Tensor:
         """Return the catalog loss of folded users (n, width + h) and items (catalog, width); see `catalog_loss`."""
-        return catalog_loss(users, items, targets, weights, crowd)
+        return catalog_loss(users, items, targets, weights, crowd, offsets)
 
     def reset(self) -> None:
         """Set the weights to what training starts from."""
@@ -99,8 +107,18 @@ class AdditiveMatching(DotMatching):
         hidden: Tensor = self.item_part(vectors)
         return hidden
 
-    def loss(self, users: Tensor, items: Tensor, targets: Tensor, weights: Tensor, crowd: Crowd | None) -> Tensor:
-        """Return the catalog loss, in chunks; see `additive_loss`."""
+    def loss(
+        self,
+        users: Tensor,
+        items: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        crowd: Crowd | None = None,
+        offsets: Tensor | None = None,
+    ) -> Tensor:
+        """Return the catalog loss, in chunks; see `additive_loss`. It takes no offsets: it is never sampled."""
+        if offsets is not None:
+            raise ValueError("additive matching has no sampled softmax: set training.negatives to the whole catalog")
         return additive_loss(users, items, self.weights, targets, weights, crowd)
 
     def reset(self) -> None:

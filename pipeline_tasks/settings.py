@@ -100,6 +100,13 @@ class TrainingSettings(BaseModel):
     """Of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)
     """torch threads; 0 is all cores of the machine."""
+    processes: int = Field(0, ge=0)
+    """Processes that train one candidate together, each on a GPU of its own; 0 is one for each GPU of the machine."""
+    micro_batch: int = Field(0, ge=0)
+    """Places of histories computed at a time, 0 for a whole batch: less memory, the same gradient."""
+    negatives: int = Field(0, ge=0)
+    """Items that stand for the catalog in a step's softmax; 0: chosen from the catalog's size. As many as there are
+    items, or more, is the whole catalog."""
     retrain_every_days: int = Field(1, ge=1)
     """A retrain is due when the champion is this old, or was made from another split."""
     require_win: bool = True

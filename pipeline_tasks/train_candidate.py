@@ -4,12 +4,14 @@ python -m pipeline_tasks.train_candidate --source simulated_shop --date 2026-11-
 """
 
 import shutil
+from pathlib import Path
 from typing import get_args
 
 import mlflow
 
+from pipeline_tasks.best_epoch import METRIC
 from pipeline_tasks.candidate_files import Candidate, candidate_path
-from pipeline_tasks.candidate_training import METRIC, TrainedCandidate, train
+from pipeline_tasks.candidate_training import TrainedCandidate, train, train_along
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.fit_trial import Tune
 from pipeline_tasks.lake import Lake
@@ -20,6 +22,7 @@ from pipeline_tasks.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry import ARTIFACT
 from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings, settings
 from pipeline_tasks.tracking import candidate_run, log_snapshots
+from pipeline_tasks.training_processes import ALONE, Processes, joined_processes
 
 
 def train_candidate(
@@ -29,6 +32,7 @@ def train_candidate(
     parent_run_id: str,
     epochs: int | None = None,
     search_trials: int | None = None,
+    processes: Processes = ALONE,
 ) -> Candidate:
     """Train, log and describe one candidate; a later run of the same night replaces it."""
     lake = Lake.open(settings, night.source)
@@ -36,13 +40,13 @@ def train_candidate(
     settings = _as_told(settings, epochs, search_trials)
     training = settings.training
     path = candidate_path(settings, night, name)
-    folder = path.with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder, work = path.with_suffix(""), work_folder(settings, night, name)
+    shutil.rmtree(folder / ARTIFACT, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
         tune = _search(settings, night, name, data.split["strategy"], run)
-        trained = train(data, name, training, folder, _log_metrics, tune)
+        trained = train(data, name, training, work, _log_metrics, tune, processes)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
@@ -57,6 +61,7 @@ def train_candidate(
         seconds=trained.seconds,
     )
     path.write_text(candidate.model_dump_json(indent=1))
+    shutil.rmtree(work)
     return candidate
 
 
@@ -78,6 +83,20 @@ def _search(
     return search_of(settings, night, name, strategy, run)
 
 
+def join_training(
+    settings: Settings, night: Night, name: CandidateName, epochs: int | None, processes: Processes
+) -> None:
+    """Do what every process but the first does of `train_candidate`: help with the training, and no more."""
+    data = read_night(Lake.open(settings, night.source), night)
+    training = _as_told(settings, epochs, None).training
+    train_along(data, training, work_folder(settings, night, name), processes)
+
+
+def work_folder(settings: Settings, night: Night, name: str) -> Path:
+    """Return where a training keeps what it needs to go on; it outlives an attempt that was killed."""
+    return candidate_path(settings, night, name).with_suffix("") / "unfinished"
+
+
 def _log_metrics(metrics: dict[str, float], step: int) -> None:
     mlflow.log_metrics(metrics, step=step)
 
@@ -93,6 +112,8 @@ def _log_result(trained: TrainedCandidate) -> None:
     best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
     mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
     mlflow.log_params({f"chosen.{option}": value for option, value in trained.saved.facts["options"].items()})
+    if "stopped" in trained.saved.facts:
+        mlflow.set_tag("training_stopped", trained.saved.facts["stopped"])
 
 
 def main() -> None:
@@ -103,9 +124,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
     parser.add_argument("--search-trials", type=int, help="instead of the setting training.search_trials")
     given = parser.parse_args()
-    done = train_candidate(
-        settings(), night_of(given), given.candidate, given.parent_run_id, given.epochs, given.search_trials
-    )
+    name, night = given.candidate, night_of(given)
+    with joined_processes() as processes:
+        if processes.rank:
+            join_training(settings(), night, name, given.epochs, processes)
+            return
+        done = train_candidate(
+            settings(), night, name, given.parent_run_id, given.epochs, given.search_trials, processes
+        )
     print(
         f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} at epoch {done.best_epoch}, "
         f"{done.seconds:.0f} s"

@@ -76,6 +76,8 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         event_weights=training.event_weights,
         matching=training.matching,
         task_weights=training.task_weights,
+        micro_batch=training.micro_batch,
+        negatives=training.negatives or negatives_for(facts.items),
     )
 
 
@@ -84,6 +86,13 @@ def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings
     if training.repeats is not None:
         return training.repeats
     return bool(choose_horizons(log)) and facts.repeat_share >= 0.02
+
+
+def negatives_for(items: int) -> int:
+    """Return how many drawn items stand for a catalog of so many in a step's softmax; 0 for all of them."""
+    # Cost alone would say 11,000 (a step: 10,000 items .28 s with all of them and .31 s with a sample, 30,000 .69 and
+    # .36), but what a sample loses in quality is not known well enough: exact as long as two cores can bear it.
+    return 8_192 if items > 100_000 else 0
 
 
 def _epochs(facts: LogFacts, *, next_item: bool) -> int:

@@ -11,6 +11,8 @@ from scipy.linalg import block_diag
 
 from pipeline_tasks.interactions import Floats
 
+_ROWS = 50_000
+
 
 def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
     """Return the center (raw,) and the map (raw, dimension): whitened = (vectors - center) @ map.
@@ -18,7 +20,7 @@ def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
     Axes that do not vary (few items, equal texts) are mapped to 0.
     """
     center = vectors.mean(axis=0, dtype=np.float64)
-    values, axes = np.linalg.eigh(np.cov(vectors.astype(np.float64), rowvar=False, bias=True))
+    values, axes = np.linalg.eigh(_covariance(vectors, center))
     order = np.argsort(-values)[:dimension]
     values, axes = values[order], axes[:, order]
     scale = np.where(values > 1e-6 * max(float(values[0]), 1e-12), 1 / np.sqrt(np.maximum(values, 1e-12)), 0.0)
@@ -39,3 +41,12 @@ def fit_block_whitening(vectors: Floats, widths: Sequence[int], dimension: int) 
         maps.append(turn[:, turn.any(axis=0)])
     whole = np.asarray(block_diag(*maps), dtype=np.float32)
     return np.concatenate(centers), whole if whole.shape[1] else np.zeros((vectors.shape[1], 1), dtype=np.float32)
+
+
+def _covariance(vectors: Floats, center: np.ndarray) -> np.ndarray:
+    """In double precision block by block: all rows at once would be twice the vectors' memory, several times."""
+    total = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for start in range(0, len(vectors), _ROWS):
+        block = vectors[start : start + _ROWS] - center
+        total += block.T @ block
+    return np.asarray(total / max(1, len(vectors)))

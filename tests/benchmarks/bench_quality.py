@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.candidate_training import METRIC, refit, train
+from pipeline_tasks.best_epoch import METRIC
+from pipeline_tasks.candidate_training import refit, train
 from pipeline_tasks.hybrid_blend import HybridBlend, choose_weights
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.item_to_item import sequence_item_to_item

@@ -44,7 +44,7 @@ def _products(folder: Path, wanted: set[str]) -> list[Row]:
     """Return rows of the table `items` as the preset makes them."""
     products = pd.read_parquet(folder / "products.parquet").astype({"product_id": str})
     kept = products[products["product_id"].isin(wanted)].astype(object)
-    rows = kept.where(kept.notna(), None)
+    rows = kept.replace({np.nan: None})
     return [_described(row) for row in rows.to_dict("records")]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline_tasks.candidate_training import METRIC
+from pipeline_tasks.best_epoch import METRIC
 from pipeline_tasks.full_ranking import evaluate_tasks
 from pipeline_tasks.intervals import mean_interval
 from pipeline_tasks.night_data import NightData

@@ -26,6 +26,28 @@ def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
     assert (len(gone), alive, running.is_alive()) == (2, [], False)
 
 
+@pytest.mark.parametrize(("visible", "processes"), [("0,1,3", 3), ("0", 1), ("", 1), ("-1", 1)])
+def test_training_is_started_once_for_each_gpu(
+    visible: str, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from command_line import ChildProcess
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=3"]
+    for wide in (True, False):
+        task = ChildProcess(task_id="train", module="pipeline_tasks.train_candidate", on_every_gpu=wide)
+        start = torchrun if wide and processes == 3 else []
+        assert task.command_line()[: len(start) + 3] == ["python", *start, "-m", "pipeline_tasks.train_candidate"]
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: one (UUID: a)'\necho 'GPU 1: two (UUID: b)'\n")
+    tool.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[5] == "--nproc-per-node=2"
+    monkeypatch.setenv("PATH", "")
+    assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[:3] == ["python", "-m", "m"]
+
+
 def test_failed_command_is_named_with_its_exit_code_and_last_line() -> None:
     from airflow.sdk.exceptions import AirflowException
     from command_line import ChildProcess

@@ -34,8 +34,10 @@ def recommender() -> TwoTowerRecommender:
 
 
 def test_equal_seeds_give_equal_models(recommender: TwoTowerRecommender) -> None:
-    np.testing.assert_array_equal(fitted().scores(LOG), recommender.scores(LOG))
-    assert not np.array_equal(fitted(options=replace(OPTIONS, seed=2)).item_matrix(), recommender.item_matrix())
+    again, other = fitted().model.state_dict(), fitted(options=replace(OPTIONS, seed=2)).model.state_dict()
+    for name, weights in recommender.model.state_dict().items():
+        assert torch.equal(again[name], weights), name
+    assert not torch.equal(other["text_projection.weight"], again["text_projection.weight"])
 
 
 def test_it_learns_what_follows_what() -> None:
@@ -99,7 +101,7 @@ def test_losses_that_are_no_numbers_stop_the_training() -> None:
         fitted(texts=texts)
     trainer = TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     trainer.model.positions.weight.data[0] = float("nan")
-    with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch"):
+    with pytest.raises(TrainingError, match=r"loss is nan, .* in epoch 1, batch"):
         trainer.fit()
 
 

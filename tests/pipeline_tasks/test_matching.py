@@ -75,7 +75,7 @@ def test_the_towers_score_is_the_formula(recommender: TwoTowerRecommender) -> No
 def test_one_without_a_history_follows_the_crowd(recommender: TwoTowerRecommender) -> None:
     nobody = recommender.scores(log_of({"new": []}))[0]
     crowd = (
-        recommender.trends @ recommender.user_matrix(log_of({"new": []}))[0][recommender.model.matching.width :][:-8]
+        recommender.trends @ recommender.user_matrix(log_of({"new": []}))[0][recommender.model.matching.width :][:-9]
     )
     np.testing.assert_allclose(nobody - nobody[0], crowd - crowd[0], atol=1e-4)
 

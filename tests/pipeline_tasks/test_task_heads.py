@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.fit_two_tower import TwoTowerTrainer
@@ -15,6 +14,7 @@ from pipeline_tasks.task_predictions import judge_heads, predict
 from pipeline_tasks.task_questions import DAY
 from pipeline_tasks.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_windows import last_windows
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 from tests.pipeline_tasks.logs import log_of, random_log
@@ -119,7 +119,18 @@ def test_what_cannot_be_answered_is_said(recommender: TwoTowerRecommender) -> No
 def test_without_heads_nothing_is_added() -> None:
     trainer = TwoTowerTrainer(random_log(20, 8, seed=1), TEXTS[:8], replace(OPTIONS, task_weights={"next_item": 1.0}))
     assert not list(trainer.model.heads.parameters())
-    assert not trainer.tasks.loss(trainer.model, np.zeros((1, 1), np.int64), torch.zeros(1, 1, 16), torch.zeros(8, 16))
+    assert trainer.tasks.ask(np.zeros((1, 1), np.int64)) == ()
+
+
+def test_parts_of_a_batch_ask_what_the_whole_asks() -> None:
+    trainer = TwoTowerTrainer(LOG, TEXTS, replace(OPTIONS, task_weights={"next_item": 1.0, "purchase_intent": 0.5}))
+    windows = last_windows(LOG, 8)
+    (whole,) = trainer.tasks.ask(windows)
+    cut = windows.shape[1] * (len(windows) // 2)
+    parts = [whole.part(0, cut), whole.part(cut, windows.size)]
+    assert sum(len(part.place) for part in parts) == len(whole.place) > 0
+    assert sum(part.weights.sum() for part in parts) == pytest.approx(0.5)
+    assert set(parts[0].place) | set(parts[1].place + cut) == set(whole.place)
 
 
 @pytest.mark.parametrize(

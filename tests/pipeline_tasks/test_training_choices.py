@@ -3,7 +3,7 @@ import pytest
 
 from pipeline_tasks.interactions import Interactions
 from pipeline_tasks.settings import TrainingSettings
-from pipeline_tasks.training_choices import choose_options, look_at
+from pipeline_tasks.training_choices import choose_options, look_at, negatives_for
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
@@ -55,3 +55,14 @@ def test_what_is_set_is_kept() -> None:
     options = choose_options(long_log(20, 5, 3), "temporal", training)
     assert (options.epochs, options.dimension, options.max_length, options.dropout) == (3, 32, 9, 0.4)
     assert (options.repeats, options.seed) == (False, 7)
+
+
+def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
+    facts = look_at(long_log(20, 5, 3))
+    options = [
+        choose_options(long_log(20, 5, 3), "temporal", TrainingSettings(negatives=number, micro_batch=64))
+        for number in (0, 7)
+    ]
+    assert [(one.negatives, one.micro_batch) for one in options] == [(0, 64), (7, 64)]
+    assert negatives_for(facts.items) == 0
+    assert negatives_for(1_000_000) == 8_192
