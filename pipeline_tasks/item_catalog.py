@@ -1,5 +1,6 @@
 """The catalog as the model sees it: every item that is known by `ds`, with all that describes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def build_catalog(items: pa.Table, sequences: pa.Table) -> ItemCatalog:
     return catalog_of(items.to_pylist(), [item_id for item_id in seen.to_pylist() if item_id is not None])
 
 
-def catalog_of(rows: list[Row], seen: list[str]) -> ItemCatalog:
+def catalog_of(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
     """Return the catalog of rows of the table `items`, and of the ids `seen` beside them, of which nothing is known."""
     described: dict[str, Row] = {item_id: {} for item_id in seen} | {row["item_id"]: row for row in rows}
     ids = sorted(described)

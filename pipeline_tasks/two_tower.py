@@ -97,7 +97,7 @@ class TwoTower(PreTrainedModel):
 
     def content_vectors(self, texts: Tensor, values: Tensor) -> Tensor:
         """Return (n, d) of whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
-        vectors = self.text_projection(texts)
+        vectors: Tensor = self.text_projection(texts)
         if values.shape[1]:
             # A sum, as every value adds to what is known of an item; the mean of a few says no less than that of one.
             own = functional.embedding_bag(values, self.item_values.weight, mode="sum", padding_idx=0)

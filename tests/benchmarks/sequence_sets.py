@@ -5,6 +5,7 @@ microseconds: an order, and no more.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def _row(number: object, attribute_ids: str, **columns: str) -> Row:
     return {"item_id": str(number), "attributes": json.dumps({"attributes": attribute_ids.split()}), **columns}
 
 
-def _night(name: str, histories: dict[int, list[int]], rows: list[Row]) -> NightData:
+def _night(name: str, histories: dict[int, list[int]], rows: Sequence[Row]) -> NightData:
     lengths = np.array([len(history) for history in histories.values()])
     numbers, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
     known = set(map(str, numbers))

@@ -38,7 +38,8 @@ def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
     assert len(items) == 6
     fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, OPTIONS).fit()
     assert (fitted.rows[torch.from_numpy(items)] == -1).all()
-    return fitted, *(build_task(data.parts, part, "discovery", ITEMS) for part in ("validation", "test"))
+    validation = build_task(data.parts, "validation", "discovery", ITEMS)
+    return fitted, validation, build_task(data.parts, "test", "discovery", ITEMS)
 
 
 def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
