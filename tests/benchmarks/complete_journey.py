@@ -43,8 +43,7 @@ def read_complete_journey(shared_data: Path) -> NightData:
 def _products(folder: Path, wanted: set[str]) -> list[Row]:
     """Return rows of the table `items` as the preset makes them."""
     products = pd.read_parquet(folder / "products.parquet").astype({"product_id": str})
-    kept = products[products["product_id"].isin(wanted)].astype(object)
-    rows = kept.replace({np.nan: None})
+    rows = products[products["product_id"].isin(wanted)].astype(object).fillna("")
     return [_described(row) for row in rows.to_dict("records")]
 
 

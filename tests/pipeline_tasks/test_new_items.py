@@ -15,7 +15,6 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_data import NightData
 from pipeline_tasks.ranking_task import RankingTask, build_task
 from pipeline_tasks.settings import TrainingSettings
-from pipeline_tasks.split_parts import Part
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.withheld_items import withhold_items
 from tests.pipeline_tasks.logs import log_of, random_log
@@ -25,7 +24,6 @@ ITEMS = 60
 ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi
 TEXTS = np.stack([f(k * ANGLES) for k in (1, 2, 3) for f in (np.sin, np.cos)], axis=1).astype(np.float32)
 OPTIONS = FitOptions(epochs=4, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
-PARTS: tuple[Part, ...] = ("validation", "test")
 CATALOG = catalog_of([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
 
 
@@ -40,8 +38,8 @@ def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
     assert len(items) == 6
     fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, OPTIONS).fit()
     assert (fitted.rows[torch.from_numpy(items)] == -1).all()
-    validation, test = (build_task(data.parts, part, "discovery", ITEMS) for part in PARTS)
-    return fitted, validation, test
+    validation = build_task(data.parts, "validation", "discovery", ITEMS)
+    return fitted, validation, build_task(data.parts, "test", "discovery", ITEMS)
 
 
 def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
