@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -9,12 +10,14 @@ from torch import Tensor
 from torch.nn.functional import embedding
 from torch.nn.utils import clip_grad_norm_
 
+from pipeline_tasks.averaged_weights import AveragedWeights
 from pipeline_tasks.build_two_tower import build_two_tower
 from pipeline_tasks.catalog_loss import Crowd
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
+from pipeline_tasks.learning_rate import rate_share
 from pipeline_tasks.popularity_trends import PopularityTrends, bucket_moments
 from pipeline_tasks.task_losses import TaskLosses
 from pipeline_tasks.training_error import TrainingError
@@ -75,7 +78,9 @@ class TwoTowerTrainer:
         )
         batches = self._batches()
         total = self.options.epochs * len(batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
+        kind = self.options.schedule
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(kind, step, total))
+        average = AveragedWeights(self.model) if self.options.averaged else None
         for epoch in range(1, self.options.epochs + 1):
             batches = batches if epoch == 1 else self._batches()
             losses = []
@@ -94,9 +99,15 @@ class TwoTowerTrainer:
                 clip_grad_norm_(self.model.parameters(), 5.0)
                 optimizer.step()
                 schedule.step()
+                if average is not None:
+                    average.add()
                 losses.append(loss.item())
-            if not after_epoch(epoch, float(np.mean(losses)) if losses else 0.0):
+            with average.applied() if average is not None else nullcontext():
+                onward = after_epoch(epoch, float(np.mean(losses)) if losses else 0.0)
+            if not onward:
                 break
+        if average is not None:
+            average.swap()
         return self.recommender
 
     def _loss(self, windows: Integers) -> Tensor | None:
@@ -111,10 +122,9 @@ class TwoTowerTrainer:
         if not some.any() and not self.tasks.askers:
             return None
         place, events, targets, weights = place[some], events[some], targets[some], weights[some]
-        ours = self.recommender
-        table = self.model.item_vectors(ours.texts, ours.values, ours.rows)
-        filled = np.maximum(windows, 0)
+        ours, filled = self.recommender, np.maximum(windows, 0)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            table = self.model.item_vectors(ours.texts, ours.values, ours.rows)
             states = self.model(
                 # Not table[…]: its gradient is summed by atomic additions, whose order changes from run to run.
                 embedding(self._tensor(self.log.items[filled]), table),
@@ -136,10 +146,3 @@ class TwoTowerTrainer:
 
     def _tensor(self, values: Integers | Floats) -> Tensor:
         return torch.from_numpy(values).to(self.device)
-
-
-def _rate(step: int, total: int, warm_up: int = 100) -> float:
-    warm_up = min(warm_up, max(1, total // 10))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
