@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_CACHED_ROWS = 64
-"""Rows of logits at a time on a CPU, where they stay in its cache."""
+_CACHED_ROWS = 256
+"""Rows of logits at a time on a CPU: 6 MB in bfloat16 for 12,101 items."""
 _BLOCK_ROWS = 512
 """Rows whose gradients share one product: 2,048 x 12,101 x 128 in bfloat16 takes 46 ms so on two cores, with products
 of 64 rows 55 ms, and 124 ms with everything in chunks of 1,024."""
@@ -46,6 +46,8 @@ class _CatalogLoss(torch.autograd.Function):
         item_gradient = torch.zeros_like(items, dtype=torch.float32)
         loss = torch.zeros((), device=users.device)
         totals = weights.sum(dim=1, keepdim=True)
+        # Of each row's answers: the rows' totals are applied to (n, d) at the end, and not to (n, items).
+        parts = (weights / totals.clamp(min=1e-30)).to(users.dtype)
         rows, block = _rows(users.device, len(items))
         gradient = torch.empty((min(block, len(users)), len(items)), dtype=users.dtype, device=users.device)
         for first in range(0, len(users), block):
@@ -56,17 +58,18 @@ class _CatalogLoss(torch.autograd.Function):
                     logits.addmm_(pull[part], levels[moment].T)
                 if offsets is not None:
                     logits += offsets
-                shares = logits.softmax(dim=1, dtype=torch.float32)
+                shares = gradient[part.start - first : part.stop - first]
+                # Summed in float32, and rounded to the type of the products that follow.
+                torch.softmax(logits, dim=1, out=shares)
                 # 1e-30: a target that the model holds impossible must cost much, not infinity.
-                loss -= (weights[part] * shares.gather(1, targets[part]).clamp(min=1e-30).log()).sum()
-                shares.mul_(totals[part]).scatter_add_(1, targets[part], -weights[part])
-                here = slice(part.start - first, part.stop - first)
-                gradient[here] = shares
+                loss -= (weights[part] * shares.gather(1, targets[part]).float().clamp(min=1e-30).log()).sum()
+                shares.scatter_add_(1, targets[part], -parts[part])
                 if len(levels):
-                    user_gradient[part, width:] = gradient[here] @ levels[moment]
-            used = gradient[: whole.stop - first]
+                    user_gradient[part, width:] = shares @ levels[moment]
+            used, scale = gradient[: whole.stop - first], totals[whole].to(users.dtype)
             user_gradient[whole, :width] = used @ items
-            item_gradient += used.T @ own[whole]
+            item_gradient += used.T @ (own[whole] * scale)
+        user_gradient *= totals.to(users.dtype)
         ctx.save_for_backward(user_gradient, item_gradient.to(items.dtype))
         return loss
 
@@ -89,7 +92,7 @@ def catalog_loss(
 
     Args:
         users: (n, d), with a crowd (n, d + h): the last h weigh its levels.
-        items: (catalog, d), of one type with users: in bfloat16 the products are, the softmax is not.
+        items: (catalog, d), of one type with users: in bfloat16 products and shares are, sums of the softmax are not.
         targets: (n, s) item indices, several answers to one position.
         weights: (n, s) of each answer, 0 where there is none; divide by their sum outside for a mean.
         crowd: levels that are added, as they are at each position's moment.

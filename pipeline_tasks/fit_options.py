@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline_tasks.event_weights import EVENT_WEIGHTS
+from pipeline_tasks.learning_rate import Schedule
 from pipeline_tasks.linear_part import LinearKind
 from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
 
@@ -24,6 +25,9 @@ class FitOptions:
     max_length: int = 50
     seed: int = 1
     learning_rate: float = 2e-3
+    schedule: Schedule = "cosine"
+    averaged: bool = False
+    """Whether an average over the steps is judged and kept, and not the last step (see averaged_weights)."""
     weight_decay: float = 0.01
     batch_positions: int = 2048
     micro_batch: int = 0

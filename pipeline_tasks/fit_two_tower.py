@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from pipeline_tasks.averaged_weights import AveragedWeights
 from pipeline_tasks.build_two_tower import build_two_tower
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.fit_options import FitOptions
@@ -59,6 +61,8 @@ class TwoTowerTrainer:
         # Its gradient holds the rows of a step alone, where a step holds few.
         self.model.item_ids.sparse = sampled
         self.optimizer, self.epoch = TrainingOptimizer(self.model, options), 0
+        # Not of a table of which a step touches few rows: the average would cost all of them.
+        self.average = AveragedWeights(self.model) if options.averaged and not sampled else None
         self.micro_batch = options.micro_batch or options.batch_positions
         self.targets = TargetDraw(log, options.reach, _type_weights(log, options), options.repeat_weight)
         self.tasks = TaskLosses(log, options.task_weights, impressions, options.seed)
@@ -76,14 +80,23 @@ class TwoTowerTrainer:
         while self.epoch < self.options.epochs:
             loss = self._train_epoch(self.epoch + 1)
             self.epoch += 1
-            if not self.processes.agree(partial(after_epoch, self.epoch, loss)):
+            with self.average.applied() if self.average else nullcontext():
+                goes_on = self.processes.agree(partial(after_epoch, self.epoch, loss))
+            if not goes_on:
                 break
+        if self.average:
+            self.average.swap()
         return self.recommender
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Return weights and moments, and how far the training is: all that `restore` needs beside data and options."""
         moments, progress = self.optimizer.state()
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.average:
+            present, mean = self.average.state()
+            weights |= {f"model.{name}": value for name, value in present.items()}
+            weights |= {f"average.{name}": value for name, value in mean.items()}
+            progress["averaged"] = self.average.steps
         return weights | {f"optimizer.{name}": value for name, value in moments.items()}, {
             **progress,
             "epoch": self.epoch,
@@ -94,6 +107,8 @@ class TwoTowerTrainer:
         """Go on from what `state` gave; a trainer of the same data and options ends with the very same weights."""
         self.model.load_state_dict(tensors_of("model", tensors))
         self.optimizer.restore(tensors_of("optimizer", tensors), progress)
+        if self.average:
+            self.average.restore(tensors_of("average", tensors), progress["averaged"])
         self.epoch, self.micro_batch = progress["epoch"], progress["micro_batch"]
 
     def _train_epoch(self, epoch: int) -> float:
@@ -119,6 +134,8 @@ class TwoTowerTrainer:
                     f"{len(batches)}: lower the learning rate ({self.options.learning_rate}) or look for broken values "
                     "in the item texts"
                 )
+            if self.average:
+                self.average.add()
             losses.append(loss)
         return float(np.mean(losses)) if losses else 0.0
 
@@ -133,7 +150,8 @@ class TwoTowerTrainer:
         described = [self.recommender.texts, self.recommender.values, self.recommender.rows]
         if chosen is not None:
             described = [part.index_select(0, chosen) for part in described]
-        vectors = self.model.item_vectors(*described)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            vectors = self.model.item_vectors(*described)
         table = StepTable(vectors.detach(), items, self.trends.crowd(chosen), offsets)
         share = self.processes.share_of(len(batch.windows))
         loss, asked = self._sum_parts(batch.part(share.start, share.stop), table, float(batch.weights.sum()))

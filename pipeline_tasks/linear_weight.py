@@ -13,7 +13,7 @@ from pipeline_tasks.quick_ndcg import quick_ndcg
 from pipeline_tasks.ranking_task import RankingTask
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
-SHARES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+SHARES: Final = (0.0, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Spread of the collaborative scores over that of the transformer's, within a shopper."""
 TREND_SHARES: Final = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Spread of a trend over that of the sum of both."""
@@ -67,10 +67,15 @@ def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
 
 def _best(unit: float, shares: Sequence[float], base: Floats, part: Floats, task: RankingTask) -> tuple[float, float]:
     """Return the weight of `part` beside `base`, a share times the unit, that is best, and its NDCG@10."""
-    weights = [share * unit for share in shares]
-    found = [(weight, quick_ndcg(base + np.float32(weight) * part, task)) for weight in weights]
-    # Of equals the smaller: the first that is best.
-    return max(found, key=lambda pair: pair[1])
+    chosen, best, worse = 0.0, -1.0, 0
+    for share in shares:
+        ndcg = quick_ndcg(base + np.float32(share * unit) * part, task)
+        # Of equals the smaller: the first that is best.
+        chosen, best, worse = (share * unit, ndcg, 0) if ndcg > best else (chosen, best, worse + 1)
+        # It rises and then falls: three without a gain end the search of a weight.
+        if worse == 3:
+            break
+    return chosen, best
 
 
 def _spread(scores: Floats) -> float:

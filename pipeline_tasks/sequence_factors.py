@@ -1,10 +1,10 @@
 """The sequence-aware item-to-item model as a dot product: its strongest directions, and random codes for the rest.
 
 What follows what is mostly known of pairs of items that few others resemble: no low rank holds it. Random codes do:
-each item is scored by a code of +-1, an item of the history holds the weighted sum of its followers' codes, and the
-noise of m of them is 1 / sqrt(m) of what they hold (Johnson and Lindenstrauss 1984). Amazon Beauty, NDCG@10 of 5,000
-shoppers of validation, beside towers of .0842: the whole matrix .0881; rank 128 .0752, 256 .0776, 512 .0793 (each at
-the smallest weight tried, worse than none); 256 codes .0864, 512 .0871, 1,024 .0878; rank 128 and 384 codes .0879.
+an item is scored by a code of +-1 numbers, an item of the history holds the weighted sum of its followers' codes, and
+the noise of m numbers is 1 / sqrt(m) of what they hold (Johnson and Lindenstrauss 1984). Amazon Beauty, NDCG@10 of
+5,000 shoppers of validation, beside towers of .0842: the whole matrix .0881; rank 128 .0761, 256 .0776, 512 .0793 (at
+the smallest weight tried, all worse than nothing); 256 codes .0864, 512 .0871, 1,024 .0878; both, 128 + 384, .0879.
 """
 
 from typing import Final

@@ -33,8 +33,8 @@ class TrainingCheckpoint:
         about: dict[str, Any] = {"fingerprint": self.fingerprint, "trainer": progress}
         if best is not None:
             weights, about["best"] = best.state()
-            # What was just learned is the best: once is enough.
-            if best.epoch < trainer.epoch:
+            # What was just learned is the best: once is enough. An average is judged apart from what is learned on.
+            if best.epoch < trainer.epoch or trainer.average:
                 tensors |= _under("best", weights)
         write_tensors(self.path, tensors, about)
 

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.learning_rate import rate_share
 
 GREATEST_NORM = 5.0
 """Of a step's gradient; what is longer is shortened to it."""
 
 
 class TrainingOptimizer:
-    """AdamW, its rate warmed up and then lowered along a cosine over the steps that are planned.
+    """AdamW, its rate warmed up and then lowered over the steps that are planned (see learning_rate).
 
     Tables with sparse gradients (nn.Embedding, sparse=True) get torch's SparseAdam, which costs the rows of a step and
     not the table. It is not quite Adam: rows that a step does not touch stand still, where Adam's momentum would move
@@ -25,9 +26,10 @@ class TrainingOptimizer:
         sparse = [table.weight for table in tables]
         dense = [weight for weight in model.parameters() if not any(weight is one for one in sparse)]
         self.parameters = [*dense, *sparse]
-        self.rate, self.taken, self.planned = options.learning_rate, 0, 0
+        self.rate, self.schedule, self.taken, self.planned = options.learning_rate, options.schedule, 0, 0
         betas = (0.9, 0.98)
-        adam = torch.optim.AdamW(dense, lr=self.rate, betas=betas, weight_decay=options.weight_decay)
+        # Fused, one pass over the numbers: 4 ms a step in place of 27 (3.6 million parameters, two cores).
+        adam = torch.optim.AdamW(dense, lr=self.rate, betas=betas, weight_decay=options.weight_decay, fused=True)
         self._adams: list[torch.optim.Optimizer] = [adam]
         if sparse:
             self._adams.append(torch.optim.SparseAdam(sparse, lr=self.rate, betas=betas))
@@ -47,7 +49,7 @@ class TrainingOptimizer:
             values.mul_((GREATEST_NORM / (norm + 1e-6)).clamp(max=1.0))
         for adam in self._adams:
             for group in adam.param_groups:
-                group["lr"] = self.rate * share_of_rate(self.taken, self.planned)
+                group["lr"] = self.rate * rate_share(self.schedule, self.taken, self.planned)
             adam.step()
         self.taken += 1
         return True
@@ -82,11 +84,3 @@ def _values(weight: Tensor) -> Tensor:
         return weight.grad
     weight.grad = weight.grad.coalesce()
     return weight.grad.values()
-
-
-def share_of_rate(step: int, total: int, warm_up: int = 100) -> float:
-    """Return the share of the full learning rate at a step (from 0) of `total`."""
-    warm_up = min(warm_up, max(1, total // 10))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))

@@ -21,7 +21,9 @@ from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 40
 TEXTS = np.random.default_rng(9).standard_normal((ITEMS, 12)).astype(np.float32)
-OPTIONS = FitOptions(epochs=7, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
+OPTIONS = FitOptions(
+    epochs=7, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2, averaged=True
+)
 TASK = build_task(
     split_parts(random_log(200, ITEMS, seed=4), {"strategy": "per_user"}), "validation", "discovery", ITEMS
 )

@@ -25,8 +25,10 @@ def test_the_question_decides_what_is_an_answer() -> None:
     log = random_log(50, 20, seed=1)
     following = choose_options(log, "leave_one_out", TrainingSettings())
     anything = choose_options(log, "temporal", TrainingSettings())
-    assert (following.reach, following.answers, following.linear_rank) == (1, 1, 0)
+    assert (following.reach, following.answers, following.linear_kind) == (1, 1, "sequence")
     assert anything.reach > 1
+    assert (following.averaged, anything.averaged) == (True, False)
+    assert following.linear_rank > 0
     assert anything.linear_rank > 0
 
 
