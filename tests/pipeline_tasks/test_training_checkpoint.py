@@ -76,7 +76,9 @@ def test_a_checkpoint_of_something_else_or_broken_is_not_used_and_that_is_said(
 def test_a_loss_that_is_no_number_ends_at_the_best_epoch_so_far(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer, best = TwoTowerTrainer(TASK.known, TEXTS, OPTIONS), BestEpoch(TASK, lambda figures, epoch: None)
+    # Without an average: what `after` is shown is then what is learned on, and can be poisoned.
+    trainer = TwoTowerTrainer(TASK.known, TEXTS, replace(OPTIONS, averaged=False))
+    best = BestEpoch(TASK, lambda figures, epoch: None)
     checkpoint = TrainingCheckpoint(tmp_path / "training.safetensors", {})
     fit = best.after
 
