@@ -1,6 +1,6 @@
 """The cleaning of the simulated shop by DuckDB, as a process of its own.
 
-python -m tests.benchmarks.clean_duckdb 'landing/*/*/*.parquet' folder out.json
+python -m tests.benchmarks.clean_duckdb 'landing/*/*/*.parquet' folder 2026-10-22 out.json
 """
 
 import json
@@ -21,22 +21,23 @@ THREADS: Final = 2
 """As many as the session's local[2]."""
 
 
-def clean_with_duckdb(landed: str, folder: str) -> dict[str, object]:
-    """Write the events as ``_ds=…/*.parquet`` into `folder`; return what it took, and the cut-offs."""
+def clean_with_duckdb(landed: str, folder: str, first_day: str) -> dict[str, object]:
+    """Write the events from `first_day` on as ``_ds=…/*.parquet`` into `folder`; return times and cut-offs."""
     started = time.perf_counter()
     with duckdb.connect(config={"threads": THREADS}) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        connection.execute(_script(landed, folder))
+        connection.execute(_script(landed, folder, first_day))
         cleaned = time.perf_counter()
         train_end, validation_end = _cutoffs(connection, folder)
     took = {"clean_seconds": cleaned - started, "cutoff_seconds": time.perf_counter() - cleaned}
     return took | {"train_end": train_end, "validation_end": validation_end}
 
 
-def _script(landed: str, folder: str) -> str:
+def _script(landed: str, folder: str, first_day: str) -> str:
     names = {
         "landed": quoted(landed),
         "folder": folder,
+        "first_day": f"DATE {quoted(first_day)}",
         "event_types": ", ".join(map(quoted, EVENT_TYPES)),
         "columns": ", ".join(TABLES["events"].column_names[1:]),
     }
@@ -64,4 +65,4 @@ def _cutoffs(connection: duckdb.DuckDBPyConnection, folder: str) -> tuple[str, s
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(json.dumps(clean_with_duckdb(sys.argv[1], sys.argv[2])))
+    Path(sys.argv[4]).write_text(json.dumps(clean_with_duckdb(*sys.argv[1:4])))

@@ -14,7 +14,9 @@ SELECT _row, _record_id, _corrupt, ds, arrived,
     (as_key(dwell) IS NOT NULL AND as_number(dwell) IS NULL) OR (as_key(price) IS NOT NULL AND as_number(price) IS NULL)
         OR (as_key(units) IS NOT NULL AND as_number(units) IS NULL)
         OR (as_key(place) IS NOT NULL AND TRY_CAST(as_number(place) AS INTEGER) IS NULL) AS unreadable
-FROM read_parquet($landed, hive_partitioning = true, hive_types = {'ds': DATE, 'arrived': DATE});
+FROM read_parquet($landed, hive_partitioning = true, hive_types = {'ds': DATE, 'arrived': DATE})
+-- Late events of earlier days were landed too.
+WHERE ds >= $first_day;
 
 CREATE OR REPLACE VIEW settled AS
 SELECT * EXCLUDE (units), CASE

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -43,11 +42,6 @@ def run_measured(module: str, *arguments: str, environment: Mapping[str, str]) -
     if process.returncode != 0:
         raise RuntimeError(f"{module} {' '.join(arguments)} ended with {process.returncode}: {said.decode()[-3000:]}")
     return Measured(seconds, _children_seconds() - before, peak.most)
-
-
-def folder_bytes(folder: Path) -> int:
-    """Return the size of all files below `folder`."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _children_seconds() -> float:
