@@ -62,14 +62,23 @@ def build_two_tower(
     with torch.no_grad():
         model.whitening_center.copy_(torch.from_numpy(center))
         model.whitening_map.copy_(torch.from_numpy(turn))
-        inward, outward = fit_linear_part(recipe, log, n_items)
-        model.linear_in.copy_(torch.from_numpy(inward[seen]))
-        model.linear_out.copy_(torch.from_numpy(outward[seen]))
-        factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
-        model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
-        model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
+    _start_from_counts(model, log, n_items, options, recipe)
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     own = fit_own_history(log, n_items, recipe) if options.repeats else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
     return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own).at(log)
+
+
+@torch.no_grad()
+def _start_from_counts(
+    model: TwoTower, log: Interactions, n_items: int, options: FitOptions, recipe: LinearRecipe
+) -> None:
+    """Set the collaborative part, which stays, and the ids, which are learned on."""
+    seen = np.unique(log.items)
+    inward, outward = fit_linear_part(recipe, log, n_items)
+    model.linear_in.copy_(torch.from_numpy(inward[seen]))
+    model.linear_out.copy_(torch.from_numpy(outward[seen]))
+    factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
+    model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
+    model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))

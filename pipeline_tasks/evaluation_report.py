@@ -11,7 +11,6 @@ from pipeline_tasks.full_ranking import RankingResult
 from pipeline_tasks.intervals import mean_intervals, sign_flip_p_values
 from pipeline_tasks.ranking_metrics import Reals
 
-EVERYBODY: Final = "all"
 _SEGMENT_METRICS: Final = ("novelty@10", "intra_list_distance@10", "cold_recall@10")
 
 

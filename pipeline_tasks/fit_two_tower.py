@@ -1,10 +1,9 @@
 """Stage 2 of training: the sequence model over whitened item vectors, with full or sampled softmax."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +17,9 @@ from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.sampled_items import SampledItems
+from pipeline_tasks.step_table import StepTable
 from pipeline_tasks.task_losses import TaskLosses, heads_loss
+from pipeline_tasks.tensor_names import tensors_of
 from pipeline_tasks.training_batch import TrainingBatch, draw_batch
 from pipeline_tasks.training_error import TrainingError
 from pipeline_tasks.training_optimizer import TrainingOptimizer
@@ -168,7 +169,7 @@ class TwoTowerTrainer:
         items, offsets = self.sample.draw(np.concatenate([seen, batch.targets.ravel(), *about]), self.rng)
         return items, self._tensor(offsets)
 
-    def _sum_parts(self, batch: TrainingBatch, table: "StepTable", total: float) -> tuple[Tensor, Tensor]:
+    def _sum_parts(self, batch: TrainingBatch, table: StepTable, total: float) -> tuple[Tensor, Tensor]:
         """Return the sum of the parts' losses over `total`, and its gradient at the item vectors.
 
         On a GPU that is full, parts are halved and the batch is begun again, for this batch and all to come.
@@ -196,7 +197,7 @@ class TwoTowerTrainer:
             self.optimizer.clear()
             torch.cuda.empty_cache()
 
-    def _loss(self, batch: TrainingBatch, table: "StepTable", total: float) -> Tensor:
+    def _loss(self, batch: TrainingBatch, table: StepTable, total: float) -> Tensor:
         """Return what a part of a batch, whose answers weigh `total` in all, adds to its mean loss."""
         filled = np.maximum(batch.windows, 0)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -233,26 +234,3 @@ def _type_weights(log: Interactions, options: FitOptions) -> Floats:
             "training.event_weights"
         )
     return weights
-
-
-class StepTable(NamedTuple):
-    """The items that one step is computed with."""
-
-    vectors: Tensor
-    """(k, d)"""
-    items: Integers | None
-    """(k,) in ascending order; None for the whole catalog."""
-    levels: Tensor | None
-    """(moments, k, h) trends, None where there are none."""
-    offsets: Tensor | None
-    """(k,) added to the logits; None for the whole catalog."""
-
-    def rows(self, items: Integers) -> Integers:
-        """Return where items of the catalog lie in the table."""
-        return items if self.items is None else np.searchsorted(self.items, items)
-
-
-def tensors_of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with `part`, by the rest of their names."""
-    start = f"{part}."
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -21,7 +21,6 @@ from pipeline_tasks.gate_report import Finding, TableReport
 from pipeline_tasks.gate_rules import over_batch
 from pipeline_tasks.gate_suites import suite_of
 
-_COUNTED: Final = {"result_format": "SUMMARY", "exclude_unexpected_values": True}
 _SAMPLE: Final = 3
 """Offending rows or values named in a message and in Data Docs."""
 

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline_tasks.best_epoch import BestEpoch
-from pipeline_tasks.fit_two_tower import TwoTowerTrainer, tensors_of
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.tensor_names import tensors_of
 from pipeline_tasks.training_fingerprint import Fingerprint, differences
 
 
