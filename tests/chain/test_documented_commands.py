@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.render_data_contract import QUERIES
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.settings import REPOSITORY, Settings
 from tests.chain.conftest import Installation
 
 pytestmark = pytest.mark.chain
@@ -49,8 +49,18 @@ def test_query_of_the_data_contract_finds_rows(table: str, installation: Install
     assert installation.rows(QUERIES[table]), f"no rows: {QUERIES[table]}"
 
 
+@pytest.mark.parametrize("line", [line for line in shown_commands() if line.startswith("export ")])
+def test_shown_setting_is_read(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, assignment = shlex.split(line, comments=True)
+    variable, value = assignment.split("=", maxsplit=1)
+    assert variable.startswith("NIGHTSHELF_")
+    before = Settings()
+    monkeypatch.setenv(variable, value)
+    assert Settings() != before, "the line changes nothing"
+
+
 def test_no_shown_command_is_of_another_kind() -> None:
-    assert all(line.startswith(("make ", "nightshelf ")) for line in shown_commands())
+    assert [line for line in shown_commands() if not line.startswith(("make ", "nightshelf ", "export "))] == []
 
 
 def test_every_folder_and_file_of_the_tree_exists() -> None:

@@ -85,7 +85,13 @@ def free_ports(count: int) -> list[int]:
 
 def engine_answers() -> bool:
     """Tell whether a Docker engine with Compose v2 can be reached."""
-    if shutil.which("docker") is None:
-        return False
-    asked = (["docker", "info"], ["docker", "compose", "version"])
-    return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in asked)
+    return compose_answers() and _succeeds(["docker", "info"])
+
+
+def compose_answers() -> bool:
+    """Tell whether there is a Docker client with Compose v2: Debian's client comes without it."""
+    return shutil.which("docker") is not None and _succeeds(["docker", "compose", "version"])
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

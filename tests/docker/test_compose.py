@@ -1,7 +1,6 @@
 """What the compose file promises, read from the file itself: these tests need no Docker engine."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,7 +9,7 @@ import pytest
 
 from pipeline_tasks.servers import POOLS, mlflow_server_settings
 from pipeline_tasks.settings import REPOSITORY
-from tests.docker.compose_project import COMPOSE_FILE, DOCKER, read_env, read_services
+from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, read_env, read_services
 
 SERVICES = read_services()
 OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
@@ -105,7 +104,7 @@ def test_a_role_that_does_not_answer_is_unhealthy_and_says_why() -> None:
     assert done.stderr.startswith("spark-master does not answer: ")
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here to read the compose file with")
+@pytest.mark.skipif(not compose_answers(), reason="no docker client with Compose v2 to read the compose file with")
 def test_compose_reads_the_file() -> None:
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--profile", "celery", "config", "--services"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -23,7 +23,7 @@ ITEMS = 60
 # Items that follow one another in histories lie side by side on a circle: what content says is true.
 ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi
 TEXTS = np.stack([f(k * ANGLES) for k in (1, 2, 3) for f in (np.sin, np.cos)], axis=1).astype(np.float32)
-OPTIONS = FitOptions(epochs=4, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
+OPTIONS = FitOptions(epochs=8, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
 CATALOG = catalog_of([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
 
 
