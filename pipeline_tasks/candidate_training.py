@@ -30,6 +30,7 @@ from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.task_predictions import judge_heads
 from pipeline_tasks.training_checkpoint import TrainingCheckpoint
 from pipeline_tasks.training_choices import choose_options
+from pipeline_tasks.training_error import TrainingError
 from pipeline_tasks.training_fingerprint import digest, training_fingerprint
 from pipeline_tasks.training_processes import ALONE, Processes
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
@@ -64,6 +65,9 @@ def train(
 
     `work` takes what a training that is cut short goes on from: text vectors, adapter of stage 1, checkpoint. Among
     several processes this is what the first does; the others run `train_along`.
+
+    Raises:
+        TrainingError: nothing to learn from, nobody to choose by, or no epoch whose losses were numbers.
     """
     started = time.monotonic()
     device = prepare_torch(training.threads)
@@ -183,4 +187,9 @@ def _judges(data: NightData) -> int:
 
 def _validation(data: NightData, training: TrainingSettings) -> RankingTask:
     task = build_task(data.parts, "validation", "discovery", len(data.catalog))
+    if not len(task.histories):
+        raise TrainingError(
+            f"nobody to choose a model by: in the validation part of {data.night.source} no shopper wanted an item "
+            f"that was new to her (items in the catalog: {len(data.catalog)}): widen the window or land more days"
+        )
     return sample_task(task, _judges(data), training.seed)

@@ -30,7 +30,7 @@ def sequence_factors(log: Interactions, n_items: int, rank: int, seed: int) -> t
     """
     weights = sequence_item_to_item(log, n_items, POWER).weights
     inward, outward = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
-    strong = min(n_items, rank) if n_items <= rank else int(rank * DIRECTIONS)
+    strong = n_items if n_items <= rank else max(1, int(rank * DIRECTIONS))
     left, values, right = randomized_svd(weights, strong, n_iter=3, random_state=seed)
     left, right = left * np.sqrt(values), right.T * np.sqrt(values)
     inward[:, :strong], outward[:, :strong] = left, right
