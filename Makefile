@@ -51,7 +51,7 @@ bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
 bench-quality: install ## quality on every public set, three seeds, to docs/quality.md (hours on two cores)
-	pytest -s tests/benchmarks/bench_quality.py
+	pytest -s tests/benchmarks/bench_quality.py tests/benchmarks/bench_new_items.py
 
 image: ## build the container image of every role
 	WHEELS="$(UV_FIND_LINKS)" docker compose --file docker/compose.yaml build

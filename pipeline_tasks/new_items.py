@@ -19,8 +19,8 @@ LEVELS: Final = (-2.0, -1.0, -0.5, *(step / 8 for step in range(17)))
 """In units of the spread of the scores within a shopper."""
 ENOUGH: Final = 200
 """Answers of validation that are new items, from which on they alone decide: the shop's own experience."""
-WITHHELD: Final = 0.05
-"""Share of the known items that play new ones where there are fewer."""
+WITHHELD: Final = (0.05, 0.2)
+"""Share of the known items that play new ones where there are fewer: as many as there are new ones, within these."""
 
 
 def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, training: TrainingSettings) -> None:
@@ -31,15 +31,20 @@ def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, t
     config = recommender.model.config
     config.borrowed_ids, config.new_item_level = True, 0.0
     tried = _with_new_items(recommender, task, training.seed)
-    if not (tried.rows < 0).any():
+    really_new, new = ((one.rows < 0).cpu().numpy() for one in (recommender, tried))
+    if not new.any():
         return
     scores = np.asarray(tried.user_matrix(task.histories) @ tried.item_matrix().T, dtype=np.float32)
     unit = float(scores.std(axis=1).mean())
     if training.cold_bias is not None:
         config.new_item_level = training.cold_bias * unit
         return
-    new = (tried.rows < 0).cpu().numpy().astype(np.float32)
-    found = [(level, quick_ndcg(scores + np.float32(level * unit) * new, task)) for level in LEVELS]
+    if tried is not recommender:
+        # Those that play them stand in their place, not beside them: of both, the level costs twice.
+        new &= ~really_new
+        scores[:, really_new] = -np.inf
+    spread = np.float32(unit) * new
+    found = [(level, quick_ndcg(scores + np.float32(level) * spread, task)) for level in LEVELS]
     enough = (1 - training.new_item_cost) * max(ndcg for _, ndcg in found)
     config.new_item_level = unit * max(level for level, ndcg in found if ndcg >= enough)
 
@@ -50,7 +55,8 @@ def _with_new_items(recommender: TwoTowerRecommender, task: RankingTask, seed: i
     if task.relevant[:, rows < 0].nnz >= ENOUGH:
         return recommender
     known = np.flatnonzero(rows >= 0)
-    chosen = np.random.default_rng(seed).choice(known, round(WITHHELD * len(known)), replace=False)
+    share = np.clip((len(rows) - len(known)) / max(1, len(known)), *WITHHELD)
+    chosen = np.random.default_rng(seed).choice(known, round(share * len(known)), replace=False)
     rows, trends = rows.copy(), recommender.trends.copy()
     rows[chosen] = -1
     # Nobody has wanted a new item yet.

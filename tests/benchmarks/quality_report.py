@@ -2,7 +2,7 @@
 
 import json
 from statistics import mean
-from typing import Any
+from typing import Any, Final
 
 from pipeline_tasks.best_epoch import METRIC
 from tests.benchmarks.measured_scorer import BLENDED, OURS, MeasuredScorer, read_kept
@@ -21,6 +21,14 @@ train and validation. *Published* figures are quoted, the others ran here. Inter
 first seed.
 
 ![NDCG@10 of every scorer](quality.png)
+"""
+NEW_ITEMS: Final = RESULTS / "new_items.json"
+_NEW_ITEMS_HEAD: Final = """
+## amazon_beauty, 5 % of the items withheld
+
+Written by `bench_new_items.py`: no event of a withheld item before the test part. *Cost* is of overall NDCG@10, beside
+the same model with them banned from every list; the level at which they enter is chosen by the system.
+
 """
 
 
@@ -69,7 +77,7 @@ def _page(rows: list[Row]) -> str:
     groups = [[row for row in rows if (row.set, row.task) == task] for task in tasks]
     summary = [_summary(group) for group in groups if any(row.scorer == OURS for row in group)]
     titles = ("set, task", "two_tower", "by seed", "blended", "best peer here", "two_tower / peer", "best published")
-    parts = [_HEAD, _table(titles, summary), *(_detail(group) for group in groups)]
+    parts = [_HEAD, _table(titles, summary), _new_items(), *(_detail(group) for group in groups)]
     facts = sorted({row.hardware for row in rows if row.hardware})
     return "\n".join(parts) + f"\nMeasured on {'; '.join(facts)}, shared with other work.\n"
 
@@ -108,6 +116,12 @@ def _detail(group: list[Row]) -> str:
     ]
     shoppers = max(row.shoppers or 0 for row in group)
     return f"\n## {group[0].set}, {group[0].task}: {shoppers:,} shoppers\n\n" + _table(titles, lines)
+
+
+def _new_items() -> str:
+    rows = json.loads(NEW_ITEMS.read_text()) if NEW_ITEMS.exists() else []
+    titles = ("seed", "withheld", "cold_recall@10", METRIC, "banned", "cost", "commit")
+    return _NEW_ITEMS_HEAD + _table(titles, [[row[title] for title in titles] for row in rows]) if rows else ""
 
 
 def _table(titles: tuple[str, ...], lines: list[list[Any]]) -> str:
