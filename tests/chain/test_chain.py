@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline_tasks.contracts import TABLES
-from tests.chain.conftest import FIRST, Installation
+from tests.chain.installation import FIRST, Installation
 
 pytestmark = pytest.mark.chain
 

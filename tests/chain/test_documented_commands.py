@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_tasks.render_data_contract import QUERIES
 from pipeline_tasks.settings import REPOSITORY, Settings
-from tests.chain.conftest import Installation
+from tests.chain.installation import Installation
 
 pytestmark = pytest.mark.chain
 

@@ -1,0 +1,99 @@
+"""Ten times the shoppers, how many times the time: the nightly tables, their gate and their commit, at several sizes.
+
+pytest -s tests/benchmarks/bench_night_scale.py
+NIGHTSHELF_BENCH_SHOPPERS=10000,100000 NIGHTSHELF_BENCH_RUNS=1 pytest -s tests/benchmarks/bench_night_scale.py
+
+Shoppers of 12 events in 30 days, 10,000 items, vectors of 128 numbers. The vectors are drawn, not embedded: what
+embed_shelf adds is one pass of the user tower, which is measured apart on the same shoppers.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline_tasks.fit_options import FitOptions
+from pipeline_tasks.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.interactions import Interactions
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.staging import publish, read_manifest
+from tests.benchmarks.measured_process import run_measured
+from tests.benchmarks.side_by_side import write_results
+from tests.spark_jobs.large_night import DAYS, LargeNight
+
+SIZES: Final = [int(size) for size in os.environ.get("NIGHTSHELF_BENCH_SHOPPERS", "10000,100000,1000000").split(",")]
+RUNS: Final = int(os.environ.get("NIGHTSHELF_BENCH_RUNS", "1"))
+ITEMS: Final = 10_000
+WIDTH: Final = 128
+EVENTS: Final = 12
+_DAY: Final = 86_400_000_000
+STEPS: Final = ("recommend_items", "validate_recommend", "publish_recommend")
+
+
+def test_night_scale(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for users in SIZES:
+        rows.append(_measured(users, tmp_path / str(users), rows[-1] if rows else None))
+        # At once: the largest takes long, and may be cut short.
+        write_results("night_scale", rows)
+        shutil.rmtree(tmp_path / str(users))
+
+
+def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[str, Any]:
+    night = LargeNight(users=users, items=ITEMS, events=EVENTS, width=WIDTH)
+    night.prepare(Settings(home=home))
+    runs = [_run(night, home) for _ in range(RUNS)]
+    seconds = {step: round(median(run[step] for run in runs), 1) for step in STEPS}
+    whole = round(median(sum(run[step] for step in STEPS) for run in runs), 1)
+    return {
+        "name": "nightly tables, gate and commit",
+        "size": f"{users:,} shoppers, {ITEMS:,} items",
+        "shoppers": users,
+        "ours": whole,
+        "peer": "a night of fewer shoppers, as many times as there are more",
+        "peer_figure": round(smaller["ours"] * users / smaller["shoppers"], 1) if smaller else whole,
+        "ratio": round(whole / (smaller["ours"] * users / smaller["shoppers"]), 2) if smaller else 1.0,
+        "unit": "seconds",
+        "runs": RUNS,
+        "seconds": seconds | {"embed, apart": round(_embed_seconds(users), 1)},
+        "peak_gib": round(max(run["peak"] for run in runs) / 2**30, 2),
+    }
+
+
+def _run(night: LargeNight, home: Path) -> dict[str, float]:
+    """Return the seconds of each step, and the most bytes that any of them held."""
+    arguments = ("--source", night.night.source, "--date", night.night.ds.isoformat())
+    environment = {"NIGHTSHELF_HOME": str(home)}
+    built = run_measured("spark_jobs.recommend_items", *arguments, environment=environment)
+    gated = run_measured("spark_jobs.validate_tables", "--step", "recommend", *arguments, environment=environment)
+    started = time.perf_counter()
+    own = Settings(home=home)
+    publish(Lake.open(own, night.night.source), read_manifest(own, night.night, "recommend"))
+    published = time.perf_counter() - started
+    peak = max(built.peak_bytes, gated.peak_bytes)
+    return dict(zip(STEPS, (built.seconds, gated.seconds, published), strict=True)) | {"peak": float(peak)}
+
+
+def _embed_seconds(users: int) -> float:
+    """Return what embedding a tenth of the shoppers takes, ten times over: an untrained model, as dear as a trained."""
+    part = max(1_000, users // 10)
+    rng = np.random.default_rng(1)
+    log = _log(rng, part)
+    texts = rng.standard_normal((ITEMS, 64), dtype=np.float32)
+    recommender = TwoTowerTrainer(log, texts, FitOptions(dimension=WIDTH, text_dimension=64)).recommender
+    started = time.perf_counter()
+    recommender.user_matrix(log)
+    return (time.perf_counter() - started) * users / part
+
+
+def _log(rng: np.random.Generator, users: int) -> Interactions:
+    size = users * EVENTS
+    times = np.sort(rng.integers(0, DAYS * _DAY, (users, EVENTS)), axis=1).ravel()
+    keys, offsets = [f"u{user}" for user in range(users)], np.arange(users + 1, dtype=np.int64) * EVENTS
+    kinds = np.zeros(size, dtype=np.int64)
+    return Interactions(keys, np.ones(users, np.bool_), offsets, rng.integers(0, ITEMS, size), kinds, times)

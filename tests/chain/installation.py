@@ -1,0 +1,116 @@
+"""A whole Nightshelf on free ports and in a folder of its own, used only through its command line."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline_tasks.settings import REPOSITORY
+
+COMMAND_SECONDS = 1_800
+FIRST = "2026-11-19"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One home with its servers."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``nightshelf`` as a person would, and return what it said."""
+        return subprocess.run(
+            [Path(sys.executable).parent / "nightshelf", *arguments],
+            env=self.environment,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    def succeed(self, *arguments: str) -> str:
+        """Run ``nightshelf`` and return what it said; a failure fails the test with it."""
+        done = self.call(*arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a query."""
+        rows: list[dict[str, Any]] = json.loads(self.succeed("sql", sql, "--format", "json"))
+        return rows
+
+    @property
+    def mlflow(self) -> str:
+        """The tracking server's address."""
+        return f"http://127.0.0.1:{self.environment['NIGHTSHELF_SERVER__MLFLOW_PORT']}"
+
+
+def start_installation(home: Path, **settings: str) -> Iterator[Installation]:
+    """Yield an installation whose servers run; they end with it, and nothing of them may remain.
+
+    `settings` take the place of the tests' own: environment variables by name.
+    """
+    installation = Installation(home, _environment(home) | settings)
+    try:
+        installation.succeed("up", "--servers-only")
+        yield installation
+    finally:
+        installation.call("down")
+    assert _processes_of(home) == []
+
+
+def _environment(home: Path) -> dict[str, str]:
+    airflow, mlflow, docs = _free_ports(3)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NIGHTSHELF_", "AIRFLOW"))}
+    return inherited | {
+        "NIGHTSHELF_HOME": str(home),
+        "NIGHTSHELF_SERVER__AIRFLOW_PORT": str(airflow),
+        "NIGHTSHELF_SERVER__MLFLOW_PORT": str(mlflow),
+        "NIGHTSHELF_SERVER__DOCS_PORT": str(docs),
+        "NIGHTSHELF_SIMULATION__EVENTS": "8000",
+        "NIGHTSHELF_SIMULATION__USERS": "300",
+        "NIGHTSHELF_SIMULATION__ITEMS": "200",
+        "NIGHTSHELF_TRAINING__EPOCHS": "2",
+        "NIGHTSHELF_TRAINING__ENCODER_STEPS": "4",
+        "NIGHTSHELF_TRAINING__RETRAIN_EVERY_DAYS": "7",
+        # Two epochs on 8,000 events teach too little to beat the baselines for certain.
+        "NIGHTSHELF_TRAINING__REQUIRE_WIN": "false",
+        "NIGHTSHELF_SPLIT__WINDOW_DAYS": "10",
+        "NIGHTSHELF_SCORING__TOP_K": "5",
+        "COLUMNS": "200",
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    # Below the range that the system hands out itself, and with room for Airflow's log servers (+713, +714).
+    found: list[int] = []
+    port = 21_000 + os.getpid() % 5_000
+    while len(found) < count:
+        port += 1
+        if all(_is_free(port + offset) for offset in (0, 713, 714)):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Return the command lines of processes that still work for the home."""
+    found = []
+    for process in psutil.process_iter(["environ", "cmdline"]):
+        if (process.info["environ"] or {}).get("NIGHTSHELF_HOME") == str(home):
+            found.append(" ".join(process.info["cmdline"] or []))
+    return found
