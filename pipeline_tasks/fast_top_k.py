@@ -1,94 +1,80 @@
-"""The top-k of large tables: a first pass in bfloat16 where the CPU has it, settled in float64.
+"""The top-k of large tables: a first pass in int8 where the CPU multiplies bytes, settled in float64.
 
-On two busy cores with AVX512-BF16 the product of 8,192 users x 100,000 items, d = 128, takes 0.47 s in place of
-float32's 2.9; tests/benchmarks/bench_top_k.py measures the whole beside faiss, `implicit` and Spark ALS.
+tests/benchmarks/bench_top_k.py measures it beside faiss, `implicit`, Spark ALS and the float32 product alone.
 """
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import torch
 
-from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.select_kernels import HIDDEN, LOWEST, Keys, gather, settle
+from pipeline_tasks.byte_products import multiplies_bytes
+from pipeline_tasks.first_pass import FirstPass, first_pass
+from pipeline_tasks.select_kernels import TILE, Candidates, Tile, gather, guess_bounds, settle
 from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
 
 _USERS: Final = 512
-_ITEMS: Final = 8_192
-"""A tile of keys is 8 MB: in the cache when it is looked through."""
+"""Users of a block."""
+_PROBED: Final = 64
+"""Users on whom int8 is tried: 6 ms where it does, and float32 takes three times as long as int8."""
+_LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
+"""Below every score of a first pass; twice that is an excluded item's."""
+
+Block = tuple[int, Indices, Indices, Scores]
+"""First user, how many items each has (-1: not settled here), all their items and scores."""
 
 
 @dataclass(frozen=True)
-class FirstPass:
-    """Items as the first pass multiplies them: less their mean, which changes no shopper's order but leaves smaller
-    numbers to round (a catalog whose vectors share a large part would lose all its order in 8 bits)."""
+class _Mapped:
+    """Items that nobody can write to: the same address is the same items as long as they are held here."""
 
-    items: torch.Tensor
-    """(n, d) bfloat16 or float32."""
-    largest: float
-    """Norm of the longest of them."""
-    lost: float
-    """Norm of the largest difference between an item as it is multiplied and as it is, less the mean."""
-    rounding: float
-    """Relative rounding of a score when it becomes a key: to nearest 2^-8 in a bfloat16 product, 2^-7 when cut off."""
-
-    def margins(self, users: Vectors) -> Vectors:
-        """Return (n,) twice the most by which the first pass can be wrong, rounding to keys apart.
-
-        Cauchy-Schwarz over what the operands lost, measured, and Higham (Accuracy and Stability of Numerical
-        Algorithms, 2nd ed., 3.5) for float32 sums in any order, doubled for units that flush or round twice.
-        """
-        exact = torch.tensor(users)
-        multiplied = exact.to(self.items.dtype).double()
-        norms = multiplied.norm(dim=1)
-        lost = (multiplied - exact.double()).norm(dim=1)
-        sums = users.shape[1] * 2.0**-23 * norms * self.largest
-        margins: Vectors = (2 * (lost * self.largest + (norms + lost) * self.lost + sums)).float().numpy()
-        return margins
-
-    def tiles(self, users: Vectors) -> Iterator[tuple[int, Keys]]:
-        """Yield (first item, (users, items) int16 upper halves of the scores), tile by tile."""
-        ours = torch.tensor(users).to(self.items.dtype)
-        for first in range(0, len(self.items), _ITEMS):
-            scores = ours @ self.items[first : first + _ITEMS].T
-            if scores.dtype == torch.bfloat16:
-                yield first, scores.view(torch.int16).numpy()
-            else:
-                # Little-endian: the second half of each float32 is its upper one.
-                yield first, np.ascontiguousarray(scores.numpy().view(np.int16)[:, 1::2])
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    items: Vectors = field(compare=False, repr=False)
 
 
-def first_pass(items: Vectors, half: bool | None = None) -> FirstPass:
-    """Prepare the items; `half` chooses bfloat16, None where the CPU multiplies it faster."""
-    half = has_bfloat16(torch.device("cpu")) if half is None else half
-    center = torch.from_numpy(items.mean(axis=0, dtype=np.float64).astype(np.float32))
-    # A copy: the shelf is mapped read-only.
-    less = torch.tensor(items).sub_(center)
-    norms = less.norm(dim=1)
-    multiplied = less.to(torch.bfloat16) if half else less
-    # What bfloat16 drops of a float32 is a float32, so this difference is exact; subtracting the center rounded once.
-    dropped = (multiplied.float() - less).norm(dim=1) + norms * 2.0**-23
-    # The norms are float32 sums themselves: off by d units at most, 1 % covers widths of up to 80,000.
-    largest, lost = 1.01 * float((norms + dropped).max()), 1.01 * float(dropped.max())
-    return FirstPass(multiplied, largest, lost, 2.0**-8 if half else 2.0**-7)
+def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
+    """Return the first pass that suits these vectors: int8 unless it leaves most users too many candidates."""
+    small = _prepare(items, multiplies_bytes())
+    if not small.is_bytes:
+        return small
+    probed = users[:: -(-len(users) // _PROBED)]
+    crowded = [(counts < 0).mean() for _, counts, _, _ in fast_top_k(probed, items, k, None, small)]
+    return small if np.mean(crowded) < 0.1 else _prepare(items, False)
+
+
+def _prepare(items: Vectors, small: bool) -> FirstPass:
+    if items.flags.writeable:
+        return first_pass(items, small)
+    return _prepare_mapped(_Mapped(items.ctypes.data, items.shape, items.strides, items), small)
+
+
+@lru_cache(maxsize=2)
+def _prepare_mapped(mapped: _Mapped, small: bool) -> FirstPass:
+    """A shelf is mapped once by a process that scores many batches: .3 s for each 100,000 items of width 128."""
+    return first_pass(mapped.items, small)
 
 
 def fast_top_k(
     users: Vectors, items: Vectors, k: int, banned: Exclusions | None, prepared: FirstPass
-) -> Iterator[tuple[int, Indices, Indices, Scores]]:
-    """Yield (first user, counts, items, scores) of up to 512 users at a time, in order; the count -1 marks a user with
-    more equals than there is room for, whose items and scores are left out.
+) -> Iterator[Block]:
+    """Yield the best of up to 512 users at a time, in order; not settled are users with more equals than there is room
+    for, or whose guessed bound was wrong (one in thousands).
 
-    Each of torch's threads takes blocks of its own: threads that share a block wait for one another 26 times a block.
-    Memory: 512 x (6 (4 k + 256) + 8 k) bytes and a tile of 8 MB (16 in float32) per thread, whatever the users.
+    Each of torch's threads takes blocks of its own: threads that share a block wait for one another 49 times a block.
+    Memory: 512 x (8 (4 k + 2,048) + 8 k) bytes and a tile of 4 MB per thread, whatever the users.
     """
 
-    def block(start: int) -> tuple[int, Indices, Indices, Scores]:
+    def block(start: int) -> Block:
         ours = np.ascontiguousarray(users[start : start + _USERS])
-        return start, *_best_of_block(ours, items, min(k, len(items)), _by_item(banned, start, len(ours)), prepared)
+        hidden = _by_place(banned, start, len(ours), prepared.places)
+        return start, *_best_of_block(ours, items, min(k, len(items)), hidden, prepared)
 
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         yield from threads.map(block, range(0, len(users), _USERS))
@@ -97,29 +83,48 @@ def fast_top_k(
 def _best_of_block(
     users: Vectors, items: Vectors, k: int, hidden: tuple[Indices, Indices], prepared: FirstPass
 ) -> tuple[Indices, Indices, Scores]:
-    capacity = 4 * k + 256
-    columns, keys = np.empty((len(users), capacity), np.int32), np.empty((len(users), capacity), np.int16)
-    counts, bounds = np.zeros(len(users), np.int64), np.full(len(users), LOWEST, np.int16)
-    margins, rounding = prepared.margins(users), prepared.rounding
-    for first, tile in prepared.tiles(users):
-        _hide(tile, first, hidden)
-        gather(tile, first, k, margins, rounding, columns, keys, counts, bounds)
+    found = _nothing_found(len(users), 4 * k + TILE)
+    multiplied, margins = prepared.multiplied(users)
+    for number, tile in prepared.scores(multiplied):
+        lowest, seen = _LOWEST[tile.dtype.name], (number + 1) * TILE
+        _hide(tile, number * TILE, hidden, len(items), 2 * lowest)
+        rank = _guessed_rank(k * seen / len(items)) if seen <= prepared.sampled else 0
+        gather(tile, number, lowest, k, rank, margins, found)
+        if rank and number:
+            guess_bounds(found, margins, rank)
     scores = np.empty((len(users), k), np.float64)
-    settle(users, items, k, margins, rounding, columns, keys, counts, scores)
-    filled = np.arange(k) < counts[:, None]
-    return counts, columns[:, :k][filled].astype(np.int64), scores[filled]
+    settle(users, items, prepared.order, k, margins, found, scores)
+    filled = np.arange(k) < found.counts[:, None]
+    return found.counts, found.columns[:, :k][filled].astype(np.int64), scores[filled]
 
 
-def _by_item(banned: Exclusions | None, start: int, users: int) -> tuple[Indices, Indices]:
-    """Return (row, item) of the exclusions of users start, start + 1, …, in ascending order of the item."""
+def _nothing_found(rows: int, capacity: int) -> Candidates:
+    return Candidates(
+        np.empty((rows, capacity), np.int32),
+        np.empty((rows, capacity), np.float32),
+        np.zeros(rows, np.int64),
+        np.full(rows, -np.inf, np.float32),
+    )
+
+
+def _guessed_rank(expected: float) -> int:
+    """Return how many of a random sample's best reach the k-th best of all, where `expected` are expected to, at most:
+    four standard deviations (Poisson) and four more, which one user in some hundred thousand exceeds."""
+    return math.ceil(expected + 4 * math.sqrt(expected) + 4)
+
+
+def _by_place(banned: Exclusions | None, start: int, users: int, places: Indices) -> tuple[Indices, Indices]:
+    """Return (row, place) of the exclusions of users start, start + 1, …, in ascending order of the place."""
     if banned is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     rows, items = banned.block(start, start + users)
-    order = np.argsort(items, kind="stable")
-    return rows[order], items[order]
+    hidden = places[items]
+    order = np.argsort(hidden, kind="stable")
+    return rows[order], hidden[order]
 
 
-def _hide(tile: Keys, first: int, hidden: tuple[Indices, Indices]) -> None:
-    rows, items = hidden
-    low, high = np.searchsorted(items, (first, first + tile.shape[1]))
-    tile[rows[low:high], items[low:high] - first] = HIDDEN
+def _hide(tile: Tile, first: int, hidden: tuple[Indices, Indices], items: int, excluded: float) -> None:
+    rows, places = hidden
+    low, high = np.searchsorted(places, (first, first + tile.shape[1]))
+    tile[rows[low:high], places[low:high] - first] = excluded
+    tile[:, items - first :] = excluded

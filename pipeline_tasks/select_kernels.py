@@ -1,189 +1,207 @@
 """Machine-code loops of the fast top-k: gather what may be among the best of a tile of scores, settle it in float64.
 
-A score is read as its *key*: the upper 16 bits of the float32 (a bfloat16), turned so that int16 order is the order of
-the numbers. 32 keys are compared in one instruction, so looking through a tile costs a third of computing it.
+A first-pass score s of a tile stands for scale x s, wrong by at most the user's error in that tile. What is kept of a
+candidate is its *low*, scale x s - error: the true score lies between it and it plus twice the error.
 """
+
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pipeline_tasks.exact_dot import dot
+from pipeline_tasks.lane_masks import LANES, lanes_reaching, lowest_bit, prefetch
 from pipeline_tasks.top_k import Indices, Scores, Vectors
 
 Columns = npt.NDArray[np.int32]
-Keys = npt.NDArray[np.int16]
+Tile = npt.NDArray[np.int32] | Vectors
 
-CHUNK = 64
-"""Keys that are looked at together: one comparison in front tells whether any of them is wanted."""
-HIDDEN = -128
-"""The upper half of -inf: what an excluded item scores."""
-LOWEST = -32_640
-"""Above the key of -inf, not above that of any number."""
+TILE: Final = 2_048
+"""Items of a tile: with 512 users 4 MB of scores, in the cache when they are looked through."""
+_AHEAD: Final = 6
+"""Items that are brought from memory while one is multiplied."""
+
+
+class Margins(NamedTuple):
+    """By how much first-pass scores can be wrong, and what they stand for."""
+
+    scales: Scores
+    """(rows,): with the tile's, what a score of 1 stands for."""
+    of_norm: Scores
+    """(rows,) error per length of an item."""
+    of_lost: Scores
+    """(rows,) error per length of what the first pass lost of an item."""
+    flat: Scores
+    """(rows,) error anywhere."""
+    tile_scales: Scores
+    """(tiles,)"""
+    tile_norms: Scores
+    """(tiles,) length of the longest item."""
+    tile_lost: Scores
+    """(tiles,) largest length of what the first pass lost of an item."""
+
+
+class Candidates(NamedTuple):
+    """What may be among each row's best."""
+
+    columns: Columns
+    """(rows, capacity), filled to `counts`: places of items."""
+    lows: Vectors
+    """(rows, capacity)"""
+    counts: Indices
+    """(rows,), -1 where there was not room enough, or a guess was wrong."""
+    bounds: Vectors
+    """(rows,): nothing was left out that could exceed it."""
 
 
 @njit(cache=True, nogil=True)
-def value_of(key: np.int16) -> np.float32:
-    """Return the number (float32) whose key it is."""
-    bits = np.empty(1, np.uint32)
-    bits[0] = np.uint32(np.uint16(key ^ ((key >> np.int16(15)) & np.int16(0x7FFF)))) << np.uint32(16)
-    number: np.float32 = bits.view(np.float32)[0]
-    return number
+def error_of(margins: Margins, row: int, tile: int) -> float:
+    """Return by how much the first pass is wrong at most."""
+    error: float = (
+        margins.of_norm[row] * margins.tile_norms[tile]
+        + margins.of_lost[row] * margins.tile_lost[tile]
+        + margins.flat[row]
+    )
+    return error
 
 
-@njit(cache=True, nogil=True)
-def key_at_most(value: np.float32) -> np.int16:
-    """Return the largest key whose number is not above `value` (float32)."""
-    number = np.empty(1, np.float32)
-    number[0] = value
-    bits = np.int16(np.uint16(number.view(np.uint32)[0] >> np.uint32(16)))
-    key = np.int16(bits ^ ((bits >> np.int16(15)) & np.int16(0x7FFF)))
-    return key if value_of(key) <= value else np.int16(key - 1)
+# Without NaN the least and the largest of many are found side by side.
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def reached_by(numbers: Tile, k: int) -> np.float32 | np.int32:
+    """Return a number that k of the array (int32 or float32, no NaN) reach, and k + 1 do not unless they are equal.
 
-
-@njit(cache=True, nogil=True)
-def kth_largest(keys: Keys, k: int) -> np.int16:
-    """Return the k-th largest of int16 `keys`: 16 counts, each vectorized, where a partition would move data."""
-    low, high = -32_768, 32_767
-    while low < high:
-        middle = (low + high + 1) >> 1
-        bound, count = np.int16(middle), 0
-        for place in range(len(keys)):
-            if keys[place] >= bound:
-                count += 1
-        if count >= k:
+    Found by counting above a middle: of 900 some ten counts, all vectorized, where a partition would move data.
+    """
+    low = high = numbers[0]
+    for place in range(len(numbers)):
+        low = numbers[place] if numbers[place] < low else low
+        high = numbers[place] if numbers[place] > high else high
+    while True:
+        middle = numbers.dtype.type(np.float64(low) + (np.float64(high) - np.float64(low)) / 2)
+        if middle <= low or middle >= high:
+            return high if count_reaching(numbers, high) >= k else low
+        count = count_reaching(numbers, middle)
+        if count == k:
+            return middle
+        if count > k:
             low = middle
         else:
-            high = middle - 1
-    return np.int16(low)
+            high = middle
 
 
 @njit(cache=True, nogil=True)
-def keep_best(
-    columns: Columns, keys: Keys, count: int, k: int, margin: np.float32, rounding: float
-) -> tuple[int, np.int16]:
-    """Drop in place what cannot be among the k best of one row; return how many stay, and the bound they reached.
+def count_reaching(numbers: Tile, bound: np.float32 | np.int32) -> int:
+    """Return how many are not below the bound."""
+    count = np.int32(0)
+    for place in range(len(numbers)):
+        count += np.int32(numbers[place] >= bound)
+    return count
 
-    A first-pass score is off by margin / 2 at most, and then rounded by `rounding` of its size; so is the k-th best's.
-    2 % are added for the rounding of this very sum.
-    """
-    best = value_of(kth_largest(keys[:count], k))
-    bound = key_at_most(np.float32(best - np.float32(1.02) * (margin + 2 * rounding * abs(best))))
+
+@njit(cache=True, nogil=True)
+def drop_below(found: Candidates, margins: Margins, row: int, rank: int) -> None:
+    """Raise a row's bound to its `rank`-th largest low, and drop in place what cannot exceed it."""
+    columns, lows, count = found.columns[row], found.lows[row], found.counts[row]
+    bound = max(reached_by(lows[:count], rank), found.bounds[row])
     kept = 0
     for place in range(count):
-        if keys[place] >= bound:
-            columns[kept], keys[kept] = columns[place], keys[place]
-            kept += 1
-    return kept, bound
+        column, low = columns[place], lows[place]
+        columns[kept], lows[kept] = column, low
+        # No branch: whether one stays is anybody's guess, the processor's too.
+        kept += np.int64(low + 2 * error_of(margins, row, column // TILE) >= bound)
+    found.counts[row], found.bounds[row] = kept, bound
 
 
 @njit(cache=True, nogil=True)
-def gather(
-    tile: Keys,
-    first: int,
-    k: int,
-    margins: Vectors,
-    rounding: float,
-    columns: Columns,
-    keys: Keys,
-    counts: Indices,
-    bounds: Keys,
-) -> None:
-    """Add to each row's candidates what of its tile reaches its bound; a row that overflows gets the count -1.
+def guess_bounds(found: Candidates, margins: Margins, rank: int) -> None:
+    """Raise each row's bound to its `rank`-th largest low where it has so many; `settle` says whether it was right."""
+    for row in range(len(found.counts)):
+        if found.counts[row] >= rank:
+            drop_below(found, margins, row, rank)
+
+
+@njit(cache=True, nogil=True)
+def gather(scores: Tile, number: int, lowest: float, k: int, rank: int, margins: Margins, found: Candidates) -> None:
+    """Add to each row's candidates what of tile `number` can exceed its bound.
 
     Args:
-        tile: (rows, width) int16, the upper halves of the scores of items first, first + 1, ….
-        margins: (rows,) float32. columns, keys: (rows, capacity) int32 and int16, filled to counts (rows,).
-        bounds: (rows,) int16, raised as better candidates come.
+        scores: (rows, width) int32 or float32, width a multiple of 64; an excluded item's is below `lowest`.
+        rank: where not 0, a row without a bound begins with a guess: that so many of this tile reach it.
     """
-    rows, width = tile.shape
-    capacity = columns.shape[1]
-    for row in range(rows):
-        count, bound, scores = counts[row], bounds[row], tile[row]
-        for start in range(0, width, CHUNK):
+    capacity = found.columns.shape[1]
+    for row in range(len(scores)):
+        scale, error = margins.scales[row] * margins.tile_scales[number], error_of(margins, row, number)
+        columns, lows, line, count = found.columns[row], found.lows[row], scores[row], found.counts[row]
+        if count < 0:
+            continue
+        if rank and found.bounds[row] == -np.inf:
+            found.bounds[row] = max(reached_by(line, rank), lowest) * scale - error
+        wanted = (found.bounds[row] - error) / scale
+        if wanted > -lowest:
+            continue
+        # Cut towards zero: an integer never more than it has to be.
+        threshold = scores.dtype.type(max(wanted, lowest))
+        for start in range(0, len(line), LANES):
             if count < 0:
                 break
-            chunk = scores[start : start + CHUNK]
-            # A negative number's upper half is a negative int16: above a bound of 0 no key needs to be turned.
-            if bound >= 0:
-                any_reaches = np.uint8(0)
-                for place in range(len(chunk)):
-                    any_reaches |= np.uint8(chunk[place] >= bound)
-                if any_reaches == 0:
-                    continue
-            for place in range(len(chunk)):
-                key = chunk[place]
-                if key < 0:
-                    key = np.int16(key ^ ((key >> np.int16(15)) & np.int16(0x7FFF)))
-                if key < bound:
-                    continue
+            mask = lanes_reaching(line, start, threshold)
+            while mask != 0:
+                place = start + np.int64(lowest_bit(mask))
+                mask &= mask - np.uint64(1)
+                columns[count], lows[count] = number * TILE + place, scale * line[place] - error
+                count += 1
                 if count == capacity:
-                    count, bound = keep_best(columns[row], keys[row], count, k, margins[row], rounding)
+                    found.counts[row] = count
+                    drop_below(found, margins, row, k)
+                    count = found.counts[row]
                     if count > capacity // 2:
                         count = -1
                         break
-                    if key < bound:
-                        continue
-                columns[row, count], keys[row, count] = first + start + place, key
-                count += 1
-        counts[row], bounds[row] = count, bound
-
-
-@njit(cache=True, nogil=True)
-def dot(user: Vectors, item: Vectors) -> float:
-    """Return the float64 dot product in the order of additions of `dot_products`, to the bit.
-
-    128 numbers at a time, and among them as numpy's pairwise sum adds: eight sums side by side, then what is left over.
-    No recursion: numba's cached code of a recursive function crashes when it is loaded again.
-    """
-    width = len(user)
-    total = 0.0
-    for first in range(0, width, 128):
-        last = min(first + 128, width)
-        rest = first + (last - first) // 8 * 8
-        a = b = c = d = e = f = g = h = 0.0
-        for place in range(first, rest, 8):
-            a += np.float64(user[place]) * np.float64(item[place])
-            b += np.float64(user[place + 1]) * np.float64(item[place + 1])
-            c += np.float64(user[place + 2]) * np.float64(item[place + 2])
-            d += np.float64(user[place + 3]) * np.float64(item[place + 3])
-            e += np.float64(user[place + 4]) * np.float64(item[place + 4])
-            f += np.float64(user[place + 5]) * np.float64(item[place + 5])
-            g += np.float64(user[place + 6]) * np.float64(item[place + 6])
-            h += np.float64(user[place + 7]) * np.float64(item[place + 7])
-        part = ((a + b) + (c + d)) + ((e + f) + (g + h))
-        for place in range(rest, last):
-            part += np.float64(user[place]) * np.float64(item[place])
-        total += part
-    return total
+                    threshold = scores.dtype.type(max((found.bounds[row] - error) / scale, lowest))
+        found.counts[row] = count
 
 
 @njit(cache=True, nogil=True)
 def settle(
-    users: Vectors,
-    items: Vectors,
-    k: int,
-    margins: Vectors,
-    rounding: float,
-    columns: Columns,
-    keys: Keys,
-    counts: Indices,
-    scores: Scores,
+    users: Vectors, items: Vectors, order: Columns, k: int, margins: Margins, found: Candidates, scores: Scores
 ) -> None:
     """Leave each row's k best at the front of `columns`, best first and ties by index, with float64 `scores`.
 
-    Rows that overflowed (count -1) are left as they are.
+    Rows without proof get the count -1.
+
+    Args:
+        users: (rows, d). items: (n, d) as they are. order: (n,) the item at each place. scores: (rows, k).
     """
+    exact = np.empty(found.columns.shape[1], np.float64)
     for row in range(len(users)):
-        count = counts[row]
-        if count > k:
-            count, _ = keep_best(columns[row], keys[row], count, k, margins[row], rounding)
-        if count < 0:
+        if found.counts[row] < 0:
             continue
-        ascending = np.sort(columns[row, :count])
-        exact = np.empty(count, np.float64)
+        guessed = found.bounds[row]
+        if found.counts[row] >= k:
+            found.bounds[row] = -np.inf
+            drop_below(found, margins, row, k)
+        if guessed > found.bounds[row] or (guessed > -np.inf and found.counts[row] < k):
+            found.counts[row] = -1
+            continue
+        columns, count = found.columns[row], found.counts[row]
         for place in range(count):
-            exact[place] = dot(users[row], items[ascending[place]])
-        order = np.argsort(-exact, kind="mergesort")
-        counts[row] = min(k, count)
-        for rank in range(counts[row]):
-            columns[row, rank], scores[row, rank] = ascending[order[rank]], exact[order[rank]]
+            prefetch(items, order[columns[min(place + _AHEAD, count - 1)]])
+            columns[place] = order[columns[place]]
+            exact[place] = dot(users[row], items[columns[place]])
+        found.counts[row] = rank_best(columns[:count], exact[:count], k, scores[row])
+
+
+@njit(cache=True, nogil=True)
+def rank_best(columns: Columns, exact: Scores, k: int, scores: Scores) -> int:
+    """Put the k best to the front of `columns` and `scores`, best first and ties by index; return how many they are."""
+    kept, bound = 0, reached_by(exact, k) if len(exact) > k else -np.inf
+    for place in range(len(columns)):
+        column, score = columns[place], exact[place]
+        columns[kept], exact[kept] = column, score
+        kept += np.int64(score >= bound)
+    by_index = np.argsort(columns[:kept])
+    ranked = by_index[np.argsort(-exact[:kept][by_index], kind="mergesort")][:k]
+    best = columns[ranked]
+    columns[: len(best)], scores[: len(best)] = best, exact[ranked]
+    return len(best)

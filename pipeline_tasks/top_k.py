@@ -1,6 +1,6 @@
 """Exact top-k of users x items by dot product, block by block, with items excluded per user.
 
-A first pass multiplies in float32, or for large tables in bfloat16 (fast_top_k.py). Its rounding is bounded, so only
+A first pass multiplies in float32, or for large tables in int8 (fast_top_k.py). Its rounding is bounded, so only
 items within that bound of the k-th best can belong to the answer; those are scored again in float64, in an order of
 additions that no block size, thread count, BLAS or first pass changes. Equal vectors therefore give equal scores,
 wherever and however often they are computed.
@@ -37,6 +37,12 @@ class Exclusions:
         counts = np.diff(self.starts[first : last + 1])
         rows = np.repeat(np.arange(last - first, dtype=np.int64), counts)
         return rows, self.items[self.starts[first] : self.starts[last]]
+
+    def of(self, users: Indices) -> "Exclusions":
+        """Return those of some users, in their order."""
+        parts = [self.items[self.starts[user] : self.starts[user + 1]] for user in users]
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        return Exclusions(starts, np.concatenate([self.items[:0], *parts]))
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,18 @@ def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None
 
 
 def _fast_parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
-    from pipeline_tasks.fast_top_k import fast_top_k, first_pass
+    from pipeline_tasks.fast_top_k import fast_top_k, prepare
 
-    longest = float(norms(items).max(initial=0.0))
-    for first, counts, columns, scores in fast_top_k(users, items, k, exclusions, first_pass(items)):
+    # The machine code reads rows as they lie.
+    items = np.ascontiguousarray(items)
+    for first, counts, columns, scores in fast_top_k(users, items, k, exclusions, prepare(users, items, k)):
         crowded = np.flatnonzero(counts < 0)
         if not len(crowded):
             yield counts, columns, scores
             continue
-        rows, hidden = exclusions.block(first, first + len(counts)) if exclusions else (crowded[:0], crowded[:0])
-        place = np.full(len(counts), -1)
-        place[crowded] = np.arange(len(crowded))
-        banned = (place[rows][place[rows] >= 0], hidden[place[rows] >= 0])
-        dense = _top_k_of_block(users[first + crowded], items, k, banned, longest)
-        yield _merge((counts, columns, scores), crowded, dense)
+        banned = exclusions.of(first + crowded) if exclusions else None
+        dense = join_parts(list(_parts(users[first + crowded], items, k, banned, block)))
+        yield _merge((counts, columns, scores), crowded, (np.diff(dense.starts), dense.items, dense.scores))
 
 
 def _merge(fast: Part, crowded: Indices, dense: Part) -> Part:
@@ -125,7 +129,7 @@ def dot_products(users: Vectors, items: Vectors, rows: Indices, columns: Indices
         part = slice(first, first + step)
         products = users[rows[part]].astype(np.float64) * items[columns[part]]
         # Not einsum or matmul: their order of additions depends on where in the block a row lies. By 128, as far as
-        # numpy's own order needs no recursion: select_kernels.dot adds alike.
+        # numpy's own order needs no recursion: exact_dot.dot adds alike.
         for start in range(0, width, 128):
             scores[part] += products[:, start : start + 128].sum(axis=1)
     return scores

@@ -14,7 +14,6 @@ from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.shelf import Shelf, open_shelf
 from pipeline_tasks.shelf_reasons import explain
 from pipeline_tasks.shelf_rules import ShelfRules
-from pipeline_tasks.top_k import Exclusions, Indices
 from spark_jobs.shopper_batch import Shoppers, read_shoppers
 
 
@@ -59,15 +58,9 @@ def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
     for number, arm in enumerate(order.rules.arms):
         rows = np.flatnonzero(arms == number)
         if len(rows):
-            vectors, unwanted, own = shoppers.vectors[rows], _of(banned, rows), shoppers.own.of(rows)
+            vectors, unwanted, own = shoppers.vectors[rows], banned.of(rows), shoppers.own.of(rows)
             filled.put(rows, fill_shelves(shelf, vectors, unwanted, own, order.rows, arm.plan, order.block))
     return _rows(shoppers, shelf, filled, [order.rules.arms[arm].name for arm in arms], order)
-
-
-def _of(banned: Exclusions, rows: Indices) -> Exclusions:
-    parts = [banned.items[banned.starts[row] : banned.starts[row + 1]] for row in rows]
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    return Exclusions(starts, np.concatenate([banned.items[:0], *parts]))
 
 
 def _reasons(shoppers: Shoppers, shelf: Shelf, filled: Filled) -> list[str]:

@@ -1,0 +1,68 @@
+"""Compare 64 scores at once: one vector comparison, its outcome as the bits of an integer.
+
+LLVM makes of it whatever the processor has (AVX-512: four comparisons into mask registers). Written as a loop, numba
+compares again, one score at a time, wherever a group of 64 holds one that is wanted: of 100,000 scores with 450 wanted
+ones 17 us in place of 13.
+"""
+
+from typing import Any, Final
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES: Final = 64
+"""Scores compared at once; rows of a tile must have a multiple of it."""
+
+
+@intrinsic
+def lanes_reaching(typing: Any, row: Any, start: Any, bound: Any) -> Any:  # noqa: ANN401
+    """Return a uint64 whose bit i tells whether row[start + i] >= bound.
+
+    `row` is a contiguous int32 or float32 array of at least start + 64 numbers, which nobody checks.
+    """
+    return types.uint64(row, types.intp, row.dtype), _compare
+
+
+def _compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+    array_type = signature.args[0]
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    lanes = ir.VectorType(context.get_value_type(array_type.dtype), LANES)
+    numbers = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), lanes.as_pointer()))
+    numbers.align = 4
+    nothing, zero = ir.Constant(lanes, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(nothing, arguments[2], zero)
+    bounds = builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    compare = builder.icmp_signed if isinstance(array_type.dtype, types.Integer) else builder.fcmp_ordered
+    return builder.bitcast(compare(">=", numbers, bounds), ir.IntType(LANES))
+
+
+@intrinsic
+def lowest_bit(typing: Any, mask: Any) -> Any:  # noqa: ANN401
+    """Return the place (uint64) of the lowest bit that is set; `mask` is not 0."""
+
+    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), count
+
+
+@intrinsic
+def prefetch(typing: Any, rows: Any, row: Any) -> Any:  # noqa: ANN401
+    """Ask for the contiguous `rows[row]` (2-d array) to be brought into the cache; nobody checks `row`."""
+    return types.void(rows, types.intp), _prefetch
+
+
+def _prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    byte, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    stride = builder.extract_value(array.strides, 0)
+    begin = builder.gep(builder.bitcast(array.data, byte), [builder.mul(stride, arguments[1])])
+    kind = ir.FunctionType(ir.VoidType(), [byte, int32, int32, int32])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    options = [ir.Constant(int32, number) for number in (0, 3, 1)]
+    zero, line = ir.Constant(stride.type, 0), ir.Constant(stride.type, 64)
+    with cgutils.for_range_slice(builder, zero, stride, line, stride.type) as (offset, _):
+        builder.call(fetch, [builder.gep(begin, [offset]), *options])
+    return context.get_dummy_value()
