@@ -50,6 +50,9 @@ lint: install ## ruff, ruff format, mypy strict
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
+bench-gpu: install ## the top-k on an NVIDIA GPU; without Airflow, Spark or make: python -m tests.benchmarks.bench_gpu_top_k
+	python -m tests.benchmarks.bench_gpu_top_k
+
 bench-quality: install ## quality on every public set, three seeds, to docs/quality.md (hours on two cores)
 	pytest -s tests/benchmarks/bench_quality.py tests/benchmarks/bench_new_items.py
 
@@ -62,4 +65,4 @@ compose-up: image ## the same system in containers, up and healthy (docs/operati
 compose-down: ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test lint bench bench-quality image compose-up compose-down
+.PHONY: help install lock up down test lint bench bench-gpu bench-quality image compose-up compose-down

@@ -6,7 +6,6 @@ tests/benchmarks/bench_top_k.py measures it beside faiss, `implicit`, Spark ALS 
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -15,8 +14,9 @@ import torch
 
 from pipeline_tasks.byte_products import multiplies_bytes
 from pipeline_tasks.first_pass import FirstPass, first_pass
+from pipeline_tasks.mapped_items import MappedItems, mapped
 from pipeline_tasks.select_kernels import TILE, Candidates, Tile, gather, guess_bounds, settle
-from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.top_k import Block, Exclusions, Indices, Scores, Vectors
 
 _USERS: Final = 512
 """Users of a block."""
@@ -24,19 +24,6 @@ _PROBED: Final = 64
 """Users on whom int8 is tried: 6 ms where it does, and float32 takes three times as long as int8."""
 _LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
 """Below every score of a first pass; twice that is an excluded item's."""
-
-Block = tuple[int, Indices, Indices, Scores]
-"""First user, how many items each has (-1: not settled here), all their items and scores."""
-
-
-@dataclass(frozen=True)
-class _Mapped:
-    """Items that nobody can write to: the same address is the same items as long as they are held here."""
-
-    address: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    items: Vectors = field(compare=False, repr=False)
 
 
 def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
@@ -50,15 +37,14 @@ def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
 
 
 def _prepare(items: Vectors, small: bool) -> FirstPass:
-    if items.flags.writeable:
-        return first_pass(items, small)
-    return _prepare_mapped(_Mapped(items.ctypes.data, items.shape, items.strides, items), small)
+    key = mapped(items)
+    return first_pass(items, small) if key is None else _prepare_mapped(key, small)
 
 
 @lru_cache(maxsize=2)
-def _prepare_mapped(mapped: _Mapped, small: bool) -> FirstPass:
-    """A shelf is mapped once by a process that scores many batches: .3 s for each 100,000 items of width 128."""
-    return first_pass(mapped.items, small)
+def _prepare_mapped(key: MappedItems, small: bool) -> FirstPass:
+    """A shelf is mapped once by a process that scores many batches."""
+    return first_pass(key.items, small)
 
 
 def fast_top_k(

@@ -60,7 +60,7 @@ def _prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     stride = builder.extract_value(array.strides, 0)
     begin = builder.gep(builder.bitcast(array.data, byte), [builder.mul(stride, arguments[1])])
     kind = ir.FunctionType(ir.VoidType(), [byte, int32, int32, int32])
-    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
     options = [ir.Constant(int32, number) for number in (0, 3, 1)]
     zero, line = ir.Constant(stride.type, 0), ir.Constant(stride.type, 64)
     with cgutils.for_range_slice(builder, zero, stride, line, stride.type) as (offset, _):

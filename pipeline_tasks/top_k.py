@@ -1,9 +1,9 @@
 """Exact top-k of users x items by dot product, block by block, with items excluded per user.
 
-A first pass multiplies in float32, or for large tables in int8 (fast_top_k.py). Its rounding is bounded, so only
-items within that bound of the k-th best can belong to the answer; those are scored again in float64, in an order of
-additions that no block size, thread count, BLAS or first pass changes. Equal vectors therefore give equal scores,
-wherever and however often they are computed.
+A first pass multiplies in float32, for large tables in int8 (fast_top_k.py) or on a GPU (gpu_top_k.py). Its rounding
+is bounded, so only items within that bound of the k-th best can belong to the answer; those are scored again in
+float64, in an order of additions that no block size, thread count, BLAS or first pass changes. Equal vectors therefore
+give equal scores, wherever and however often they are computed.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,6 +74,8 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
 
 Part = tuple[Indices, Indices, Scores]
 """Of consecutive users: how many items each has, and all their items and scores."""
+Block = tuple[int, Indices, Indices, Scores]
+"""The same of a first pass: first user, how many items each has (-1: not settled), all their items and scores."""
 
 
 def join_parts(parts: list[Part]) -> TopK:
@@ -95,11 +97,9 @@ def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None
 
 
 def _fast_parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
-    from pipeline_tasks.fast_top_k import fast_top_k, prepare
+    from pipeline_tasks.fast_blocks import fast_blocks
 
-    # The machine code reads rows as they lie.
-    items = np.ascontiguousarray(items)
-    for first, counts, columns, scores in fast_top_k(users, items, k, exclusions, prepare(users, items, k)):
+    for first, counts, columns, scores in fast_blocks(users, items, k, exclusions):
         crowded = np.flatnonzero(counts < 0)
         if not len(crowded):
             yield counts, columns, scores

@@ -11,10 +11,12 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.diversify import NOTHING
 from pipeline_tasks.fill_shelves import Filled, fill_shelves
 from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.scoring_device import scoring_on
 from pipeline_tasks.shelf import Shelf, open_shelf
 from pipeline_tasks.shelf_reasons import explain
 from pipeline_tasks.shelf_rules import ShelfRules
 from spark_jobs.shopper_batch import Shoppers, read_shoppers
+from spark_jobs.task_gpu import task_device
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,12 @@ def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[p
     """
 
     def recommend(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        device = task_device()
         for batch in batches:
             if batch.num_rows:
-                yield recommend_batch(batch, order)
+                with scoring_on(device):
+                    rows = recommend_batch(batch, order)
+                yield rows
 
     return recommend
 

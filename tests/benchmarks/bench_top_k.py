@@ -31,8 +31,8 @@ ITEMS: Final = int(os.environ.get("NIGHTSHELF_BENCH_ITEMS", "100000"))
 SHARE: Final = float(os.environ.get("NIGHTSHELF_BENCH_SHARE", "0.4"))
 """Of the users, for peers."""
 RUNS: Final = 5
-ALS_USERS: Final = 4_000
-ALS_ITEMS: Final = 20_000
+ALS_USERS: Final = 2_000
+ALS_ITEMS: Final = 10_000
 
 
 def test_top_k(spark: SparkSession) -> None:
