@@ -38,7 +38,8 @@ def to_bytes(vectors: Vectors, scale: Scores) -> tuple[torch.Tensor, Scores]:
 
 def _lengths(vectors: torch.Tensor) -> torch.Tensor:
     # In float64: the square of a small float32 is none.
-    return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    return lengths
 
 
 def padded_width(width: int) -> int:

@@ -11,6 +11,17 @@ from numba.extending import intrinsic
 from pipeline_tasks.top_k import Vectors
 
 
+def _type_sum(typing: Any, user: Any, item: Any, first: Any, last: Any) -> Any:  # noqa: ANN401
+    """Return the sum of user[i] * item[i] of first <= i < last, a multiple of eight, as ((a+b)+(c+d))+((e+f)+(g+h)).
+
+    By hand: LLVM does not see that eight sums in eight variables are one vector (89 ns in place of 24 for 128 numbers).
+    """
+    return types.float64(user, item, types.intp, types.intp), _emit_sum
+
+
+_sum_of_eights: Any = intrinsic(_type_sum)
+
+
 @njit(cache=True, nogil=True)
 def dot(user: Vectors, item: Vectors) -> float:
     """Return the float64 dot product of contiguous vectors in the order of additions of `dot_products`, to the bit.
@@ -30,18 +41,9 @@ def dot(user: Vectors, item: Vectors) -> float:
     return total
 
 
-@intrinsic
-def _sum_of_eights(typing: Any, user: Any, item: Any, first: Any, last: Any) -> Any:  # noqa: ANN401
-    """Return the sum of user[i] * item[i] of first <= i < last, a multiple of eight, as ((a+b)+(c+d))+((e+f)+(g+h)).
-
-    By hand: LLVM does not see that eight sums in eight variables are one vector (89 ns in place of 20 for 128 numbers).
-    """
-    return types.float64(user, item, types.intp, types.intp), _emit_sum
-
-
 def _emit_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
     eight = ir.VectorType(ir.DoubleType(), 8)
-    sums = cgutils.alloca_once_value(builder, ir.Constant(eight, [0.0] * 8))
+    sums = cgutils.alloca_once_value(builder, ir.Constant(eight, [0.0] * 8))  # type: ignore[no-untyped-call]
     pointers = [context.make_array(signature.args[at])(context, builder, arguments[at]).data for at in (0, 1)]
     step = ir.Constant(arguments[2].type, 8)
     with cgutils.for_range_slice(builder, arguments[2], arguments[3], step, arguments[2].type) as (place, _):

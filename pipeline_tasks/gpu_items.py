@@ -52,7 +52,8 @@ class GpuItems:
 
 def lengths(vectors: torch.Tensor) -> torch.Tensor:
     """Return (n,) float64 lengths."""
-    return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    found: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    return found
 
 
 def filled_up(vectors: torch.Tensor, rows: int, step: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 LLVM makes of it whatever the processor has (AVX-512: four comparisons into mask registers). Written as a loop, numba
 compares again, one score at a time, wherever a group of 64 holds one that is wanted: of 100,000 scores with 450 wanted
-ones 17 us in place of 13.
+ones it takes 15 us in place of 5.
 """
 
 from typing import Any, Final
@@ -16,13 +16,15 @@ LANES: Final = 64
 """Scores compared at once; rows of a tile must have a multiple of it."""
 
 
-@intrinsic
-def lanes_reaching(typing: Any, row: Any, start: Any, bound: Any) -> Any:  # noqa: ANN401
+def _type_lanes_reaching(typing: Any, row: Any, start: Any, bound: Any) -> Any:  # noqa: ANN401
     """Return a uint64 whose bit i tells whether row[start + i] >= bound.
 
     `row` is a contiguous int32 or float32 array of at least start + 64 numbers, which nobody checks.
     """
     return types.uint64(row, types.intp, row.dtype), _compare
+
+
+lanes_reaching: Any = intrinsic(_type_lanes_reaching)
 
 
 def _compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
@@ -38,8 +40,7 @@ def _compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.bitcast(compare(">=", numbers, bounds), ir.IntType(LANES))
 
 
-@intrinsic
-def lowest_bit(typing: Any, mask: Any) -> Any:  # noqa: ANN401
+def _type_lowest_bit(typing: Any, mask: Any) -> Any:  # noqa: ANN401
     """Return the place (uint64) of the lowest bit that is set; `mask` is not 0."""
 
     def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
@@ -48,10 +49,15 @@ def lowest_bit(typing: Any, mask: Any) -> Any:  # noqa: ANN401
     return types.uint64(types.uint64), count
 
 
-@intrinsic
-def prefetch(typing: Any, rows: Any, row: Any) -> Any:  # noqa: ANN401
+lowest_bit: Any = intrinsic(_type_lowest_bit)
+
+
+def _type_prefetch(typing: Any, rows: Any, row: Any) -> Any:  # noqa: ANN401
     """Ask for the contiguous `rows[row]` (2-d array) to be brought into the cache; nobody checks `row`."""
     return types.void(rows, types.intp), _prefetch
+
+
+prefetch: Any = intrinsic(_type_prefetch)
 
 
 def _prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401

@@ -4,7 +4,7 @@ A first-pass score s of a tile stands for scale x s, wrong by at most the user's
 candidate is its *low*, scale x s - error: the true score lies between it and it plus twice the error.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,8 @@ def error_of(margins: Margins, row: int, tile: int) -> float:
 
 # Without NaN the least and the largest of many are found side by side.
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
-def reached_by(numbers: Tile, k: int) -> np.float32 | np.int32:
-    """Return a number that k of the array (int32 or float32, no NaN) reach, and k + 1 do not unless they are equal.
+def reached_by(numbers: npt.NDArray[Any], k: int) -> Any:  # noqa: ANN401
+    """Return a number that k of the array (no NaN) reach, and k + 1 do not unless they are equal.
 
     Found by counting above a middle: of 900 some ten counts, all vectorized, where a partition would move data.
     """
@@ -91,12 +91,12 @@ def reached_by(numbers: Tile, k: int) -> np.float32 | np.int32:
 
 
 @njit(cache=True, nogil=True)
-def count_reaching(numbers: Tile, bound: np.float32 | np.int32) -> int:
+def count_reaching(numbers: npt.NDArray[Any], bound: Any) -> int:  # noqa: ANN401
     """Return how many are not below the bound."""
     count = np.int32(0)
     for place in range(len(numbers)):
         count += np.int32(numbers[place] >= bound)
-    return count
+    return int(count)
 
 
 @njit(cache=True, nogil=True)
@@ -109,7 +109,7 @@ def drop_below(found: Candidates, margins: Margins, row: int, rank: int) -> None
         column, low = columns[place], lows[place]
         columns[kept], lows[kept] = column, low
         # No branch: whether one stays is anybody's guess, the processor's too.
-        kept += np.int64(low + 2 * error_of(margins, row, column // TILE) >= bound)
+        kept += int(low + 2 * error_of(margins, row, column // TILE) >= bound)
     found.counts[row], found.bounds[row] = kept, bound
 
 
@@ -199,7 +199,7 @@ def rank_best(columns: Columns, exact: Scores, k: int, scores: Scores) -> int:
     for place in range(len(columns)):
         column, score = columns[place], exact[place]
         columns[kept], exact[kept] = column, score
-        kept += np.int64(score >= bound)
+        kept += int(score >= bound)
     by_index = np.argsort(columns[:kept])
     ranked = by_index[np.argsort(-exact[:kept][by_index], kind="mergesort")][:k]
     best = columns[ranked]
