@@ -135,6 +135,24 @@ def test_a_log_that_says_nothing_more_has_the_weights_it_always_had() -> None:
     }
 
 
+@pytest.mark.parametrize("log", [CLUBS, ASKED], ids=["attributes", "queries"])
+def test_a_training_goes_on_where_it_was_cut_short(log: Interactions) -> None:
+    trainers = [TwoTowerTrainer(log, TEXTS, OPTIONS, shoppers=content_of(log)) for _ in range(3)]
+    whole = trainers[0].fit().model.state_dict()
+    trainers[1].fit(lambda epoch, loss: epoch < 2)
+    trainers[2].restore(*trainers[1].state())
+    again = trainers[2].fit().model.state_dict()
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("log", [CLUBS, ASKED], ids=["attributes", "queries"])
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(log: Interactions) -> None:
+    options = replace(OPTIONS, dropout=0.0, half=False, epochs=1)
+    models = [fitted(log, content_of(log), replace(options, micro_batch=size)).model for size in (0, 160)]
+    for (name, whole), parts in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-4, msg=name)
+
+
 def test_attributes_that_may_not_be_read_are_not() -> None:
     assert not len(fit_shopper_content(CLUBS, NO_QUERIES.raw, []).profile)
     assert not len(fit_shopper_content(CLUBS, NO_QUERIES.raw, ["age"]).profile)
