@@ -65,7 +65,7 @@ def _encode(
     hear: Listener,
 ) -> Floats:
     encoder = load_encoder(training.encoder, device)
-    texts = [*data.catalog.texts, *queries_read(data.catalog, known)]
+    texts = [*data.catalog.texts, *queries_read(data.catalog, known, training)]
     if name == "frozen" or folder is None:
         return text_block(encoder, texts)
     # Here, as it loads peft: two seconds that a frozen encoder can do without.
@@ -85,9 +85,9 @@ def _encode(
     return text_block(tuned, texts)
 
 
-def queries_read(catalog: ItemCatalog, known: Interactions) -> list[str]:
+def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSettings) -> list[str]:
     """Return the queries of `known` that are encoded; none where no item has a text that they could be near to."""
-    return most_asked(known)[0] if any(catalog.texts) else []
+    return most_asked(known)[0] if training.read_queries and any(catalog.texts) else []
 
 
 def _fingerprint(data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
@@ -95,7 +95,8 @@ def _fingerprint(data: NightData, known: Interactions, name: CandidateName, trai
     return {
         "events": log_digest(known),
         "texts": digest([texts]),
-        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed}",
+        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed} "
+        f"{training.read_queries}",
         "encoder": _files_of(training.encoder),
         **software(),
     }

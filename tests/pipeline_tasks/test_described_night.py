@@ -21,7 +21,7 @@ from tests.pipeline_tasks.logs import DAY
 from tests.pipeline_tasks.telling_logs import ITEMS, KINDS, profile_log
 
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")
-TRAINING = TrainingSettings(epochs=15, dimension=16, max_length=20, encoder_steps=2, threads=1)
+TRAINING = TrainingSettings(read_queries=True, epochs=15, dimension=16, max_length=20, encoder_steps=2, threads=1)
 SHOPPERS = 600
 
 
