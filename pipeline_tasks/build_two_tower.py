@@ -11,6 +11,7 @@ from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Intera
 from pipeline_tasks.item_cooccurrence import id_factors
 from pipeline_tasks.linear_part import LinearRecipe, fit_linear_part, half_life
 from pipeline_tasks.popularity_trends import choose_horizons
+from pipeline_tasks.shopper_content import NOTHING, ShopperContent
 from pipeline_tasks.task_weights import NEXT_ITEM
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_config import TwoTowerConfig
@@ -24,11 +25,13 @@ def build_two_tower(
     options: FitOptions,
     device: torch.device,
     values: Integers | None = None,
+    shoppers: ShopperContent = NOTHING,
 ) -> TwoTowerRecommender:
     """Return the recommender as it is before the first step: text whitened, ids from co-occurrence.
 
     Args:
         raw_texts: (items, raw), finite. values: (items, most), numbers of structured values; None where there are none.
+        shoppers: what is read of them beside their events.
     """
     n_items = len(raw_texts)
     numbers = np.zeros((n_items, 0), dtype=np.int64) if values is None else values
@@ -55,6 +58,8 @@ def build_two_tower(
         trend_shift=options.trend_shift,
         matching=options.matching,
         tasks=tuple(sorted(set(options.task_weights) - {NEXT_ITEM})),
+        profile_values=len(shoppers.profile),
+        reads_queries=shoppers.queries.are_read,
     )
     recipe = LinearRecipe(options.linear_kind, config.linear_rank, options.linear_coming, options.seed)
     model = TwoTower(config)
@@ -67,7 +72,7 @@ def build_two_tower(
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     own = fit_own_history(log, n_items, recipe) if options.repeats else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
-    return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own).at(log)
+    return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, shoppers).at(log)
 
 
 @torch.no_grad()
@@ -82,3 +87,5 @@ def _start_from_counts(
     factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
     model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
     model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
+    if model.queries is not None:
+        model.queries.start_from(model.text_projection.weight)

@@ -27,6 +27,7 @@ from pipeline_tasks.ranking_task import RankingTask, build_task
 from pipeline_tasks.resumable_fit import fit_along, resumable_fit
 from pipeline_tasks.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.shopper_content import ShopperContent, fit_shopper_content
 from pipeline_tasks.task_predictions import judge_heads
 from pipeline_tasks.training_checkpoint import TrainingCheckpoint
 from pipeline_tasks.training_choices import choose_options
@@ -73,19 +74,22 @@ def train(
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
     task = _validation(data, training)
-    texts, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    encoded, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    texts, raw_queries = np.split(encoded, [len(data.catalog)])
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
+    shoppers = fit_shopper_content(known, raw_queries, training.profile_attributes)
 
     def try_options(tried: FitOptions, told: Listener) -> float:
-        trial, trainer = BestEpoch(task, told), _trainer(data, known, content, tried, device)
+        trial, trainer = BestEpoch(task, told), _trainer(data, known, content, tried, device, shoppers)
         trainer.fit(lambda epoch, loss: trial.after(loss, trainer.recommender))
         return trial.ndcg
 
     options = tune(_options(data, task, content, training), try_options)
-    processes.tell((content.values, options))
+    processes.tell((content.values, options, shoppers))
     best, raw = BestEpoch(task, hear), processes.share(content.raw)
-    trainer = _trainer(data, known, replace(content, raw=raw), options, device, processes)
+    trainer = _trainer(data, known, replace(content, raw=raw), options, device, shoppers, processes)
     run = {"candidate": name, "device": device, "processes": processes.count, "values": digest([content.values])}
+    run |= {"queries": digest([shoppers.queries.raw]), "profile": shoppers.profile}
     made_from = training_fingerprint(known, raw, options, task, **run)
     stopped = resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from))
     recommender = best.recommender()
@@ -102,8 +106,8 @@ def train(
 def train_along(data: NightData, training: TrainingSettings, work: Path, processes: Processes) -> None:
     """Do what every process but the first does of `train`: its part of every batch."""
     device = prepare_torch(training.threads)
-    values, options = processes.tell()
-    given = (processes.share(None), options, device, values, shown(data, options), processes)
+    values, options, shoppers = processes.tell()
+    given = (processes.share(None), options, device, values, shown(data, options), processes, shoppers)
     fit_along(TwoTowerTrainer(data.parts.known_before("validation"), *given), work / CHECKPOINT)
 
 
@@ -120,9 +124,9 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
         trend_shift=tuple(chosen.trend_shift),
     )
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
-    trainer = TwoTowerTrainer(
-        data.parts.known_before("test"), saved.raw_texts, options, device, values, shown(data, options)
-    )
+    known = data.parts.known_before("test")
+    shoppers = saved.knowing(saved.recommender, known).shoppers
+    trainer = TwoTowerTrainer(known, saved.raw_texts, options, device, values, shown(data, options), shoppers=shoppers)
     trainer.fit(lambda epoch, loss: epoch < epochs)
     fitted = trainer.recommender.model.config
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
@@ -144,9 +148,11 @@ def _trainer(
     content: Content,
     options: FitOptions,
     device: str,
+    shoppers: ShopperContent,
     processes: Processes = ALONE,
 ) -> TwoTowerTrainer:
-    return TwoTowerTrainer(known, content.raw, options, device, content.values, shown(data, options), processes)
+    described = (content.values, shown(data, options))
+    return TwoTowerTrainer(known, content.raw, options, device, *described, processes, shoppers)
 
 
 def _options(data: NightData, task: RankingTask, content: Content, training: TrainingSettings) -> FitOptions:

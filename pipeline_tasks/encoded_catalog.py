@@ -1,4 +1,5 @@
-"""The catalog's text vectors for one candidate: stage 1 where it has one, kept until the candidate is finished.
+"""Vectors of the catalog's texts and the log's queries for one candidate: stage 1 where it has one, kept until the
+candidate is finished.
 
 A training that was cut short in stage 2 does not repeat stage 1: on a GPU its sums come out a little different every
 time, and the checkpoint of stage 2 is of these very vectors.
@@ -12,9 +13,11 @@ import numpy as np
 
 from pipeline_tasks.best_epoch import Listener
 from pipeline_tasks.interactions import Floats, Interactions
+from pipeline_tasks.item_catalog import ItemCatalog
 from pipeline_tasks.item_content import text_block
 from pipeline_tasks.night_data import NightData
 from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.shopper_content import most_asked
 from pipeline_tasks.text_encoder import load_encoder
 from pipeline_tasks.training_fingerprint import Fingerprint, digest, log_digest, software
 
@@ -29,7 +32,8 @@ def encode_catalog(
     device: str,
     hear: Listener,
 ) -> tuple[Floats, Path | None]:
-    """Return the catalog's `text_block`, and the folder of what was tuned of the encoder.
+    """Return the `text_block` of the catalog's texts and then of `queries_read`, and the folder of what was tuned of
+    the encoder.
 
     What `work` holds of an earlier run is taken where it was made from the same events, texts and settings.
     """
@@ -61,10 +65,11 @@ def _encode(
     hear: Listener,
 ) -> Floats:
     encoder = load_encoder(training.encoder, device)
+    texts = [*data.catalog.texts, *queries_read(data.catalog, known, training)]
     if name == "frozen" or folder is None:
-        return text_block(encoder, data.catalog.texts)
+        return text_block(encoder, texts)
     # Here, as it loads peft: two seconds that a frozen encoder can do without.
-    from pipeline_tasks.adapt_encoder import AdaptOptions, adapt_encoder
+    from pipeline_tasks.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
 
     shutil.rmtree(folder, ignore_errors=True)
     options = AdaptOptions(name, training.encoder_layers, steps=training.encoder_steps, seed=training.seed)
@@ -75,8 +80,14 @@ def _encode(
         options,
         folder=folder,
         after_step=lambda step, loss: hear({"encoder_loss": loss}, step),
+        asked=AskedItems(known.queries.words, known.items) if known.queries is not None else None,
     )
-    return text_block(tuned, data.catalog.texts)
+    return text_block(tuned, texts)
+
+
+def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSettings) -> list[str]:
+    """Return the queries of `known` that are encoded; none where no item has a text that they could be near to."""
+    return most_asked(known)[0] if training.read_queries and any(catalog.texts) else []
 
 
 def _fingerprint(data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
@@ -84,7 +95,8 @@ def _fingerprint(data: NightData, known: Interactions, name: CandidateName, trai
     return {
         "events": log_digest(known),
         "texts": digest([texts]),
-        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed}",
+        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed} "
+        f"{training.read_queries}",
         "encoder": _files_of(training.encoder),
         **software(),
     }

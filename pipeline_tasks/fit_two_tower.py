@@ -17,16 +17,19 @@ from pipeline_tasks.fit_options import FitOptions
 from pipeline_tasks.impressions import Impressions
 from pipeline_tasks.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.sampled_items import SampledItems
+from pipeline_tasks.shopper_content import NOTHING, ShopperContent
 from pipeline_tasks.step_table import StepTable
 from pipeline_tasks.task_losses import TaskLosses, heads_loss
 from pipeline_tasks.tensor_names import tensors_of
 from pipeline_tasks.training_batch import TrainingBatch, draw_batch
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_moments import LedMoments
 from pipeline_tasks.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training_processes import ALONE, Processes
-from pipeline_tasks.training_windows import TargetDraw, batch_windows, cut_windows, gap_buckets
+from pipeline_tasks.training_windows import TargetDraw, batch_windows, cut_windows
 from pipeline_tasks.trend_table import TrendTable
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.user_inputs import UserInputs
 
 
 class TwoTowerTrainer:
@@ -41,6 +44,7 @@ class TwoTowerTrainer:
         values: Integers | None = None,
         impressions: Impressions | None = None,
         processes: Processes = ALONE,
+        shoppers: ShopperContent = NOTHING,
     ) -> None:
         if not len(log.items) or int(log.lengths.max()) < 2:
             raise TrainingError("no history of two events or more to train on: widen the window or land more days")
@@ -52,7 +56,7 @@ class TwoTowerTrainer:
         self.log, self.options, self.device, self.processes = log, options, torch.device(device), processes
         self.half = options.half and has_bfloat16(self.device)
         torch.manual_seed(options.seed)
-        self.recommender = build_two_tower(log, raw_texts, options, self.device, values)
+        self.recommender = build_two_tower(log, raw_texts, options, self.device, values, shoppers)
         self.model = self.recommender.model
         processes.copy_from_first([*self.model.parameters(), *self.model.buffers(), self.recommender.texts])
         n_items = len(raw_texts)
@@ -67,7 +71,8 @@ class TwoTowerTrainer:
         self.micro_batch = options.micro_batch or options.batch_positions
         self.targets = TargetDraw(log, options.reach, _type_weights(log, options), options.repeat_weight)
         self.tasks = TaskLosses(log, options.task_weights, impressions, options.seed)
-        self.gaps = gap_buckets(log, self.model.config.gap_buckets)
+        self.inputs = UserInputs(log, self.model, shoppers)
+        self.led = LedMoments(log, self.targets) if self.model.profile is not None else None
         self.kind = torch.bfloat16 if self.half else torch.float32
         horizons = self.model.config.horizons
         self.trends = TrendTable(log, n_items, horizons, options.time_buckets, self.device, self.kind)
@@ -124,7 +129,7 @@ class TwoTowerTrainer:
         self.model.train()
         for number, windows in enumerate(batches):
             draws = (self.trends.buckets, self.targets, self.options.answers, self.rng)
-            batch = draw_batch(windows, *draws, self.tasks.ask(windows))
+            batch = draw_batch(windows, *draws, self.tasks.ask(windows), self.led)
             if not len(batch):
                 continue
             self.optimizer.clear()
@@ -199,18 +204,18 @@ class TwoTowerTrainer:
 
     def _loss(self, batch: TrainingBatch, table: StepTable, total: float) -> Tensor:
         """Return what a part of a batch, whose answers weigh `total` in all, adds to its mean loss."""
-        filled = np.maximum(batch.windows, 0)
+        filled, rows = np.maximum(batch.windows, 0), self.inputs.rows_of(batch.windows)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            states = self.model(
-                # Not table[…]: its gradient is summed by atomic additions, whose order changes from run to run.
-                embedding(self._tensor(table.rows(self.log.items[filled])), table.vectors),
-                self._tensor(self.log.types[filled]),
-                self._tensor(self.gaps[filled]),
-            )
-        asked = heads_loss(self.model, batch.asked, states, table.vectors, table.rows)
+            # Not table[…]: its gradient is summed by atomic additions, whose order changes from run to run.
+            vectors = embedding(self._tensor(table.rows(self.log.items[filled])), table.vectors)
+            states = self.inputs.states(batch.windows, rows, vectors)
+        asked = heads_loss(self.model, batch.asked, states[:, batch.lead :], table.vectors, table.rows)
         if not len(batch.place):
             return asked
-        users = self.model.user_vectors(states.flatten(0, 1).index_select(0, self._tensor(batch.place))).to(self.kind)
+        chosen = states.flatten(0, 1).index_select(0, self._tensor(batch.place))
+        if batch.queries is not None:
+            chosen = self.inputs.asking(chosen, batch.queries)
+        users = self.model.user_vectors(chosen).to(self.kind)
         crowd = self.trends.at(table.levels, batch.events)
         targets, weights = self._tensor(table.rows(batch.targets)), self._tensor(batch.weights)
         items = self.model.matching.items(table.vectors).to(self.kind)

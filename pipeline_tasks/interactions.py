@@ -1,6 +1,7 @@
 """Histories in the flat form that training, baselines and scoring share: one array per column, cut by offsets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_tasks.contracts import EVENT_TYPES
+from pipeline_tasks.typed_queries import TypedQueries, read_queries
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -44,6 +46,10 @@ class Interactions:
     """Length m: index into MODELLED_TYPES."""
     times: Integers
     """Length m: epoch microseconds."""
+    queries: TypedQueries | None = None
+    """What was typed; None where nobody typed anything."""
+    attributes: list[str | None] | None = None
+    """Length n: what is known of each shopper, a JSON object; None where nothing is known of anybody."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -75,7 +81,9 @@ class Interactions:
 
     def until(self, timestamp: int) -> "Interactions":
         """Keep the events at or before `timestamp` (epoch microseconds)."""
-        return self.only(self.times <= timestamp)
+        kept = self.only(self.times <= timestamp)
+        # When the last query was typed is not known here.
+        return kept if kept.queries is None else replace(kept, queries=kept.queries.forget_last())
 
     def select(self, chosen: Integers) -> "Interactions":
         """Keep the sequences `chosen`, in that order."""
@@ -89,13 +97,28 @@ class Interactions:
             self.items[source],
             self.types[source],
             self.times[source],
+            self.queries and self.queries.select(chosen, source),
+            self.attributes and [self.attributes[i] for i in chosen],
         )
 
     def only(self, keep: Flags) -> "Interactions":
         """Keep the events that are flagged (m,)."""
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Interactions(self.keys, self.known, offsets, self.items[keep], self.types[keep], self.times[keep])
+        ends = np.append(keep, True)[np.where(self.lengths > 0, self.offsets[1:] - 1, len(keep))]
+        return replace(
+            self,
+            offsets=offsets,
+            items=self.items[keep],
+            types=self.types[keep],
+            times=self.times[keep],
+            queries=self.queries and self.queries.only(keep, ends),
+        )
+
+    def described(self, attributes: Mapping[str, str | None]) -> "Interactions":
+        """Return the log with what is known of its shoppers, by key; unchanged where that is nothing of anybody."""
+        own = [attributes.get(key) for key in self.keys]
+        return replace(self, attributes=own) if any(own) else self
 
 
 def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
@@ -112,7 +135,9 @@ def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
             "type": pc.index_in(pc.list_flatten(sequences["event_types"]), pa.array(MODELLED_TYPES)),
             "time": pc.list_flatten(sequences["timestamps"]),
         }
-    ).filter(pc.field("type").is_valid())
+    )
+    wanted, queries = events["type"].is_valid().to_numpy(), read_queries(sequences)
+    events = events.filter(pc.field("type").is_valid())
     if events["item"].null_count:
         raise ValueError(
             f"{events['item'].null_count} events of sequences name items that are not in the catalog given"
@@ -125,4 +150,5 @@ def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
         events["item"].to_numpy().astype(np.int64),
         events["type"].to_numpy().astype(np.int64),
         events["time"].to_numpy().astype(np.int64),
+        queries and queries.only(wanted, np.ones(sequences.num_rows, dtype=np.bool_)),
     )

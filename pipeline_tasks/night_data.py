@@ -40,12 +40,12 @@ class NightData:
 
 
 def read_night(lake: Lake, night: Night) -> NightData:
-    """Read `splits`, `sequences` and `items` of the night.
+    """Read `splits`, `sequences`, `items` and `users` of the night.
 
     Raises:
         ValueError: one of the tables has no rows for the night, or it was split more than once.
     """
-    snapshots = {name: lake.snapshot_id(name) for name in ("splits", "sequences", "items")}
+    snapshots = {name: lake.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}
     day = (night.ds, night.ds)
     tables = {name: lake.read(name, day, snapshot_id=snapshots[name]) for name in snapshots}
     if not tables["sequences"].num_rows:
@@ -60,5 +60,7 @@ def read_night(lake: Lake, night: Night) -> NightData:
         )
     catalog = build_catalog(tables["items"], tables["sequences"])
     log = from_sequences(tables["sequences"], catalog.item_ids)
+    users = tables["users"]
+    log = log.described(dict(zip(users["user_key"].to_pylist(), users["attributes"].to_pylist(), strict=True)))
     kept = {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
     return NightData(night, catalog, log, kept, splits[0], lake)

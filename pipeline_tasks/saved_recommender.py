@@ -17,6 +17,7 @@ from pipeline_tasks.item_catalog import ItemCatalog, load_catalog, save_catalog
 from pipeline_tasks.item_content import ContentEncoders, join_blocks, recall_block
 from pipeline_tasks.item_vocabulary import ItemVocabulary
 from pipeline_tasks.saved_own_history import load_own_history, save_own_history
+from pipeline_tasks.saved_shoppers import load_shoppers, save_shoppers
 from pipeline_tasks.two_tower import TwoTower
 from pipeline_tasks.two_tower_recommender import TwoTowerRecommender
 
@@ -41,6 +42,7 @@ class SavedRecommender:
         (folder / "vocabulary.json").write_text(json.dumps(self.encoders.vocabulary.values, indent=0))
         np.save(folder / "raw_texts.npy", self.raw_texts)
         np.save(folder / "trends.npy", self.recommender.trends)
+        save_shoppers(self.recommender.shoppers, folder / "shoppers")
         if self.recommender.own is not None:
             save_own_history(self.recommender.own, folder / "own_history")
         about = {
@@ -69,7 +71,12 @@ class SavedRecommender:
         raw = torch.from_numpy(self._raw_vectors(catalog)).to(self.recommender.model.device)
         texts = self.recommender.model.whiten(raw)
         values = torch.from_numpy(self.encoders.vocabulary.numbers(catalog.values))
-        return replace(self.recommender, texts=texts, values=values, rows=torch.from_numpy(id_rows)).at(known)
+        recommender = replace(self.recommender, texts=texts, values=values, rows=torch.from_numpy(id_rows))
+        return self.knowing(recommender, known).at(known)
+
+    def knowing(self, recommender: TwoTowerRecommender, log: Interactions) -> TwoTowerRecommender:
+        """Return the recommender with vectors of what was typed in `log`, where the model reads it."""
+        return recommender.knowing(log, lambda new: self.encoders.open_text(self._device).encode(new))
 
     def text_vectors(self, texts: list[str]) -> Floats:
         """Return (n, text width) of texts, NaN where one is empty; those of the catalog are not encoded again."""
@@ -119,6 +126,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
         Evidence(**about["evidence"]),
         about["moment"],
         load_own_history(folder / "own_history"),
+        load_shoppers(folder / "shoppers"),
     )
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else None
     encoders = ContentEncoders(about["encoder"], adapter, vocabulary, about["image_encoder"])

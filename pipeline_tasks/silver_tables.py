@@ -119,6 +119,14 @@ SEQUENCES = Table(
         column("item_ids", "array<string>", "length n"),
         column("event_types", "array<string>", "length n"),
         column("timestamps", "array<long>", "length n, epoch microseconds, ascending"),
+        column(
+            "queries",
+            "array<string>",
+            "length n: what was typed before the event, in its session and half an hour at most; '' for nothing; NULL "
+            "for a history without any",
+            nullable=True,
+        ),
+        column("last_query", "string", "typed on ds after the last event, and not followed by one yet", nullable=True),
         DS,
     ),
     ("ds", "sequence_key"),

@@ -49,6 +49,12 @@ def sequences_suite() -> list[Expectation]:
             _SPLITTING,
         ),
         satisfies(
+            "queries are aligned with the events, and none is there where nobody typed anything",
+            "queries IS NULL OR (size(queries) = size(item_ids) AND exists(queries, query -> query <> ''))",
+            "queries",
+            _SPLITTING,
+        ),
+        satisfies(
             "events are in the order of their time",
             "timestamps = array_sort(timestamps)",
             "timestamps",

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline_tasks.interactions import Floats, Integers
 from pipeline_tasks.task_losses import AskedTask
+from pipeline_tasks.training_moments import LedMoments, after_events
 from pipeline_tasks.training_windows import TargetDraw
 
 
@@ -16,7 +17,8 @@ class TrainingBatch:
     windows: Integers
     """(windows, length) event indices, -1 beyond the end."""
     place: Integers
-    """(n,) index into the flattened windows, by time bucket: positions of one bucket share the trends of the items."""
+    """(n,) index into the flattened states (windows, lead + length), by time bucket: positions of one bucket share the
+    trends of the items."""
     events: Integers
     """(n,) of the log."""
     targets: Integers
@@ -24,7 +26,11 @@ class TrainingBatch:
     weights: Floats
     """(n, answers), 0 where there is none."""
     asked: tuple[AskedTask, ...] = ()
-    """What the heads are asked."""
+    """What the heads are asked; their places are in the flattened windows."""
+    queries: Integers | None = None
+    """(n,) index of the query that was just typed, 0 for none; None where the model reads none."""
+    lead: int = 0
+    """States before those of a window's events."""
 
     def __len__(self) -> int:
         return len(self.place) + sum(len(task.place) for task in self.asked)
@@ -32,8 +38,9 @@ class TrainingBatch:
     def part(self, first: int, stop: int) -> "TrainingBatch":
         """Return the windows first <= number < stop with their answers, in the same order."""
         length = self.windows.shape[1]
-        chosen = (self.place >= first * length) & (self.place < stop * length)
-        place = self.place[chosen] - first * length
+        states = self.lead + length
+        chosen = (self.place >= first * states) & (self.place < stop * states)
+        place = self.place[chosen] - first * states
         return TrainingBatch(
             self.windows[first:stop],
             place,
@@ -41,6 +48,8 @@ class TrainingBatch:
             self.targets[chosen],
             self.weights[chosen],
             tuple(task.part(first * length, stop * length) for task in self.asked),
+            None if self.queries is None else self.queries[chosen],
+            self.lead,
         )
 
     def parts(self, positions: int) -> list["TrainingBatch"]:
@@ -56,12 +65,18 @@ def draw_batch(
     answers: int,
     rng: np.random.Generator,
     asked: tuple[AskedTask, ...] = (),
+    led: LedMoments | None = None,
 ) -> TrainingBatch:
-    """Draw answers to the windows' events; `buckets` (events of the log,) are of time."""
-    place = np.flatnonzero(windows.ravel() >= 0)
-    events = windows.ravel()[place]
-    order = np.argsort(buckets[events], kind="stable")
-    place, events = place[order], events[order]
-    items, weights = targets.draw(events, answers, rng)
-    some = weights.sum(axis=1) > 0
-    return TrainingBatch(windows, place[some], events[some], items[some], weights[some], asked)
+    """Draw answers to the windows' events; `buckets` (events of the log,) are of time.
+
+    `led` is of a model with a lead: it is asked before first events and after queries too.
+    """
+    lead = int(led is not None)
+    moments = after_events(windows, targets, lead)
+    if led is not None:
+        moments = moments.joined(led.of(windows))
+    moments = moments.ordered(np.argsort(buckets[moments.events], kind="stable"))
+    items, weights = targets.draw_from(moments.starts, moments.rooms, answers, rng)
+    some = np.flatnonzero(weights.sum(axis=1) > 0)
+    chosen, queries = moments.ordered(some), moments.queries[some] if led is not None else None
+    return TrainingBatch(windows, chosen.place, chosen.events, items[some], weights[some], asked, queries, lead)

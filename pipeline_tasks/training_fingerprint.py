@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -69,4 +69,11 @@ def differences(found: Fingerprint, wanted: Fingerprint) -> list[str]:
 
 
 def _arrays(log: Interactions) -> list[np.ndarray[Any, Any]]:
-    return [log.offsets, log.items, log.types, log.times]
+    events = [log.offsets, log.items, log.types, log.times]
+    if log.queries is not None:
+        events += [log.queries.led, log.queries.last, _bytes(log.queries.texts)]
+    return events if log.attributes is None else [*events, _bytes(log.attributes)]
+
+
+def _bytes(texts: Sequence[str | None]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)

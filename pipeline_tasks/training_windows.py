@@ -62,13 +62,19 @@ class TargetDraw:
         step_end = later[np.searchsorted(later, index, side="right")] if len(index) else index
         self.start = np.minimum(step_end, ends)
         self.room = np.minimum(self.start + reach, ends) - self.start
-        self.items = log.items
+        self.items, self.reach = log.items, reach
         self.weights = type_weights[log.types] * np.where(_first_of_its_item(log), 1.0, repeat_weight)
 
     def draw(self, events: Integers, answers: int, rng: np.random.Generator) -> tuple[Integers, Floats]:
         """Return (n, answers) items and weights for the positions `events` (n,); weight 0 where nothing follows."""
-        room = self.room[events][:, None]
-        chosen = self.start[events][:, None] + (rng.random((len(events), answers)) * room).astype(np.int64)
+        return self.draw_from(self.start[events], self.room[events], answers, rng)
+
+    def draw_from(
+        self, starts: Integers, rooms: Integers, answers: int, rng: np.random.Generator
+    ) -> tuple[Integers, Floats]:
+        """Return the same of n stretches of the log: rooms[i] events from starts[i] on."""
+        room = rooms[:, None]
+        chosen = starts[:, None] + (rng.random((len(starts), answers)) * room).astype(np.int64)
         chosen = np.where(room > 0, chosen, 0)
         weights = np.where(room > 0, self.weights[chosen], 0.0)
         return self.items[chosen], weights.astype(np.float32)

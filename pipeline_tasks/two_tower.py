@@ -2,8 +2,10 @@
 
 Item tower: P (whitened text) + the vectors of its structured values + id embedding where there is one, then the item's
 popularity trends as they are.
-User tower: a causal transformer (post-LN) over the same item vectors with event type and time gap; beside its d
-numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score stays one dot.
+User tower: a causal transformer (post-LN) over the same item vectors with event type, time gap and, where the log has
+them, the query that led to an event and what the shopper says of herself, which also stands before the first event;
+beside its d numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score
+stays one dot.
 A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
 """
 
@@ -14,6 +16,7 @@ from transformers import PreTrainedModel
 
 from pipeline_tasks.matching import DotMatching, build_matching
 from pipeline_tasks.quick_dropout import quick_dropout
+from pipeline_tasks.shopper_modules import ProfileInput, QueryInput
 from pipeline_tasks.task_heads import build_heads
 from pipeline_tasks.two_tower_config import TwoTowerConfig
 
@@ -78,6 +81,9 @@ class TwoTower(PreTrainedModel):
         self.trend_weights = nn.Linear(width, len(config.horizons))
         self.matching = build_matching(config.matching, width)
         self.heads = build_heads(config.tasks, width, config.dropout)
+        self.profile = ProfileInput(config.profile_values, width) if config.has_lead else None
+        trends = len(config.horizons)
+        self.queries = QueryInput(config.text_dimension, width, trends) if config.reads_queries else None
         self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("whitening_center", torch.zeros(config.raw_text_dimension))
@@ -118,15 +124,29 @@ class TwoTower(PreTrainedModel):
         ids: Tensor = self.item_ids(rows.clamp(min=0)) * (rows >= 0).unsqueeze(1)
         return vectors + ids
 
-    def forward(self, item_vectors: Tensor, event_types: Tensor, gaps: Tensor) -> Tensor:
-        """Return (batch, length, d + trends): the user vector after each event of right-padded histories.
+    def forward(
+        self,
+        item_vectors: Tensor,
+        event_types: Tensor,
+        gaps: Tensor,
+        queries: Tensor | None = None,
+        profiles: Tensor | None = None,
+    ) -> Tensor:
+        """Return (batch, lead + length, d + trends): the user vector after each event of right-padded histories, and
+        before the first one where the model has a lead (lead is 1, else 0).
 
         Args:
             item_vectors: (batch, length, d). event_types, gaps: (batch, length) indices.
+            queries: (batch, length, text) whitened, of what led to each event, 0 for none; None where nobody typed.
+            profiles: (batch, most) numbers of attributes; of a model with a lead.
         """
         length = item_vectors.shape[1]
         positions = self.positions(torch.arange(length, device=item_vectors.device))
         tokens = item_vectors + positions + self.event_types(event_types) + self.gaps(gaps)
+        if self.queries is not None and queries is not None:
+            tokens = tokens + self.queries.led(queries)
+        if self.profile is not None:
+            tokens = self.profile(tokens, profiles)
         tokens = quick_dropout(self.enter(tokens), self.config.dropout, self.training)
         for block in self.blocks:
             tokens = block(tokens)

@@ -35,6 +35,8 @@ class TwoTowerConfig(PreTrainedConfig):
         new_item_level: float = 0.0,
         matching: str = "dot",
         tasks: tuple[str, ...] = (),
+        profile_values: int = 0,
+        reads_queries: bool = False,
         **more: Any,  # noqa: ANN401
     ) -> None:
         """Keep the shape.
@@ -56,6 +58,8 @@ class TwoTowerConfig(PreTrainedConfig):
             new_item_level: added to the score of items without an id; chosen on validation (see new_items).
             matching: how state and item vector make a number (see matching).
             tasks: of the heads beside the next item (see task_heads).
+            profile_values: of shoppers' attributes that have a vector; see profile_values.
+            reads_queries: whether what shoppers typed is read.
         """
         self.known_items = known_items
         self.item_values = item_values
@@ -78,4 +82,11 @@ class TwoTowerConfig(PreTrainedConfig):
         self.trend_shift = list(trend_shift) or [0.0] * len(self.horizons)
         self.borrowed_ids = borrowed_ids
         self.new_item_level = new_item_level
+        self.profile_values = profile_values
+        self.reads_queries = reads_queries
         super().__init__(**more)
+
+    @property
+    def has_lead(self) -> bool:
+        """Whether a token stands before the first event: somebody may be known before it."""
+        return self.profile_values > 0 or self.reads_queries

@@ -1,5 +1,6 @@
 """A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,10 @@ from pipeline_tasks.matching import AdditiveMatching
 from pipeline_tasks.own_history import OwnHistory
 from pipeline_tasks.pair_scores import PairScores, pair_scores
 from pipeline_tasks.popularity_trends import PopularityTrends
-from pipeline_tasks.training_windows import gap_buckets, last_windows
+from pipeline_tasks.shopper_content import NOTHING, ShopperContent
+from pipeline_tasks.training_windows import last_windows
 from pipeline_tasks.two_tower import TwoTower
+from pipeline_tasks.user_inputs import UserInputs
 
 _BATCH = 512
 _PAIRS = 100_000
@@ -39,6 +42,8 @@ class TwoTowerRecommender:
     """Of scoring, epoch microseconds: what lies in a history is that old."""
     own: OwnHistory | None = None
     """Scores of what a shopper had before, where the log is one of repeats."""
+    shoppers: ShopperContent = NOTHING
+    """What is read of shoppers beside their events; a query that is not in it is not read (see `knowing`)."""
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
@@ -64,11 +69,16 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, width + trends + 1 + rank): after each last event; with none, of trends only."""
-        states = torch.from_numpy(self.states(histories)).to(self.model.device)
+        """Return (histories, width + trends + 1 + rank): after each last event and, where the model reads it, what was
+        typed since; without an event by attributes and query, and where there are none of them either, of trends only.
+        """
+        inputs = self._inputs(histories)
+        states = torch.from_numpy(self._states(inputs)).to(self.model.device)
+        if histories.queries is not None:
+            states = inputs.asking(states, histories.queries.last)
         vectors = self.model.user_vectors(states).float().cpu().numpy()
         width = self.model.matching.width
-        vectors[histories.lengths == 0, :width] = self.model.matching.nobody
+        vectors[(histories.lengths == 0) & ~inputs.introduced, :width] = self.model.matching.nobody
         vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
         level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
@@ -76,10 +86,21 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def states(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends): what the user tower says after each last event; with no event, zeros."""
+        """Return (histories, d + trends): what the user tower says after each last event; with no event, what it says
+        of a shopper's attributes, and zeros where nothing is known of her."""
+        return self._states(self._inputs(histories))
+
+    def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
+        """Return the recommender with vectors of all queries of `log`; those that are new are encoded."""
+        return replace(self, shoppers=self.shoppers.knowing(log, encode))
+
+    def _inputs(self, histories: Interactions) -> UserInputs:
+        return UserInputs(histories, self.model, self.shoppers)
+
+    def _states(self, inputs: UserInputs) -> Floats:
         self.model.train(False)
+        histories = inputs.log
         windows = last_windows(histories, self.model.config.max_length)
-        gaps = gap_buckets(histories, self.model.config.gap_buckets)
         table = self.item_table()
         width = self.model.config.dimension + self.trends.shape[1]
         vectors = np.zeros((len(histories), width), dtype=np.float32)
@@ -88,10 +109,10 @@ class TwoTowerRecommender:
         sizes = (windows >= 0).sum(axis=1)
         # Equal lengths together: no shopper pays for a longer neighbor's padding.
         order = np.argsort(sizes, kind="stable")
-        order = order[sizes[order] > 0]
+        order = order[(sizes[order] > 0) | inputs.introduced[order]]
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
-            vectors[chosen] = self._last_states(histories, windows[chosen, : sizes[chosen].max()], gaps, table)
+            vectors[chosen] = self._last_states(inputs, windows[chosen, : sizes[chosen].max()], chosen, table)
         return vectors
 
     def scores(self, histories: Interactions) -> Floats:
@@ -145,14 +166,11 @@ class TwoTowerRecommender:
             vectors = vectors + borrow_ids(content, self.model.item_ids.weight, rows)
         return vectors
 
-    def _last_states(self, log: Interactions, windows: Integers, gaps: Integers, table: torch.Tensor) -> Floats:
-        events = np.maximum(windows, 0)
+    def _last_states(self, inputs: UserInputs, windows: Integers, rows: Integers, table: torch.Tensor) -> Floats:
         device = table.device
-        states = self.model(
-            table[torch.from_numpy(log.items[events]).to(device)],
-            torch.from_numpy(log.types[events]).to(device),
-            torch.from_numpy(gaps[events]).to(device),
-        )
-        last = torch.from_numpy((windows >= 0).sum(axis=1) - 1).to(device)
-        rows = torch.arange(len(last), device=device)
-        return np.asarray(states[rows, last].float().cpu().numpy(), dtype=np.float32)
+        items = inputs.log.items[np.maximum(windows, 0)]
+        states = inputs.states(windows, rows, table[torch.from_numpy(items).to(device)])
+        lead = states.shape[1] - windows.shape[1]
+        last = torch.from_numpy((windows >= 0).sum(axis=1) - 1 + lead).to(device)
+        places = torch.arange(len(last), device=device)
+        return np.asarray(states[places, last].float().cpu().numpy(), dtype=np.float32)

@@ -53,7 +53,7 @@ def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitSt
     cancellations = events.where(F.col("event_type") == "cancellation").count()
     netted = netted_purchases(events).persist() if cancellations else None
     chosen = chosen_events(events, netted)
-    sequences = stage_table(lake, "sequences", build_sequences(chosen, night.ds), [night.ds])
+    sequences = stage_table(lake, "sequences", build_sequences(chosen, events, night.ds), [night.ds])
     row: dict[str, Any] = {
         "strategy": strategy,
         "events_snapshot_id": snapshot,

@@ -36,7 +36,7 @@ class Defect:
 
 CRITICAL: Final = "critical"
 PARTS: Final = ("train_events", "validation_events", "test_events")
-SEQUENCE_RULES: Final = ("item_ids", "timestamps", "event_types", "sequence_key")
+SEQUENCE_RULES: Final = ("item_ids", "timestamps", "event_types", "sequence_key", "queries")
 
 DEFECTS: Final[dict[str, Defect]] = {
     "event values": Defect(
@@ -93,7 +93,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         "sequences",
         [
             sequence("ann", event_types=["view", "cancellation"]),
-            sequence("bob", days=(19, 12, 5)),
+            sequence("bob", days=(19, 12, 5), queries=["", "", ""]),
             sequence("bob", timestamps=[MICROS, MICROS, MICROS + 86_400_000_000]),
             sequence("cleo", user_key="dan", item_ids=["gone"] * 3),
         ],

@@ -86,7 +86,11 @@ GOOD: Final[dict[str, list[Row]]] = {
     "items": [item(name, category="tea") for name in ("i1", "i2", "i3", "i4")],
     "users": [{"user_key": "ann", "attributes": "{}", "first_seen": DS, "last_seen": DS, "ds": DS}],
     "splits": [split()],
-    "sequences": [sequence("ann"), sequence("bob"), sequence("session:1", user_key=None)],
+    "sequences": [
+        sequence("ann", queries=["", "tea", ""], last_query="rug"),
+        sequence("bob"),
+        sequence("session:1", user_key=None),
+    ],
     "user_profiles": [profile("ann"), profile("bob", price_band=None)],
     "recommendations": [
         shelf("user_key", user, rank, f"i{rank + 1}", 1.0 - rank) for user in ("ann", "bob") for rank in (1, 2)

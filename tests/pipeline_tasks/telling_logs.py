@@ -1,0 +1,49 @@
+"""Logs of which the events alone say little: what is bought follows from the profile, or from what was typed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline_tasks.interactions import Floats, Interactions
+from pipeline_tasks.typed_queries import TypedQueries
+from tests.pipeline_tasks.logs import log_of
+
+KINDS = 8
+PER_KIND = 5
+ITEMS = KINDS * PER_KIND
+WIDTH = 16
+_WORDS = [f"kind {kind}" for kind in range(KINDS)]
+
+
+def item_texts() -> Floats:
+    """(ITEMS, WIDTH) as of a text encoder: items of one kind, numbered k, k + 8, k + 16, …, are near to one another."""
+    rng = np.random.default_rng(3)
+    own = query_vectors()[np.arange(ITEMS) % KINDS]
+    return np.asarray(own + 0.3 * rng.standard_normal((ITEMS, WIDTH)), dtype=np.float32)
+
+
+def query_vectors() -> Floats:
+    """(KINDS, WIDTH) of the words that ask for each kind."""
+    return np.random.default_rng(4).standard_normal((KINDS, WIDTH)).astype(np.float32)
+
+
+def profile_log(shoppers: int, seed: int, length: int = 6) -> Interactions:
+    """Return histories of shoppers who want one kind in two events of three; their club says which."""
+    rng = np.random.default_rng(seed)
+    clubs = rng.integers(0, KINDS, shoppers)
+    kinds = np.where(rng.random((shoppers, length)) < 2 / 3, clubs[:, None], rng.integers(0, KINDS, (shoppers, length)))
+    items = rng.integers(0, PER_KIND, kinds.shape) * KINDS + kinds
+    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(shoppers)})
+    return log.described({key: json.dumps({"club": f"c{clubs[n]}"}) for n, key in enumerate(log.keys)})
+
+
+def query_log(shoppers: int, seed: int, length: int = 8) -> Interactions:
+    """Return histories in which a kind was asked for before every second event: that event is of any kind, the next of
+    the one that was asked for."""
+    rng = np.random.default_rng(seed)
+    kinds = np.repeat(rng.integers(0, KINDS, (shoppers, length // 2)), 2, axis=1)
+    wanted = np.where(np.arange(length) % 2 == 0, rng.integers(0, KINDS, kinds.shape), kinds)
+    items = rng.integers(0, PER_KIND, kinds.shape) * KINDS + wanted
+    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(shoppers)})
+    return replace(log, queries=TypedQueries(["", *_WORDS], kinds.ravel() + 1, np.zeros(shoppers, dtype=np.int64)))
