@@ -104,7 +104,9 @@ def _row(size: str, tasks: list[TimedTask]) -> dict[str, Any]:
         ends[task.dag_id, task.task_id] = max(task.end, ends.get((task.dag_id, task.task_id), 0.0))
     added: dict[str, float] = {}
     for task in tasks:
-        ready = max([task.queued, *(ends.get((task.dag_id, name), 0.0) for name in task.waited_for)])
+        # One candidate trains at a time: the second waits for the first, not for Airflow.
+        siblings = [one.end for one in tasks if one.task_id == task.task_id and one.end <= task.start]
+        ready = max([task.queued, *siblings, *(ends.get((task.dag_id, name), 0.0) for name in task.waited_for)])
         seconds = task.end - ready - task.work
         added[task.task_id] = added.get(task.task_id, 0.0) + seconds
         print(f"{task.dag_id}.{task.task_id}: work {task.work:.1f} s, added {seconds:.1f} s", flush=True)

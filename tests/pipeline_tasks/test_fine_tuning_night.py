@@ -84,8 +84,9 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTu
 
 
 def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTuned) -> None:
-    best = max(night.candidates, key=lambda candidate: candidate.validation["ndcg@10"])
-    assert night.evaluation.candidate == best.name
+    reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in night.candidates}
+    # Two steps of stage 1 may leave two candidates level.
+    assert reached[night.evaluation.candidate] == max(reached.values())
     assert night.evaluation == read_evaluation(night.settings, NIGHT)
     assert "discovery_test.ease.ndcg@10" in night.evaluation.metrics
     assert len(night.evaluation.reasons) == 3
