@@ -77,7 +77,7 @@ def _likeness(saved: SavedRecommender) -> Likeness:
     content = recommender.item_matrix()[:, : min(recommender.model.config.dimension, recommender.model.matching.width)]
     lengths = np.linalg.norm(content, axis=1, keepdims=True)
     nowhere = np.full(len(content), -1, np.int64)
-    return Likeness(content / np.where(lengths > 0, lengths, 1), nowhere, nowhere)
+    return Likeness((content / np.where(lengths > 0, lengths, 1)).astype(np.float32), nowhere, nowhere)
 
 
 def _figures(
