@@ -65,17 +65,22 @@ def sample_shoppers(rows: DataFrame, shoppers: int) -> DataFrame:
 
 
 def _live(touched: DataFrame, ds: date) -> DataFrame:
-    """Return what each shopper's own events say of them."""
-    return touched.groupBy("user_key").agg(
+    """Return what each shopper's own events say of them.
+
+    One pass without a distinct count: with one, and a count for each hour, 10,000 shoppers took 35 s in place of 6 (on
+    a busy machine).
+    """
+    lived = touched.groupBy("user_key").agg(
         F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
         F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
-        F.count_distinct("ds").alias("frequency"),
+        F.size(F.collect_set("ds")).cast("long").alias("frequency"),
         F.greatest(F.sum("spent"), F.lit(0.0)).alias("monetary"),
         F.count(F.lit(1)).alias("events"),
         F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
         F.percentile("touched_price", 0.5).alias("usual_price"),
-        _preferred_hours(),
+        F.collect_list("hour").alias("hours"),
     )
+    return lived.withColumn("preferred_hours", _preferred_hours(F.col("hours"))).drop("hours")
 
 
 def choose_segment(window_days: int) -> Column:
@@ -113,21 +118,16 @@ def _fifth(name: str) -> Column:
     return (F.lit(5) - place if name == "recency_days" else F.lit(1) + place).cast("string")
 
 
-def _preferred_hours() -> Column:
-    """Return up to 3 hours with most events, the busiest first, the earlier first at ties; one pass, no join."""
-    counts = [F.count_if(F.col("hour") == hour) for hour in range(24)]
-    ranked = F.array_sort(
-        F.filter(
-            F.array(
-                *(
-                    F.struct((-count).alias("less"), F.lit(hour).cast("long").alias("hour"))
-                    for hour, count in enumerate(counts)
-                )
-            ),
-            lambda one: one["less"] < 0,
-        )
+def _preferred_hours(hours: Column) -> Column:
+    """Return up to 3 of the hours, the most frequent first, the earlier first at ties."""
+    counts = F.transform(
+        F.sequence(F.lit(0), F.lit(23)),
+        lambda hour: F.struct(
+            (-F.size(F.filter(hours, lambda one: one == hour))).alias("less"), hour.cast("long").alias("hour")
+        ),
     )
-    return F.slice(ranked, 1, PREFERRED_HOURS).getField("hour").alias("preferred_hours")
+    ranked = F.array_sort(F.filter(counts, lambda one: one["less"] < 0))
+    return F.slice(ranked, 1, PREFERRED_HOURS).getField("hour")
 
 
 def _touch(events: DataFrame, items: DataFrame) -> DataFrame:
