@@ -13,16 +13,12 @@ from night_schedule import SPARK_POOL
 def publish(step: str) -> dict[str, int]:
     """Commit the tables of a validated step; return the new snapshot ids."""
     from pipeline_tasks.lake import Lake
-    from pipeline_tasks.postgres_sink import sink_night
     from pipeline_tasks.settings import settings
     from pipeline_tasks.staging import publish as commit
     from pipeline_tasks.staging import read_manifest
 
     night = settle_night(get_current_context())
-    manifest = read_manifest(settings(), night, step)
-    # First: where it fails, the lake keeps the old night too.
-    sink_night(settings(), manifest)
-    return commit(Lake.open(settings(), night.source), manifest)
+    return commit(Lake.open(settings(), night.source), read_manifest(settings(), night, step))
 
 
 def gate(step: str) -> SparkJob:

@@ -12,9 +12,11 @@ from datetime import timedelta
 from airflow.sdk import DAG, get_current_context, task
 from command_line import ChildProcess, SparkJob
 from gated_step import publish_behind_gate
-from night_choice import hand_on
+from night_choice import hand_on, settle_night
 from night_form import shelves, which_night
 from night_schedule import CHAMPION_RECOMMENDER, NIGHTLY_SHELVES, SHARED, SPARK_POOL, after, on_one_gpu
+
+from pipeline_tasks.settings import settings
 
 with DAG(
     "nightly_recommendations",
@@ -51,4 +53,16 @@ with DAG(
         return hand_on(get_current_context(), NIGHTLY_SHELVES)
 
     embed_shelf >> recommend_items >> validate_recommend
-    publish_recommend >> hand_on_shelves()
+    shelves_are_full = hand_on_shelves()
+    if settings().postgres_sink is None:
+        publish_recommend >> shelves_are_full
+    else:
+        # Behind the lake and apart from it: Postgres is never ahead, and a server that was away is tried again alone.
+        @task(execution_timeout=timedelta(hours=1))
+        def sink_shelves() -> dict[str, int]:
+            """Copy the published shelves into the application's Postgres; return the rows by table."""
+            from pipeline_tasks.postgres_sink import sink_night
+
+            return sink_night(settings(), settle_night(get_current_context()))
+
+        publish_recommend >> sink_shelves() >> shelves_are_full

@@ -24,6 +24,8 @@ from pipeline_tasks.gate_suites import suite_of
 _SAMPLE: Final = 3
 """Offending rows or values named in a message and in Data Docs."""
 
+_CAUSES: Final = ("expect_table_columns_to_match_ordered_list", "expect_column_values_to_be_of_type")
+
 
 class GateRun:
     """One step's gate: validates tables one by one, then builds the Data Docs of all of them."""
@@ -47,8 +49,7 @@ class GateRun:
                     _add_samples(outcome, rows)
         key = self._keep(table, result)
         failed = [outcome for outcome in result.results if not outcome.success]
-        # A wrong type makes other rules incomputable: name the cause first.
-        findings = [_finding(table, outcome) for outcome in sorted(failed, key=lambda outcome: bool(_error(outcome)))]
+        findings = [_finding(table, outcome) for outcome in sorted(failed, key=_after_its_cause)]
         warnings = sum(finding.severity != "critical" for finding in findings)
         report = TableReport(
             rows=_row_count(result),
@@ -89,6 +90,11 @@ def _cached(rows: DataFrame) -> Iterator[None]:
         yield
     finally:
         rows.unpersist()
+
+
+def _after_its_cause(outcome: ExpectationValidationResult) -> tuple[bool, bool]:
+    """Sort key: a wrong type breaks other rules, or makes them incomputable; it is named before them."""
+    return bool(_error(outcome)), outcome.expectation_config.type not in _CAUSES
 
 
 def _error(outcome: ExpectationValidationResult) -> str:

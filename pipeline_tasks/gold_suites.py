@@ -6,7 +6,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.contract_rules import contract_rules, some_rows
 from pipeline_tasks.gate_rules import between, finds_nothing, in_set, not_null, satisfies
-from pipeline_tasks.ranking_rules import ENDLESS, SCORING, best_first, known_items, ranked, shown_items
+from pipeline_tasks.ranking_rules import ENDLESS, SCORING, best_first, fact, known_items, ranked, shown_items
 
 _PROFILES: Final = "Run the recommend step again, and report it when it fails again."
 
@@ -125,6 +125,13 @@ def fallback_recommendations_suite() -> list[Expectation]:
             "segment",
             SCORING,
         ),
+        finds_nothing(
+            "every segment has exactly k rows (fewer only when fewer items may be shown)",
+            f"SELECT segment, count(*) AS rows FROM {{batch}} GROUP BY segment "
+            f"HAVING count(*) <> least({fact('fallback_k')}, {fact('shown_items')})",
+            "segment",
+            SCORING,
+        ),
     ]
 
 
@@ -139,6 +146,14 @@ def similar_items_suite() -> list[Expectation]:
         best_first("item_id"),
         known_items("similar_item_id"),
         shown_items("similar_item_id"),
+        finds_nothing(
+            "every item with a vector has exactly k others (fewer only when fewer items may be shown)",
+            f"SELECT item_id, count(rank) AS rows FROM shelf_rules LEFT JOIN {{batch}} USING (item_id) "
+            f"GROUP BY item_id, allowed "
+            f"HAVING count(rank) <> least({fact('similar_k')}, {fact('allowed_items')} - cast(allowed AS INT))",
+            "item_id",
+            SCORING,
+        ),
     ]
 
 

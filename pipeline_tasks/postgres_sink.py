@@ -3,12 +3,14 @@
 One schema per source, one table per gold table, partitioned by ds. Rows are copied into a table that nobody sees; it
 takes the old partition's place at the end of the same transaction. A reader sees the old night or the new one, waits
 for milliseconds at most, and keeps the old one whatever happens on the way.
+
+What is copied is what the lake has published, never what a step has staged: Postgres is never ahead of the lake, and
+the copy can be made again at any time, alone, with the same result.
 """
 
 import io
 import uuid
 from collections.abc import Iterator
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -17,8 +19,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline_tasks.contracts import TABLES, DataType, Table
+from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import Manifest, StagedTable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -40,45 +43,50 @@ class SinkError(ValueError):
     """The night is not in Postgres; the one before it is as it was."""
 
 
-def sink_night(settings: Settings, manifest: Manifest) -> dict[str, int]:
-    """Swap the manifest's shelves into Postgres and return the rows by table; nothing where no DSN is set.
+def sink_night(settings: Settings, night: Night) -> dict[str, int]:
+    """Swap the night's published shelves into Postgres and return the rows by table; nothing where no DSN is set.
 
     Raises:
-        SinkError: the server cannot be reached, went away, or refused; the night before is as it was.
+        SinkError: the lake has no shelves of the night; or the server cannot be reached, went away, or refused. What
+            was in Postgres before is as it was.
     """
-    staged = {name: manifest.tables[name] for name in SUNK if name in manifest.tables}
-    if settings.postgres_sink is None or not staged:
+    if settings.postgres_sink is None:
         return {}
     # Imported here: most installations have no Postgres.
     import psycopg
 
+    lake = Lake.open(settings, night.source)
+    published = {name: lake.files(name, (night.ds, night.ds)) for name in SUNK}
+    if missing := [name for name, files in published.items() if not files]:
+        raise SinkError(f"{night.source} {night.ds} has no published {' and '.join(missing)}: publish the night first")
     dsn = settings.postgres_sink.get_secret_value()
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
-            return _swap(connection, manifest.source, manifest.ds, staged)
+            return _swap(connection, night, published)
     except psycopg.Error as error:
         said = " ".join(str(error).split())
         # The DSN holds a password: the message names the setting instead.
         raise SinkError(
-            f"{manifest.source} {manifest.ds} could not be put into Postgres ({said}): what was there before is "
-            "untouched. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then publish the night again"
+            f"{night.source} {night.ds} could not be put into Postgres ({said}): what was there before is untouched, "
+            "and the lake has the night. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then run sink_shelves "
+            "again"
         ) from error
 
 
-def _swap(connection: "Connection", source: str, ds: date, staged: dict[str, StagedTable]) -> dict[str, int]:
-    fresh = {}
-    for name, table in staged.items():
-        _make_parent(connection, source, TABLES[name])
-        fresh[name] = _load(connection, source, ds, TABLES[name], table)
+def _swap(connection: "Connection", night: Night, published: dict[str, list[str]]) -> dict[str, int]:
+    rows, fresh = {}, {}
+    for name, files in published.items():
+        _make_parent(connection, night.source, TABLES[name])
+        fresh[name], rows[name] = _load(connection, night, TABLES[name], files)
     # Last, and both together: only from here on does anybody wait.
     connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
     for name, loaded in fresh.items():
-        parent, partition = f'"{source}".{name}', f'"{source}".{name}_{ds:%Y%m%d}'
-        connection.execute(f"DROP TABLE IF EXISTS {partition}")
-        connection.execute(f"ALTER TABLE {parent} ATTACH PARTITION \"{source}\".{loaded} FOR VALUES IN ('{ds}')")
-        connection.execute(f'ALTER TABLE "{source}".{loaded} DROP CONSTRAINT {loaded}_ds')
-        connection.execute(f'ALTER TABLE "{source}".{loaded} RENAME TO {name}_{ds:%Y%m%d}')
-    return {name: table.rows for name, table in staged.items()}
+        own, partition = f'"{night.source}".', f"{name}_{night.ds:%Y%m%d}"
+        connection.execute(f"DROP TABLE IF EXISTS {own}{partition}")
+        connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{night.ds}')")
+        connection.execute(f"ALTER TABLE {own}{loaded} DROP CONSTRAINT {loaded}_ds")
+        connection.execute(f"ALTER TABLE {own}{loaded} RENAME TO {partition}")
+    return rows
 
 
 def _make_parent(connection: "Connection", source: str, table: Table) -> None:
@@ -92,32 +100,43 @@ def _make_parent(connection: "Connection", source: str, table: Table) -> None:
     )
 
 
-def _load(connection: "Connection", source: str, ds: date, table: Table, staged: StagedTable) -> str:
-    """Copy the rows into a table of their own, and return its name."""
+def _load(connection: "Connection", night: Night, table: Table, files: list[str]) -> tuple[str, int]:
+    """Copy the rows into a table of their own, and return its name and how many they are."""
     name = f"{table.name}_{uuid.uuid4().hex[:8]}"
     # The check spares ATTACH a scan of all rows under its lock, and so does the key.
     connection.execute(
-        f'CREATE TABLE "{source}".{name} (LIKE "{source}".{table.name}, '
-        f"CONSTRAINT {name}_ds CHECK (ds = '{ds}' AND ds IS NOT NULL))"
+        f'CREATE TABLE "{night.source}".{name} (LIKE "{night.source}".{table.name}, '
+        f"CONSTRAINT {name}_ds CHECK (ds = '{night.ds}' AND ds IS NOT NULL))"
     )
     columns = ", ".join(table.column_names)
+    expected = sum(_rows(file) for file in files)
     with connection.cursor() as cursor:
-        with cursor.copy(f'COPY "{source}".{name} ({columns}) FROM STDIN (FORMAT csv)') as copy:
-            for chunk in _as_csv(staged, table.column_names):
+        with cursor.copy(f'COPY "{night.source}".{name} ({columns}) FROM STDIN (FORMAT csv)') as copy:
+            for chunk in _as_csv(files, table.column_names):
                 copy.write(chunk)
-        if cursor.rowcount != staged.rows:
-            raise SinkError(f"{cursor.rowcount} of {staged.rows} rows of {table.name} arrived in Postgres")
-    connection.execute(f'ALTER TABLE "{source}".{name} ADD PRIMARY KEY ({", ".join(table.key)})')
-    return name
+        if cursor.rowcount != expected:
+            raise SinkError(f"{cursor.rowcount} of {expected} rows of {table.name} arrived in Postgres")
+    connection.execute(f'ALTER TABLE "{night.source}".{name} ADD PRIMARY KEY ({", ".join(table.key)})')
+    return name, expected
 
 
-def _as_csv(staged: StagedTable, columns: list[str]) -> Iterator[bytes]:
-    """Yield the staged rows as CSV, a batch at a time; NULL is an empty field, an empty text a quoted one."""
+def _rows(file: str) -> int:
+    system, inner = _located(file)
+    rows: int = pq.read_metadata(inner, filesystem=system).num_rows
+    return rows
+
+
+def _as_csv(files: list[str], columns: list[str]) -> Iterator[bytes]:
+    """Yield the files' rows as CSV, a batch at a time; NULL is an empty field, an empty text a quoted one."""
     options = pa_csv.WriteOptions(include_header=False)
-    for file in staged.files:
-        system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    for file in files:
+        system, inner = _located(file)
         with system.open_input_file(inner) as opened:
             for batch in pq.ParquetFile(opened).iter_batches(_BATCH_ROWS, columns=columns):
                 buffer = io.BytesIO()
                 pa_csv.write_csv(pa.Table.from_batches([batch.select(columns)]), buffer, options)
                 yield buffer.getvalue()
+
+
+def _located(file: str) -> tuple[fs.FileSystem, str]:
+    return fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)

@@ -46,3 +46,8 @@ def shown_items(column: str) -> Expectation:
         f"SELECT DISTINCT {column} FROM {{batch}} WHERE {column} IN (SELECT item_id FROM shelf_rules WHERE NOT allowed)"
     )
     return finds_nothing(f"no {column} is blocked or out of stock", query, column, SCORING)
+
+
+def fact(name: str) -> str:
+    """Return the query of a whole number among the manifest's facts."""
+    return f"(SELECT first(cast(value AS INT)) FROM manifest_facts WHERE name = '{name}')"

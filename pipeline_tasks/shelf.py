@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.diversify import Likeness
 from pipeline_tasks.excluded_items import OPT_OUTS
+from pipeline_tasks.interactions import Flags
 from pipeline_tasks.pair_scores import DotScores, PairScores, pair_scores
 from pipeline_tasks.top_k import Exclusions, Indices, Vectors
 
@@ -64,6 +65,18 @@ class Shelf:
         unwanted = [self.opt_outs.get(key, self._nothing) for key in user_keys]
         starts = np.concatenate([[0], np.cumsum([len(items) for items in unwanted])]).astype(np.int64)
         return Exclusions(starts, np.concatenate([self._nothing, *unwanted]))
+
+    @cached_property
+    def comes_again(self) -> Flags:
+        """(n,) whether the item is replenishable."""
+        flags = np.zeros(len(self.item_ids), np.bool_)
+        flags[list(self.replenishable)] = True
+        return flags
+
+    @cached_property
+    def unwilling(self) -> pa.Array:
+        """`no_shelf` as Arrow looks it up."""
+        return pa.array(sorted(self.no_shelf), pa.string())
 
     @cached_property
     def likeness(self) -> Likeness:

@@ -33,6 +33,8 @@ class Manifest(BaseModel):
     tables: dict[str, StagedTable] = {}
     facts: dict[str, str] = {}
     """Kept as snapshot properties by the commit: ids of the snapshots read, settings, counts."""
+    seconds: dict[str, float] = {}
+    """Wall time of the step's parts, which may run beside one another; not kept by the commit."""
 
 
 def night_folder(settings: Settings, night: Night) -> Path:

@@ -19,21 +19,25 @@ _LISTS: Final = {
 }
 """Columns that are empty lists, not NULL, where nothing is known."""
 PREFERRED_HOURS: Final = 3
+SAMPLE: Final = 100_000
+"""Shoppers whose fifths and thirds stand for everybody's; half as many, at least, are off by .2 % (standard error)."""
 
 
-def profile_shoppers(events: DataFrame, items: DataFrame, clusters: DataFrame, ds: date, window_days: int) -> DataFrame:
-    """Return one row of user_profiles per known shopper of `events`.
+def profile_shoppers(
+    events: DataFrame, items: DataFrame, clusters: DataFrame, ds: date, window_days: int, shoppers: int
+) -> DataFrame:
+    """Return one row of user_profiles per known shopper of `events`, of whom there are about `shoppers`.
 
     `items` is the catalog as of `ds`; events without a price count with the item's. `clusters` holds (user_key,
     cluster) of those who have a vector.
     """
     touched = _touch(events, items).cache()
     lived = _live(touched, ds).cache()
-    everybody = lived.agg(
+    everybody = sample_shoppers(lived, shoppers).agg(
         F.percentile("frequency", 2 / 3).alias("frequent_days"),
         *(F.percentile(name, list(_FIFTHS)).alias(f"{name}_fifths") for name in _RFM),
     )
-    prices = touched.agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds"))
+    prices = sample_shoppers(touched, shoppers).agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds"))
     joined = (
         lived.join(find_favourites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
         .join(find_favourites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
@@ -51,18 +55,32 @@ def profile_shoppers(events: DataFrame, items: DataFrame, clusters: DataFrame, d
     return joined.withColumns(chosen | lists).select(TABLES["user_profiles"].column_names)
 
 
+def sample_shoppers(rows: DataFrame, shoppers: int) -> DataFrame:
+    """Return the rows of `SAMPLE` shoppers or fewer, the same ones every time.
+
+    An exact percentile keeps every different value in one process.
+    """
+    every = -(-shoppers // SAMPLE)
+    return rows.where(F.pmod(F.xxhash64("user_key"), F.lit(every)) == 0) if every > 1 else rows
+
+
 def _live(touched: DataFrame, ds: date) -> DataFrame:
-    """Return what each shopper's own events say of them."""
-    return touched.groupBy("user_key").agg(
+    """Return what each shopper's own events say of them.
+
+    One pass without a distinct count: with one, and a count for each hour, 10,000 shoppers took 35 s in place of 6 (on
+    a busy machine).
+    """
+    lived = touched.groupBy("user_key").agg(
         F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
         F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
-        F.count_distinct("ds").alias("frequency"),
+        F.size(F.collect_set("ds")).cast("long").alias("frequency"),
         F.greatest(F.sum("spent"), F.lit(0.0)).alias("monetary"),
         F.count(F.lit(1)).alias("events"),
         F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
         F.percentile("touched_price", 0.5).alias("usual_price"),
-        _preferred_hours(),
+        F.collect_list("hour").alias("hours"),
     )
+    return lived.withColumn("preferred_hours", _preferred_hours(F.col("hours"))).drop("hours")
 
 
 def choose_segment(window_days: int) -> Column:
@@ -100,21 +118,16 @@ def _fifth(name: str) -> Column:
     return (F.lit(5) - place if name == "recency_days" else F.lit(1) + place).cast("string")
 
 
-def _preferred_hours() -> Column:
-    """Return up to 3 hours with most events, the busiest first, the earlier first at ties; one pass, no join."""
-    counts = [F.count_if(F.col("hour") == hour) for hour in range(24)]
-    ranked = F.array_sort(
-        F.filter(
-            F.array(
-                *(
-                    F.struct((-count).alias("less"), F.lit(hour).cast("long").alias("hour"))
-                    for hour, count in enumerate(counts)
-                )
-            ),
-            lambda one: one["less"] < 0,
-        )
+def _preferred_hours(hours: Column) -> Column:
+    """Return up to 3 of the hours, the most frequent first, the earlier first at ties."""
+    counts = F.transform(
+        F.sequence(F.lit(0), F.lit(23)),
+        lambda hour: F.struct(
+            (-F.size(F.filter(hours, lambda one: one == hour))).alias("less"), hour.cast("long").alias("hour")
+        ),
     )
-    return F.slice(ranked, 1, PREFERRED_HOURS).getField("hour").alias("preferred_hours")
+    ranked = F.array_sort(F.filter(counts, lambda one: one["less"] < 0))
+    return F.slice(ranked, 1, PREFERRED_HOURS).getField("hour")
 
 
 def _touch(events: DataFrame, items: DataFrame) -> DataFrame:

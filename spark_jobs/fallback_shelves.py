@@ -16,10 +16,12 @@ _SHOWN_ONLY: Final = ("impression", "search")
 def build_fallback(
     sequences: DataFrame, profiles: DataFrame, items: DataFrame, rows: int, since: int, model_version: str, ds: date
 ) -> DataFrame:
-    """Return fallback_recommendations: `rows` items per segment of `profiles` and for 'everyone'.
+    """Return fallback_recommendations: `rows` items (all of `items` where they are fewer) per segment of `profiles` and
+    for 'everyone'.
 
     First by events since `since` (epoch microseconds) of the segment, then of everyone, then by all events of the
-    window: a segment that did little lately is topped up by what others turned to. At ties the lower item_id is first.
+    window: a segment that did little lately is topped up by what others turned to, and a shop where little was done by
+    what nobody has turned to yet. At ties the lower item_id is first.
     """
     events = _interactions(sequences, items, since)
     members = events.join(profiles.select("user_key", "segment"), "user_key", how="inner")
@@ -29,7 +31,8 @@ def build_fallback(
     everyone = counted.where(F.col("segment") == EVERYONE).select(
         "item_id", F.col("recent").alias("recent_of_all"), F.col("events").alias("events_of_all")
     )
-    best_of_all = everyone.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
+    whole = items.select("item_id", "category").join(everyone, "item_id", how="left").fillna(0)
+    best_of_all = whole.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
     segments = profiles.select("segment").union(profiles.sparkSession.createDataFrame([(EVERYONE,)], "segment string"))
     candidates = (
         counted.where(F.col("recent") > 0)
@@ -49,8 +52,7 @@ def build_fallback(
     )
     return (
         candidates.join(shares, ["segment", "item_id"], how="left")
-        .join(everyone, "item_id", how="left")
-        .join(items.select("item_id", "category"), "item_id", how="left")
+        .join(whole, "item_id", how="left")
         .withColumns({"recent": F.coalesce("recent", F.lit(0)), "score": F.coalesce("share", F.lit(0.0))})
         .withColumn("rank", F.row_number().over(order))
         .where(F.col("rank") <= rows)
@@ -85,4 +87,10 @@ def _count(events: DataFrame) -> DataFrame:
 
 def _reason() -> Column:
     leaf = F.element_at(F.split("category", " > "), -1)
-    return F.when(F.col("category").isNotNull(), F.concat(F.lit("popular in "), leaf)).otherwise("popular right now")
+    in_category = F.col("category").isNotNull()
+    return (
+        F.when((F.col("events_of_all") == 0) & in_category, F.concat(F.lit("waiting to be discovered in "), leaf))
+        .when(F.col("events_of_all") == 0, "waiting to be discovered")
+        .when(in_category, F.concat(F.lit("popular in "), leaf))
+        .otherwise("popular right now")
+    )

@@ -25,7 +25,6 @@ from spark_jobs.shopper_batch import COLUMNS
 from spark_jobs.stage_table import read_table
 
 _SHOPPERS_PER_TASK = 20_000
-_SHOPPERS_PER_FILE = 100_000
 
 
 @dataclass
@@ -79,7 +78,7 @@ class NightInputs:
     @property
     def files(self) -> int:
         """Files of a table of a few rows per shopper, each written by one task: one on a small night."""
-        return max(1, int(self.meta["users"]) // _SHOPPERS_PER_FILE)
+        return max(1, int(self.meta["users"]) // _SHOPPERS_PER_TASK)
 
     @cached_property
     def items(self) -> DataFrame:

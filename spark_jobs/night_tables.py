@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -67,7 +68,7 @@ def stage_profiles(night: NightInputs) -> Staged:
     centers = fit_clusters(sample_tastes(night.vectors / "users", night.meta["users"], width), night.scoring.clusters)
     clusters = cluster_shoppers(night.user_vectors, centers)
     days = (night.ds - night.window[0]).days + 1
-    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days)
+    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days, night.meta["users"])
     staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
     segments = night.spark.read.schema(spark_ddl(TABLES["user_profiles"])).parquet(*staged.files)
     shown = _without(night, night.items)
@@ -160,16 +161,12 @@ def _without(night: NightInputs, items: DataFrame) -> DataFrame:
 
 def _most_purchased(night: NightInputs, purchases: pa.Table) -> tuple[int, ...]:
     """Return the shelf's indices of the most purchased items that may be shown, then the others in their order."""
-    totals = dict(
-        purchases.group_by("item_id")
-        .aggregate([("purchases", "sum")])
-        .select(["item_id", "purchases_sum"])
-        .to_pandas()
-        .itertuples(index=False)
-    )
-    shown = night.shelf.item_ids.slice(0, night.shelf.allowed).to_pylist()
-    order = sorted(range(len(shown)), key=lambda place: (-totals.get(shown[place], 0), place))
-    return tuple(sorted(order[: night.scoring.audience_items]))
+    places = night.shelf.indices(purchases["item_id"].combine_chunks())
+    shown = (places >= 0) & (places < night.shelf.allowed)
+    totals = np.zeros(night.shelf.allowed, np.int64)
+    np.add.at(totals, places[shown], purchases["purchases"].to_numpy()[shown])
+    order = np.argsort(-totals, kind="stable")
+    return tuple(sorted(order[: night.scoring.audience_items].tolist()))
 
 
 def _count_rank(staged: StagedTable, rank: int) -> int:

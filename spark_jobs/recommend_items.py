@@ -8,6 +8,8 @@ is gated and published.
 
 import argparse
 import json
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -20,6 +22,7 @@ from pipeline_tasks.settings import ScoringSettings, settings
 from pipeline_tasks.staging import Manifest, write_manifest
 from spark_jobs.night_inputs import NightInputs, read_night_inputs
 from spark_jobs.night_tables import (
+    Staged,
     stage_outlook,
     stage_profiles,
     stage_recommendations,
@@ -54,9 +57,12 @@ def describe(night: NightInputs) -> dict[str, str]:
     facts = {
         "model_version": night.version,
         "top_k": night.scoring.top_k,
+        "fallback_k": night.scoring.fallback_k,
+        "similar_k": night.scoring.similar_k,
         "exclude_purchased_days": night.scoring.exclude_purchased_days,
         "scored_items": len(night.shelf.item_ids),
         "allowed_items": night.shelf.allowed,
+        "shown_items": len(night.catalog) - len(night.excluded.items),
         "replenishable_items": len(night.shelf.replenishable),
         "lost_items": night.lost,
         "arms": json.dumps(arms),
@@ -76,17 +82,25 @@ def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manife
     inputs = read_night_inputs(spark, night, scoring)
     steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_similar)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        parts = list(pool.map(lambda step: step(inputs), steps))
+        parts = list(pool.map(lambda step: _timed(step, inputs), steps))
     inputs.shoppers.unpersist()
-    tables = {name: table for part in parts for name, table in part.tables.items()}
-    facts = describe(inputs) | {name: fact for part in parts for name, fact in part.facts.items()}
+    tables = {name: table for part, _ in parts for name, table in part.tables.items()}
+    facts = describe(inputs) | {name: fact for part, _ in parts for name, fact in part.facts.items()}
+    seconds = {step.__name__: taken for step, (_, taken) in zip(steps, parts, strict=True)}
     for listing, ids in inputs.excluded.unknown.items():
         print(f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}")
     if scoring.top_k > inputs.shelf.allowed:
         print(f"{scoring.top_k} items per shopper are wanted, {inputs.shelf.allowed} may be shown: shelves are shorter")
     print(f"recommend {night.source} {night.ds}: {', '.join(f'{n} {t.rows}' for n, t in tables.items())}; {facts}")
+    print(f"seconds, {_AT_ONCE} at once: {seconds}")
     ordered = {name: tables[name] for name in TABLES if name in tables}
-    return Manifest(source=night.source, ds=night.ds, step="recommend", tables=ordered, facts=facts)
+    return Manifest(source=night.source, ds=night.ds, step="recommend", tables=ordered, facts=facts, seconds=seconds)
+
+
+def _timed(step: Callable[[NightInputs], Staged], inputs: NightInputs) -> tuple[Staged, float]:
+    started = time.monotonic()
+    staged = step(inputs)
+    return staged, round(time.monotonic() - started, 2)
 
 
 def main() -> None:

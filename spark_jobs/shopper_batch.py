@@ -42,8 +42,7 @@ class Shoppers:
         Items that nobody may get are left out: `Shelf.allowed` sees to them.
         """
         recent = self.bought & (self.times >= bought_since) & (self.history >= 0) & (self.history < shelf.allowed)
-        if shelf.replenishable:
-            recent &= ~np.isin(self.history, list(shelf.replenishable))
+        recent &= ~shelf.comes_again[self.history]
         bought = only(Exclusions(self.offsets, self.history), recent)
         unwanted = shelf.opted_out(self.keys)
         return joined(bought, only(unwanted, unwanted.items < shelf.allowed))
@@ -52,8 +51,7 @@ class Shoppers:
 def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
     """Return the shoppers of a batch with the columns `COLUMNS`."""
     if shelf.no_shelf:
-        unwilling = pc.is_in(batch["user_key"], value_set=pa.array(sorted(shelf.no_shelf), pa.string()))
-        batch = batch.filter(pc.invert(unwilling))
+        batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=shelf.unwilling)))
     lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
     vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)
     return Shoppers(

@@ -56,6 +56,24 @@ def test_edges(dag_bag: "DagBag", dag_id: str) -> None:
     assert {task.task_id: task.downstream_task_ids for task in dag_bag.dags[dag_id].tasks} == EDGES[dag_id]
 
 
+def test_where_a_postgres_is_named_it_follows_the_lake_in_a_task_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    from pipeline_tasks.settings import REPOSITORY, settings
+
+    monkeypatch.setenv("NIGHTSHELF_POSTGRES_SINK", "postgresql://shop@127.0.0.1/shop")
+    settings.cache_clear()
+    try:
+        bag = DagBag(str(REPOSITORY / "dags" / "nightly_recommendations.py"))
+    finally:
+        settings.cache_clear()
+    assert bag.import_errors == {}
+    tasks = bag.dags["nightly_recommendations"].task_dict
+    assert tasks["publish_recommend"].downstream_task_ids == {"sink_shelves"}
+    assert tasks["sink_shelves"].downstream_task_ids == {"hand_on_shelves"}
+    assert (tasks["sink_shelves"].retries or 0) >= 1
+
+
 def test_assets_join_the_dags(dag_bag: "DagBag") -> None:
     from night_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, after
 

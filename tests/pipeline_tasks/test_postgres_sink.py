@@ -10,10 +10,11 @@ import pytest
 from pipeline_tasks import postgres_sink
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.lake import Lake
+from pipeline_tasks.night import Night
 from pipeline_tasks.postgres_sink import SinkError, sink_night
 from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import Manifest, StagedTable
+from pipeline_tasks.staging import Manifest, StagedTable, publish
 from tests.pipeline_tasks.postgres_server import PostgresServer, programs
 
 if programs() is None:
@@ -52,6 +53,12 @@ def staged(settings: Settings, ds: date, model: str, reason: str = "popular", us
     return Manifest(source="shop", ds=ds, step="recommend", tables=tables)
 
 
+def published(settings: Settings, ds: date, model: str, reason: str = "popular") -> Night:
+    """Publish the night in the lake."""
+    publish(Lake.open(settings, "shop"), staged(settings, ds, model, reason))
+    return Night("shop", ds)
+
+
 def select(server: PostgresServer, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(server.dsn) as connection:
         return connection.execute(query).fetchall()
@@ -63,7 +70,7 @@ def nights(server: PostgresServer) -> list[tuple[Any, ...]]:
 
 def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> None:
     tricky = 'because you bought "Tea, green"\nand a cup'
-    assert sink_night(settings, staged(settings, FIRST, "m/1", tricky)) == {
+    assert sink_night(settings, published(settings, FIRST, "m/1", tricky)) == {
         "recommendations": 4,
         "fallback_recommendations": 1,
     }
@@ -74,7 +81,7 @@ def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> 
 
 def test_a_night_takes_its_own_place_and_leaves_the_others(server: PostgresServer, settings: Settings) -> None:
     for ds, model in ((FIRST, "m/1"), (SECOND, "m/1"), (SECOND, "m/2")):
-        sink_night(settings, staged(settings, ds, model))
+        sink_night(settings, published(settings, ds, model))
     assert nights(server) == [(FIRST, "m/1", 4), (SECOND, "m/2", 4)]
     partitions = select(
         server,
@@ -86,48 +93,73 @@ def test_a_night_takes_its_own_place_and_leaves_the_others(server: PostgresServe
     assert left == [(6,)], "two parents with two partitions each, and nothing half made"
 
 
-def test_a_server_that_dies_during_the_copy_leaves_the_old_night(
+def test_a_night_sunk_twice_is_the_same_night(server: PostgresServer, settings: Settings) -> None:
+    night = published(settings, FIRST, "m/1")
+    assert sink_night(settings, night) == sink_night(settings, night)
+    assert nights(server) == [(FIRST, "m/1", 4)]
+
+
+def test_what_is_staged_but_not_published_never_reaches_postgres(server: PostgresServer, settings: Settings) -> None:
+    """A commit that fails leaves both on the old night, and so does a sink that runs all the same."""
+    night = published(settings, FIRST, "m/1")
+    sink_night(settings, night)
+    staged(settings, FIRST, "m/2")
+    sink_night(settings, night)
+    assert nights(server) == [(FIRST, "m/1", 4)]
+
+
+def test_a_night_that_the_lake_lacks_is_refused(settings: Settings) -> None:
+    staged(settings, SECOND, "m/1")
+    with pytest.raises(SinkError, match="shop 2026-11-21 has no published recommendations and fallback_recommend"):
+        sink_night(settings, Night("shop", SECOND))
+
+
+def test_a_server_that_dies_during_the_copy_leaves_the_old_night_and_catches_up_alone(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink_night(settings, staged(settings, FIRST, "m/1"))
+    sink_night(settings, published(settings, FIRST, "m/1"))
+    night = published(settings, FIRST, "m/2")
     whole = postgres_sink._as_csv
 
-    def interrupted(table: StagedTable, columns: list[str]) -> Iterator[bytes]:
-        yield from whole(table, columns)
+    def interrupted(files: list[str], columns: list[str]) -> Iterator[bytes]:
+        yield from whole(files, columns)
         server.kill()
         # More than any buffer on the way holds, so that the loss is noticed within the copy.
         yield from (b"u,9,i,0.1,r,control,m,2026-11-20\n" * 100_000 for _ in range(20))
 
     monkeypatch.setattr(postgres_sink, "_as_csv", interrupted)
     with pytest.raises(SinkError, match=r"shop 2026-11-20 could not be put into Postgres .* before is untouched"):
-        sink_night(settings, staged(settings, FIRST, "m/2"))
+        sink_night(settings, night)
     monkeypatch.undo()
     server.start()
     assert nights(server) == [(FIRST, "m/1", 4)]
-    sink_night(settings, staged(settings, FIRST, "m/2"))
+    assert Lake.open(settings, "shop").read("recommendations")["model_version"].unique().to_pylist() == ["m/2"]
+    sink_night(settings, night)
     assert nights(server) == [(FIRST, "m/2", 4)]
 
 
-def test_rows_that_break_the_key_leave_the_old_night(server: PostgresServer, settings: Settings) -> None:
-    sink_night(settings, staged(settings, FIRST, "m/1"))
-    twice = staged(settings, FIRST, "m/2")
-    table = twice.tables["recommendations"]
-    table.files, table.rows = table.files * 2, table.rows * 2
+def test_rows_that_break_the_key_or_get_lost_leave_the_old_night(
+    server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink_night(settings, published(settings, FIRST, "m/1"))
+    night, whole = published(settings, FIRST, "m/2"), postgres_sink._as_csv
+    monkeypatch.setattr(postgres_sink, "_rows", lambda _: 8)
+    monkeypatch.setattr(postgres_sink, "_as_csv", lambda files, columns: whole(files * 2, columns))
     with pytest.raises(SinkError, match="could not create unique index"):
-        sink_night(settings, twice)
-    table.rows += 1
+        sink_night(settings, night)
+    monkeypatch.setattr(postgres_sink, "_rows", lambda _: 9)
     with pytest.raises(SinkError, match="8 of 9 rows of recommendations arrived"):
-        sink_night(settings, twice)
+        sink_night(settings, night)
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
 def test_no_server_is_a_clear_error_without_the_password(settings: Settings) -> None:
     nobody = Settings(home=settings.home, postgres_sink="postgresql://shop:hush@127.0.0.1:1/shop")
-    with pytest.raises(SinkError, match="correct NIGHTSHELF_POSTGRES_SINK") as raised:
-        sink_night(nobody, staged(nobody, FIRST, "m/1"))
+    with pytest.raises(SinkError, match="correct NIGHTSHELF_POSTGRES_SINK, then run sink_shelves again") as raised:
+        sink_night(nobody, published(nobody, FIRST, "m/1"))
     assert "hush" not in str(raised.value)
 
 
 def test_nothing_happens_without_a_dsn(tmp_path: Path) -> None:
     alone = Settings(home=tmp_path)
-    assert sink_night(alone, staged(alone, FIRST, "m/1")) == {}
+    assert sink_night(alone, published(alone, FIRST, "m/1")) == {}

@@ -44,8 +44,8 @@ def test_the_readmes_example_fits(tmp_path: Path) -> None:
     _, example = re.findall(r"^```toml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     found = rules(tmp_path, example)
     assert [(arm.name, arm.plan.mmr_lambda, arm.plan.exploration_share) for arm in found.arms] == [
-        ("control", 0.8, 0.1),
-        ("explorer", 0.8, 0.2),
+        ("control", 0.9, 0.1),
+        ("explorer", 0.9, 0.2),
     ]
     assert found.exclude.opt_outs_file == tmp_path / "opt_outs.csv"
 

@@ -161,10 +161,18 @@ DEFECTS: Final[dict[str, Defect]] = {
         {("segment", CRITICAL), ("ds, segment, rank", CRITICAL)}
         | {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("score", "warning")},
     ),
+    "fallback shorter than asked for": Defect(
+        "fallback_recommendations",
+        [
+            *(shelf("segment", "loyal", rank, f"i{rank}", 1 / rank) for rank in (1, 2)),
+            shelf("segment", "everyone", 1, "i1", 1.0),
+        ],
+        {("segment", CRITICAL)},
+    ),
     "item similar to itself": Defect(
         "similar_items",
         [similar("i1", 1, "i1", 0.1), similar("i1", 2, "gone", 1.1), similar("i2", 2, "i3", 0.1)],
-        {("similar_item_id", CRITICAL), ("score", CRITICAL), ("rank", CRITICAL)},
+        {("similar_item_id", CRITICAL), ("score", CRITICAL), ("rank", CRITICAL), ("item_id", CRITICAL)},
     ),
     "search that shows what is out of stock, to somebody who wants nothing": Defect(
         "search_results",

@@ -98,7 +98,11 @@ GOOD: Final[dict[str, list[Row]]] = {
     "fallback_recommendations": [
         shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)
     ],
-    "similar_items": [similar("i1", 1, "i2", 0.9), similar("i1", 2, "i3", 0.9)],
+    "similar_items": [
+        similar(name, rank, other, 0.9)
+        for name, others in {"i1": "23", "i2": "13", "i3": "12", "i4": "12", "out": "12"}.items()
+        for rank, other in enumerate((f"i{number}" for number in others), start=1)
+    ],
     "search_results": [
         result(None, 1, "i2", 0.03),
         result(None, 2, "i3", 0.02),
@@ -123,6 +127,12 @@ VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
     ),
     "opt_outs": ("user_key string, item_id string", [("ann", "i4"), ("zoe", None)]),
     "shelf_arms": ("arm string, by_score boolean", [("control", True), ("mixed", False)]),
-    "manifest_facts": ("name string, value string", [("intent_auc", "0.7"), ("intent_log_loss", "0.5")]),
+    "manifest_facts": (
+        "name string, value string",
+        [
+            *(("intent_auc", "0.7"), ("intent_log_loss", "0.5"), ("fallback_k", "2"), ("similar_k", "2")),
+            *(("shown_items", "4"), ("allowed_items", "4")),
+        ],
+    ),
 }
 """Columns and rows of what the gate derives from the manifest."""

@@ -117,7 +117,7 @@ class LargeNight:
             "category": pa.array([f"Kitchen > C{number % 40}" for number in numbers]),
             "brand": pa.array([f"B{number % 90}" for number in numbers]),
             "price": pa.array([1.0 + number % 50 for number in numbers]),
-            "first_seen": pa.repeat(pa.scalar(self.first_day), self.items),
+            "first_seen": pa.array([self.night.ds if number % 50 == 0 else self.first_day for number in numbers]),
             "ds": pa.repeat(pa.scalar(self.night.ds), self.items),
         }
         return _filled("items", columns)

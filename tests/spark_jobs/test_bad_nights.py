@@ -1,6 +1,7 @@
 """Nights whose vectors, catalog or settings do not fit: one clear error, or shelves that say what is missing."""
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -80,6 +81,45 @@ def test_bad_vectors_end_in_one_clear_error(
     finally:
         write_vectors(folder, user_vectors(), item_vectors())
     assert shelves_in(home) == published
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("[shelf]\nmmr_lambda = 1.2", r"mmr_lambda is 1.2: Input should be less than or equal to 1"),
+        ("[[arms]]\nname = 'a'\nshare = 1\nmmr_lambda = -0.1", r"mmr_lambda is -0.1: Input should be greater than"),
+        ("[exclude]\nblocked_items_file = 'gone.csv'", r"gone.csv"),
+        (f"[exclude]\nblocked_items = {ITEMS}", "The shelf rules exclude all 12 items of the catalog"),
+    ],
+)
+def test_rules_that_do_not_fit_end_in_one_clear_error(
+    spark: SparkSession, home: Settings, published: pa.Table, tmp_path: Path, rules: str, message: str
+) -> None:
+    (tmp_path / "rules.toml").write_text(rules)
+    with pytest.raises(ValueError, match=message):
+        build(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
+    assert shelves_in(home) == published
+
+
+def test_ids_that_nobody_knows_are_counted_and_block_nothing_else(
+    spark: SparkSession, home: Settings, published: pa.Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "blocked.csv").write_text("item_id\nno-such-item\nnor-this\n")
+    (tmp_path / "rules.toml").write_text("[exclude]\nblocked_items_file = 'blocked.csv'\n[shelf]\nmmr_lambda = 1\n")
+    staged = build(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
+    assert staged.facts["unknown_in_blocked_items"] == "2"
+    assert "2 of blocked_items are not in the catalog and ignored, first 'no-such-item'" in capsys.readouterr().out
+    assert len(rows_of(staged, "recommendations")) == len(rows_of(shelves_only(spark), "recommendations"))
+
+
+def test_a_shopper_without_any_allowed_item_has_no_row_and_is_counted(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "opt_outs.csv").write_text("user_key,item_id\n" + "".join(f"eve,{name}\n" for name in ITEMS))
+    (tmp_path / "rules.toml").write_text("[exclude]\nopt_outs_file = 'opt_outs.csv'\n")
+    staged = shelves_only(spark, shelf_rules=tmp_path / "rules.toml")
+    assert shelf_of(staged, "eve") == []
+    assert len(shelf_of(staged, "ann")) == SCORING.top_k
+    # cleo bought everything.
+    assert staged.facts["shoppers_without_a_shelf"] == "2"
 
 
 def test_missing_vectors_name_the_remedy(spark: SparkSession, home: Settings, published: pa.Table) -> None:

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.schemas import spark_ddl
-from spark_jobs.build_profiles import profile_shoppers
+from spark_jobs.build_profiles import SAMPLE, profile_shoppers, sample_shoppers
 from spark_jobs.shopper_interests import event_weight, find_favourites
 
 DS = date(2026, 11, 20)
@@ -49,6 +49,7 @@ def profiles(spark: SparkSession) -> dict[str, dict[str, Any]]:
         spark.createDataFrame([("ann", 2), ("bob", 1)], "user_key string, cluster int"),
         DS,
         window_days=30,
+        shoppers=5,
     )
     assert rows.columns == TABLES["user_profiles"].column_names
     return {row["user_key"]: row.asDict() for row in rows.collect()}
@@ -124,3 +125,11 @@ def test_at_most_five_favourites_in_a_fixed_order(spark: SparkSession) -> None:
 def test_unknown_event_types_weigh_nothing(spark: SparkSession) -> None:
     kinds = spark.createDataFrame([("purchase",), ("impression",), ("teleport",)], "event_type string")
     assert [row[0] for row in kinds.select(event_weight()).collect()] == [5, 0, 0]
+
+
+def test_percentiles_of_a_large_shop_are_those_of_the_same_sample_every_time(spark: SparkSession) -> None:
+    shoppers = spark.range(3_000).selectExpr("cast(id AS string) AS user_key")
+    sampled = sample_shoppers(shoppers, 3 * SAMPLE)
+    assert 900 < sampled.count() < 1_100
+    assert sampled.exceptAll(sample_shoppers(shoppers.repartition(7), 3 * SAMPLE)).isEmpty()
+    assert sample_shoppers(shoppers, SAMPLE).count() == 3_000

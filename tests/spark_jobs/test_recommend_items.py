@@ -3,8 +3,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import Manifest, night_folder
+from pipeline_tasks.staging import Manifest, night_folder, write_manifest
+from spark_jobs.fallback_shelves import build_fallback
+from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.recommend_items import build
+from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.night_shelves import by_score, shelf_of, shelves_only
 from tests.spark_jobs.one_night import (
     ITEMS,
@@ -113,6 +116,17 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     assert shelves["everyone"][0]["reason"] == "popular in C2"
 
 
+def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -> None:
+    inputs = read_night_inputs(spark, NIGHT, SCORING)
+    few = inputs.sequences.where("user_key = 'bob'")
+    segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
+    rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", NIGHT.ds).collect()
+    shelf = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
+    assert [row["item_id"] for row in shelf] == ["i03", "i00", "i01", "i02", "i04"]
+    assert [row["reason"] for row in shelf[:2]] == ["popular in C0", "waiting to be discovered in C0"]
+    assert len(rows) == 2 * 5
+
+
 def test_who_asked_this_week_has_an_order_of_their_own(manifest: Manifest) -> None:
     rows = rows_of(manifest, "search_results")
     asked = {(row["query"], row["user_key"]) for row in rows}
@@ -144,7 +158,14 @@ def test_profiles_audiences_and_demand_cover_everybody_and_everything(manifest: 
     assert intent["ann", "any"] > intent["eve", "any"]
 
 
-def test_the_same_night_again_is_the_same_to_the_bit(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
+def test_the_same_night_again_is_the_same_to_the_bit_and_passes_its_gate(
+    spark: SparkSession, home: Settings, manifest: Manifest
+) -> None:
     again = build(spark, NIGHT, by_score(home).model_copy(update={"block_users": 1}))
     for table in manifest.tables:
         assert rows_of(again, table) == rows_of(manifest, table)
+    # By its real facts, which the gate's own tests only assume; the tables whose lengths they decide.
+    held = ("user_profiles", "fallback_recommendations", "similar_items")
+    write_manifest(home, again.model_copy(update={"tables": {name: again.tables[name] for name in held}}))
+    report = validate_step(spark, home, NIGHT, "recommend")
+    assert report.passed, report.findings

@@ -75,6 +75,8 @@ def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> Gat
     arms = json.dumps([{"name": "control", "by_score": True}])
     facts = {
         "top_k": str(top_k),
+        "fallback_k": "2",
+        "shown_items": "4",
         "exclude_purchased_days": "5",
         "arms": arms,
         "shelf_folder": str(shelf_of_rules(home)),
