@@ -14,8 +14,8 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from pipeline_tasks.gpu_count import training_processes
-from pipeline_tasks.java import spark_java_options
+from pipeline_tasks.operation.gpu_count import training_processes
+from pipeline_tasks.operation.java import spark_java_options
 from pipeline_tasks.settings import REPOSITORY, settings
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ with DAG(
     @task.branch
     def is_retrain_due() -> str:
         """Choose between a retrain and the reigning champion."""
-        from pipeline_tasks.retraining import why_retrain
+        from pipeline_tasks.champion.retraining import why_retrain
         from pipeline_tasks.settings import settings
 
         context = get_current_context()
@@ -44,8 +44,8 @@ with DAG(
     @task
     def start_night_run() -> list[dict[str, str]]:
         """Start the night's MLflow run; return it with each candidate to train."""
+        from pipeline_tasks.champion.tracking import start_night_run as start
         from pipeline_tasks.settings import settings
-        from pipeline_tasks.tracking import start_night_run as start
 
         context = get_current_context()
         run = start(settings(), settle_night(context))
@@ -55,7 +55,7 @@ with DAG(
     started = start_night_run()
     train_candidate = ChildProcess.partial(
         task_id="train_candidate",
-        module="pipeline_tasks.train_candidate",
+        module="pipeline_tasks.candidates.train_candidate",
         options=[
             "--candidate={{ task.mapped.candidate }}",
             "--parent-run-id={{ task.mapped.parent_run_id }}",
@@ -70,7 +70,7 @@ with DAG(
     # Chosen on validation, measured once on test, beside the baselines that it must beat.
     evaluate_candidates = ChildProcess(
         task_id="evaluate_candidates",
-        module="pipeline_tasks.evaluate_candidates",
+        module="pipeline_tasks.candidates.evaluate_candidates",
         options=[PARENT_RUN],
         execution_timeout=timedelta(hours=2),
         **on_one_gpu(),
@@ -80,8 +80,8 @@ with DAG(
     @task.branch
     def judge_challenger() -> str:
         """Choose between promotion, a person's approval, and the reigning champion."""
-        from pipeline_tasks.promotion import read_evaluation
-        from pipeline_tasks.registry import champion_version
+        from pipeline_tasks.champion.promotion import read_evaluation
+        from pipeline_tasks.champion.registry import champion_version
         from pipeline_tasks.settings import settings
 
         context = get_current_context()
@@ -112,7 +112,7 @@ with DAG(
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def promote_champion() -> str:
         """Move the alias; return what was done."""
-        from pipeline_tasks.promote_champion import promote_champion as promote
+        from pipeline_tasks.champion.promote_champion import promote_champion as promote
         from pipeline_tasks.settings import settings
 
         return promote(settings(), settle_night(get_current_context()))

@@ -12,10 +12,10 @@ from night_schedule import SPARK_POOL
 @task
 def publish(step: str) -> dict[str, int]:
     """Commit the tables of a validated step; return the new snapshot ids."""
-    from pipeline_tasks.lake import Lake
     from pipeline_tasks.settings import settings
-    from pipeline_tasks.staging import publish as commit
-    from pipeline_tasks.staging import read_manifest
+    from pipeline_tasks.storage.lake import Lake
+    from pipeline_tasks.storage.staging import publish as commit
+    from pipeline_tasks.storage.staging import read_manifest
 
     night = settle_night(get_current_context())
     return commit(Lake.open(settings(), night.source), read_manifest(settings(), night, step))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from jinja2 import pass_context
 
+from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, parse_partition_key, partition_key
 from pipeline_tasks.settings import settings
-from pipeline_tasks.sources import source_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

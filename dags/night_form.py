@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from airflow.sdk import Param
 
+from pipeline_tasks.intake.source_contract import Rule
+from pipeline_tasks.intake.sources import preset_names
 from pipeline_tasks.settings import CandidateName, settings
-from pipeline_tasks.source_contract import Rule
-from pipeline_tasks.sources import preset_names
 
 
 def which_night() -> dict[str, Param]:

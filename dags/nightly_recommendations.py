@@ -30,7 +30,7 @@ with DAG(
     # The model runs once per item and shopper; scoring afterwards is a matrix product that needs no GPU.
     embed_shelf = ChildProcess(
         task_id="embed_shelf",
-        module="pipeline_tasks.embed_shelf",
+        module="pipeline_tasks.champion.embed_shelf",
         execution_timeout=timedelta(hours=1),
         **on_one_gpu(),
     )
@@ -61,7 +61,7 @@ with DAG(
         @task(execution_timeout=timedelta(hours=1))
         def sink_shelves() -> dict[str, int]:
             """Copy the published shelves into the application's Postgres; return the rows by table."""
-            from pipeline_tasks.postgres_sink import sink_night
+            from pipeline_tasks.storage.postgres_sink import sink_night
 
             return sink_night(settings(), settle_night(get_current_context()))
 

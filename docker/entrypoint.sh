@@ -10,7 +10,7 @@ initialize() {
  "spark": {"slots": ${SPARK_SLOTS:-1}, "description": "Spark jobs side by side", "include_deferred": false}}
 POOLS
     airflow pools import /tmp/pools.json
-    python -c "from pipeline_tasks.lake import open_catalog; from pipeline_tasks.settings import settings; open_catalog(settings())"
+    python -c "from pipeline_tasks.storage.lake import open_catalog; from pipeline_tasks.settings import settings; open_catalog(settings())"
 }
 
 # Where the command line looks for it too: `docker compose exec airflow-api nightshelf run --date D` logs itself in.

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, partition_key
 from pipeline_tasks.settings import settings
-from pipeline_tasks.sources import source_name
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Restocks every shopper's shelf overnight.")
 console = Console(highlight=False)
@@ -36,7 +36,7 @@ def up(
     date: DateOption = None, servers_only: Annotated[bool, typer.Option(help="Do not run a night.")] = False
 ) -> None:
     """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
-    from pipeline_tasks.servers import start_servers
+    from pipeline_tasks.operation.servers import start_servers
 
     with _clear_errors():
         with console.status("starting") as status:
@@ -52,7 +52,7 @@ def up(
 @app.command()
 def down() -> None:
     """Stop what `nightshelf up` started."""
-    from pipeline_tasks.servers import stop_servers
+    from pipeline_tasks.operation.servers import stop_servers
 
     with _clear_errors(), console.status("stopping"):
         stopped = stop_servers(settings())
@@ -82,7 +82,7 @@ def sql(
     source: SourceOption = None,
 ) -> None:
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
-    from pipeline_tasks.lake_sql import query, write_rows
+    from pipeline_tasks.storage.lake_sql import query, write_rows
 
     with _clear_errors():
         names, rows = query(settings(), source_name(source or settings().source), statement)
@@ -92,8 +92,8 @@ def sql(
 @app.command()
 def tables() -> None:
     """Show rows, nights, size and snapshot of each table."""
-    from pipeline_tasks.lake_sql import write_rows
-    from pipeline_tasks.lake_summary import summarize_lake
+    from pipeline_tasks.storage.lake_sql import write_rows
+    from pipeline_tasks.storage.lake_summary import summarize_lake
 
     with _clear_errors():
         found = summarize_lake(settings())
@@ -107,7 +107,7 @@ def tables() -> None:
 @app.command()
 def doctor() -> None:
     """Look at versions, Java, GPU, ports and disk; exits with 1 when something is misconfigured."""
-    from pipeline_tasks.doctor import examine
+    from pipeline_tasks.operation.doctor import examine
 
     findings = examine(settings())
     marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
@@ -120,10 +120,10 @@ def doctor() -> None:
 
 
 def _run_chain(night: Night, choices: dict[str, Any]) -> None:
-    from pipeline_tasks.airflow_client import AirflowClient
-    from pipeline_tasks.chain_progress import ConsoleProgress
-    from pipeline_tasks.chain_run import await_dags, follow_chain, trigger_night
-    from pipeline_tasks.servers import POOLS
+    from pipeline_tasks.operation.airflow_client import AirflowClient
+    from pipeline_tasks.operation.chain_progress import ConsoleProgress
+    from pipeline_tasks.operation.chain_run import await_dags, follow_chain, trigger_night
+    from pipeline_tasks.operation.servers import POOLS
 
     with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:
         for pool, meaning in POOLS.items():
@@ -136,7 +136,7 @@ def _run_chain(night: Night, choices: dict[str, Any]) -> None:
 
 
 def _show_shelves(night: Night) -> None:
-    from pipeline_tasks.night_summary import MORE, count_rows, some_shelves
+    from pipeline_tasks.operation.night_summary import MORE, count_rows, some_shelves
 
     shoppers = ""
     for user, rank, item, title, score, reason in some_shelves(settings(), night):
@@ -151,7 +151,7 @@ def _show_shelves(night: Night) -> None:
 
 
 def _show_addresses() -> None:
-    from pipeline_tasks.night_summary import addresses
+    from pipeline_tasks.operation.night_summary import addresses
 
     console.print()
     for what, address, login in addresses(settings()):

@@ -1,16 +1,16 @@
 """Every column name and every table schema, declared once.
 
 Jobs, gates, model and tests import from here; a table is described in one neutral form (`Table`) and rendered as
-Spark DDL, a pyarrow schema or an Iceberg schema by `pipeline_tasks.schemas`.
+Spark DDL, a pyarrow schema or an Iceberg schema by `pipeline_tasks.tables.schemas`.
 """
 
 from typing import Final
 
-from pipeline_tasks.gold_tables import FALLBACK_RECOMMENDATIONS, RECOMMENDATIONS, SIMILAR_ITEMS, USER_PROFILES
-from pipeline_tasks.outlook_tables import AUDIENCES, DEMAND_OUTLOOK, PURCHASE_INTENT
-from pipeline_tasks.search_tables import SEARCH_RESULTS, SEARCH_SUGGESTIONS
-from pipeline_tasks.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
-from pipeline_tasks.table_contract import Column, DataType, Table
+from pipeline_tasks.tables.gold_tables import FALLBACK_RECOMMENDATIONS, RECOMMENDATIONS, SIMILAR_ITEMS, USER_PROFILES
+from pipeline_tasks.tables.outlook_tables import AUDIENCES, DEMAND_OUTLOOK, PURCHASE_INTENT
+from pipeline_tasks.tables.search_tables import SEARCH_RESULTS, SEARCH_SUGGESTIONS
+from pipeline_tasks.tables.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
+from pipeline_tasks.tables.table_contract import Column, DataType, Table
 
 
 class Columns:

@@ -17,7 +17,7 @@ from pipeline_tasks.task_weights import ONLY_NEXT_ITEM, complete_tasks
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
-"""How a shopper and an item make a number: pipeline_tasks/matching.py."""
+"""How a shopper and an item make a number: pipeline_tasks/model/matching.py."""
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
 """What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -133,7 +133,7 @@ class ScoringSettings(BaseModel):
     exclude_purchased_days: int = Field(30, ge=0)
     """Items bought within so many days are not recommended; 0 allows repeats at once."""
     shelf_rules: Path | None = None
-    """TOML file of what is excluded, how shelves are varied, and A/B arms: `pipeline_tasks/shelf_rules.py` says how."""
+    """TOML file of what is excluded, how shelves are varied, and A/B arms (`shelves/shelf_rules.py`)."""
     clusters: int = Field(8, ge=1)
     """Groups of taste in user_profiles."""
     search_queries: int = Field(1_000, ge=0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.java import class_archive, java_home
+from pipeline_tasks.operation.java import class_archive, java_home
 from pipeline_tasks.settings import Settings, settings
 
 

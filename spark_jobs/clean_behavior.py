@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.sources import load_source
-from pipeline_tasks.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
 from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_titles
 from spark_jobs.clean_users import build_users

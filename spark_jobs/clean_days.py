@@ -9,11 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
-from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.settings import CleaningSettings
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.staging import StagedTable
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import StagedTable
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.cleaning_rules import RULE, detail, judge, settle_values
 from spark_jobs.find_verdicts import DUPLICATES, find_verdicts
 from spark_jobs.landed_records import LandedSource

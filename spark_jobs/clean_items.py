@@ -7,10 +7,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.night import Night
-from pipeline_tasks.sources import SourceError
-from pipeline_tasks.staging import StagedTable
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import StagedTable
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_catalog import FIELDS, as_json_object, map_items, one_each
 from spark_jobs.stage_table import column_values, read_table

@@ -7,8 +7,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
+from pipeline_tasks.storage.lake import Lake
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_catalog import as_json_object, map_users, one_each
 from spark_jobs.stage_table import read_table

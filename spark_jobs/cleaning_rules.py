@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import EVENT_TYPES
-from pipeline_tasks.source_contract import Rules
+from pipeline_tasks.intake.source_contract import Rules
 from spark_jobs.map_events import NUMBERS, UNREADABLE
 from spark_jobs.read_records import CORRUPT
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.top_k import Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
 from spark_jobs.shopper_batch import read_shoppers
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"

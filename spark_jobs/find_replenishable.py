@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.shelf_rules import ReplenishRules
+from pipeline_tasks.shelves.shelf_rules import ReplenishRules
 
 _DAY: Final = 86_400_000_000
 """Microseconds."""

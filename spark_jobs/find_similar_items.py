@@ -6,11 +6,11 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from pipeline_tasks.bulk_top_k.top_k import Exclusions, top_k
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.excluded_items import only
-from pipeline_tasks.schemas import arrow_schema
-from pipeline_tasks.shelf import open_shelf
-from pipeline_tasks.top_k import Exclusions, top_k
+from pipeline_tasks.shelves.excluded_items import only
+from pipeline_tasks.shelves.shelf import open_shelf
+from pipeline_tasks.tables.schemas import arrow_schema
 
 
 def similar_finder(

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.demand_forecast import HORIZONS, Sales, backtest, calibrate, forecast
-from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.insight.demand_forecast import HORIZONS, Sales, backtest, calibrate, forecast
+from pipeline_tasks.tables.schemas import arrow_schema
 
 _DAY: Final = 86_400_000_000
 """Microseconds."""

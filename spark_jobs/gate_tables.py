@@ -11,9 +11,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
-from pipeline_tasks.schemas import spark_ddl
-from pipeline_tasks.staging import Manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest
+from pipeline_tasks.tables.schemas import spark_ddl
 
 REFERENCES = {
     "clean": (),
@@ -23,7 +23,7 @@ REFERENCES = {
 """Published tables, of the night's own day, that a step's expectations compare with."""
 RULES = "item_id string, allowed boolean, replenishable boolean"
 OPT_OUTS = "user_key string, item_id string"
-"""What `pipeline_tasks.prepare_shelf` wrote of the shop's rules."""
+"""What `pipeline_tasks.shelves.prepare_shelf` wrote of the shop's rules."""
 
 
 def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None:

@@ -12,11 +12,11 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.landing import Landing
+from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.sources import load_source
 from spark_jobs.land_catalog import land_catalog
 from spark_jobs.land_events import land_events
 from spark_jobs.simulate_shop import simulate_shop

@@ -3,10 +3,10 @@
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.landing import Landing
+from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
+from pipeline_tasks.intake.source_files import find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
-from pipeline_tasks.source_contract import ItemForm, Source, UserForm
-from pipeline_tasks.source_files import find_files, fingerprint, full_pattern
 from spark_jobs.land_records import numbered, only_records, read_failures, write_landing
 from spark_jobs.read_records import read_records
 

@@ -5,10 +5,10 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.landing import Landing
+from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.source_files import SourceFile, day_pattern, find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.source_files import SourceFile, day_pattern, find_files, fingerprint, full_pattern
 from spark_jobs.land_records import numbered, only_records, read_failures, write_landing
 from spark_jobs.map_events import TIME, with_event_time
 from spark_jobs.read_records import SOURCE_FILE, read_records

@@ -11,9 +11,9 @@ from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from pipeline_tasks.intake.source_contract import FileForm
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.settings import settings
-from pipeline_tasks.source_contract import FileForm
-from pipeline_tasks.sources import SourceError
 from spark_jobs.map_events import RECORD, ROW, TIME
 from spark_jobs.read_records import CORRUPT, FOUND
 from spark_jobs.sql_expressions import checked, lenient

@@ -6,11 +6,11 @@ from datetime import date
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from pipeline_tasks.landing import Kind, Landing
+from pipeline_tasks.intake.landing import Kind, Landing
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.sources import SourceError
 
 
 class LandedSource:

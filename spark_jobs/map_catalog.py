@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
-from pipeline_tasks.source_contract import ItemForm, UserForm
+from pipeline_tasks.intake.source_contract import ItemForm, UserForm
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.map_events import LANDED
 from spark_jobs.read_records import CORRUPT

@@ -6,7 +6,7 @@ from typing import Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.source_contract import Source
+from pipeline_tasks.intake.source_contract import Source
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import evaluate
 from spark_jobs.typed_columns import as_key, as_number, as_text, as_time, is_given

@@ -11,14 +11,14 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.excluded_items import Excluded, find_excluded
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
-from pipeline_tasks.prepare_shelf import prepare_shelf, read_meta
 from pipeline_tasks.settings import ScoringSettings, settings
-from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.shelf_rules import ShelfRules, load_shelf_rules
-from pipeline_tasks.staging import night_folder
+from pipeline_tasks.shelves.excluded_items import Excluded, find_excluded
+from pipeline_tasks.shelves.prepare_shelf import prepare_shelf, read_meta
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from pipeline_tasks.shelves.shelf_rules import ShelfRules, load_shelf_rules
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import find_replenishable
 from spark_jobs.shopper_batch import COLUMNS

@@ -11,10 +11,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.schemas import spark_ddl
-from pipeline_tasks.search_results import find_items, save_found
-from pipeline_tasks.staging import StagedTable
-from pipeline_tasks.taste_clusters import fit_clusters, sample_tastes
+from pipeline_tasks.insight.taste_clusters import fit_clusters, sample_tastes
+from pipeline_tasks.search.search_results import find_items, save_found
+from pipeline_tasks.storage.staging import StagedTable
+from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.build_profiles import profile_shoppers
 from spark_jobs.cluster_shoppers import cluster_shoppers
 from spark_jobs.fallback_shelves import build_fallback, days_before_end

@@ -10,10 +10,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.fit_intent import FittedIntent, fit_intent
-from pipeline_tasks.intent_model import ANY, IntentModel, read_histories
-from pipeline_tasks.schemas import arrow_schema, spark_ddl
-from pipeline_tasks.shelf import Shelf, open_shelf
+from pipeline_tasks.insight.fit_intent import FittedIntent, fit_intent
+from pipeline_tasks.insight.intent_model import ANY, IntentModel, read_histories
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
 
 SAMPLE: Final = 100_000
 """Shoppers that are learned from: 17 weights need no more, and the driver holds no more."""

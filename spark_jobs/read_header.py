@@ -7,8 +7,8 @@ from typing import Final
 
 from pyarrow import fs
 
-from pipeline_tasks.source_contract import FileForm
-from pipeline_tasks.sources import SourceError
+from pipeline_tasks.intake.source_contract import FileForm
+from pipeline_tasks.intake.sources import SourceError
 
 _SAMPLE_BYTES: Final = 1 << 20
 

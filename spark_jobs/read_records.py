@@ -11,8 +11,8 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.source_contract import FileForm
-from pipeline_tasks.sources import SourceError
+from pipeline_tasks.intake.source_contract import FileForm
+from pipeline_tasks.intake.sources import SourceError
 from spark_jobs.read_header import field_names
 from spark_jobs.sql_expressions import checked, lenient
 

@@ -2,8 +2,8 @@
 
     python spark_jobs/recommend_items.py --source simulated_shop --date 2026-11-20 --top-k 20
 
-Reads the vectors that pipeline_tasks.embed_shelf wrote; writes the manifest `recommend`. Nothing is visible before it
-is gated and published.
+Reads the vectors that pipeline_tasks.champion.embed_shelf wrote; writes the manifest `recommend`. Nothing is visible
+before it is gated and published.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import ScoringSettings, settings
-from pipeline_tasks.staging import Manifest, write_manifest
+from pipeline_tasks.storage.staging import Manifest, write_manifest
 from spark_jobs.night_inputs import NightInputs, read_night_inputs
 from spark_jobs.night_tables import (
     Staged,

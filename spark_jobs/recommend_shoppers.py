@@ -7,14 +7,14 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.diversify import NOTHING
-from pipeline_tasks.fill_shelves import Filled, fill_shelves
-from pipeline_tasks.schemas import arrow_schema
-from pipeline_tasks.scoring_device import scoring_on
-from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.shelf_reasons import explain
-from pipeline_tasks.shelf_rules import ShelfRules
+from pipeline_tasks.shelves.diversify import NOTHING
+from pipeline_tasks.shelves.fill_shelves import Filled, fill_shelves
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from pipeline_tasks.shelves.shelf_reasons import explain
+from pipeline_tasks.shelves.shelf_rules import ShelfRules
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.shopper_batch import Shoppers, read_shoppers
 from spark_jobs.task_gpu import task_device
 
@@ -24,7 +24,7 @@ class Order:
     """What to put on every shelf."""
 
     folder: str
-    """Of `pipeline_tasks.shelf`."""
+    """Of `pipeline_tasks.shelves.shelf`."""
     rows: int
     """Per shopper."""
     bought_since: int

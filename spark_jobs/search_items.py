@@ -11,12 +11,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.rank_fusion import fuse
-from pipeline_tasks.schemas import arrow_schema, spark_ddl
-from pipeline_tasks.search_results import Found, open_found, say_why, suggest
-from pipeline_tasks.shelf import Shelf, open_shelf
-from pipeline_tasks.top_k import Indices, Scores, Vectors
+from pipeline_tasks.search.rank_fusion import fuse
+from pipeline_tasks.search.search_results import Found, open_found, say_why, suggest
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
 
 SUGGESTED: Final = 8
 LONGEST_PREFIX: Final = 20
@@ -29,9 +29,9 @@ class SearchOrder:
     """What to find."""
 
     shelf: str
-    """Folder of `pipeline_tasks.shelf`."""
+    """Folder of `pipeline_tasks.shelves.shelf`."""
     found: str
-    """File of `pipeline_tasks.search_results.save_found`."""
+    """File of `pipeline_tasks.search.search_results.save_found`."""
     rows: int
     model_version: str
     ds: date

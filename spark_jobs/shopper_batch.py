@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_tasks.excluded_items import joined, only
-from pipeline_tasks.interactions import Flags
-from pipeline_tasks.own_scores import OwnScores
-from pipeline_tasks.shelf import Shelf
-from pipeline_tasks.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.shelves.excluded_items import joined, only
+from pipeline_tasks.shelves.own_scores import OwnScores
+from pipeline_tasks.shelves.shelf import Shelf
 
 COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
 """What a batch must hold."""

@@ -26,9 +26,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import SimulationSettings, settings
-from pipeline_tasks.sources import load_source
 from spark_jobs.shop_bots import bot_lines
 from spark_jobs.shop_catalog import catalog_lines
 from spark_jobs.shop_log import actions, log_lines

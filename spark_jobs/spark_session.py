@@ -5,7 +5,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.java import java_home, spark_java_options
+from pipeline_tasks.operation.java import java_home, spark_java_options
 from pipeline_tasks.settings import settings
 
 

@@ -16,12 +16,12 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import SplitStrategy, settings
-from pipeline_tasks.sources import load_source
-from pipeline_tasks.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.build_sequences import build_sequences, chosen_events
 from spark_jobs.net_cancellations import netted_purchases
 from spark_jobs.spark_session import open_session

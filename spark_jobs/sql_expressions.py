@@ -7,7 +7,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.sources import SourceError
+from pipeline_tasks.intake.sources import SourceError
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Days, Lake
-from pipeline_tasks.schemas import spark_ddl
-from pipeline_tasks.staging import StagedTable
+from pipeline_tasks.storage.lake import Days, Lake
+from pipeline_tasks.storage.staging import StagedTable
+from pipeline_tasks.tables.schemas import spark_ddl
 
 _COPY: Final = "_ds"
 """Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""

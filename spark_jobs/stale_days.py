@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final, get_args
 
-from pipeline_tasks.lake import Lake
-from pipeline_tasks.landing import Kind
+from pipeline_tasks.intake.landing import Kind
+from pipeline_tasks.intake.source_contract import Rule, Source
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import CleaningSettings
-from pipeline_tasks.source_contract import Rule, Source
+from pipeline_tasks.storage.lake import Lake
 from spark_jobs.landed_records import LandedSource
 
 CLEANING_VERSION: Final = "1"

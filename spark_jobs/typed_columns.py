@@ -15,7 +15,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from pipeline_tasks.sources import SourceError
+from pipeline_tasks.intake.sources import SourceError
 
 _NOTHING: Final = ("", "null", "none", "nan", "n/a", "<na>")
 """What programs write where they have no value (lower case)."""

@@ -13,12 +13,12 @@ from importlib import import_module
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.gate_index import write_index
-from pipeline_tasks.gate_report import GateReport, write_report
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.gates.gate_index import write_index
+from pipeline_tasks.gates.gate_report import GateReport, write_report
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.staging import Manifest, read_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, read_manifest
 from spark_jobs.gate_tables import register_facts, register_tables
 from spark_jobs.spark_session import open_session
 
@@ -37,7 +37,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 def validate_step(spark: SparkSession, config: Settings, night: Night, step: str) -> GateReport:
     """Validate every table that `step` staged for the night; write the report and the Data Docs."""
-    from pipeline_tasks.gate_runner import GateRun
+    from pipeline_tasks.gates.gate_runner import GateRun
 
     started = time.monotonic()
     manifest = read_manifest(config, night, step)
@@ -84,7 +84,7 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with ThreadPoolExecutor(1) as background:
         # Great Expectations imports for seconds: let it, while the JVM starts.
-        imported = background.submit(import_module, "pipeline_tasks.gate_runner")
+        imported = background.submit(import_module, "pipeline_tasks.gates.gate_runner")
         spark = open_session(f"validate {arguments.step}")
         imported.result()
     with clear_exit():

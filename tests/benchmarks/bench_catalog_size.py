@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from pipeline_tasks.fit_options import FitOptions
-from pipeline_tasks.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.interactions import Interactions
-from pipeline_tasks.training_batch import draw_batch
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.training_batch import draw_batch
 from tests.benchmarks.side_by_side import write_results
 
 SIZES: Final = [

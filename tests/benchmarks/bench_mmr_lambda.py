@@ -13,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from pipeline_tasks.candidate_training import train
-from pipeline_tasks.diversify import Candidates, Likeness, diversify
-from pipeline_tasks.full_ranking import top_items
-from pipeline_tasks.list_metrics import intra_list_distance
-from pipeline_tasks.quick_ndcg import sample_task
-from pipeline_tasks.ranking_metrics import ndcg
-from pipeline_tasks.ranking_task import RankingTask, build_task
-from pipeline_tasks.saved_recommender import SavedRecommender
+from pipeline_tasks.bulk_top_k.top_k import Indices
+from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.evaluation.full_ranking import top_items
+from pipeline_tasks.evaluation.list_metrics import intra_list_distance
+from pipeline_tasks.evaluation.quick_ndcg import sample_task
+from pipeline_tasks.evaluation.ranking_metrics import ndcg
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import settings
-from pipeline_tasks.shelf_rules import ShelfPlan
-from pipeline_tasks.top_k import Indices
+from pipeline_tasks.shelves.diversify import Candidates, Likeness, diversify
+from pipeline_tasks.shelves.shelf_rules import ShelfPlan
 from tests.benchmarks.quality_sets import SETS
 from tests.benchmarks.side_by_side import write_results
 

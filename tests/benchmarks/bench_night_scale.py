@@ -17,12 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline_tasks.fit_options import FitOptions
-from pipeline_tasks.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.interactions import Interactions
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import publish, read_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import publish, read_manifest
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.benchmarks.measured_process import run_measured
 from tests.benchmarks.side_by_side import write_results
 from tests.spark_jobs.large_night import DAYS, LargeNight

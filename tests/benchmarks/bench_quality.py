@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.best_epoch import METRIC
-from pipeline_tasks.candidate_training import refit, train
-from pipeline_tasks.hybrid_blend import HybridBlend, choose_weights
-from pipeline_tasks.interactions import Interactions
-from pipeline_tasks.item_to_item import sequence_item_to_item
-from pipeline_tasks.quick_ndcg import sample_task
-from pipeline_tasks.ranking_task import Scorer, build_task
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.candidates.candidate_training import refit, train
+from pipeline_tasks.collaborative.hybrid_blend import HybridBlend, choose_weights
+from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
+from pipeline_tasks.evaluation.quick_ndcg import sample_task
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
 from pipeline_tasks.settings import settings
+from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.measured_scorer import BLENDED, OURS, MeasuredScorer, keep, measure
 from tests.benchmarks.quality_peers import QUALITY_PEERS, can_fit, fit_quality_peer
 from tests.benchmarks.quality_report import write_report

@@ -25,13 +25,13 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from transformers import TrainerCallback
 
-from pipeline_tasks.adapt_encoder import AdaptOptions, open_weights
-from pipeline_tasks.encoder_pairs import PairDraw, Pairs, hold_out, item_pairs
-from pipeline_tasks.interactions import Floats
-from pipeline_tasks.pair_batch import PairBatch
-from pipeline_tasks.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, _packaged_path, load_encoder
-from pipeline_tasks.tokenized_texts import TokenizedTexts
-from pipeline_tasks.trainable_encoder import make_trainable
+from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, open_weights
+from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs, hold_out, item_pairs
+from pipeline_tasks.encoders.pair_batch import PairBatch
+from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, _packaged_path, load_encoder
+from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.trainable_encoder import make_trainable
 from spark_jobs.shop_words import BRANDS, CATEGORIES, COLORS, MATERIALS, STYLES
 from tests.benchmarks.sequence_sets import read_amazon_beauty
 from tests.benchmarks.side_by_side import write_results

@@ -12,12 +12,12 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.schemas import spark_ddl
 from pipeline_tasks.settings import settings
-from pipeline_tasks.sources import load_source
-from pipeline_tasks.staging import publish, write_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import publish, write_manifest
+from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.build_sequences import chosen_events
 from spark_jobs.clean_behavior import clean
 from spark_jobs.spark_session import open_session

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import catalog_of
-from pipeline_tasks.item_values import Row
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.item_values import Row
+from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.night import Night
-from pipeline_tasks.night_data import NightData
 
 
 def read_complete_journey(shared_data: Path) -> NightData:

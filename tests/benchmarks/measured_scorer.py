@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline_tasks.best_epoch import METRIC
-from pipeline_tasks.full_ranking import evaluate_tasks
-from pipeline_tasks.intervals import mean_interval
-from pipeline_tasks.night_data import NightData
-from pipeline_tasks.ranking_task import Goal, Scorer, build_tasks
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.evaluation.full_ranking import evaluate_tasks
+from pipeline_tasks.evaluation.intervals import mean_interval
+from pipeline_tasks.evaluation.ranking_task import Goal, Scorer, build_tasks
+from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.side_by_side import RESULTS, present_commit
 
 OURS: Final = "two_tower"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import catalog_of
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.night import Night
-from pipeline_tasks.night_data import NightData
 
 TRAIN_END = datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
 VALIDATION_END = datetime(2011, 11, 1, 15, 55, tzinfo=UTC)

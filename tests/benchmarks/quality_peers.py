@@ -5,13 +5,13 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.baselines import recent_popularity
-from pipeline_tasks.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.linear_factors import ease_weights
-from pipeline_tasks.night_data import NightData
-from pipeline_tasks.own_pairs import own_pairs
-from pipeline_tasks.peers import PEERS, fit_peer
-from pipeline_tasks.ranking_task import Scorer, matrix_of
+from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.collaborative.linear_factors import ease_weights
+from pipeline_tasks.collaborative.own_pairs import own_pairs
+from pipeline_tasks.evaluation.baselines import recent_popularity
+from pipeline_tasks.evaluation.ranking_task import Scorer, matrix_of
+from pipeline_tasks.peer_models.peers import PEERS, fit_peer
 
 OWN_BASKETS: Final = "own_baskets_then_popular"
 QUALITY_PEERS: Final = (*PEERS, OWN_BASKETS)

@@ -4,7 +4,7 @@ import json
 from statistics import mean
 from typing import Any, Final
 
-from pipeline_tasks.best_epoch import METRIC
+from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.measured_scorer import BLENDED, OURS, MeasuredScorer, read_kept
 from tests.benchmarks.plot_quality import plot_quality
 from tests.benchmarks.quality_row import Row

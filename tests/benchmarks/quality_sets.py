@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_tasks.night_data import NightData
-from pipeline_tasks.ranking_task import Goal
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.evaluation.ranking_task import Goal
 from tests.benchmarks.complete_journey import read_complete_journey
 from tests.benchmarks.online_retail import read_online_retail
 from tests.benchmarks.sequence_sets import read_amazon_beauty, read_amazon_sports, read_ml_1m

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
-from pipeline_tasks.item_catalog import catalog_of
-from pipeline_tasks.item_values import Row
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.item_values import Row
+from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.night import Night
-from pipeline_tasks.night_data import NightData
 
 _DAY = date(2026, 1, 1)
 

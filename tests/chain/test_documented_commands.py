@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.render_data_contract import QUERIES
 from pipeline_tasks.settings import REPOSITORY, Settings
+from pipeline_tasks.tables.render_data_contract import QUERIES
 from tests.chain.installation import Installation
 
 pytestmark = pytest.mark.chain

@@ -35,9 +35,14 @@ def test_training_is_started_once_for_each_gpu(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=3"]
     for wide in (True, False):
-        task = ChildProcess(task_id="train", module="pipeline_tasks.train_candidate", on_every_gpu=wide)
+        task = ChildProcess(task_id="train", module="pipeline_tasks.candidates.train_candidate", on_every_gpu=wide)
         start = torchrun if wide and processes == 3 else []
-        assert task.command_line()[: len(start) + 3] == ["python", *start, "-m", "pipeline_tasks.train_candidate"]
+        assert task.command_line()[: len(start) + 3] == [
+            "python",
+            *start,
+            "-m",
+            "pipeline_tasks.candidates.train_candidate",
+        ]
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU 0: one (UUID: a)'\necho 'GPU 1: two (UUID: b)'\n")
     tool.chmod(0o755)

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from pipeline_tasks.servers import POOLS, mlflow_server_settings
+from pipeline_tasks.operation.servers import POOLS, mlflow_server_settings
 from pipeline_tasks.settings import REPOSITORY
 from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, read_env, read_services
 
@@ -64,7 +64,7 @@ def test_the_image_knows_every_role() -> None:
 
 def test_the_image_holds_whatever_the_code_looks_for_in_the_repository() -> None:
     folders = ("pipeline_tasks", "spark_jobs", "dags")
-    code = "".join(path.read_text() for folder in folders for path in (REPOSITORY / folder).glob("*.py"))
+    code = "".join(path.read_text() for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
     # The default home begins with a dot; in the image NIGHTSHELF_HOME is its place.
     wanted = set(re.findall(r'REPOSITORY / "([^".]\S*)"', code))
     copied = re.findall(r"^COPY (.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)

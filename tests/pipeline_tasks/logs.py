@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline_tasks.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
 
 DAY = 86_400_000_000
 

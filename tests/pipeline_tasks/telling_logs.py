@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline_tasks.interactions import Floats, Interactions
-from pipeline_tasks.typed_queries import TypedQueries
+from pipeline_tasks.behavior.interactions import Floats, Interactions
+from pipeline_tasks.behavior.typed_queries import TypedQueries
 from tests.pipeline_tasks.logs import log_of
 
 KINDS = 8

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
-from pipeline_tasks.fit_options import FitOptions
-from pipeline_tasks.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.interactions import MODELLED_TYPES
 from pipeline_tasks.settings import TrainingSettings
-from pipeline_tasks.training_choices import choose_options
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import random_log
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
-from pipeline_tasks.schemas import arrow_schema
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.tables.schemas import arrow_schema
 
 NIGHT = Night("tiny_shop", date(2026, 11, 20))
 WORDS = (("garden", "rose", "watering can", "seed tray"), ("office", "pen", "notebook", "desk lamp"))

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
-from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import night_folder
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.tables.schemas import arrow_schema
 
 DAYS: Final = 30
 _DAY: Final = 86_400_000_000

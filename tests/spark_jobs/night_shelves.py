@@ -5,7 +5,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.settings import ScoringSettings, Settings
-from pipeline_tasks.staging import Manifest
+from pipeline_tasks.storage.staging import Manifest
 from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.night_tables import stage_recommendations
 from tests.spark_jobs.one_night import NIGHT, SCORING, rows_of

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline_tasks.bulk_top_k.top_k import Vectors
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.night import Night
-from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import ScoringSettings, Settings
-from pipeline_tasks.staging import Manifest, night_folder
-from pipeline_tasks.top_k import Vectors
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, night_folder
+from pipeline_tasks.tables.schemas import arrow_schema
 
 NIGHT = Night("shop", date(2026, 11, 20))
 ITEMS = [f"i{n:02d}" for n in range(12)]

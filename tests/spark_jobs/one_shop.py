@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.sources import load_source, register_source
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import SplitStrategy, settings
-from pipeline_tasks.source_contract import Source
-from pipeline_tasks.sources import load_source, register_source
-from pipeline_tasks.staging import Manifest, publish
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, publish
 from spark_jobs.clean_behavior import clean
 from spark_jobs.land_behavior import land
 from spark_jobs.split_behavior import split

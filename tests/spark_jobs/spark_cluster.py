@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 import pyspark
 
-from pipeline_tasks.java import java_home, spark_java_options
+from pipeline_tasks.operation.java import java_home, spark_java_options
 from pipeline_tasks.settings import REPOSITORY, settings
 
 _STARTS_WITHIN: Final = 180

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.bulk_top_k.top_k import Vectors
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import night_folder, publish
-from pipeline_tasks.top_k import Vectors
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder, publish
 from spark_jobs.recommend_items import build
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import (

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.schemas import spark_ddl
+from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.build_profiles import SAMPLE, profile_shoppers, sample_shoppers
 from spark_jobs.shopper_interests import event_weight, find_favourites
 

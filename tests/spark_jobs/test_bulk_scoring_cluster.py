@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import REPOSITORY, settings
-from pipeline_tasks.staging import Manifest, read_manifest
+from pipeline_tasks.storage.staging import Manifest, read_manifest
 from spark_jobs.recommend_items import build
 from tests.spark_jobs.large_night import LargeNight
 from tests.spark_jobs.spark_cluster import running_cluster, submit

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.prepare_shelf import prepare_shelf
+from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from spark_jobs.find_audiences import AudienceOrder, _finder
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
 

@@ -10,11 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.intent_model import IntentModel, Logistic
-from pipeline_tasks.prepare_shelf import prepare_shelf
-from pipeline_tasks.schemas import arrow_schema, spark_ddl
-from pipeline_tasks.shelf_rules import ReplenishRules
+from pipeline_tasks.insight.intent_model import IntentModel, Logistic
+from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
+from pipeline_tasks.shelves.shelf_rules import ReplenishRules
+from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import often_bought_again
 from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until

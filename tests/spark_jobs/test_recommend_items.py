@@ -3,7 +3,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.staging import Manifest, night_folder, write_manifest
+from pipeline_tasks.storage.staging import Manifest, night_folder, write_manifest
 from spark_jobs.fallback_shelves import build_fallback
 from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.recommend_items import build

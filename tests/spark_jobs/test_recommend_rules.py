@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.lake import Lake
 from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.staging import Manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest
 from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.night_tables import stage_recommendations, stage_similar
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only

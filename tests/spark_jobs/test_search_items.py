@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.lake import Lake
-from pipeline_tasks.prepare_shelf import prepare_shelf
-from pipeline_tasks.schemas import arrow_schema
-from pipeline_tasks.search_results import find_items, save_found
-from pipeline_tasks.search_vectors import top_queries
+from pipeline_tasks.search.search_results import find_items, save_found
+from pipeline_tasks.search.search_vectors import top_queries
 from pipeline_tasks.settings import ScoringSettings, Settings
-from pipeline_tasks.shelf import open_shelf
+from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
+from pipeline_tasks.shelves.shelf import open_shelf
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.search_items import SearchOrder, _reorderer, everybodys_results, found_file, suggestions
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
@@ -37,7 +37,7 @@ def order(tmp_path: Path) -> SearchOrder:
 
 
 def everybody(order: SearchOrder) -> list[dict[str, Any]]:
-    from pipeline_tasks.search_results import open_found
+    from pipeline_tasks.search.search_results import open_found
 
     rows: list[dict[str, Any]] = everybodys_results(open_found(order.found), open_shelf(order.shelf), order).to_pylist()
     return rows

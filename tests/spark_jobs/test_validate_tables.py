@@ -11,12 +11,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.gate_report import GateReport, read_report
-from pipeline_tasks.lake import Lake
+from pipeline_tasks.gates.gate_report import GateReport, read_report
 from pipeline_tasks.night import Night
-from pipeline_tasks.schemas import arrow_schema
 from pipeline_tasks.settings import REPOSITORY, Settings
-from pipeline_tasks.staging import Manifest, StagedTable, publish, write_manifest
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, StagedTable, publish, write_manifest
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.gate_rows import DS, GOOD, Row, event, sequence
 

@@ -1,0 +1,1 @@
+"""Exact top-k of very many shoppers and items, on processors and GPUs."""

@@ -1,0 +1,41 @@
+"""The search of one candidate of a night: its study in the staging folder, its trials below the candidate's run."""
+
+import hashlib
+
+import mlflow
+
+from pipeline_tasks.candidates.fit_trial import Fit, Tune
+from pipeline_tasks.candidates.option_search import SearchPlan, search_options
+from pipeline_tasks.candidates.search_space import SearchSpace, space_around
+from pipeline_tasks.candidates.search_tracking import TrialRuns
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings
+from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.training.fit_options import FitOptions
+
+
+def search_of(
+    settings: Settings, night: Night, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+) -> Tune:
+    """Return what tunes the candidate whose run is active; a second start for the same night's run goes on."""
+    training = settings.training
+    tags = {key: run.data.tags[key] for key in ("source", "ds", "candidate")}
+
+    def tune(chosen: FitOptions, fit: Fit) -> FitOptions:
+        space = space_around(chosen, strategy, training)
+        plan = SearchPlan(
+            trials=training.search_trials,
+            minutes=training.search_minutes,
+            seed=training.seed,
+            file=night_folder(settings, night) / "search" / f"{name}.db",
+            name=_study_name(run.data.tags["mlflow.parentRunId"], space, training),
+        )
+        return search_options(space, fit, plan, TrialRuns(run.info.run_id, tags))
+
+    return tune
+
+
+def _study_name(parent_run_id: str, space: SearchSpace, training: TrainingSettings) -> str:
+    """Return one name for one question: trials of other settings say nothing about these."""
+    asked = training.model_dump_json(exclude={"search_trials", "search_minutes"})
+    return f"{parent_run_id} {hashlib.sha256(f'{asked} {space}'.encode()).hexdigest()[:12]}"

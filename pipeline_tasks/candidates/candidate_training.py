@@ -1,0 +1,201 @@
+"""Trains one candidate on a night's split: stage 1 where it has one, stage 2, and the choice of its epoch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_tasks.behavior.impressions import Impressions
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.candidates.encoded_catalog import encode_catalog
+from pipeline_tasks.candidates.fit_trial import Tune
+from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
+from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
+from pipeline_tasks.evaluation.quick_ndcg import sample_task
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.model.item_content import Content, ContentEncoders, fit_content
+from pipeline_tasks.model.new_items import choose_new_item_level
+from pipeline_tasks.model.saved_recommender import SavedRecommender
+from pipeline_tasks.model.shopper_content import ShopperContent, fit_shopper_content
+from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.training.best_epoch import BestEpoch, Listener
+from pipeline_tasks.training.choose_linear import choose_linear
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.linear_weight import choose_blend
+from pipeline_tasks.training.own_weight import choose_own_weight
+from pipeline_tasks.training.task_predictions import judge_heads
+from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
+from pipeline_tasks.training.training_choices import choose_options
+from pipeline_tasks.training.training_fingerprint import digest, training_fingerprint
+from pipeline_tasks.training.training_processes import ALONE, Processes
+from pipeline_tasks.training_error import TrainingError
+
+JUDGES = 5_000
+"""Shoppers of validation by whom choices are made: one standard error of NDCG@10 is then about .002."""
+MOST_SCORES = 500_000_000
+"""Scores that a choice holds at once, 2 GB a matrix: beyond 100,000 items fewer shoppers judge, 500 at a million."""
+CHECKPOINT = "training.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainedCandidate:
+    """A candidate at its best epoch."""
+
+    saved: SavedRecommender
+    best_epoch: int
+    validation: RankingResult
+    seconds: float
+
+
+def train(
+    data: NightData,
+    name: CandidateName,
+    training: TrainingSettings,
+    work: Path,
+    hear: Listener,
+    tune: Tune = lambda chosen, fit: chosen,
+    processes: Processes = ALONE,
+) -> TrainedCandidate:
+    """Train on train alone, choose the epoch on validation.
+
+    `work` takes what a training that is cut short goes on from: text vectors, adapter of stage 1, checkpoint. Among
+    several processes this is what the first does; the others run `train_along`.
+
+    Raises:
+        TrainingError: nothing to learn from, nobody to choose by, or no epoch whose losses were numbers.
+    """
+    started = time.monotonic()
+    device = prepare_torch(training.threads)
+    known = data.parts.known_before("validation")
+    task = _validation(data, training)
+    encoded, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    texts, raw_queries = np.split(encoded, [len(data.catalog)])
+    content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
+    shoppers = fit_shopper_content(known, raw_queries, training.profile_attributes)
+
+    def try_options(tried: FitOptions, told: Listener) -> float:
+        trial, trainer = BestEpoch(task, told), _trainer(data, known, content, tried, device, shoppers)
+        trainer.fit(lambda epoch, loss: trial.after(loss, trainer.recommender))
+        return trial.ndcg
+
+    options = tune(_options(data, task, content, training), try_options)
+    processes.tell((content.values, options, shoppers))
+    best, raw = BestEpoch(task, hear), processes.share(content.raw)
+    trainer = _trainer(data, known, replace(content, raw=raw), options, device, shoppers, processes)
+    run = {"candidate": name, "device": device, "processes": processes.count, "values": digest([content.values])}
+    run |= {"queries": digest([shoppers.queries.raw]), "profile": shoppers.profile}
+    made_from = training_fingerprint(known, raw, options, task, **run)
+    stopped = resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from))
+    recommender = best.recommender()
+    _choose_weights(recommender, data, task, training)
+    _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
+    facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
+    if stopped:
+        facts["stopped"] = stopped
+    encoders = ContentEncoders(training.encoder, adapter, content.vocabulary, training.image_encoder)
+    saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
+    return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
+
+
+def train_along(data: NightData, training: TrainingSettings, work: Path, processes: Processes) -> None:
+    """Do what every process but the first does of `train`: its part of every batch."""
+    device = prepare_torch(training.threads)
+    values, options, shoppers = processes.tell()
+    given = (processes.share(None), options, device, values, shown(data, options), processes, shoppers)
+    fit_along(TwoTowerTrainer(data.parts.known_before("validation"), *given), work / CHECKPOINT)
+
+
+def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) -> SavedRecommender:
+    """Fit the chosen candidate anew on train and validation, for as many epochs as were best: for the look at test.
+
+    The adapter of stage 1 stays as it is: it saw train only.
+    """
+    device = prepare_torch(training.threads)
+    epochs, chosen = int(saved.facts["epochs"]), saved.recommender.model.config
+    options = replace(
+        FitOptions(**saved.facts["options"]),
+        linear_weight=chosen.linear_weight,
+        trend_shift=tuple(chosen.trend_shift),
+    )
+    values = saved.encoders.vocabulary.numbers(data.catalog.values)
+    known = data.parts.known_before("test")
+    shoppers = saved.knowing(saved.recommender, known).shoppers
+    trainer = TwoTowerTrainer(known, saved.raw_texts, options, device, values, shown(data, options), shoppers=shoppers)
+    trainer.fit(lambda epoch, loss: epoch < epochs)
+    fitted = trainer.recommender.model.config
+    fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
+    own, weighed = trainer.recommender.own, saved.recommender.own
+    if own is not None and weighed is not None:
+        trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)
+    facts = saved.facts | {"fitted_on": "train and validation"}
+    return replace(saved, recommender=trainer.recommender, facts=facts)
+
+
+def shown(data: NightData, options: FitOptions) -> Impressions | None:
+    """Return what shoppers were shown, where a head learns from it."""
+    return data.impressions if "click" in options.task_weights else None
+
+
+def _trainer(
+    data: NightData,
+    known: Interactions,
+    content: Content,
+    options: FitOptions,
+    device: str,
+    shoppers: ShopperContent,
+    processes: Processes = ALONE,
+) -> TwoTowerTrainer:
+    described = (content.values, shown(data, options))
+    return TwoTowerTrainer(known, content.raw, options, device, *described, processes, shoppers)
+
+
+def _options(data: NightData, task: RankingTask, content: Content, training: TrainingSettings) -> FitOptions:
+    options = choose_linear(task, choose_options(task.known, data.split["strategy"], training))
+    options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
+    print(f"chosen from the log: {options}", flush=True)
+    return options
+
+
+def _choose_weights(
+    recommender: TwoTowerRecommender, data: NightData, task: RankingTask, training: TrainingSettings
+) -> None:
+    """Choose on validation how much each part of the score counts."""
+    choose_blend(recommender, task)
+    choose_new_item_level(recommender, task, training)
+    if recommender.own is not None:
+        again = build_task(data.parts, "validation", "repeats", len(data.catalog))
+        choose_own_weight(recommender, sample_task(again, _judges(data), training.seed))
+
+
+def _hear_heads(
+    recommender: TwoTowerRecommender,
+    data: NightData,
+    known: Interactions,
+    options: FitOptions,
+    hear: Callable[[dict[str, float]], None],
+) -> None:
+    """Measure the heads, where there are some, by what validation answers."""
+    judged = data.parts.known_before("test")
+    figures = judge_heads(recommender, judged, known.evidence.last_timestamp, shown(data, options))
+    if figures:
+        hear({f"validation_{name}": value for name, value in figures.items()})
+
+
+def _judges(data: NightData) -> int:
+    return min(JUDGES, max(1, MOST_SCORES // len(data.catalog)))
+
+
+def _validation(data: NightData, training: TrainingSettings) -> RankingTask:
+    task = build_task(data.parts, "validation", "discovery", len(data.catalog))
+    if not len(task.histories):
+        raise TrainingError(
+            f"nobody to choose a model by: in the validation part of {data.night.source} no shopper wanted an item "
+            f"that was new to her (items in the catalog: {len(data.catalog)}): widen the window or land more days"
+        )
+    return sample_task(task, _judges(data), training.seed)

@@ -1,0 +1,75 @@
+"""Compares the model with the present champion and the peers on the test part of one night."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from pipeline_tasks.behavior.interactions import Evidence
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.behavior.split_parts import FutureLeakError
+from pipeline_tasks.champion.promotion_rule import CHAMPION
+from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
+from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
+from pipeline_tasks.evaluation.leak_probes import refuse_lookup
+from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, build_tasks
+from pipeline_tasks.model.saved_recommender import SavedRecommender
+from pipeline_tasks.peer_models.peers import fit_peer
+
+OURS = "two_tower"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What everybody achieved on test."""
+
+    table: pd.DataFrame
+    """See `report_table`."""
+    segments: pd.DataFrame
+    """See `segment_table`."""
+    notes: list[str]
+    """What could not be compared, one sentence each."""
+
+
+def compare_scorers(
+    data: NightData,
+    saved: SavedRecommender,
+    champion: SavedRecommender | None,
+    peers: Sequence[str],
+    metric: str,
+) -> Comparison:
+    """Return how `saved`, the champion and the peers (names of `peers.PEERS`) do on every task of the test part.
+
+    Intervals and paired tests are of `metric`.
+
+    Raises:
+        FutureLeakError: ours was fitted on, or looks up, what is to be predicted.
+        ValueError: nobody in the test part wanted anything.
+    """
+    n_items = len(data.catalog)
+    built = build_tasks(data.parts, "test", GOALS, n_items, saved.raw_texts)
+    # A small or closed shop may have no newcomers: what was measured, the table says.
+    tasks = [task for task in built if len(task)]
+    if not tasks:
+        raise ValueError(f"nobody wanted anything in the test part of {data.night.source} {data.night.ds}")
+    notes = []
+    own = replace(saved.recommender, name=OURS)
+    refuse_lookup(own, tasks[0])
+    scorers = [own, *(fit_peer(name, tasks[0].known, n_items) for name in peers)]
+    results = [result for scorer in scorers for result in evaluate_tasks(scorer, tasks)]
+    if champion is not None:
+        try:
+            results += _evaluate_champion(data, champion, tasks)
+        except FutureLeakError as error:
+            notes.append(f"the present champion was not compared: {error}")
+    return Comparison(report_table(results, OURS, metric), segment_table(results, OURS, metric), notes)
+
+
+def _evaluate_champion(
+    data: NightData, champion: SavedRecommender, tasks: Sequence[RankingTask]
+) -> list[RankingResult]:
+    known = tasks[0].known
+    rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
+    # Of an earlier night's log only the last timestamp can be compared: its window held other days.
+    seen = Evidence(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
+    return evaluate_tasks(replace(rival, evidence=seen), tasks)

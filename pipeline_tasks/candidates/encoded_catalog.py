@@ -1,0 +1,109 @@
+"""Vectors of the catalog's texts and the log's queries for one candidate: stage 1 where it has one, kept until the
+candidate is finished.
+
+A training that was cut short in stage 2 does not repeat stage 1: on a GPU its sums come out a little different every
+time, and the checkpoint of stage 2 is of these very vectors.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Floats, Interactions
+from pipeline_tasks.behavior.item_catalog import ItemCatalog
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.encoders.text_encoder import load_encoder
+from pipeline_tasks.model.item_content import text_block
+from pipeline_tasks.model.shopper_content import most_asked
+from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.training.best_epoch import Listener
+from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
+
+
+def encode_catalog(
+    data: NightData,
+    known: Interactions,
+    name: CandidateName,
+    training: TrainingSettings,
+    *,
+    work: Path,
+    device: str,
+    hear: Listener,
+) -> tuple[Floats, Path | None]:
+    """Return the `text_block` of the catalog's texts and then of `queries_read`, and the folder of what was tuned of
+    the encoder.
+
+    What `work` holds of an earlier run is taken where it was made from the same events, texts and settings.
+    """
+    vectors, described = work / "raw_texts.npy", work / "raw_texts.json"
+    # Without a single text there is nothing to tune, and a candidate of its own is the frozen one again.
+    folder = None if name == "frozen" or not any(data.catalog.texts) else work / "adapter"
+    wanted = _fingerprint(data, known, name, training)
+    if described.exists() and json.loads(described.read_text()) == wanted:
+        print(f"text vectors of the run before are taken: {vectors}", flush=True)
+        return np.load(vectors, allow_pickle=False), folder
+    described.unlink(missing_ok=True)
+    raw_texts = _encode(data, known, name, training, folder=folder, device=device, hear=hear)
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(vectors, raw_texts)
+    # Last, and at once: without it, the vectors do not count.
+    described.with_suffix(".new").write_text(json.dumps(wanted))
+    described.with_suffix(".new").replace(described)
+    return raw_texts, folder
+
+
+def _encode(
+    data: NightData,
+    known: Interactions,
+    name: CandidateName,
+    training: TrainingSettings,
+    *,
+    folder: Path | None,
+    device: str,
+    hear: Listener,
+) -> Floats:
+    encoder = load_encoder(training.encoder, device)
+    texts = [*data.catalog.texts, *queries_read(data.catalog, known, training)]
+    if name == "frozen" or folder is None:
+        return text_block(encoder, texts)
+    # Here, as it loads peft: two seconds that a frozen encoder can do without.
+    from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
+
+    shutil.rmtree(folder, ignore_errors=True)
+    options = AdaptOptions(name, training.encoder_layers, steps=training.encoder_steps, seed=training.seed)
+    tuned = adapt_encoder(
+        encoder,
+        known,
+        data.catalog.texts,
+        options,
+        folder=folder,
+        after_step=lambda step, loss: hear({"encoder_loss": loss}, step),
+        asked=AskedItems(known.queries.words, known.items) if known.queries is not None else None,
+    )
+    return text_block(tuned, texts)
+
+
+def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSettings) -> list[str]:
+    """Return the queries of `known` that are encoded; none where no item has a text that they could be near to."""
+    return most_asked(known)[0] if training.read_queries and any(catalog.texts) else []
+
+
+def _fingerprint(data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
+    texts = np.frombuffer("\0".join(data.catalog.texts).encode(), dtype=np.uint8)
+    return {
+        "events": log_digest(known),
+        "texts": digest([texts]),
+        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed} "
+        f"{training.read_queries}",
+        "encoder": _files_of(training.encoder),
+        **software(),
+    }
+
+
+def _files_of(encoder: str) -> str:
+    """Sizes and times of an encoder's own files, where it is a folder: weights may change under one path."""
+    folder = Path(encoder)
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return " ".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in found)

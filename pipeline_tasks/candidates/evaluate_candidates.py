@@ -1,0 +1,129 @@
+"""Chooses the night's best candidate on validation, looks at test once, and registers a version.
+
+python -m pipeline_tasks.candidates.evaluate_candidates --source simulated_shop --date 2026-11-20 --parent-run-id R
+"""
+
+import shutil
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from pipeline_tasks.behavior.night_data import NightData, read_night
+from pipeline_tasks.candidates.candidate_training import refit
+from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
+from pipeline_tasks.candidates.log_comparison import log_comparison
+from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
+from pipeline_tasks.champion.promotion import decide
+from pipeline_tasks.champion.pyfunc_recommender import log_recommender
+from pipeline_tasks.champion.registry import ARTIFACT, champion_version, client, load_version, registry
+from pipeline_tasks.champion.tracking import log_snapshots, night_run
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.training.best_epoch import METRIC
+
+
+def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) -> Evaluation:
+    """Judge, register and describe the night's best candidate."""
+    lake = Lake.open(settings, night.source)
+    data = read_night(lake, night)
+    best = max(
+        read_candidates(settings, night, data.split["split_id"]), key=lambda candidate: candidate.validation[METRIC]
+    )
+    with night_run(settings, parent_run_id):
+        log_snapshots(lake, data.snapshots, "evaluation")
+        saved = refit(data, load_recommender(best.folder), settings.training)
+        peers, rule = registry().evaluation.baselines, registry().promotion
+        done = compare_scorers(data, saved, present_champion(settings, night), peers, rule.metric)
+        promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
+        folder = night_folder(settings, night) / "winner" / ARTIFACT
+        shutil.rmtree(folder, ignore_errors=True)
+        uri = log_recommender(saved, folder)
+        log_comparison(done, rule)
+        metrics = flat_metrics(done.table, rule.metric)
+        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
+        verdict = "promote" if promote else "keep"
+        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + done.notes)})
+        version = register(settings, data, best, uri, metrics)
+    evaluation = Evaluation(
+        candidate=best.name,
+        split_id=data.split["split_id"],
+        model_name=registry().model_name(night),
+        version=version,
+        metrics=metrics,
+        promote=promote,
+        reasons=reasons + done.notes,
+    )
+    evaluation_path(settings, night).write_text(evaluation.model_dump_json(indent=1))
+    return evaluation
+
+
+def judge(
+    data: NightData, saved: SavedRecommender, champion: SavedRecommender | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of ours, the champion and the nightly baselines on test, and what could not be compared."""
+    done = compare_scorers(data, saved, champion, registry().evaluation.baselines, registry().promotion.metric)
+    return done.table, done.notes
+
+
+def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:
+    """Return the present champion, None when there is none."""
+    version = champion_version(settings, night)
+    return load_version(settings, version) if version is not None else None
+
+
+def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Return ``<task>.<scorer>.<metric>`` -> value: all that was measured of ours, of rivals what compares them.
+
+    Everything of everybody would be 670 curves of one point each in MLflow; it lies in the table.
+    """
+    names = [name for name in table.columns if name not in ("task", "scorer")]
+    compared = [metric, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
+    return {
+        f"{row['task']}.{row['scorer']}.{name}": float(row[name])
+        for row in table.to_dict("records")
+        for name in (names if row["scorer"] == OURS else compared)
+        if np.isfinite(row[name])
+    }
+
+
+def register(settings: Settings, data: NightData, best: Candidate, uri: str, metrics: dict[str, float]) -> str:
+    """Register the logged model as a new version, with what it is and what it reached as tags."""
+    api, night = client(settings), data.night
+    window = (night.ds - data.split["window_start"]).days + 1
+    own = {name.replace("@", "_at_"): f"{value:.6f}" for name, value in metrics.items() if f".{OURS}." in name}
+    tags = own | {
+        "ds": night.ds.isoformat(),
+        "candidate": best.name,
+        "candidate_run_id": best.run_id,
+        "split_id": data.split["split_id"],
+        "strategy": data.split["strategy"],
+        "window_days": str(window),
+        "fitted_on": "train and validation",
+        **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
+    }
+    version = mlflow.register_model(uri, registry().model_name(night), tags=tags)
+    api.set_registered_model_tag(version.name, "source", night.source)
+    return str(version.version)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = night_parser(__doc__)
+    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
+    given = parser.parse_args()
+    done = evaluate_candidates(settings(), night_of(given), given.parent_run_id)
+    print(
+        f"{done.model_name} version {done.version} ({done.candidate}): {'promote' if done.promote else 'keep champion'}"
+    )
+    print("\n".join(done.reasons))
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

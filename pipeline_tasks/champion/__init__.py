@@ -1,0 +1,1 @@
+"""MLflow: the night's runs, the registry, and which version becomes champion."""

@@ -1,0 +1,112 @@
+"""Writes the vectors of every shopper and every item of a night by the champion: what the recommend job multiplies.
+
+python -m pipeline_tasks.champion.embed_shelf --source simulated_shop --date 2026-11-20
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline_tasks.behavior.interactions import Floats, Interactions
+from pipeline_tasks.behavior.night_data import read_night
+from pipeline_tasks.champion.registry import champion_version, load_version
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.search.search_vectors import top_queries, write_search
+from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
+
+_USERS_PER_FILE = 50_000
+
+
+def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
+    """Write ``vectors/`` of the night's staging folder and return its meta.
+
+    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json, and what
+    `write_search` writes of the window's top queries. Shoppers are embedded by their whole history up to the night, and
+    item trends are those of the night: a night is fresh even where its champion is not. A shopper's score of an item is
+    what `pair_scores` makes of the two vectors (the dot product, unless the model's matching is additive), and for
+    own_items (indices into items.npy) as much more as own_scores says.
+
+    Raises:
+        ValueError: there is no champion, or the night has no sequences.
+    """
+    version = champion_version(settings, night)
+    if version is None:
+        raise ValueError(
+            f"{night.source} has no champion in the registry: train and promote one first (nightshelf run)"
+        )
+    prepare_torch(settings.training.threads)
+    data = read_night(Lake.open(settings, night.source), night)
+    saved = load_version(settings, version)
+    recommender = saved.for_catalog(data.catalog, data.log)
+    shoppers = data.log.select(np.flatnonzero(data.log.known))
+    folder = night_folder(settings, night) / "vectors"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    window = (data.split["window_start"], night.ds)
+    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
+    write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
+    about = {"model_version": f"{version.name}/{version.version}", "users": len(shoppers)}
+    about |= {"ds": night.ds.isoformat(), "snapshots": data.snapshots}
+    return write_vectors(folder, recommender, shoppers, data.catalog.item_ids, about)
+
+
+def write_vectors(
+    folder: Path, recommender: TwoTowerRecommender, shoppers: Interactions, item_ids: list[str], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the vectors of `item_ids` and `shoppers`, and meta.json: `about`, and how the vectors are to be read."""
+    (folder / "users").mkdir(parents=True)
+    items = recommender.item_matrix()
+    for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
+        part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
+        _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
+    np.save(folder / "items.npy", items)
+    pq.write_table(pa.table({"item_id": item_ids}), folder / "item_ids.parquet")
+    meta = about | _shape(recommender, items)
+    # Last: its presence says that the folder is complete.
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    return meta
+
+
+def _shape(recommender: TwoTowerRecommender, items: Floats) -> dict[str, Any]:
+    return {
+        "dimension": items.shape[1],
+        "items": len(items),
+        # The first so many numbers say what an item is; the rest, how much it is in demand and with whom.
+        "content_dimension": min(recommender.model.config.dimension, recommender.model.matching.width),
+        "additive_weights": recommender.additive_weights.tolist(),
+    }
+
+
+def _write_users(path: Path, shoppers: Interactions, recommender: TwoTowerRecommender) -> None:
+    vectors, own = recommender.user_matrix(shoppers), recommender.own_additions(shoppers)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    starts = pa.array(own.indptr, pa.int32())
+    columns = {
+        "user_key": shoppers.keys,
+        "vector": flat.cast(pa.list_(pa.float32())),
+        "own_items": pa.ListArray.from_arrays(starts, pa.array(own.indices, pa.int32())),
+        "own_scores": pa.ListArray.from_arrays(starts, pa.array(own.data, pa.float32())),
+    }
+    pq.write_table(pa.table(columns), path)
+
+
+def main() -> None:
+    """Run from the command line."""
+    meta = embed_shelf(settings(), night_of(night_parser(__doc__).parse_args()))
+    print(f"{meta['users']} shoppers and {meta['items']} items embedded by {meta['model_version']}")
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

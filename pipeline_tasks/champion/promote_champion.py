@@ -1,0 +1,38 @@
+"""Moves the alias `champion` to the version that the night's evaluation found worthy.
+
+python -m pipeline_tasks.champion.promote_champion --source simulated_shop --date 2026-11-20
+"""
+
+from pipeline_tasks.champion.promotion import read_evaluation
+from pipeline_tasks.champion.registry import champion_version, client, registry
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.night import Night
+from pipeline_tasks.night_arguments import night_of, night_parser
+from pipeline_tasks.settings import Settings, settings
+
+
+def promote_champion(settings: Settings, night: Night) -> str:
+    """Promote, or leave the champion as it is; return what was done, in one sentence.
+
+    Raises:
+        FileNotFoundError: the night was not evaluated.
+    """
+    evaluation = read_evaluation(settings, night)
+    version = f"{evaluation.model_name} version {evaluation.version}"
+    if not evaluation.promote:
+        present = champion_version(settings, night)
+        stays = f"version {present.version} stays champion" if present else "there is still no champion"
+        return f"{version} is not promoted, {stays}: " + "; ".join(evaluation.reasons)
+    client(settings).set_registered_model_alias(evaluation.model_name, registry().alias, evaluation.version)
+    return f"{version} is champion: " + "; ".join(evaluation.reasons)
+
+
+def main() -> None:
+    """Run from the command line."""
+    given = night_parser(__doc__).parse_args()
+    print(promote_champion(settings(), night_of(given)))
+
+
+if __name__ == "__main__":
+    with clear_exit():
+        main()

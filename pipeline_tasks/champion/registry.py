@@ -1,0 +1,97 @@
+"""The model registry: names and the rule of promotion (mlflow/registry.yaml), the champion, and who becomes it."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import yaml
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from pipeline_tasks.champion.promotion_rule import Promotion
+from pipeline_tasks.night import Night
+from pipeline_tasks.peer_models.peers import PEERS
+from pipeline_tasks.settings import REPOSITORY, Settings
+
+if TYPE_CHECKING:
+    from pipeline_tasks.model.saved_recommender import SavedRecommender
+
+REGISTRY_FILE = REPOSITORY / "mlflow" / "registry.yaml"
+ARTIFACT = "recommender"
+"""Name of the recommender's folder within the logged model; MLflow takes it from the folder that was saved."""
+
+
+class EvaluationRule(BaseModel):
+    """What every night's challenger is measured beside."""
+
+    model_config = ConfigDict(extra="forbid")
+    baselines: list[str]
+    """Names of `peers.PEERS`."""
+
+
+class Registry(BaseModel):
+    """The contents of registry.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+    experiment: str
+    model: str
+    alias: str
+    evaluation: EvaluationRule
+    promotion: Promotion
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> "Registry":
+        strangers = [name for name in self.evaluation.baselines if name not in PEERS]
+        if strangers:
+            raise ValueError(f"evaluation.baselines names {strangers[0]!r}, which is no peer: {', '.join(PEERS)}")
+        for name in self.promotion.must_beat:
+            if name not in self.evaluation.baselines:
+                raise ValueError(
+                    f"promotion.must_beat names {name!r}, which evaluation.baselines does not measure: add it there, "
+                    "or ask for one of those"
+                )
+        return self
+
+    def experiment_name(self, night: Night) -> str:
+        """Return the experiment of the night's source."""
+        return self.experiment.format(source=night.source)
+
+    def model_name(self, night: Night) -> str:
+        """Return the registered model of the night's source."""
+        return self.model.format(source=night.source)
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """Read registry.yaml once."""
+    return Registry.model_validate(yaml.safe_load(REGISTRY_FILE.read_text()))
+
+
+def client(settings: Settings) -> MlflowClient:
+    """Return a client of the tracking server that the settings name."""
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    return MlflowClient()
+
+
+def champion_version(settings: Settings, night: Night) -> ModelVersion | None:
+    """Return the version that is champion of the night's source, None when there is none."""
+    try:
+        return client(settings).get_model_version_by_alias(registry().model_name(night), registry().alias)
+    except MlflowException as error:
+        # A source without a registered model, and a model without the alias, answer with different codes.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def load_version(settings: Settings, version: ModelVersion) -> "SavedRecommender":
+    """Download a registered version and read its recommender."""
+    # Imported here: torch costs seconds, and most callers only ask who is champion.
+    from pipeline_tasks.model.saved_recommender import load_recommender
+
+    client(settings)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}")
+    return load_recommender(Path(folder) / "artifacts" / ARTIFACT)

@@ -1,0 +1,51 @@
+"""Learns from a log what makes shoppers want an item again."""
+
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Flags, Floats, Interactions
+from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life, history_weights
+from pipeline_tasks.collaborative.own_history import OwnHistory, demand_levels, pair_features
+from pipeline_tasks.collaborative.own_pairs import own_pairs
+from pipeline_tasks.evaluation.ranking_task import wanted_types
+
+_INNER: Final = 0.75
+"""Of the events: as train stands to train and validation in 6:2:2."""
+
+
+def fit_own_history(known: Interactions, n_items: int, recipe: LinearRecipe) -> OwnHistory | None:
+    """Fit on what shoppers with a history in the first three quarters of `known` wanted again in the last.
+
+    The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
+    or nobody, or everybody, wanted the same again.
+    """
+    inner = known.until(int(np.quantile(known.times, _INNER)))
+    types = tuple(wanted_types(known).tolist())
+    pairs = own_pairs(inner.only(np.isin(inner.types, types)), n_items)
+    moment = inner.evidence.last_timestamp + 1
+    later = known.only((known.times >= moment) & np.isin(known.types, types))
+    active = np.isin(pairs.rows, later.rows)
+    again = np.isin(pairs.rows * n_items + pairs.items, later.rows * n_items + later.items)[active]
+    if not again.any() or again.all():
+        return None
+    span = float(np.ptp(inner.times))
+    levels = demand_levels(inner, n_items, types, span, moment)
+    inward, outward = fit_linear_part(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
+    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
+    weights = _regress(pair_features(pairs, levels, moment, span, linear)[active], again)
+    return OwnHistory(types, span, weights, levels, moment).at(known, n_items)
+
+
+def _regress(features: Floats, again: Flags) -> Floats:
+    """Return the weights of the features as they are, then the intercept."""
+    # Here, as it takes half a second that most logs can do without.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler, model = StandardScaler(), LogisticRegression(max_iter=500)
+    model.fit(scaler.fit_transform(features), again)
+    weights = model.coef_[0] / scaler.scale_
+    intercept = float(model.intercept_[0] - weights @ scaler.mean_)
+    return np.append(weights, intercept).astype(np.float32)

@@ -1,0 +1,95 @@
+"""Pictures of items as vectors of any Hugging Face vision model; off unless training.image_encoder names one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+from pyarrow import fs
+from torch.nn.functional import normalize
+from transformers import AutoModel
+
+# Not from transformers itself: its own name asks for torchvision, which reading with Pillow can do without.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.encoders.text_encoder import EncoderError
+
+_BATCH: Final = 32
+
+
+class ImageError(ValueError):
+    """A picture that the catalog names cannot be read."""
+
+
+class ImageEncoder:
+    """Processor and vision model; a picture's vector is the model's pooled output, of length 1.
+
+    A model that pools nothing gives the mean over its places; one of pictures and texts its vector of pictures.
+    """
+
+    def __init__(self, processor: Any, model: Any) -> None:  # noqa: ANN401
+        self.processor, self.model = processor, model
+
+    @torch.inference_mode()
+    def encode(self, pictures: list[Image.Image]) -> Floats:
+        """Return (n, width) float32."""
+        pixels = self.processor(images=pictures, return_tensors="pt").to(self.model.device)
+        get = getattr(self.model, "get_image_features", self.model)
+        found = get(**pixels)
+        vectors = getattr(found, "pooler_output", None)
+        vectors = found.last_hidden_state.mean(dim=1) if vectors is None else vectors
+        return np.asarray(normalize(vectors.flatten(1), dim=1).float().cpu().numpy(), dtype=np.float32)
+
+
+def load_image_encoder(name: str, device: str = "cpu") -> ImageEncoder:
+    """Load the vision model `name`, a Hugging Face id or a path.
+
+    Raises:
+        EncoderError: it does not exist, or is no vision model.
+    """
+    try:
+        processor = AutoImageProcessor.from_pretrained(name, backend="pil")
+        model = AutoModel.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(
+            f"image encoder {name!r} cannot be loaded ({error}): give a Hugging Face id that this machine can reach, "
+            "or a folder with config.json, preprocessor_config.json and model.safetensors"
+        ) from error
+    return ImageEncoder(processor, model.to(device).train(mode=False))
+
+
+def image_block(encoder: ImageEncoder, images: Sequence[str | None]) -> Floats:
+    """Return (items, width) vectors of the pictures, NaN for an item without one. Equal pictures are read once.
+
+    Raises:
+        ImageError: a picture is missing or broken.
+    """
+    unique = sorted({image for image in images if image})
+    # Of a blank one first: its length is the width, whatever the model calls it, where no item has a picture.
+    parts = [np.full_like(encoder.encode([Image.new("RGB", (64, 64))]), np.nan)]
+    for start in range(0, len(unique), _BATCH):
+        parts.append(encoder.encode([open_picture(image) for image in unique[start : start + _BATCH]]))
+    place = {image: row for row, image in enumerate(unique, start=1)}
+    return np.asarray(np.concatenate(parts)[[place.get(image or "", 0) for image in images]], dtype=np.float32)
+
+
+def open_picture(image: str) -> Image.Image:
+    """Return the picture at a path or URI, in colors.
+
+    Raises:
+        ImageError: it is missing or broken.
+    """
+    try:
+        system, path = fs.FileSystem.from_uri(image if "://" in image else str(Path(image).resolve()))
+        with system.open_input_file(path) as file:
+            return Image.open(file).convert("RGB")
+    # Pillow's own errors are OSError (unknown form, cut short) and SyntaxError (a broken PNG).
+    except (OSError, SyntaxError, pa.ArrowInvalid) as error:
+        raise ImageError(
+            f"picture {image} cannot be read ({error}): mend the file, clear the item's attribute image, or set "
+            "training.image_encoder to nothing"
+        ) from error

@@ -1,0 +1,94 @@
+"""Loss and gradients of one batch of pairs of texts: in-batch InfoNCE, each distinct text encoded once.
+
+logQ correction (Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling): frequent texts are drawn as negatives more
+often, and would otherwise be pushed down for it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline_tasks.behavior.interactions import Flags, Floats, Integers
+from pipeline_tasks.device import has_bfloat16
+from pipeline_tasks.encoders.cached_gradients import backward_through_parts, encode_rows
+from pipeline_tasks.encoders.encoder_pairs import PairDraw
+from pipeline_tasks.encoders.text_encoder import TextEncoder
+from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+
+
+class PairBatch:
+    """Turns drawn pairs into gradients of the encoder's open weights."""
+
+    def __init__(
+        self, encoder: TextEncoder, tokens: TokenizedTexts, draw: PairDraw, part: int, temperature: float = 0.05
+    ) -> None:
+        self.encoder, self.tokens, self.draw = encoder, tokens, draw
+        self.part, self.temperature = part, temperature
+        self.half = has_bfloat16(encoder.model.device)
+
+    def backward(self, pairs: tuple[Integers, Integers]) -> float:
+        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts."""
+        ordered, rows = self._texts(pairs)
+        try:
+            with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
+                return backward_through_parts(
+                    self.encoder, self.tokens, ordered, lambda vectors: self._loss(vectors, rows, pairs), self.part
+                )
+        except torch.cuda.OutOfMemoryError:
+            if self.part == 1:
+                raise
+            self.part = max(1, min(self.part, 2 * len(pairs[0])) // 2)
+            print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
+            self.encoder.model.zero_grad()
+            torch.cuda.empty_cache()
+            return self.backward(pairs)
+
+    @torch.no_grad()
+    def loss(self, pairs: tuple[Integers, Integers]) -> float:
+        """Return the loss of a batch without dropout and without gradients."""
+        ordered, rows = self._texts(pairs)
+        trains = self.encoder.model.training
+        self.encoder.model.train(mode=False)
+        with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
+            blocks = [ordered[start : start + self.part] for start in range(0, len(ordered), self.part)]
+            vectors = torch.cat([encode_rows(self.encoder, self.tokens, block, self.part) for block in blocks])
+            found = float(self._loss(vectors, rows, pairs).item())
+        self.encoder.model.train(mode=trains)
+        return found
+
+    def _texts(self, pairs: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
+        """Return the distinct texts of the pairs, the shortest first, and where each pair's two are among them."""
+        distinct, place = np.unique(self.tokens.text_of[np.concatenate(pairs)], return_inverse=True)
+        ordered = self.tokens.by_length(distinct)
+        at = np.empty(len(ordered), dtype=np.int64)
+        at[np.searchsorted(distinct, ordered)] = np.arange(len(ordered))
+        return ordered, at[place]
+
+    def _loss(self, vectors: Tensor, rows: Integers, pairs: tuple[Integers, Integers]) -> Tensor:
+        first, second = vectors.index_select(0, torch.from_numpy(rows).to(vectors.device)).split(len(pairs[0]))
+        together: Flags = np.asarray(self.draw.known[pairs[0]][:, pairs[1]].todense()) > 0
+        return pair_loss(first, second, pairs, self.draw.log_share, self.temperature, together)
+
+
+def pair_loss(
+    first: Tensor,
+    second: Tensor,
+    pairs: tuple[Integers, Integers],
+    log_share: Floats,
+    temperature: float,
+    together: Flags,
+) -> Tensor:
+    """Return InfoNCE of (pairs, width) vectors of length 1: each first text among all second ones, logQ-corrected.
+
+    `together` (pairs, pairs) is true where a first and a second text belong together: no negatives, as is no text of
+    itself. Without that, texts are pushed away from themselves until all vectors are one.
+    """
+    left, right = pairs
+    device = first.device
+    logits = (first @ second.T).float() / temperature - torch.from_numpy(log_share[right]).to(device)
+    own = together | (right[None, :] == right[:, None]) | (right[None, :] == left[:, None])
+    same = torch.from_numpy(own & ~np.eye(len(right), dtype=bool)).to(device)
+    logits = logits.masked_fill(same, -math.inf)
+    return torch.nn.functional.cross_entropy(logits, torch.arange(len(left), device=device))

@@ -1,0 +1,71 @@
+"""Which weights of a text encoder are fine-tuned, and how the outcome is kept: a LoRA adapter, or the whole encoder."""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from pipeline_tasks.encoders.text_encoder import EncoderError, TextEncoder, load_encoder
+
+Tuning = Literal["lora", "last_layers", "full"]
+_RANK = 16
+
+
+def make_trainable(encoder: TextEncoder, tuning: Tuning, layers: int = 2) -> TextEncoder:
+    """Return the encoder with the weights that `tuning` names open to gradients, and no others.
+
+    lora: rank 16 beside every linear layer (Hu et al. 2021). last_layers: the last `layers` blocks. full: all weights.
+
+    Raises:
+        EncoderError: the tuning is unknown, or the encoder has fewer blocks than `layers`.
+    """
+    model = encoder.model
+    if tuning == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        # all-linear: the encoder may be any architecture, whose projections have any names.
+        lora = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, lora_dropout=0.05, target_modules="all-linear")
+        model = get_peft_model(model, lora)
+    elif tuning == "last_layers":
+        model.requires_grad_(requires_grad=False)
+        for block in _last_blocks(encoder, layers):
+            block.requires_grad_(requires_grad=True)
+    elif tuning == "full":
+        model.requires_grad_(requires_grad=True)
+    else:
+        raise EncoderError(f"tuning {tuning!r} is unknown: use {', '.join(get_args(Tuning))}")
+    return TextEncoder(encoder.name, encoder.tokenizer, model)
+
+
+def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
+    """Write what was tuned into `folder`, and return the encoder ready for use, an adapter merged into it."""
+    encoder.model.save_pretrained(str(folder))
+    if hasattr(encoder.model, "merge_and_unload"):
+        return TextEncoder(encoder.name, encoder.tokenizer, encoder.model.merge_and_unload())
+    encoder.tokenizer.save_pretrained(str(folder))
+    return encoder
+
+
+def open_encoder(name: str, tuned: Path | None, device: str) -> TextEncoder:
+    """Load the encoder `name`, with what `keep_tuned` wrote into the folder `tuned` where there is one."""
+    if tuned is None:
+        return load_encoder(name, device)
+    if not (tuned / "adapter_config.json").exists():
+        whole = load_encoder(str(tuned), device)
+        return TextEncoder(name, whole.tokenizer, whole.model)
+    from peft import PeftModel
+
+    encoder = load_encoder(name, device)
+    encoder.model = PeftModel.from_pretrained(encoder.model, tuned).merge_and_unload()
+    return encoder
+
+
+def _last_blocks(encoder: TextEncoder, layers: int) -> list[Any]:
+    """Return the last blocks of the longest list of modules: the transformer's stack, whatever it is called."""
+    stacks = [module for module in encoder.model.modules() if isinstance(module, torch.nn.ModuleList)]
+    stack = max(stacks, key=len, default=torch.nn.ModuleList())
+    if len(stack) < layers:
+        raise EncoderError(
+            f"encoder {encoder.name} has {len(stack)} blocks, {layers} are to be tuned: lower training.encoder_layers"
+        )
+    return list(stack)[len(stack) - layers :]

@@ -1,0 +1,1 @@
+"""One interface for every scorer, its peers, metrics, intervals, leak probes and reports."""

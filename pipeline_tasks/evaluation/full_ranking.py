@@ -1,0 +1,152 @@
+"""Ranks the whole catalog for every shopper, in matrix blocks, and measures the lists."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.behavior.split_parts import refuse_future
+from pipeline_tasks.evaluation.ranked_lists import CUTOFFS, RankedLists, overall_figures, per_shopper_figures
+from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
+from pipeline_tasks.evaluation.shopper_segments import Labels
+
+_BLOCK_CELLS: Final = 16_000_000
+"""Scores held at a time: 64 MB, and about four times as much while they are ranked."""
+_MOST_ROWS: Final = 4_096
+
+
+@dataclass(frozen=True)
+class RankingResult:
+    """What a scorer achieved in a task."""
+
+    scorer: str
+    task: str
+    per_shopper: dict[str, Reals]
+    """Metric -> one value per shopper, in the task's order: what intervals and paired tests are made from."""
+    overall: dict[str, float] = field(default_factory=dict)
+    """Metric -> the mean over shoppers, or a figure of all lists together."""
+    segments: Mapping[str, Labels] = field(default_factory=dict)
+    """Kind of segment -> label of each shopper, in the task's order."""
+
+
+def evaluate(scorer: Scorer, task: RankingTask) -> RankingResult:
+    """Measure `scorer` on `task` by full ranking.
+
+    Raises:
+        FutureLeakError: the scorer was fitted on more than the task allows to be known.
+        ValueError: a score is not finite, or there is nobody to evaluate.
+    """
+    return evaluate_tasks(scorer, [task])[0]
+
+
+def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
+    """Measure `scorer` on tasks over the same known histories: each shopper is scored once for all of them.
+
+    Raises: as `evaluate`; ValueError also where the tasks were built from different histories.
+    """
+    for task in tasks:
+        refuse_future(scorer.name, scorer.evidence, task.known)
+        if not len(task.histories):
+            raise ValueError(f"nobody to evaluate in {task.name}: no shopper of its audience has a relevant item")
+        if task.known is not tasks[0].known:
+            raise ValueError(f"{task.name} and {tasks[0].name} were built apart: build them with one build_tasks")
+    results = []
+    for task, ranked in zip(tasks, _rank_tasks(scorer, tasks), strict=True):
+        per_shopper = per_shopper_figures(ranked, task)
+        overall = overall_figures(ranked, per_shopper, task.relevant.shape[1])
+        results.append(RankingResult(scorer.name, task.name, per_shopper, overall, task.segments))
+    return results
+
+
+def top_items(scores: Floats, k: int) -> Integers:
+    """Return (n, k) the indices of the k highest scores of each row, best first, ties by the lower index."""
+    width = scores.shape[1]
+    k = min(k, width)
+    if k < width // 4:
+        # The k-th highest score of each row bounds what must be sorted; of several equal to it, the first count.
+        bound = np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
+        keep = scores >= bound
+        for row in np.flatnonzero(np.count_nonzero(keep, axis=1) > k):
+            above = np.count_nonzero(scores[row] > bound[row])
+            keep[row, np.flatnonzero(scores[row] == bound[row])[k - above :]] = False
+        columns = np.nonzero(keep)[1].reshape(len(scores), k)
+        order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
+        return np.take_along_axis(columns, order, axis=1).astype(np.int64)
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
+
+
+def rank_of(scores: Floats, rows: Integers, items: Integers) -> Integers:
+    """Return (m,) the rank from 1 of item items[i] in row rows[i] (ascending), ties by the lower index."""
+    width = scores.shape[1]
+    ascending = np.sort(scores, axis=1)
+    own = scores[rows, items]
+    below, upto = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+    stops = np.searchsorted(rows, np.arange(len(scores) + 1))
+    for row, (start, stop) in enumerate(pairwise(stops.tolist())):
+        below[start:stop] = np.searchsorted(ascending[row], own[start:stop], side="left")
+        upto[start:stop] = np.searchsorted(ascending[row], own[start:stop], side="right")
+    ranks = width - upto + 1
+    for place in np.flatnonzero(upto - below > 1):
+        ranks[place] += np.count_nonzero(scores[rows[place], : items[place]] == own[place])
+    return np.asarray(ranks, dtype=np.int64)
+
+
+def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedLists]:
+    union, rows_of = _union(tasks)
+    pieces: list[list[tuple[Integers, RankedLists]]] = [[] for _ in tasks]
+    for start, histories in _blocks(union, tasks[0].relevant.shape[1]):
+        scores = np.asarray(scorer.scores(histories), dtype=np.float32)
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{scorer.name} gave a score that is not finite in {tasks[0].name}")
+        for task, rows, found in zip(tasks, rows_of, pieces, strict=True):
+            inside = np.flatnonzero((rows >= start) & (rows < start + len(histories)))
+            if len(inside):
+                found.append((inside, _rank_block(scores[rows[inside] - start], task, inside)))
+    return [_in_order(task, found) for task, found in zip(tasks, pieces, strict=True)]
+
+
+def _union(tasks: Sequence[RankingTask]) -> tuple[Interactions, list[Integers]]:
+    """Return the histories of everybody asked, and for each task the place there of each of its shoppers."""
+    if len(tasks) == 1:
+        return tasks[0].histories, [np.arange(len(tasks[0]))]
+    known = tasks[0].known
+    asked = {key for task in tasks for key in task.histories.keys}
+    chosen = np.array([row for row, key in enumerate(known.keys) if key in asked], dtype=np.int64)
+    place = {known.keys[row]: number for number, row in enumerate(chosen)}
+    return known.select(chosen), [np.array([place[key] for key in task.histories.keys]) for task in tasks]
+
+
+def _blocks(histories: Interactions, n_items: int) -> Iterator[tuple[int, Interactions]]:
+    size = min(_MOST_ROWS, max(1, _BLOCK_CELLS // n_items))
+    for start in range(0, len(histories), size):
+        stop = min(start + size, len(histories))
+        yield start, histories.select(np.arange(start, stop))
+
+
+def _rank_block(scores: Floats, task: RankingTask, shoppers: Integers) -> RankedLists:
+    """Rank rows of a task. `scores` (len(shoppers), items) is a copy and is overwritten where items are masked."""
+    masked, relevant = task.masked[shoppers], task.relevant[shoppers]
+    scores[_rows(masked.indptr), masked.indices] = -np.inf
+    lists = top_items(scores, max(CUTOFFS))
+    wanted = np.zeros(scores.shape, dtype=bool)
+    rows = _rows(relevant.indptr)
+    wanted[rows, relevant.indices] = True
+    hits = np.take_along_axis(wanted, lists, axis=1)
+    return RankedLists(lists, hits, rank_of(scores, rows, relevant.indices))
+
+
+def _in_order(task: RankingTask, pieces: list[tuple[Integers, RankedLists]]) -> RankedLists:
+    """Join blocks; within a task shoppers keep the order of the union, which is that of the known."""
+    if np.any(np.diff(np.concatenate([inside for inside, _ in pieces])) <= 0):
+        raise ValueError(f"the shoppers of {task.name} are not in the order of the known: build it with build_tasks")
+    columns = zip(*((ranked.lists, ranked.hits, ranked.ranks) for _, ranked in pieces), strict=True)
+    lists, hits, ranks = (np.concatenate(column) for column in columns)
+    return RankedLists(lists, hits, ranks)
+
+
+def _rows(indptr: Integers) -> Integers:
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))

@@ -1,0 +1,69 @@
+"""Bootstrap confidence intervals over shoppers, and paired tests on the same shoppers.
+
+Values of several metrics or scorers are resampled together: one set of resamples, one matrix product for all.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.evaluation.ranking_metrics import Reals
+
+RESAMPLES: Final = 1_000
+FLIPS: Final = 4_000
+_CELLS: Final = 4_000_000
+"""Draws held at a time."""
+
+
+def mean_intervals(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[Reals, Reals]:
+    """Return (m,) low and high ends of percentile bootstrap intervals (Efron 1979) of the means of `values` (m, n).
+
+    Shoppers are drawn again 1,000 times, the same ones for every row.
+    """
+    rng = np.random.default_rng(seed)
+    n = values.shape[1]
+    means = []
+    for size in _chunks(RESAMPLES, n):
+        draws = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(draws.ravel(), minlength=size * n).reshape(size, n)
+        means.append(counts.astype(np.float64) @ values.T / n)
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def mean_interval(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Return the interval of the mean of one row of values (n,)."""
+    low, high = mean_intervals(values[None, :], level, seed)
+    return float(low[0]), float(high[0])
+
+
+def sign_flip_p_values(differences: Reals, seed: int = 0) -> Reals:
+    """Return (m,) two-sided p values of "the mean of each row of `differences` (m, n) is 0".
+
+    Monte Carlo permutation test of paired data (Phipson and Smyth 2010: 1 is added to both counts, so p is never 0):
+    were the two scorers alike, each shopper's difference could as well have the other sign. The smallest p that 4,000
+    flips can give is .00025. To claim that ours beats every peer, the largest of the p values counts, uncorrected.
+    """
+    rng = np.random.default_rng(seed)
+    n = differences.shape[1]
+    observed = np.abs(differences.mean(axis=1))
+    # Flipping changes a sum only by rounding where all differences are 0: such means count as reached.
+    slack = 1e-9 * np.abs(differences).mean(axis=1)
+    reached = np.zeros(len(differences))
+    for size in _chunks(FLIPS, n):
+        flipped = np.abs(_signs(rng, size, n) @ differences.T.astype(np.float32)) / n
+        reached += (flipped >= observed * (1 - 1e-6) - slack).sum(axis=0)
+    return (reached + 1) / (FLIPS + 1)
+
+
+def _signs(rng: np.random.Generator, size: int, n: int) -> Floats:
+    bits = np.unpackbits(np.frombuffer(rng.bytes((size * n + 7) // 8), dtype=np.uint8), count=size * n)
+    return (bits.astype(np.float32) * 2 - 1).reshape(size, n)
+
+
+def _chunks(total: int, n: int) -> Iterator[int]:
+    size = max(1, _CELLS // max(n, 1))
+    for start in range(0, total, size):
+        yield min(size, total - start)

@@ -1,0 +1,41 @@
+"""NDCG@10 of ready scores, and nothing else: what choices on validation are made by, many times per training."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.evaluation.ranking_metrics import ndcg
+from pipeline_tasks.evaluation.ranking_task import RankingTask
+
+K = 10
+
+
+def quick_ndcg(scores: Floats, task: RankingTask) -> float:
+    """Return the mean over the task's shoppers of the NDCG@10 of `scores` (n, items), which are overwritten.
+
+    Equals full_ranking.evaluate's but for ties in the scores; 20 ms where that takes 170 (2,199 x 1,732).
+    """
+    rows, columns = task.masked.nonzero()
+    scores[rows, columns] = -np.inf
+    lists = torch.from_numpy(scores).topk(min(K, scores.shape[1]), dim=1).indices.numpy()
+    places = np.arange(len(scores))[:, None] * scores.shape[1] + lists
+    rows, columns = task.relevant.nonzero()
+    hits = np.isin(places, rows.astype(np.int64) * scores.shape[1] + columns)
+    hits = np.pad(hits, ((0, 0), (0, K - hits.shape[1])))
+    return float(ndcg(hits, task.relevant.getnnz(axis=1), K).mean())
+
+
+def sample_task(task: RankingTask, most: int, seed: int) -> RankingTask:
+    """Return the task for at most `most` of its shoppers, drawn by `seed`."""
+    if len(task.histories) <= most:
+        return task
+    chosen = np.sort(np.random.default_rng(seed).choice(len(task.histories), most, replace=False))
+    return replace(
+        task,
+        histories=task.histories.select(chosen),
+        relevant=task.relevant[chosen],
+        masked=task.masked[chosen],
+        segments={kind: labels[chosen] for kind, labels in task.segments.items()},
+    )

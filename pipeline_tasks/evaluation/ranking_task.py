@@ -1,0 +1,140 @@
+"""What a model is asked in an evaluation, and the one interface through which any model answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Evidence, Floats, Integers, Interactions
+from pipeline_tasks.behavior.split_parts import Part, Parts
+from pipeline_tasks.evaluation.shopper_segments import Labels, activity_bands, given_segments, history_bands
+
+Goal = Literal["discovery", "repeats", "newcomers"]
+GOALS: Final[tuple[Goal, ...]] = ("discovery", "repeats", "newcomers")
+_STRONGEST_FIRST: Final = (("purchase", "rating"), ("cart",), ("click", "view"))
+
+
+class Scorer(Protocol):
+    """Anything that scores all items for histories: the model, a baseline, a blend."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of results."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What it was fitted on."""
+
+    def scores(self, histories: Interactions) -> Floats:
+        """Return (histories, items): higher is better. Reads no more than the histories given."""
+
+
+@dataclass(frozen=True)
+class RankingTask:
+    """Rank the whole catalog for each of n shoppers, of whom only the history is shown."""
+
+    name: str
+    known: Interactions
+    """All that may be known, of everybody: what a model may have been fitted on."""
+    histories: Interactions
+    """The n shoppers' own histories."""
+    relevant: csr_matrix
+    """(n, items) 1 where the shopper wanted the item afterwards."""
+    masked: csr_matrix
+    """(n, items) 1 where the item may not be recommended."""
+    popularity: Integers
+    """(items,) how many shoppers wanted each item before: for novelty and popularity bias."""
+    item_vectors: Floats | None = None
+    """(items, d), of texts or categories: for the distance within a list."""
+    segments: Mapping[str, Labels] = field(default_factory=dict)
+    """Kind of segment -> (n,) label of each shopper."""
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+
+def wanted_types(log: Interactions) -> Integers:
+    """Return the types whose events count as answers: the strongest that the log has (purchases before views)."""
+    present = set(np.unique(log.types).tolist())
+    for names in _STRONGEST_FIRST:
+        chosen = [MODELLED_TYPES.index(name) for name in names]
+        if present & set(chosen):
+            return np.array(chosen, dtype=np.int64)
+    raise ValueError("no purchase, rating, cart, click or view in the log: there is nothing to learn or to evaluate")
+
+
+def build_task(
+    parts: Parts,
+    part: Part,
+    goal: Goal,
+    n_items: int,
+    item_vectors: Floats | None = None,
+    segments: Mapping[str, Mapping[str, str]] | None = None,
+) -> RankingTask:
+    """Return the task of predicting `part`; see `build_tasks`."""
+    return build_tasks(parts, part, (goal,), n_items, item_vectors, segments)[0]
+
+
+def build_tasks(
+    parts: Parts,
+    part: Part,
+    goals: Sequence[Goal],
+    n_items: int,
+    item_vectors: Floats | None = None,
+    segments: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[RankingTask]:
+    """Return one task per goal, of known shoppers with at least one relevant item; what is known is shared by all.
+
+    Goals:
+        discovery: of shoppers with a history; what they have wanted before is masked and does not count.
+        repeats: of shoppers with a history; nothing is masked.
+        newcomers: of shoppers without a history: what a model offers those it knows nothing of.
+
+    Args:
+        item_vectors: (items, d), see `RankingTask`.
+        segments: kind -> shopper key -> label, beside the bands of history length and activity that every task has.
+    """
+    known = parts.known_before(part)
+    types = wanted_types(parts.log)
+    wanted = matrix_of(known, n_items, types)
+    future = matrix_of(parts.future(part), n_items, types)
+    popularity = np.asarray(wanted.sum(axis=0)).ravel().astype(np.int64)
+    tasks = []
+    for goal in goals:
+        masked = wanted if goal == "discovery" else csr_matrix(wanted.shape, dtype=np.float32)
+        relevant = (future - future.multiply(masked)).tocsr()
+        relevant.eliminate_zeros()
+        relevant.sort_indices()
+        has_history = known.lengths > 0
+        audience = ~has_history if goal == "newcomers" else has_history
+        asked = np.flatnonzero(parts.log.known & audience & (relevant.getnnz(axis=1) > 0))
+        histories = known.select(asked)
+        labels = _labels(histories, known, segments or {})
+        name = f"{goal}_{part}"
+        tasks.append(
+            RankingTask(name, known, histories, relevant[asked], masked[asked], popularity, item_vectors, labels)
+        )
+    return tasks
+
+
+def _labels(
+    histories: Interactions, known: Interactions, segments: Mapping[str, Mapping[str, str]]
+) -> dict[str, Labels]:
+    given = {kind: given_segments(histories.keys, labels) for kind, labels in segments.items()}
+    own = {
+        "history": history_bands(histories),
+        "activity": activity_bands(histories, known.evidence.last_timestamp),
+    }
+    return own | given
+
+
+def matrix_of(log: Interactions, n_items: int, types: Integers | None = None) -> csr_matrix:
+    """Return (sequences, items) float32 with 1 where a sequence holds the item, only in events of `types` if given."""
+    keep = np.ones(len(log.items), dtype=bool) if types is None else np.isin(log.types, types)
+    entries = np.ones(int(keep.sum()), dtype=np.float32)
+    matrix = csr_matrix((entries, (log.rows[keep], log.items[keep])), shape=(len(log), n_items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix

@@ -1,0 +1,28 @@
+"""The protocol for new items: some are withheld from all that a model learns from, and asked for in the test part."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Integers
+from pipeline_tasks.behavior.night_data import NightData
+
+SHARE = 0.05
+
+
+def withhold_items(data: NightData, seed: int, share: float = SHARE) -> tuple[NightData, Integers]:
+    """Return the night without any event of the withheld items before the test part, and those items' indices.
+
+    They stay in the catalog, and answers in the test part stay: `cold_recall@10` of its discovery task is then the
+    recall of shoppers who wanted one, among the whole catalog. Under leave_one_out a history that is left with fewer
+    than three events is emptied: its test event would count as train.
+    """
+    rng = np.random.default_rng(seed)
+    items = np.sort(rng.choice(len(data.catalog), max(1, round(share * len(data.catalog))), replace=False))
+    log, parts = data.log, data.parts
+    position = np.arange(len(log.items), dtype=np.int64) - log.offsets[log.rows]
+    keep = ~np.isin(log.items, items) | (position >= parts.validation_stops[log.rows])
+    if data.split["strategy"] == "leave_one_out":
+        left = np.bincount(log.rows[keep], minlength=len(log))
+        keep &= (left >= 3)[log.rows]
+    return replace(data, log=log.only(keep)), items

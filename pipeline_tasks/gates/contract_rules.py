@@ -1,0 +1,53 @@
+"""Expectations that follow from a table's contract alone: columns in order, types, required values, the key."""
+
+from typing import Final
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
+
+from pipeline_tasks.contracts import TABLES, DataType
+from pipeline_tasks.gates.gate_rules import finds_nothing, not_null
+
+_SPARK_TYPES: Final[dict[DataType, str]] = {
+    "string": "StringType",
+    "long": "LongType",
+    "int": "IntegerType",
+    "double": "DoubleType",
+    "date": "DateType",
+    "timestamp": "TimestampType",
+}
+_REBUILD: Final = "The job that staged the table broke its contract: correct the job and run its step again."
+
+
+def contract_rules(name: str) -> list[Expectation]:
+    """Return what pipeline_tasks.contracts says of the table: exact columns and types, required values, unique key."""
+    contract = TABLES[name]
+    meta = {"column": "*", "remedy": _REBUILD}
+    rules: list[Expectation] = [gxe.ExpectTableColumnsToMatchOrderedList(column_list=contract.column_names, meta=meta)]
+    for column in contract.columns:
+        # Arrays differ in their elements, which Great Expectations cannot name; their own rules look inside.
+        if column.dtype in _SPARK_TYPES:
+            rules.append(
+                gxe.ExpectColumnValuesToBeOfType(
+                    column=column.name,
+                    type_=_SPARK_TYPES[column.dtype],
+                    meta={"column": column.name, "remedy": _REBUILD},
+                )
+            )
+        if not column.nullable:
+            rules.append(not_null(column.name, _REBUILD))
+    if contract.key:
+        rules.append(unique_key(contract.key))
+    return rules
+
+
+def unique_key(key: tuple[str, ...]) -> Expectation:
+    """Return the rule that no two rows share the key; one aggregate, where the built-in one needs a window."""
+    columns = ", ".join(key)
+    query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
+    return finds_nothing(f"({columns}) identifies one row", query, columns, _REBUILD)
+
+
+def some_rows(remedy: str) -> Expectation:
+    """Return the rule that the table is not empty."""
+    return gxe.ExpectTableRowCountToBeBetween(min_value=1, meta={"column": "*", "remedy": remedy})

@@ -1,0 +1,53 @@
+"""Expectations that every table of ranked rows shares."""
+
+from typing import Final
+
+from great_expectations.expectations.expectation import Expectation
+
+from pipeline_tasks.gates.gate_rules import Severity, finds_nothing
+
+SCORING: Final = "Run embed and recommend again; when it fails again, roll the champion back and report it."
+ENDLESS: Final = 1e30
+"""No finite score comes near; NaN counts as larger than any number in Spark, so the bound refuses it too."""
+
+
+def ranked(owner: str, item: str) -> Expectation:
+    """Ranks of an owner (one or more columns) are 1..n without a gap, and nothing comes twice."""
+    query = (
+        f"SELECT {owner}, count(*) AS rows, min(rank) AS first, max(rank) AS last FROM {{batch}} GROUP BY {owner} "
+        f"HAVING min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*) "
+        f"OR count(DISTINCT {item}) <> count(*)"
+    )
+    return finds_nothing(
+        f"ranks of a {owner} are 1..n without a gap, and no {item} comes twice", query, "rank", SCORING
+    )
+
+
+def best_first(owner: str, severity: Severity = "critical", score: str = "score") -> Expectation:
+    """Scores of an owner do not rise with the rank."""
+    query = (
+        f"SELECT * FROM (SELECT {owner}, rank, {score}, lag({score}) OVER (PARTITION BY {owner} ORDER BY rank) "
+        f"AS before FROM {{batch}}) WHERE {score} > before"
+    )
+    return finds_nothing(f"{score} does not rise with the rank", query, score, SCORING, severity)
+
+
+def known_items(column: str) -> Expectation:
+    """Every item is in the catalog."""
+    query = f"SELECT DISTINCT {column} FROM {{batch}} ANTI JOIN items ON {column} = items.item_id"
+    if column == "item_id":
+        query = "SELECT DISTINCT item_id FROM {batch} ANTI JOIN items USING (item_id)"
+    return finds_nothing(f"every {column} is in the catalog", query, column, SCORING)
+
+
+def shown_items(column: str) -> Expectation:
+    """No item is one that the shop's rules exclude."""
+    query = (
+        f"SELECT DISTINCT {column} FROM {{batch}} WHERE {column} IN (SELECT item_id FROM shelf_rules WHERE NOT allowed)"
+    )
+    return finds_nothing(f"no {column} is blocked or out of stock", query, column, SCORING)
+
+
+def fact(name: str) -> str:
+    """Return the query of a whole number among the manifest's facts."""
+    return f"(SELECT first(cast(value AS INT)) FROM manifest_facts WHERE name = '{name}')"

@@ -1,0 +1,116 @@
+"""Suites of the tables that cleaning stages: events, quarantine, reconciliation, items, users."""
+
+from typing import Final
+
+from great_expectations.expectations.expectation import Expectation
+
+from pipeline_tasks.contracts import EVENT_TYPES
+from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies
+
+QUARANTINE_WARNING: Final = 0.05
+QUARANTINE_CRITICAL: Final = 0.50
+"""Shares of refused rows in a day: above the first somebody should look, above the second the mapping is wrong."""
+
+_MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
+_CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
+_OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
+
+
+def events_suite() -> list[Expectation]:
+    """One valid event per row."""
+    return [
+        *contract_rules("events"),
+        some_rows("Every record of these days was refused: see the rules in quarantine. " + _MAPPING),
+        in_set("event_type", EVENT_TYPES, _MAPPING),
+        satisfies("ts lies within the day ds", "to_date(ts) = ds", "ts", _MAPPING),
+        satisfies("an event does not arrive before its day", "arrived >= ds", "arrived", _MAPPING),
+        satisfies(
+            "only a search may come without an item",
+            "event_type = 'search' OR item_id IS NOT NULL",
+            "item_id",
+            _MAPPING,
+        ),
+        between("price", 0, 1e9, _MAPPING),
+        between("quantity", 0, 1e9, _MAPPING, above_low=True),
+        between("dwell_seconds", 0, 86_400, _MAPPING, "warning"),
+        between("position", 1, None, _MAPPING, "warning"),
+        satisfies(
+            "an event belongs to a shopper or a session",
+            "user_key IS NOT NULL OR session_id IS NOT NULL",
+            "user_key",
+            "Map user_key or session_id: such an event teaches popularity only.",
+            "warning",
+        ),
+    ]
+
+
+def quarantine_suite() -> list[Expectation]:
+    """One refused record per row."""
+    return [
+        *contract_rules("quarantine"),
+        satisfies("raw text is kept, cut at 10,000 characters", "length(raw) <= 10000", "raw", _CLEANING, "warning"),
+    ]
+
+
+def reconciliation_suite() -> list[Expectation]:
+    """What became of a day's rows, held against the staged tables themselves."""
+    return [
+        *contract_rules("reconciliation"),
+        in_set("outcome", ("rows_in", "event", "quarantine", "duplicate"), _CLEANING),
+        between("rows", 0, None, _CLEANING),
+        _balanced(),
+        _as_staged("event", "events"),
+        _as_staged("quarantine", "quarantine"),
+        _quarantine_share(QUARANTINE_WARNING, "warning"),
+        _quarantine_share(QUARANTINE_CRITICAL, "critical"),
+    ]
+
+
+def items_suite() -> list[Expectation]:
+    """The catalog."""
+    return [
+        *contract_rules("items"),
+        satisfies("an item is not first seen after ds", "first_seen <= ds", "first_seen", _MAPPING),
+        between("price", 0, 1e9, _MAPPING),
+        not_null("title", "Map items.title: recommendations will show ids instead of titles.", "warning", 0.5),
+    ]
+
+
+def users_suite() -> list[Expectation]:
+    """Shoppers' attributes."""
+    return [
+        *contract_rules("users"),
+        satisfies(
+            "first_seen <= last_seen <= ds", "first_seen <= last_seen AND last_seen <= ds", "last_seen", _MAPPING
+        ),
+    ]
+
+
+def _balanced() -> Expectation:
+    parts = " + ".join(_OUTCOMES.format(name) for name in ("event", "quarantine", "duplicate"))
+    rows_in = _OUTCOMES.format("rows_in")
+    query = (
+        f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
+    )
+    return finds_nothing("rows_in = events + quarantine + duplicates, each day, to the row", query, "rows", _CLEANING)
+
+
+def _as_staged(outcome: str, table: str) -> Expectation:
+    query = (
+        f"SELECT ds, said, staged FROM (SELECT ds, sum(rows) AS said FROM {{batch}} WHERE outcome = '{outcome}' "
+        f"GROUP BY ds) FULL JOIN (SELECT ds, count(*) AS staged FROM {table} GROUP BY ds) USING (ds) "
+        f"WHERE coalesce(said, 0) <> coalesce(staged, 0)"
+    )
+    return finds_nothing(f"rows of outcome {outcome} = rows staged in {table}, each day", query, "rows", _CLEANING)
+
+
+def _quarantine_share(bound: float, severity: str) -> Expectation:
+    refused, rows_in = _OUTCOMES.format("quarantine"), _OUTCOMES.format("rows_in")
+    query = (
+        f"SELECT ds, {refused} AS refused, {rows_in} AS rows_in FROM {{batch}} GROUP BY ds "
+        f"HAVING {refused} > {bound} * {rows_in}"
+    )
+    says = f"at most {bound:.0%} of a day's rows are refused"
+    remedy = "SELECT rule, detail, count(*) FROM quarantine GROUP BY ALL says why. " + _MAPPING
+    return finds_nothing(says, query, "rows", remedy, "critical" if severity == "critical" else "warning")

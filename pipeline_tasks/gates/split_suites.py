@@ -1,0 +1,116 @@
+"""Suites of the tables that splitting stages: splits and sequences."""
+
+from typing import Final
+
+from great_expectations.expectations.expectation import Expectation
+
+from pipeline_tasks.contracts import EVENT_TYPES
+from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies
+
+SHARES: Final = {"train_events": 0.6, "validation_events": 0.2, "test_events": 0.2}
+TOLERANCE: Final = 0.01
+"""Realized shares of a temporal split may differ by this much from 6:2:2."""
+
+_WINDOW: Final = "Choose a longer window (split.window_days), then split again."
+_SPLITTING: Final = "Run the split step again, and report it when it fails again."
+_TOTAL: Final = "(train_events + validation_events + test_events)"
+
+
+def splits_suite() -> list[Expectation]:
+    """The cut-offs and what they realize."""
+    return [
+        *contract_rules("splits"),
+        some_rows(_SPLITTING),
+        in_set("strategy", ("temporal", "leave_one_out", "per_user"), _SPLITTING),
+        satisfies(
+            "train ends before validation ends, both within the window",
+            "strategy <> 'temporal' OR (train_end < validation_end AND to_date(train_end) >= window_start "
+            "AND to_date(validation_end) <= ds)",
+            "train_end",
+            _WINDOW,
+        ),
+        *(between(column, 1, None, _WINDOW) for column in SHARES),
+        *(_realized(column, share) for column, share in SHARES.items()),
+        between("netted_purchases", 0, None, _SPLITTING),
+    ]
+
+
+def sequences_suite() -> list[Expectation]:
+    """Histories: aligned, in order, without an event of a later day."""
+    kept = ", ".join(f"'{name}'" for name in EVENT_TYPES if name != "cancellation")
+    return [
+        *contract_rules("sequences"),
+        some_rows(_WINDOW),
+        satisfies(
+            "the three arrays are aligned and not empty",
+            "size(item_ids) > 0 AND size(item_ids) = size(event_types) AND size(item_ids) = size(timestamps)",
+            "item_ids",
+            _SPLITTING,
+        ),
+        satisfies(
+            "queries are aligned with the events, and none is there where nobody typed anything",
+            "queries IS NULL OR (size(queries) = size(item_ids) AND exists(queries, query -> query <> ''))",
+            "queries",
+            _SPLITTING,
+        ),
+        satisfies(
+            "events are in the order of their time",
+            "timestamps = array_sort(timestamps)",
+            "timestamps",
+            _SPLITTING,
+        ),
+        satisfies(
+            "no event is later than the end of ds",
+            "array_max(timestamps) < unix_micros(timestamp(date_add(ds, 1)))",
+            "timestamps",
+            _SPLITTING,
+        ),
+        satisfies(
+            "event types are known, and cancellations are netted",
+            f"forall(event_types, kind -> kind IN ({kept}))",
+            "event_types",
+            _SPLITTING,
+        ),
+        satisfies(
+            "a history is a shopper's own or an anonymous session's",
+            "sequence_key = user_key OR (user_key IS NULL AND startswith(sequence_key, 'session:'))",
+            "sequence_key",
+            _SPLITTING,
+        ),
+        _disjoint_as_counted(),
+        _in_catalog(),
+    ]
+
+
+def _realized(column: str, share: float) -> Expectation:
+    # Below 1,000 events one tied timestamp moves a cut-off by more than the tolerance.
+    return satisfies(
+        f"a temporal split gives {column} {share:.0%} of the events, within {TOLERANCE:.0%}",
+        f"strategy <> 'temporal' OR {_TOTAL} < 1000 OR abs({column} / {_TOTAL} - {share}) <= {TOLERANCE}",
+        column,
+        "Many events share the cut-off's timestamp, or a day is missing: look at the events around it.",
+    )
+
+
+def _disjoint_as_counted() -> Expectation:
+    """Count the sequences on both sides of the cut-offs: parts are disjoint exactly when they add up."""
+    times = "SELECT ds, explode(timestamps) AS micros FROM {batch}"
+    query = f"""
+        SELECT * FROM (
+            SELECT split_id, first(train_events + validation_events + test_events) AS counted,
+                count_if(micros <= unix_micros(train_end)) AS train,
+                count_if(micros > unix_micros(train_end) AND micros <= unix_micros(validation_end)) AS validation,
+                count_if(micros > unix_micros(validation_end)) AS test
+            FROM splits JOIN ({times}) USING (ds) WHERE strategy = 'temporal' GROUP BY split_id)
+        WHERE train + validation + test > counted OR train = 0 OR validation = 0 OR test = 0"""
+    says = "train, validation and test of the sequences are disjoint, none empty, and no more than was counted"
+    return finds_nothing(says, query, "timestamps", _SPLITTING)
+
+
+def _in_catalog() -> Expectation:
+    query = (
+        "SELECT DISTINCT item_id FROM (SELECT explode(item_ids) AS item_id FROM {batch}) "
+        "ANTI JOIN items USING (item_id)"
+    )
+    return finds_nothing("items of histories are in the catalog", query, "item_ids", _SPLITTING, "warning")

@@ -1,0 +1,1 @@
+"""What the night says of shoppers and items beside the shelves: intent, demand, tastes."""

@@ -1,0 +1,1 @@
+"""How a shop describes its files, and what of them has been landed."""

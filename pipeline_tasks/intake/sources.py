@@ -1,0 +1,101 @@
+"""Finds and loads a source: a preset's name, a registered name, or the path of a TOML file."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.settings import Settings, settings
+
+
+class SourceError(ValueError):
+    """A source's description, or its files, cannot be used as they are."""
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that ship with Nightshelf."""
+    return sorted(Path(entry.name).stem for entry in _presets().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_source(name: str, source_path: str | None = None, config: Settings | None = None) -> Source:
+    """Load the source `name`, its folder resolved; `source_path` overrides the folder, as does `settings.source_path`.
+
+    Raises:
+        FileNotFoundError: no such preset, registered source or file.
+        SourceError: the TOML is not valid; the message names the file, the key and what is wrong.
+    """
+    config = config or settings()
+    file = _find(name, config)
+    source = _parse(file)
+    override = source_path or (config.source_path if name == config.source else None)
+    return source.model_copy(update={"path": override or _folder(source, file, config)})
+
+
+def register_source(file: Path, config: Settings | None = None) -> Source:
+    """Keep a shop's own TOML file, checked and resolved, under `home/sources`: later steps find it by its name."""
+    config = config or settings()
+    source = _parse(file)
+    if source.name in preset_names():
+        raise SourceError(f"{file}: name {source.name!r} is a preset's: choose another name for your source")
+    source = source.model_copy(update={"path": _folder(source, file, config)})
+    kept = config.home / "sources" / f"{source.name}.json"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(source.model_dump_json(indent=1))
+    return source
+
+
+def source_name(source: str) -> str:
+    """Return the name of a source given by name or as a TOML file; the file is registered for the later steps."""
+    return register_source(Path(source)).name if source.endswith(".toml") else load_source(source).name
+
+
+def _presets() -> Path:
+    return Path(str(files("pipeline_tasks.intake") / "presets"))
+
+
+def _find(name: str, config: Settings) -> Path:
+    if name.endswith(".toml"):
+        return Path(name)
+    for file in (config.home / "sources" / f"{name}.json", _presets() / f"{name}.toml"):
+        if file.is_file():
+            return file
+    raise FileNotFoundError(
+        f"source {name!r} is unknown: use one of {', '.join(preset_names())}, or the path of your own TOML file "
+        f"(README.md shows the form)"
+    )
+
+
+def _parse(file: Path) -> Source:
+    try:
+        if file.suffix == ".json":
+            return Source.model_validate_json(file.read_text())
+        return Source.model_validate(tomllib.loads(file.read_text()))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"source file {file} does not exist: give the path of a TOML file, or one of {', '.join(preset_names())}"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SourceError(f"{file} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors())
+        raise SourceError(f"{file}: {problems}") from None
+
+
+def _problem(location: tuple[int | str, ...], message: str, kind: str) -> str:
+    key = ".".join(map(str, location))
+    if kind == "missing":
+        return f"{key} is missing: add it (a Spark SQL expression over the file's columns)"
+    if kind == "extra_forbidden":
+        return f"{key} is not a key of this form: remove it or correct its spelling"
+    return f"{key}: {message}"
+
+
+def _folder(source: Source, file: Path, config: Settings) -> str:
+    path = source.path.replace("{home}", str(config.home.resolve()))
+    if "://" in path or Path(path).is_absolute():
+        return path
+    # A preset has no folder of its own: its files are looked for under `home/data`.
+    base = config.home.resolve() / "data" if file.parent == _presets() else file.resolve().parent
+    return str(base / path)

@@ -1,0 +1,176 @@
+"""A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.behavior.popularity_trends import PopularityTrends
+from pipeline_tasks.bulk_top_k.pair_scores import PairScores, pair_scores
+from pipeline_tasks.collaborative.linear_part import history_weights
+from pipeline_tasks.collaborative.own_history import OwnHistory
+from pipeline_tasks.model.borrowed_ids import borrow_ids
+from pipeline_tasks.model.matching import AdditiveMatching
+from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
+from pipeline_tasks.model.training_windows import last_windows
+from pipeline_tasks.model.two_tower import TwoTower
+from pipeline_tasks.model.user_inputs import UserInputs
+
+_BATCH = 512
+_PAIRS = 100_000
+
+
+@dataclass
+class TwoTowerRecommender:
+    """The model with all it needs to score a catalog of n items at one moment."""
+
+    name: str
+    model: TwoTower
+    texts: torch.Tensor
+    """(n, text) whitened."""
+    rows: torch.Tensor
+    """(n,) id row of each item, -1 where it has none."""
+    values: torch.Tensor
+    """(n, most) numbers of each item's structured values, 0 for none."""
+    trends: Floats
+    """(n, trends) at the moment of scoring."""
+    evidence: Evidence
+    moment: int
+    """Of scoring, epoch microseconds: what lies in a history is that old."""
+    own: OwnHistory | None = None
+    """Scores of what a shopper had before, where the log is one of repeats."""
+    shoppers: ShopperContent = NOTHING
+    """What is read of shoppers beside their events; a query that is not in it is not read (see `knowing`)."""
+
+    @torch.inference_mode()
+    def item_matrix(self) -> Floats:
+        """Return (n, width + trends + 1 + rank): the item vectors."""
+        self.model.train(False)
+        device = self.model.device
+        trends = torch.from_numpy(self.trends).to(device)
+        full = self.model.full_item_vectors(self.item_table(), self.rows.to(device), trends)
+        return full.float().cpu().numpy()
+
+    @property
+    def additive_weights(self) -> Floats:
+        """(a,) of an additive matching; none of any other."""
+        matching = self.model.matching
+        if not isinstance(matching, AdditiveMatching):
+            return np.zeros(0, dtype=np.float32)
+        return matching.weights.detach().float().cpu().numpy()
+
+    @property
+    def pair_scores(self) -> PairScores:
+        """How user and item vectors make a score."""
+        return pair_scores(self.additive_weights)
+
+    @torch.inference_mode()
+    def user_matrix(self, histories: Interactions) -> Floats:
+        """Return (histories, width + trends + 1 + rank): after each last event and, where the model reads it, what was
+        typed since; without an event by attributes and query, and where there are none of them either, of trends only.
+        """
+        inputs = self._inputs(histories)
+        states = torch.from_numpy(self._states(inputs)).to(self.model.device)
+        if histories.queries is not None:
+            states = inputs.asking(states, histories.queries.last)
+        vectors = self.model.user_vectors(states).float().cpu().numpy()
+        width = self.model.matching.width
+        vectors[(histories.lengths == 0) & ~inputs.introduced, :width] = self.model.matching.nobody
+        vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
+        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
+        linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
+        return np.concatenate([vectors, level, linear], axis=1)
+
+    @torch.inference_mode()
+    def states(self, histories: Interactions) -> Floats:
+        """Return (histories, d + trends): what the user tower says after each last event; with no event, what it says
+        of a shopper's attributes, and zeros where nothing is known of her."""
+        return self._states(self._inputs(histories))
+
+    def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
+        """Return the recommender with vectors of all queries of `log`; those that are new are encoded."""
+        return replace(self, shoppers=self.shoppers.knowing(log, encode))
+
+    def _inputs(self, histories: Interactions) -> UserInputs:
+        return UserInputs(histories, self.model, self.shoppers)
+
+    def _states(self, inputs: UserInputs) -> Floats:
+        self.model.train(False)
+        histories = inputs.log
+        windows = last_windows(histories, self.model.config.max_length)
+        table = self.item_table()
+        width = self.model.config.dimension + self.trends.shape[1]
+        vectors = np.zeros((len(histories), width), dtype=np.float32)
+        # A shopper of whom nothing is known follows the crowd.
+        vectors[:, self.model.config.dimension :] = self.model.trend_weights.bias.float().cpu().numpy()
+        sizes = (windows >= 0).sum(axis=1)
+        # Equal lengths together: no shopper pays for a longer neighbor's padding.
+        order = np.argsort(sizes, kind="stable")
+        order = order[(sizes[order] > 0) | inputs.introduced[order]]
+        for start in range(0, len(order), _BATCH):
+            chosen = order[start : start + _BATCH]
+            vectors[chosen] = self._last_states(inputs, windows[chosen, : sizes[chosen].max()], chosen, table)
+        return vectors
+
+    def scores(self, histories: Interactions) -> Floats:
+        """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""
+        scores = np.asarray(self.pair_scores.all(self.user_matrix(histories), self.item_matrix()), dtype=np.float32)
+        if self.own is not None:
+            added = self.own_additions(histories).tocoo()
+            scores[added.row, added.col] += added.data
+        return scores
+
+    def own_additions(self, histories: Interactions) -> csr_matrix:
+        """Return (histories, n), sparse: what is added to the dot product for items that the shopper wanted before."""
+        if self.own is None:
+            return csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
+        pairs = self.own.pairs(histories)
+        return self.own.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
+
+    def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
+        """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
+        id_rows = self.rows.cpu().numpy()
+        outward = self.model.linear_out.float().cpu().numpy()[np.maximum(id_rows, 0)] * (id_rows >= 0)[:, None]
+        sums = self._linear_sums(histories)
+        parts = [
+            np.einsum("pr,pr->p", sums[rows[start:stop]], outward[items[start:stop]])
+            for start in range(0, len(rows), _PAIRS)
+            for stop in [start + _PAIRS]
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+    def at(self, known: Interactions, evidence: Evidence | None = None) -> "TwoTowerRecommender":
+        """Return the recommender with the trends as they are after the last event of `known`."""
+        trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
+        moment = known.evidence.last_timestamp + 1
+        own = self.own.at(known, len(self.rows)) if self.own is not None else None
+        return replace(self, trends=trends.at(moment), moment=moment, evidence=evidence or self.evidence, own=own)
+
+    def _linear_sums(self, histories: Interactions) -> Floats:
+        """Return (histories, rank): the sum over the items of the whole history."""
+        rows = self.rows.cpu().numpy()
+        inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
+        config = self.model.config
+        weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
+        return np.asarray(weights @ inward, dtype=np.float32)
+
+    def item_table(self) -> torch.Tensor:
+        """Return (n, d), on the model's device: what the item tower says of each item."""
+        texts, values, rows = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
+        vectors = self.model.item_vectors(texts, values, rows)
+        if self.model.config.borrowed_ids and bool((rows < 0).any()):
+            content = self.model.content_vectors(texts, values)
+            vectors = vectors + borrow_ids(content, self.model.item_ids.weight, rows)
+        return vectors
+
+    def _last_states(self, inputs: UserInputs, windows: Integers, rows: Integers, table: torch.Tensor) -> Floats:
+        device = table.device
+        items = inputs.log.items[np.maximum(windows, 0)]
+        states = inputs.states(windows, rows, table[torch.from_numpy(items).to(device)])
+        lead = states.shape[1] - windows.shape[1]
+        last = torch.from_numpy((windows >= 0).sum(axis=1) - 1 + lead).to(device)
+        places = torch.arange(len(last), device=device)
+        return np.asarray(states[places, last].float().cpu().numpy(), dtype=np.float32)

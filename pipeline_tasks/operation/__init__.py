@@ -1,0 +1,1 @@
+"""The embedded servers, the chain seen from outside, and the state of the machine."""

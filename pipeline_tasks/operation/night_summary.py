@@ -1,0 +1,53 @@
+"""What `nightshelf up` says at the end: where everything is, and some shelves."""
+
+from typing import Final
+
+import duckdb
+
+from pipeline_tasks.night import Night
+from pipeline_tasks.operation.airflow_environment import ADMIN, admin_password
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake_sql import open_database
+
+SHOPPERS: Final = 3
+ITEMS: Final = 5
+
+SHELVES: Final = """
+SELECT r.user_key, r.rank, r.item_id, coalesce(i.title, r.item_id) AS title, round(r.score, 3) AS score, r.reason
+FROM recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
+WHERE r.ds = ? AND r.rank <= ? AND r.user_key IN (
+    SELECT user_key FROM user_profiles WHERE ds = ? ORDER BY events DESC, user_key LIMIT ?)
+ORDER BY r.user_key, r.rank
+"""
+
+MORE: Final = (
+    'nightshelf sql "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r '
+    "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40\""
+)
+
+
+def some_shelves(settings: Settings, night: Night) -> list[tuple[str, int, str, str, float, str]]:
+    """Return (user_key, rank, item_id, title, score, reason) of the night's busiest shoppers' first items."""
+    with open_database(settings, night.source, SHELVES) as database:
+        return database.execute(SHELVES, [night.ds, ITEMS, night.ds, SHOPPERS]).fetchall()
+
+
+def addresses(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return (what, URL, how to log in) of the servers."""
+    ports = settings.server
+    return [
+        ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
+        ("MLflow", settings.tracking_uri, "no login"),
+        ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
+    ]
+
+
+def count_rows(settings: Settings, night: Night, table: str) -> int:
+    """Return how many rows the night has in the table."""
+    with open_database(settings, night.source, table) as database:
+        return _only_number(database, f"SELECT count(*) FROM {table} WHERE ds = ?", night)
+
+
+def _only_number(database: duckdb.DuckDBPyConnection, sql: str, night: Night) -> int:
+    number: int = database.execute(sql, [night.ds]).fetchall()[0][0]
+    return number

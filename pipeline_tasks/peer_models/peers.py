@@ -1,0 +1,40 @@
+"""Every peer by its name: what mlflow/registry.yaml and the benchmarks can ask for.
+
+Named as module and function, and imported when one is fitted: a night that measures EASE imports no Spark.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.evaluation.ranking_task import Scorer
+
+PEERS: Final = {
+    "popularity": "evaluation.baselines:popularity",
+    "recent_popularity": "evaluation.baselines:recent_popularity",
+    "own_repeats": "evaluation.baselines:own_repeats",
+    "item_knn": "evaluation.baselines:item_knn",
+    "item_knn_all": "evaluation.baselines:item_knn_all",
+    "ease": "evaluation.baselines:ease",
+    "item_to_item": "collaborative.item_to_item:sequence_item_to_item",
+    "sasrec": "peer_models.peer_sasrec:fit_sasrec",
+    "spark_als": "peer_models.peer_spark_als:fit_spark_als",
+    "implicit_als": "peer_models.peer_implicit:fit_implicit_als",
+    "implicit_bpr": "peer_models.peer_implicit:fit_implicit_bpr",
+}
+"""Name -> ``module:function`` within pipeline_tasks; each function is ``fit(log, n_items) -> Scorer``."""
+
+
+def fit_peer(name: str, log: Interactions, n_items: int) -> Scorer:
+    """Fit a peer at its default settings on all of `log`.
+
+    Raises:
+        ValueError: there is no peer of that name.
+        ModuleNotFoundError: the peer's library is not installed (`implicit` comes with the extra `dev`).
+    """
+    if name not in PEERS:
+        raise ValueError(f"{name!r} is no peer: choose from {', '.join(PEERS)}")
+    module, _, function = PEERS[name].partition(":")
+    fit: Callable[[Interactions, int], Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
+    return fit(log, n_items)

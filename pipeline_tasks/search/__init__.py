@@ -1,0 +1,1 @@
+"""What a shop's search box asks for: words and meaning, fused."""

@@ -1,0 +1,1 @@
+"""The shelves: vectors of the night, the shop's rules, variety, reasons."""

@@ -1,0 +1,123 @@
+"""Re-ranks a shopper's candidates by maximal marginal relevance, under caps per category and brand.
+
+Carbonell and Goldstein, The use of MMR, diversity-based reranking (SIGIR 1998): the next item is the one of highest
+lambda * relevance - (1 - lambda) * (its greatest similarity to an item chosen before). Relevance is the score, brought
+to [0, 1] over the shopper's candidates, so that lambda means the same for every model; similarity is the cosine.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, TopK, Vectors
+from pipeline_tasks.shelves.shelf_rules import ShelfPlan
+
+NOTHING: Final = -1
+"""In place of an item where a shelf is shorter than its neighbors in the array."""
+_GATHERED_NUMBERS: Final = 8_000_000
+"""float32 numbers of candidates' vectors gathered at a time: 32 MB."""
+_BEYOND_CAP: Final = 1e3
+"""Taken from the value of an item beyond a cap: it is chosen only when nothing else is left."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Items of n shoppers, best first: (n, c) arrays, `NOTHING` where a shopper has fewer."""
+
+    items: Indices
+    scores: Scores
+
+    def rows(self, chosen: Indices | slice) -> "Candidates":
+        """Return the candidates of some shoppers."""
+        return Candidates(self.items[chosen], self.scores[chosen])
+
+    def take(self, places: Indices) -> "Candidates":
+        """Return (n, m): the candidates at `places` (n, m), `NOTHING` where the place is."""
+        found = places >= 0
+        items = np.take_along_axis(self.items, np.maximum(places, 0), axis=1)
+        scores = np.take_along_axis(self.scores, np.maximum(places, 0), axis=1)
+        return Candidates(np.where(found, items, NOTHING), np.where(found, scores, -np.inf))
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What items have in common."""
+
+    content: Vectors
+    """(items, c) of length 1."""
+    categories: Indices
+    """(items,) a number per category, negative where it is unknown: unknown ones are never capped."""
+    brands: Indices
+
+
+def as_candidates(best: TopK, width: int) -> Candidates:
+    """Return the ragged top-k as arrays of `width` columns."""
+    counts = np.diff(best.starts)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    columns = np.arange(len(best.items)) - best.starts[rows]
+    items = np.full((len(counts), width), NOTHING, np.int64)
+    scores = np.full((len(counts), width), -np.inf)
+    items[rows, columns], scores[rows, columns] = best.items, best.scores
+    return Candidates(items, scores)
+
+
+def diversify(candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices) -> Candidates:
+    """Return (n, k) of the candidates in the order that `plan` asks for.
+
+    Args:
+        taken: (n, t) items that are on the shelf already and must not be chosen again.
+
+    A cap gives way where too few candidates are left: a full shelf comes first.
+    """
+    width = candidates.items.shape[1]
+    numbers = 1 if plan.mmr_lambda == 1 else likeness.content.shape[1]
+    step = max(_GATHERED_NUMBERS // max(width * numbers, 1), 1)
+    starts = range(0, len(candidates.items), step)
+    places = [
+        _choose(candidates.rows(slice(i, i + step)), likeness, plan, min(k, width), taken[i : i + step]) for i in starts
+    ]
+    return candidates.take(np.concatenate(places) if places else np.zeros((0, min(k, width)), np.int64))
+
+
+def _choose(candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices) -> Indices:
+    """Return (n, k) places among the candidates."""
+    items = np.maximum(candidates.items, 0)
+    usable: Flags = candidates.items != NOTHING
+    for column in taken.T:
+        usable &= candidates.items != column[:, None]
+    value = plan.mmr_lambda * relevance(candidates)
+    vectors = likeness.content[items] if plan.mmr_lambda < 1 else None
+    similar = np.zeros(items.shape)
+    groups = [
+        (codes[items], cap, np.zeros(items.shape, np.int64))
+        for codes, cap in ((likeness.categories, plan.max_per_category), (likeness.brands, plan.max_per_brand))
+        if cap is not None
+    ]
+    rows, chosen = np.arange(len(items)), np.full((len(items), k), NOTHING, np.int64)
+    for rank in range(k):
+        worth = value - (1 - plan.mmr_lambda) * similar
+        for _, cap, counts in groups:
+            worth = worth - _BEYOND_CAP * (counts >= cap)
+        # Rounded, so that no order of additions decides between equals: the better score is first.
+        place = np.round(np.where(usable, worth, -np.inf), 5).argmax(axis=1)
+        found = usable[rows, place]
+        chosen[:, rank] = np.where(found, place, NOTHING)
+        usable[rows, place] = False
+        if vectors is not None:
+            now = np.einsum("ncd,nd->nc", vectors, vectors[rows, place]).astype(np.float64)
+            similar = now if rank == 0 else np.maximum(similar, now)
+        for codes, _, counts in groups:
+            own = codes[rows, place]
+            np.add(counts, (codes == own[:, None]) & (found & (own >= 0))[:, None], out=counts)
+    return chosen
+
+
+def relevance(candidates: Candidates) -> Scores:
+    """Return the scores brought to [0, 1] over each row; 0 where there is no candidate."""
+    found = candidates.items != NOTHING
+    scores = np.where(found, candidates.scores, 0.0)
+    low = np.where(found, scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+    span = np.where(found, scores, -np.inf).max(axis=1, initial=-np.inf, keepdims=True) - low
+    return np.where(found & (span > 0), (scores - low) / np.where(span > 0, span, 1), 0.0)

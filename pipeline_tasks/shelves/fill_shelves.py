@@ -1,0 +1,92 @@
+"""Fills the shelves of a block of shoppers: the model's best, varied, with slots for new items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.shelves.diversify import NOTHING, Candidates, as_candidates, diversify
+from pipeline_tasks.shelves.excluded_items import joined, only
+from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own
+from pipeline_tasks.shelves.shelf import Shelf
+from pipeline_tasks.shelves.shelf_rules import ShelfPlan
+
+
+@dataclass(frozen=True)
+class Filled:
+    """(n, k) slots of n shoppers."""
+
+    items: Indices
+    """Index on the shelf, `NOTHING` in a slot that stays empty."""
+    scores: Scores
+    new: Flags
+    """Whether the slot was kept for a new item."""
+
+    @classmethod
+    def empty(cls, n: int, k: int) -> "Filled":
+        """Return n empty shelves."""
+        return cls(np.full((n, k), NOTHING, np.int64), np.full((n, k), -np.inf), np.zeros((n, k), bool))
+
+    def put(self, rows: Indices, filled: "Filled") -> None:
+        """Set the shelves of some shoppers."""
+        self.items[rows], self.scores[rows], self.new[rows] = filled.items, filled.scores, filled.new
+
+
+def fill_shelves(
+    shelf: Shelf, users: Vectors, banned: Exclusions, own: OwnScores, k: int, plan: ShelfPlan, block: int
+) -> Filled:
+    """Return the k slots of each of the `users` (n, d); slots stay empty only where fewer items are allowed.
+
+    New items get `exploration_share` of the slots, at even distances (of 20 slots and a share of .1: the 10th and the
+    20th), each shopper's best by the model among those they do not know; where too few are allowed, the others move up.
+    """
+    allowed = shelf.vectors[: shelf.allowed]
+    explored = _best_new(shelf, users, joined(banned, own.pairs), int(plan.exploration_share * k + 1e-9), plan, block)
+    slots = explored.items.shape[1]
+    wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
+    best = best_with_own(users, allowed, wanted, banned, own, block, shelf.scoring)
+    varied = diversify(best, shelf.likeness, plan, k, explored.items)
+    return _interleave(varied, explored, k)
+
+
+def _best_new(shelf: Shelf, users: Vectors, banned: Exclusions, slots: int, plan: ShelfPlan, block: int) -> Candidates:
+    """Return (n, slots): each shopper's best new items; no column where nothing is new."""
+    new = shelf.new_items(plan.new_item_days)
+    slots = min(slots, len(new))
+    if slots == 0:
+        return Candidates(np.zeros((len(users), 0), np.int64), np.zeros((len(users), 0)))
+    places = np.full(len(shelf.vectors), NOTHING, np.int64)
+    places[new] = np.arange(len(new))
+    banned_new = places[banned.items]
+    among_new = only(Exclusions(banned.starts, banned_new), banned_new != NOTHING)
+    found = as_candidates(shelf.scoring.best(users, shelf.vectors[new], slots, among_new, block), slots)
+    return Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
+
+
+def _interleave(varied: Candidates, explored: Candidates, k: int) -> Filled:
+    """Put the new items into their slots and the others, in order, around them."""
+    n, slots = explored.items.shape
+    kept = {-(-(number + 1) * k // slots) - 1: number for number in range(slots)}
+    items, scores = np.full((n, k), NOTHING, np.int64), np.full((n, k), -np.inf)
+    new, rows, following = np.zeros((n, k), bool), np.arange(n), np.zeros(n, np.int64)
+    width = varied.items.shape[1]
+    for column in range(k):
+        if column in kept:
+            new[:, column] = explored.items[:, kept[column]] != NOTHING
+            items[:, column], scores[:, column] = explored.items[:, kept[column]], explored.scores[:, kept[column]]
+        other = ~new[:, column] & (following < width)
+        items[other, column] = varied.items[rows[other], following[other]]
+        scores[other, column] = varied.scores[rows[other], following[other]]
+        following += other
+    return _pushed_together(items, scores, new)
+
+
+def _pushed_together(items: Indices, scores: Scores, new: Flags) -> Filled:
+    """Move empty slots to the end."""
+    order = np.argsort(items == NOTHING, axis=1, kind="stable")
+    return Filled(
+        np.take_along_axis(items, order, axis=1),
+        np.take_along_axis(scores, order, axis=1),
+        np.take_along_axis(new, order, axis=1),
+    )

@@ -1,0 +1,49 @@
+"""What the lake holds, table by table."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake, open_catalog
+from pipeline_tasks.storage.lake_sql import source_names
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """One table of one source."""
+
+    source: str
+    table: str
+    rows: int
+    nights: int
+    first: date | None
+    last: date | None
+    mebibytes: float
+    snapshot_id: int
+
+
+def summarize_lake(settings: Settings) -> list[TableSummary]:
+    """Return a summary of every table that has a snapshot; counts come from the snapshots, no data is read."""
+    catalog = open_catalog(settings)
+    found = [_summarize(Lake(catalog, source), name) for source in source_names(settings) for name in TABLES]
+    return [summary for summary in found if summary is not None]
+
+
+def _summarize(lake: Lake, name: str) -> TableSummary | None:
+    snapshot_id = lake.snapshot_id(name)
+    if snapshot_id is None:
+        return None
+    snapshot = lake.table(name).current_snapshot()
+    totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    days = lake.days(name)
+    return TableSummary(
+        source=lake.source,
+        table=name,
+        rows=int(totals.get("total-records", 0)),
+        nights=len(days),
+        first=days[0] if days else None,
+        last=days[-1] if days else None,
+        mebibytes=int(totals.get("total-files-size", 0)) / 2**20,
+        snapshot_id=snapshot_id,
+    )

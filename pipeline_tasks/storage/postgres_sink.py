@@ -1,0 +1,142 @@
+"""Hands the shelves to an application's Postgres: tonight's partition, swapped in whole.
+
+One schema per source, one table per gold table, partitioned by ds. Rows are copied into a table that nobody sees; it
+takes the old partition's place at the end of the same transaction. A reader sees the old night or the new one, waits
+for milliseconds at most, and keeps the old one whatever happens on the way.
+
+What is copied is what the lake has published, never what a step has staged: Postgres is never ahead of the lake, and
+the copy can be made again at any time, alone, with the same result.
+"""
+
+import io
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline_tasks.contracts import TABLES, DataType, Table
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+SUNK: Final[tuple[str, ...]] = ("recommendations", "fallback_recommendations")
+_TYPES: Final[dict[DataType, str]] = {
+    "string": "text",
+    "int": "integer",
+    "long": "bigint",
+    "double": "double precision",
+    "date": "date",
+}
+_BATCH_ROWS: Final = 50_000
+_PATIENCE: Final = "30s"
+"""For readers to let go of the old partition; after that the swap gives up, and the old night stays."""
+
+
+class SinkError(ValueError):
+    """The night is not in Postgres; the one before it is as it was."""
+
+
+def sink_night(settings: Settings, night: Night) -> dict[str, int]:
+    """Swap the night's published shelves into Postgres and return the rows by table; nothing where no DSN is set.
+
+    Raises:
+        SinkError: the lake has no shelves of the night; or the server cannot be reached, went away, or refused. What
+            was in Postgres before is as it was.
+    """
+    if settings.postgres_sink is None:
+        return {}
+    # Imported here: most installations have no Postgres.
+    import psycopg
+
+    lake = Lake.open(settings, night.source)
+    published = {name: lake.files(name, (night.ds, night.ds)) for name in SUNK}
+    if missing := [name for name, files in published.items() if not files]:
+        raise SinkError(f"{night.source} {night.ds} has no published {' and '.join(missing)}: publish the night first")
+    dsn = settings.postgres_sink.get_secret_value()
+    try:
+        with psycopg.connect(dsn, connect_timeout=10) as connection:
+            return _swap(connection, night, published)
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        # The DSN holds a password: the message names the setting instead.
+        raise SinkError(
+            f"{night.source} {night.ds} could not be put into Postgres ({said}): what was there before is untouched, "
+            "and the lake has the night. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then run sink_shelves "
+            "again"
+        ) from error
+
+
+def _swap(connection: "Connection", night: Night, published: dict[str, list[str]]) -> dict[str, int]:
+    rows, fresh = {}, {}
+    for name, files in published.items():
+        _make_parent(connection, night.source, TABLES[name])
+        fresh[name], rows[name] = _load(connection, night, TABLES[name], files)
+    # Last, and both together: only from here on does anybody wait.
+    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    for name, loaded in fresh.items():
+        own, partition = f'"{night.source}".', f"{name}_{night.ds:%Y%m%d}"
+        connection.execute(f"DROP TABLE IF EXISTS {own}{partition}")
+        connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{night.ds}')")
+        connection.execute(f"ALTER TABLE {own}{loaded} DROP CONSTRAINT {loaded}_ds")
+        connection.execute(f"ALTER TABLE {own}{loaded} RENAME TO {partition}")
+    return rows
+
+
+def _make_parent(connection: "Connection", source: str, table: Table) -> None:
+    columns = ", ".join(
+        f"{column.name} {_TYPES[column.dtype]}{'' if column.nullable else ' NOT NULL'}" for column in table.columns
+    )
+    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
+    connection.execute(
+        f'CREATE TABLE IF NOT EXISTS "{source}".{table.name} ({columns}, PRIMARY KEY ({", ".join(table.key)})) '
+        "PARTITION BY LIST (ds)"
+    )
+
+
+def _load(connection: "Connection", night: Night, table: Table, files: list[str]) -> tuple[str, int]:
+    """Copy the rows into a table of their own, and return its name and how many they are."""
+    name = f"{table.name}_{uuid.uuid4().hex[:8]}"
+    # The check spares ATTACH a scan of all rows under its lock, and so does the key.
+    connection.execute(
+        f'CREATE TABLE "{night.source}".{name} (LIKE "{night.source}".{table.name}, '
+        f"CONSTRAINT {name}_ds CHECK (ds = '{night.ds}' AND ds IS NOT NULL))"
+    )
+    columns = ", ".join(table.column_names)
+    expected = sum(_rows(file) for file in files)
+    with connection.cursor() as cursor:
+        with cursor.copy(f'COPY "{night.source}".{name} ({columns}) FROM STDIN (FORMAT csv)') as copy:
+            for chunk in _as_csv(files, table.column_names):
+                copy.write(chunk)
+        if cursor.rowcount != expected:
+            raise SinkError(f"{cursor.rowcount} of {expected} rows of {table.name} arrived in Postgres")
+    connection.execute(f'ALTER TABLE "{night.source}".{name} ADD PRIMARY KEY ({", ".join(table.key)})')
+    return name, expected
+
+
+def _rows(file: str) -> int:
+    system, inner = _located(file)
+    rows: int = pq.read_metadata(inner, filesystem=system).num_rows
+    return rows
+
+
+def _as_csv(files: list[str], columns: list[str]) -> Iterator[bytes]:
+    """Yield the files' rows as CSV, a batch at a time; NULL is an empty field, an empty text a quoted one."""
+    options = pa_csv.WriteOptions(include_header=False)
+    for file in files:
+        system, inner = _located(file)
+        with system.open_input_file(inner) as opened:
+            for batch in pq.ParquetFile(opened).iter_batches(_BATCH_ROWS, columns=columns):
+                buffer = io.BytesIO()
+                pa_csv.write_csv(pa.Table.from_batches([batch.select(columns)]), buffer, options)
+                yield buffer.getvalue()
+
+
+def _located(file: str) -> tuple[fs.FileSystem, str]:
+    return fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)

@@ -1,0 +1,71 @@
+"""What a job hands to the next one within a night: a manifest of files written but not yet committed.
+
+Jobs build, gates validate, `publish` commits: until then no reader sees a row. Manifests lie at
+``staging/<source>/<ds>/<step>.json``; running a step again replaces its manifest.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake
+
+
+class StagedTable(BaseModel):
+    """Files of one table that wait for their gate."""
+
+    days: list[date]
+    """Days that the commit replaces, also those without a file."""
+    files: list[str]
+    rows: int
+
+
+class Manifest(BaseModel):
+    """All that one step built for one night."""
+
+    source: str
+    ds: date
+    step: str
+    tables: dict[str, StagedTable] = {}
+    facts: dict[str, str] = {}
+    """Kept as snapshot properties by the commit: ids of the snapshots read, settings, counts."""
+    seconds: dict[str, float] = {}
+    """Wall time of the step's parts, which may run beside one another; not kept by the commit."""
+
+
+def night_folder(settings: Settings, night: Night) -> Path:
+    """Return (and make) the folder in which a night's steps hand on their work."""
+    folder = settings.staging / night.source / night.ds.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_manifest(settings: Settings, manifest: Manifest) -> Path:
+    """Write the manifest of a step, replacing an earlier one."""
+    path = night_folder(settings, Night(manifest.source, manifest.ds)) / f"{manifest.step}.json"
+    path.write_text(manifest.model_dump_json(indent=1))
+    return path
+
+
+def read_manifest(settings: Settings, night: Night, step: str) -> Manifest:
+    """Read what `step` built for the night."""
+    path = night_folder(settings, night) / f"{step}.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Step {step} has built nothing for {night.source} {night.ds}: {path} is missing; run that step first"
+        )
+    return Manifest.model_validate_json(path.read_text())
+
+
+def publish(lake: Lake, manifest: Manifest, only: Iterable[str] | None = None) -> dict[str, int]:
+    """Commit every staged table of a validated manifest and return the new snapshot ids by table."""
+    names = [name for name in manifest.tables if only is None or name in set(only)]
+    return {
+        name: lake.commit(name, manifest.tables[name].days, manifest.tables[name].files, manifest.facts)
+        for name in names
+        if manifest.tables[name].files or lake.snapshot_id(name) is not None
+    }

@@ -1,0 +1,1 @@
+"""Contracts of the tables, and how they are rendered for Spark, Arrow, Iceberg and people."""

@@ -1,0 +1,133 @@
+"""Contracts of the cleaned (silver) tables."""
+
+from pipeline_tasks.tables.table_contract import DS, ITEM, USER, Table, column
+
+EVENTS = Table(
+    "events",
+    "silver",
+    "one valid event",
+    (
+        column("event_id", "long", "xxhash64 of everything the shop said of the event: equal for exact duplicates"),
+        column("user_key", "string", "NULL for an anonymous event", nullable=True),
+        column("session_id", "string", "the visit, basket or invoice", nullable=True),
+        column("event_type", "string", "one of contracts.EVENT_TYPES"),
+        column("item_id", "string", "NULL for a search without a click", nullable=True),
+        column("query", "string", "normalized search text", nullable=True),
+        column("dwell_seconds", "double", "seconds spent", nullable=True),
+        column("price", "double", "price of one unit in the shop's currency", nullable=True),
+        column("quantity", "double", "units", nullable=True),
+        column("position", "int", "1-based place on the page", nullable=True),
+        column("arm", "string", "A/B arm the shopper was shown", nullable=True),
+        column("ts", "timestamp", "when it happened (UTC)"),
+        column("arrived", "date", "the day whose delivery held it; later than ds for a late event"),
+        DS,
+    ),
+    ("ds", "event_id"),
+)
+QUARANTINE = Table(
+    "quarantine",
+    "silver",
+    "one refused record, with the rule that refused it",
+    (
+        column("raw", "string", "the record as JSON or as raw text, cut at 10,000 characters"),
+        column("rule", "string", "the first rule that refused it"),
+        column("detail", "string", "column and value at fault", nullable=True),
+        column("source_file", "string", "the file it came from"),
+        DS,
+    ),
+    (),
+)
+RECONCILIATION = Table(
+    "reconciliation",
+    "silver",
+    "what became of the rows of a day: rows_in = event + quarantine + duplicate, to the row",
+    (
+        column("outcome", "string", "rows_in, event, quarantine or duplicate"),
+        column("rule", "string", "the rule behind the outcome; 'all' for rows_in and event"),
+        column("rows", "long", "how many"),
+        column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),
+        DS,
+    ),
+    ("ds", "outcome", "rule"),
+)
+ITEMS = Table(
+    "items",
+    "silver",
+    "one item of the catalog as of ds",
+    (
+        ITEM,
+        column("title", "string", "NULL where the shop gives none", nullable=True),
+        column("category", "string", "path, levels joined by ' > '", nullable=True),
+        column("brand", "string", "brand", nullable=True),
+        column("price", "double", "latest known price", nullable=True),
+        column(
+            "attributes",
+            "string",
+            "other attributes, a JSON object with sorted keys: texts and lists of them; image: a picture's path or URI",
+            nullable=True,
+        ),
+        column("first_seen", "date", "first day in the catalog or in an event"),
+        DS,
+    ),
+    ("ds", "item_id"),
+)
+USERS = Table(
+    "users",
+    "silver",
+    "one shopper and their attributes as of ds",
+    (
+        USER,
+        column("attributes", "string", "a JSON object with sorted keys: country, age, gender, …", nullable=True),
+        column("first_seen", "date", "first day with an event"),
+        column("last_seen", "date", "last day with an event"),
+        DS,
+    ),
+    ("ds", "user_key"),
+)
+SPLITS = Table(
+    "splits",
+    "silver",
+    "one split: two cut-offs over a snapshot of events",
+    (
+        column("split_id", "string", "hash of strategy, window and snapshot: equal input, equal id"),
+        column("strategy", "string", "temporal, leave_one_out or per_user"),
+        column("events_snapshot_id", "long", "Iceberg snapshot of events that was split"),
+        column("window_start", "date", "first day of the window; the last is ds"),
+        column("train_end", "timestamp", "train is ts <= train_end (temporal)", nullable=True),
+        column(
+            "validation_end",
+            "timestamp",
+            "validation is train_end < ts <= validation_end; test is later",
+            nullable=True,
+        ),
+        column("train_events", "long", "realized count"),
+        column("validation_events", "long", "realized count"),
+        column("test_events", "long", "realized count"),
+        column("cancellations", "long", "cancellation events in the window"),
+        column("netted_purchases", "long", "purchases that a cancellation removed or lowered"),
+        DS,
+    ),
+    ("ds", "split_id"),
+)
+SEQUENCES = Table(
+    "sequences",
+    "silver",
+    "one history: a known shopper's, or an anonymous session's, in (ts, event_id) order, cancellations netted",
+    (
+        column("sequence_key", "string", "user_key, or 'session:' + session_id"),
+        column("user_key", "string", "NULL for an anonymous session", nullable=True),
+        column("item_ids", "array<string>", "length n"),
+        column("event_types", "array<string>", "length n"),
+        column("timestamps", "array<long>", "length n, epoch microseconds, ascending"),
+        column(
+            "queries",
+            "array<string>",
+            "length n: what was typed before the event, in its session and half an hour at most; '' for nothing; NULL "
+            "for a history without any",
+            nullable=True,
+        ),
+        column("last_query", "string", "typed on ds after the last event, and not followed by one yet", nullable=True),
+        DS,
+    ),
+    ("ds", "sequence_key"),
+)

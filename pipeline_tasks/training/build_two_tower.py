@@ -1,0 +1,91 @@
+"""An untrained two-tower model over a log's catalog: its shape, and the parts that are computed, not learned."""
+
+import math
+
+import numpy as np
+import torch
+
+from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Floats, Integers, Interactions
+from pipeline_tasks.behavior.popularity_trends import choose_horizons
+from pipeline_tasks.collaborative.fit_own_history import fit_own_history
+from pipeline_tasks.collaborative.item_cooccurrence import id_factors
+from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life
+from pipeline_tasks.encoders.whitening import fit_block_whitening
+from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
+from pipeline_tasks.model.two_tower import TwoTower
+from pipeline_tasks.model.two_tower_config import TwoTowerConfig
+from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.task_weights import NEXT_ITEM
+from pipeline_tasks.training.fit_options import FitOptions
+
+
+def build_two_tower(
+    log: Interactions,
+    raw_texts: Floats,
+    options: FitOptions,
+    device: torch.device,
+    values: Integers | None = None,
+    shoppers: ShopperContent = NOTHING,
+) -> TwoTowerRecommender:
+    """Return the recommender as it is before the first step: text whitened, ids from co-occurrence.
+
+    Args:
+        raw_texts: (items, raw), finite. values: (items, most), numbers of structured values; None where there are none.
+        shoppers: what is read of them beside their events.
+    """
+    n_items = len(raw_texts)
+    numbers = np.zeros((n_items, 0), dtype=np.int64) if values is None else values
+    seen = np.unique(log.items)
+    rows = np.full(n_items, -1, dtype=np.int64)
+    rows[seen] = np.arange(len(seen))
+    widths = options.content_blocks or (raw_texts.shape[1],)
+    center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
+    config = TwoTowerConfig(
+        known_items=len(seen),
+        item_values=options.item_values,
+        text_dimension=turn.shape[1],
+        raw_text_dimension=raw_texts.shape[1],
+        dimension=options.dimension,
+        layers=options.layers,
+        dropout=options.dropout,
+        max_length=options.max_length,
+        event_types=len(MODELLED_TYPES),
+        horizons=tuple(choose_horizons(log)),
+        linear_rank=min(options.linear_rank, len(seen)),
+        linear_kind=options.linear_kind,
+        linear_half_life=half_life(options.linear_kind, log),
+        linear_weight=options.linear_weight,
+        trend_shift=options.trend_shift,
+        matching=options.matching,
+        tasks=tuple(sorted(set(options.task_weights) - {NEXT_ITEM})),
+        profile_values=len(shoppers.profile),
+        reads_queries=shoppers.queries.are_read,
+    )
+    recipe = LinearRecipe(options.linear_kind, config.linear_rank, options.linear_coming, options.seed)
+    model = TwoTower(config)
+    torch.nn.Module.to(model, device)
+    with torch.no_grad():
+        model.whitening_center.copy_(torch.from_numpy(center))
+        model.whitening_map.copy_(torch.from_numpy(turn))
+    _start_from_counts(model, log, n_items, options, recipe)
+    texts = model.whiten(torch.from_numpy(raw_texts).to(device))
+    trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
+    own = fit_own_history(log, n_items, recipe) if options.repeats else None
+    known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
+    return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, shoppers).at(log)
+
+
+@torch.no_grad()
+def _start_from_counts(
+    model: TwoTower, log: Interactions, n_items: int, options: FitOptions, recipe: LinearRecipe
+) -> None:
+    """Set the collaborative part, which stays, and the ids, which are learned on."""
+    seen = np.unique(log.items)
+    inward, outward = fit_linear_part(recipe, log, n_items)
+    model.linear_in.copy_(torch.from_numpy(inward[seen]))
+    model.linear_out.copy_(torch.from_numpy(outward[seen]))
+    factors = id_factors(log, n_items, options.dimension, options.seed)[seen]
+    model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
+    model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
+    if model.queries is not None:
+        model.queries.start_from(model.text_projection.weight)

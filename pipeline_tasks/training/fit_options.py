@@ -1,0 +1,57 @@
+"""What stage 2 of training may be told; `training_choices` fills it from the log."""
+
+from dataclasses import dataclass, field
+
+from pipeline_tasks.collaborative.linear_part import LinearKind
+from pipeline_tasks.event_weights import EVENT_WEIGHTS
+from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
+from pipeline_tasks.training.learning_rate import Schedule
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What may be tuned; the defaults are those that ship."""
+
+    epochs: int = 8
+    dimension: int = 128
+    text_dimension: int = 256
+    """Axes kept of each block of content."""
+    content_blocks: tuple[int, ...] = ()
+    """Widths of the blocks that lie side by side in the raw vectors: text, pictures; () for one."""
+    item_values: int = 0
+    """Structured values that get a vector (see item_vocabulary)."""
+    layers: int = 2
+    dropout: float = 0.2
+    max_length: int = 50
+    seed: int = 1
+    learning_rate: float = 2e-3
+    schedule: Schedule = "cosine"
+    averaged: bool = False
+    """Whether an average over the steps is judged and kept, and not the last step (see averaged_weights)."""
+    weight_decay: float = 0.01
+    batch_positions: int = 2048
+    micro_batch: int = 0
+    """Places of a batch that are computed at a time, 0 for all: less memory, the same gradient."""
+    negatives: int = 0
+    """Items drawn to stand for the catalog in a step's softmax (see sampled_items); 0: the whole catalog."""
+    answers: int = 4
+    reach: int = 50
+    repeat_weight: float = 0.0
+    event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
+    """Of an answer, by its event type."""
+    matching: str = "dot"
+    task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
+    """What is learned, and how much it counts."""
+    linear_rank: int = 128
+    linear_kind: LinearKind = "set"
+    linear_coming: float = 0.0
+    """Share of what came next, of linear_kind season."""
+    linear_weight: float = 0.0
+    trend_shift: tuple[float, ...] = ()
+    repeats: bool = False
+    """Whether own items get a score of their own (see own_history)."""
+    half: bool = True
+    """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
+    time_buckets: int = 48
+    id_scale: float = 0.05
+    text_scale: float = 0.02

@@ -1,0 +1,124 @@
+"""What the heads add to the loss of a batch: binary cross-entropy of each, by the weight of its task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from pipeline_tasks.behavior.impressions import Impressions
+from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.model.two_tower import TwoTower
+from pipeline_tasks.task_weights import NEXT_ITEM
+from pipeline_tasks.training.task_questions import Asker, Click, PurchaseIntent, SessionConverts
+from pipeline_tasks.training_error import TrainingError
+
+
+def build_asker(task: str, log: Interactions, impressions: Impressions | None) -> Asker:
+    """Return the questions of `task` over `log`.
+
+    Raises:
+        TrainingError: the log does not hold what the task asks about.
+    """
+    if task == "click":
+        if impressions is None or not len(impressions.times):
+            raise TrainingError(
+                "training.task_weights has click, but nothing says what shoppers were shown: land events of type "
+                "impression (a log of ratings has none: a rating is learned from as an event, by its weight), or leave "
+                "click out"
+            )
+        return Click(log, impressions)
+    return PurchaseIntent(log) if task == "purchase_intent" else SessionConverts(log)
+
+
+@dataclass(frozen=True)
+class AskedTask:
+    """What one head is asked in a batch."""
+
+    task: str
+    place: Integers
+    """(k,) index into the flattened windows."""
+    lags: Floats
+    """(k,) microseconds from the event to the moment that is asked about."""
+    items: Integers
+    """(k,) what is asked about, -1 where it is no item."""
+    answers: Floats
+    """(k,) 1 or 0."""
+    weights: Floats
+    """(k,) of each answer; those of a whole batch add up to the task's weight."""
+
+    def part(self, first: int, stop: int) -> "AskedTask":
+        """Return the questions at first <= place < stop, counted from there."""
+        kept = (self.place >= first) & (self.place < stop)
+        place, lags, items = self.place[kept] - first, self.lags[kept], self.items[kept]
+        return AskedTask(self.task, place, lags, items, self.answers[kept], self.weights[kept])
+
+
+class TaskLosses:
+    """The heads' questions over the log that is trained on."""
+
+    def __init__(
+        self, log: Interactions, weights: Mapping[str, float], impressions: Impressions | None, seed: int
+    ) -> None:
+        self.log, self.weights = log, dict(weights)
+        self.next_item = self.weights.pop(NEXT_ITEM)
+        self.askers = {task: build_asker(task, log, impressions) for task in self.weights}
+        self.begin(seed, 0)
+        for task, asker in self.askers.items():
+            answers = asker.ask(np.arange(len(log.items)), np.random.default_rng(seed)).answers
+            if not 0 < answers.sum() < len(answers):
+                raise TrainingError(
+                    f"task {task}: the log answers {len(answers)} questions, {int(answers.sum())} with yes: there "
+                    f"is nothing to tell apart; widen the window, or leave it out of training.task_weights"
+                )
+
+    def begin(self, seed: int, epoch: int) -> None:
+        """Draw as this epoch draws; of its own, so that the next item's draws are the same with heads as without."""
+        self.rng = np.random.default_rng((seed, epoch, 1))
+
+    def ask(self, windows: Integers) -> tuple[AskedTask, ...]:
+        """Draw the heads' questions about the events of `windows` (batch, length), -1 beyond a history's end."""
+        places = np.flatnonzero(windows.ravel() >= 0)
+        order = np.argsort(windows.ravel()[places])
+        places, events = places[order], windows.ravel()[places][order]
+        drawn = []
+        for task, asker in self.askers.items():
+            asked = asker.ask(events, self.rng)
+            if len(asked.events):
+                lags = (asked.moments - self.log.times[asked.events]).astype(np.float32)
+                shares = (self.weights[task] * asked.weights / asked.weights.sum()).astype(np.float32)
+                where = places[np.searchsorted(events, asked.events)]
+                drawn.append(AskedTask(task, where, lags, asked.items, asked.answers, shares))
+        return tuple(drawn)
+
+
+def heads_loss(
+    model: TwoTower, asked: Sequence[AskedTask], states: Tensor, vectors: Tensor, rows: Callable[[Integers], Integers]
+) -> Tensor:
+    """Return the sum of the answers' binary cross-entropies by their weights, 0 where nothing is asked.
+
+    Args:
+        states: (batch, length, d + trends).
+        vectors: (k, d) of items. rows: gives the row there of items of the catalog.
+    """
+    total = torch.zeros((), device=states.device)
+    flat = states.flatten(0, 1)[:, : vectors.shape[1]]
+    for one in asked:
+        if not len(one.place):
+            continue
+        about = np.zeros(len(one.items), dtype=np.int64)
+        about[one.items >= 0] = rows(one.items[one.items >= 0])
+        odds = model.heads[one.task](
+            flat.index_select(0, _on(one.place, flat)),
+            _on(one.lags, flat),
+            vectors.index_select(0, _on(about, flat)),
+        )
+        each = binary_cross_entropy_with_logits(odds.float(), _on(one.answers, flat), reduction="none")
+        total = total + (each * _on(one.weights, flat)).sum()
+    return total
+
+
+def _on(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(like.device)

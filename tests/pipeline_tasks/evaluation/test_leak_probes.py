@@ -1,0 +1,83 @@
+"""Models that peek at the future in different ways, and lie about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
+from pipeline_tasks.behavior.split_parts import FutureLeakError, Part, Parts, split_parts
+from pipeline_tasks.evaluation.baselines import ease, item_knn, own_repeats, popularity, recent_popularity
+from pipeline_tasks.evaluation.full_ranking import evaluate
+from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, matrix_of
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from tests.pipeline_tasks.logs import random_log
+
+ITEMS = 40
+PARTS = split_parts(random_log(150, ITEMS, seed=6), {"strategy": "per_user"})
+KNOWN = PARTS.known_before("test")
+TASK = build_task(PARTS, "test", "discovery", ITEMS)
+
+
+@dataclass(frozen=True)
+class AnswersByKey:
+    """Knows every shopper's whole log, under the shopper's key."""
+
+    name: str
+    evidence: Evidence
+    whole: Interactions
+
+    def scores(self, histories: Interactions) -> Floats:
+        place = {key: row for row, key in enumerate(self.whole.keys)}
+        answers = matrix_of(self.whole, ITEMS).toarray()
+        empty = np.zeros(ITEMS)
+        rows = [answers[place[key]] if key in place else empty for key in histories.keys]
+        return np.stack(rows).astype(np.float32)
+
+
+def test_answers_looked_up_by_key_are_caught_though_the_evidence_looks_honest() -> None:
+    liar = AnswersByKey("liar", KNOWN.evidence, PARTS.log)
+    assert evaluate(liar, TASK).overall["recall@10"] > 0.9
+    with pytest.raises(FutureLeakError, match="liar scores 64 of 64 histories otherwise when they come under other"):
+        refuse_lookup(liar, TASK)
+    refuse_lookup(ease(KNOWN, ITEMS), TASK)
+
+
+def lying_ease(parts: Parts) -> Scorer:
+    return replace(ease(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
+
+
+def lying_popularity(parts: Parts) -> Scorer:
+    return replace(popularity(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
+
+
+@pytest.mark.parametrize("fit", [lying_ease, lying_popularity])
+def test_weights_fitted_on_the_future_are_caught_though_nothing_shows_outside(fit: Callable[[Parts], Scorer]) -> None:
+    liar = fit(PARTS)
+    refuse_lookup(liar, TASK)
+    evaluate(liar, TASK)
+    with pytest.raises(FutureLeakError, match="otherwise after test was replaced by random events"):
+        refuse_leaky_fit(fit, PARTS, "test", ITEMS)
+
+
+def two_tower(log: Interactions, n_items: int) -> Scorer:
+    texts = np.random.default_rng(9).standard_normal((n_items, 12)).astype(np.float32)
+    options = FitOptions(epochs=1, dimension=16, text_dimension=8, max_length=20, linear_rank=8)
+    return TwoTowerTrainer(log, texts, options).fit()
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("fit", [popularity, recent_popularity, own_repeats, item_knn, ease, two_tower])
+def test_what_we_measure_uses_no_future(fit: Callable[[Interactions, int], Scorer], part: Part) -> None:
+    refuse_leaky_fit(lambda parts: fit(parts.known_before(part), ITEMS), PARTS, part, ITEMS)
+
+
+def test_only_the_future_is_scrambled() -> None:
+    other = scramble_future(PARTS, "test", ITEMS)
+    assert np.array_equal(other.known_before("test").items, KNOWN.items)
+    assert not np.array_equal(other.future("test").items, PARTS.future("test").items)
+    assert other.future("test").times.min() > KNOWN.times.min()
+    assert np.array_equal(other.future("test").lengths, PARTS.future("test").lengths)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline_tasks.bulk_top_k.top_k import Exclusions
+from pipeline_tasks.shelves.excluded_items import find_excluded, joined, only
+from pipeline_tasks.shelves.shelf_rules import ExcludeRules
+
+CATALOG = pa.table(
+    {
+        "item_id": ["tea", "pot", "mug", "saw", "odd"],
+        "category": ["Home > Tea", "Home > Tea > Pots", "Home > Teas", "Tools", None],
+    }
+)
+
+
+def test_lists_categories_and_stock_together(tmp_path: Path) -> None:
+    (tmp_path / "blocked.csv").write_text("item_id\nodd\n")
+    (tmp_path / "stock.csv").write_text("item_id,stock\ntea,0\nmug,1\nsaw,\ngone,0\n")
+    rules = ExcludeRules(
+        blocked_items=["old"],
+        blocked_items_file=tmp_path / "blocked.csv",
+        # With what is below it; "Home > Teas" only begins alike.
+        blocked_categories=["Home > Tea", "Garden"],
+        stock_file=tmp_path / "stock.csv",
+    )
+    found = find_excluded(rules, CATALOG)
+    assert found.items == {
+        "tea": "blocked_category",
+        "pot": "blocked_category",
+        "saw": "out_of_stock",
+        "odd": "blocked",
+    }
+    assert found.unknown == {"stock_file": ["gone"], "blocked_categories": ["Garden"], "blocked_items": ["old"]}
+
+
+def test_opt_outs_of_items_categories_and_everything(tmp_path: Path) -> None:
+    rows = {
+        "user_key": ["ann", "ann", "bob", "cleo", "dan"],
+        "item_id": ["saw", None, None, "gone", None],
+        "category": [None, "Home > Tea", None, None, "Garden"],
+    }
+    pq.write_table(pa.table(rows), tmp_path / "opt_outs.parquet")
+    found = find_excluded(ExcludeRules(opt_outs_file=tmp_path / "opt_outs.parquet"), CATALOG)
+    pairs = list(zip(found.opt_outs["user_key"].to_pylist(), found.opt_outs["item_id"].to_pylist(), strict=True))
+    # A category that is unknown must not turn into "no shelf at all".
+    assert pairs == [("ann", "saw"), ("ann", "tea"), ("ann", "pot"), ("bob", None)]
+    assert found.unknown == {"opt_outs_file": ["gone", "Garden"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("stock_file", None, "stock_file.csv of the shelf rules cannot be read"),
+        ("stock_file", "item_id,left\na,1\n", "has no column 'stock'"),
+        ("stock_file", "item_id,stock\ntea,plenty\n", "stock of tea is 'plenty', not a number"),
+        ("opt_outs_file", "shopper\na\n", "has no column 'user_key'"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    path = tmp_path / f"{name}.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        find_excluded(ExcludeRules.model_validate({name: path}), CATALOG)
+
+
+def test_exclusions_are_filtered_and_joined_user_by_user() -> None:
+    first = Exclusions(np.array([0, 2, 2, 3]), np.array([5, 6, 7]))
+    second = Exclusions(np.array([0, 0, 1, 2]), np.array([8, 9]))
+    both = joined(first, second)
+    assert (both.starts.tolist(), both.items.tolist()) == ([0, 2, 3, 5], [5, 6, 8, 7, 9])
+    kept = only(both, both.items != 6)
+    assert (kept.starts.tolist(), kept.items.tolist()) == ([0, 1, 2, 4], [5, 8, 7, 9])

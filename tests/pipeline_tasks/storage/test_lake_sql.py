@@ -1,0 +1,75 @@
+import io
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.lake_sql import query, source_names, write_rows
+from pipeline_tasks.storage.lake_summary import summarize_lake
+from pipeline_tasks.tables.schemas import arrow_schema
+
+MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
+
+
+def users(ds: date, *keys: str) -> pa.Table:
+    rows = [{"user_key": key, "attributes": None, "first_seen": MONDAY, "last_seen": ds, "ds": ds} for key in keys]
+    return pa.Table.from_pylist(rows, schema=arrow_schema(TABLES["users"]))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lake with two sources; the shop's `users` were published twice for Monday."""
+    settings = Settings(home=tmp_path)
+    shop, other = Lake.open(settings, "shop"), Lake.open(settings, "other_shop")
+    shop.commit("users", [MONDAY], shop.write_arrow("users", users(MONDAY, "old")))
+    shop.commit("users", [MONDAY], shop.write_arrow("users", users(MONDAY, "ann", "it's")))
+    shop.commit("users", [TUESDAY], shop.write_arrow("users", users(TUESDAY, "ann")))
+    other.commit("users", [MONDAY], other.write_arrow("users", users(MONDAY, "zoe")))
+    return settings
+
+
+def test_tables_show_the_current_snapshot_and_other_sources_are_schemas(settings: Settings) -> None:
+    names, rows = query(settings, "shop", "SELECT ds, user_key FROM users ORDER BY ALL")
+    assert (names, rows) == (["ds", "user_key"], [(MONDAY, "ann"), (MONDAY, "it's"), (TUESDAY, "ann")])
+    assert query(settings, "shop", "SELECT user_key FROM other_shop.users")[1] == [("zoe",)]
+    assert source_names(settings) == ["other_shop", "shop"]
+
+
+def test_table_that_was_never_published_is_empty_and_typed(settings: Settings) -> None:
+    names, rows = query(settings, "shop", "SELECT * FROM sequences")
+    assert (names, rows) == (TABLES["sequences"].column_names, [])
+    typed = "SELECT typeof(item_ids) FROM sequences RIGHT JOIN (SELECT 1) ON true"
+    assert query(settings, "shop", typed)[1] == [("VARCHAR[]",)]
+
+
+def test_source_that_has_no_tables_yet_can_be_asked(settings: Settings) -> None:
+    assert query(settings, "new_shop", "SELECT count(*) FROM recommendations")[1] == [(0,)]
+
+
+def test_mistaken_statement_is_answered_with_the_tables_there_are(settings: Settings) -> None:
+    with pytest.raises(ValueError, match=r"recommendatoins(.|\n)*Tables: events, quarantine"):
+        query(settings, "shop", "SELECT * FROM recommendatoins")
+
+
+def test_formats() -> None:
+    names, rows = ["name", "at"], [("a,b", datetime(2026, 11, 20, tzinfo=UTC)), (None, None)]
+    written = {}
+    for how in ("csv", "json", "table"):
+        out = io.StringIO()
+        write_rows(names, rows, how, out)
+        written[how] = out.getvalue()
+    assert written["csv"] == 'name,at\n"a,b",2026-11-20 00:00:00+00:00\n,\n'
+    assert json.loads(written["json"])[0] == {"name": "a,b", "at": "2026-11-20 00:00:00+00:00"}
+    assert "2026-11-20 00:00:00+00:00" in written["table"]
+
+
+def test_summary_counts_rows_and_nights(settings: Settings) -> None:
+    [other, shop] = summarize_lake(settings)
+    assert (other.source, other.rows, other.nights) == ("other_shop", 1, 1)
+    assert (shop.table, shop.rows, shop.nights, shop.first, shop.last) == ("users", 3, 2, MONDAY, TUESDAY)
+    assert shop.mebibytes > 0

@@ -1,0 +1,180 @@
+"""One night of fine-tuning as the DAG runs it, against a real MLflow store: nothing is replaced but the size."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import get_args
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.item_catalog import ItemCatalog
+from pipeline_tasks.behavior.night_data import read_night
+from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
+from pipeline_tasks.candidates.train_candidate import train_candidate
+from pipeline_tasks.champion.candidate_files import Candidate, Evaluation
+from pipeline_tasks.champion.embed_shelf import embed_shelf
+from pipeline_tasks.champion.promote_champion import promote_champion
+from pipeline_tasks.champion.promotion import read_evaluation
+from pipeline_tasks.champion.registry import champion_version, client, load_version
+from pipeline_tasks.champion.retraining import why_retrain
+from pipeline_tasks.champion.tracking import start_night_run
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import night_folder
+from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
+
+TRAINING = TrainingSettings(dimension=16, epochs=2, encoder_steps=2, require_win=False, max_length=20)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    settings: Settings
+    parent_run_id: str
+    reason_before: str | None
+    candidates: list[Candidate]
+    evaluation: Evaluation
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db", training=TRAINING)
+    write_tiny_shop(Lake.open(settings, NIGHT.source))
+    api = client(settings)
+    api.create_experiment(f"nightshelf/{NIGHT.source}", artifact_location=f"file://{home}/artifacts")
+    with pytest.raises(ValueError, match="tiny_shop has no champion in the registry"):
+        embed_shelf(settings, NIGHT)
+    reason = why_retrain(settings, NIGHT)
+    parent = start_night_run(settings, NIGHT)
+    with pytest.raises(FileNotFoundError, match=r"run pipeline_tasks\.candidates\.train_candidate first"):
+        evaluate_candidates(settings, NIGHT, parent)
+    candidates = [train_candidate(settings, NIGHT, name, parent) for name in get_args(CandidateName)]
+    evaluation = evaluate_candidates(settings, NIGHT, parent)
+    promote_champion(settings, NIGHT)
+    return FineTuned(settings, parent, reason, candidates, evaluation)
+
+
+def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTuned) -> None:
+    api, lake = client(night.settings), Lake.open(night.settings, NIGHT.source)
+    for candidate in night.candidates:
+        run = api.get_run(candidate.run_id)
+        assert run.data.tags["mlflow.parentRunId"] == night.parent_run_id
+        assert run.info.status == "FINISHED"
+        assert run.data.params["split_id"] == "split-5"
+        assert run.data.tags["snapshot.sequences"] == str(lake.snapshot_id("sequences"))
+        assert run.inputs is not None
+        assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
+            f"tiny_shop.{name}" for name in ("splits", "sequences", "items")
+        }
+        assert len(api.get_metric_history(candidate.run_id, "train_loss")) == 2
+        history = [point.value for point in api.get_metric_history(candidate.run_id, "validation_ndcg_at_10")]
+        # What comes after the last epoch gains, but for what new items may cost; choices are made in half precision.
+        assert (1 - TRAINING.new_item_cost) * max(history) <= candidate.validation["ndcg@10"] + 0.005
+        assert not (candidate.folder.parent / "unfinished").exists()
+    lora = night.candidates[1]
+    assert len(api.get_metric_history(lora.run_id, "encoder_loss")) == TRAINING.encoder_steps
+    assert (lora.folder / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTuned) -> None:
+    reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in night.candidates}
+    # Two steps of stage 1 may leave two candidates level.
+    assert reached[night.evaluation.candidate] == max(reached.values())
+    assert night.evaluation == read_evaluation(night.settings, NIGHT)
+    assert "discovery_test.ease.ndcg@10" in night.evaluation.metrics
+    assert len(night.evaluation.reasons) == 3
+    champion = champion_version(night.settings, NIGHT)
+    assert champion is not None
+    assert str(champion.version) == night.evaluation.version
+    assert champion.tags["split_id"] == "split-5"
+    table = mlflow.artifacts.load_dict(f"runs:/{night.parent_run_id}/evaluation/evaluation.json")
+    assert {row[table["columns"].index("scorer")] for row in table["data"]} >= {"two_tower", "popularity", "item_knn"}
+    logged = client(night.settings).list_artifacts(night.parent_run_id, "evaluation")
+    assert {Path(entry.path).name for entry in logged} == {
+        *("evaluation.csv", "evaluation.json", "segments.csv"),
+        *("evaluation.png", "segments.png", "diversity.png"),
+    }
+
+
+def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/nightshelf-{NIGHT.source}@champion")
+    histories = pd.DataFrame(
+        {
+            "item_ids": [["i000", "no such item"], ["i001"]],
+            "event_types": [["view", "view"], ["purchase"]],
+            "timestamps": [[1, 2], [3]],
+        }
+    )
+    answer = model.predict(histories, params={"top_k": 4})
+    assert [len(row) for row in answer["item_ids"]] == [4, 4]
+    assert all(list(row) == sorted(row, reverse=True) for row in answer["scores"])
+    assert model.metadata.signature.inputs.input_names() == ["item_ids", "event_types", "timestamps"]
+
+
+def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(night: FineTuned) -> None:
+    meta = embed_shelf(night.settings, NIGHT)
+    folder = night_folder(night.settings, NIGHT) / "vectors"
+    assert meta == json.loads((folder / "meta.json").read_text())
+    items, ids = np.load(folder / "items.npy"), pq.read_table(folder / "item_ids.parquet")["item_id"].to_pylist()
+    users = pq.read_table(folder / "users")
+    assert (len(items), len(ids), users.num_rows) == (61, 61, 120)
+    assert "session:s1" not in users["user_key"].to_pylist()
+    assert np.isfinite(items).all()
+    assert items[ids.index("i060")].any(), "an item without events is described by its text"
+    first = (folder / "users" / "part-00000.parquet").read_bytes(), items.tobytes()
+    embed_shelf(night.settings, NIGHT)
+    again = (folder / "users" / "part-00000.parquet").read_bytes(), np.load(folder / "items.npy").tobytes()
+    assert first == again
+
+
+def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
+    champion = champion_version(night.settings, NIGHT)
+    assert champion is not None
+    saved = load_version(night.settings, champion)
+    moved = saved.for_catalog(saved.catalog, _log(night))
+    np.testing.assert_allclose(moved.texts, saved.recommender.texts, atol=1e-5)
+    # A new title beside known ones is encoded as the known ones were: by the same, possibly tuned, encoder.
+    known, content = saved.catalog, saved.recommender.model.config.dimension
+    new = ["zz0", "zz1", "zz2"]
+    more = ItemCatalog(
+        [*known.item_ids, *new],
+        [*known.texts, "a brand new watering can", "a brand new watering can", ""],
+        [*known.values, ("category=garden", "never=seen"), ("category=office",), ()],
+        [*known.images, None, None, None],
+    )
+    vectors = saved.for_catalog(more, _log(night)).item_matrix()[len(known) :, :content]
+    assert np.isfinite(vectors).all()
+    assert not np.allclose(vectors[0], vectors[1]), "items of one title are told apart by their structured values"
+    assert np.abs(vectors[2]).max() < np.abs(vectors[0]).max(), "of an item without content nothing is claimed"
+
+
+def test_when_a_retrain_is_due(night: FineTuned) -> None:
+    assert night.reason_before == "tiny_shop has no champion yet"
+    assert why_retrain(night.settings, NIGHT) is None
+    tomorrow = Night(NIGHT.source, NIGHT.ds + timedelta(days=1))
+    lake = Lake.open(night.settings, NIGHT.source)
+    write_tiny_shop(lake, tomorrow)
+    assert "is 1 days old" in (why_retrain(night.settings, tomorrow) or "")
+    weekly = night.settings.model_copy(update={"training": TRAINING.model_copy(update={"retrain_every_days": 7})})
+    assert why_retrain(weekly, tomorrow) is None
+    write_tiny_shop(lake, NIGHT, seed=6)
+    assert "was made from another split" in (why_retrain(night.settings, NIGHT) or "")
+    assert WINDOW == 30
+
+
+def test_a_night_that_was_not_split_says_so(night: FineTuned) -> None:
+    empty = Night(NIGHT.source, NIGHT.ds + timedelta(days=9))
+    with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
+        train_candidate(night.settings, empty, "frozen", night.parent_run_id)
+    assert not list(Path(night_folder(night.settings, empty)).rglob("*.json"))
+
+
+def _log(night: FineTuned) -> Interactions:
+    return read_night(Lake.open(night.settings, NIGHT.source), NIGHT).log

@@ -1,0 +1,53 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline_tasks.model.training_windows import cut_windows
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.training_batch import draw_batch
+from pipeline_tasks.training_error import TrainingError
+from tests.pipeline_tasks.training.joined_training import LOG, PLAIN, TEXTS
+
+
+def gradients(options: FitOptions, full_from: int | None = None) -> tuple[list[torch.Tensor], TwoTowerTrainer]:
+    """Return the gradients of one batch; a pretended GPU is full where `full_from` places and more are computed."""
+    trainer = TwoTowerTrainer(LOG, TEXTS, options)
+    trainer.rng = np.random.default_rng(3)
+    windows = cut_windows(LOG, 20, trainer.rng)[:30]
+    forward = trainer.model.forward
+
+    def on_full_gpu(items: torch.Tensor, *more: torch.Tensor) -> Any:  # noqa: ANN401
+        if full_from is not None and items.shape[0] * items.shape[1] >= full_from:
+            raise torch.OutOfMemoryError("pretended")
+        return forward(items, *more)
+
+    trainer.model.forward = on_full_gpu  # type: ignore[method-assign, assignment]
+    batch = draw_batch(windows, trainer.trends.buckets, trainer.targets, 4, trainer.rng)
+    trainer._backward(batch)
+    return [one.grad.to_dense() for one in trainer.optimizer.parameters if one.grad is not None], trainer
+
+
+@pytest.mark.parametrize("negatives", [0, 16])
+def test_parts_give_the_gradient_of_the_whole_batch(negatives: int) -> None:
+    whole, _ = gradients(replace(PLAIN, negatives=negatives))
+    parts, _ = gradients(replace(PLAIN, negatives=negatives, micro_batch=60))
+    assert len(whole) == len(parts) > 10
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def test_a_full_gpu_halves_the_parts_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, _ = gradients(PLAIN)
+    halved, trainer = gradients(PLAIN, full_from=200)
+    assert trainer.micro_batch == 100
+    said = capsys.readouterr().out
+    assert "the GPU is out of memory: 200 places at a time from here on" in said
+    assert "100 places at a time from here on" in said
+    for one, other in zip(whole, halved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+    with pytest.raises(TrainingError, match=r"out of memory with .* which is one history: lower training\.max_length"):
+        gradients(PLAIN, full_from=1)

@@ -1,0 +1,79 @@
+"""Catalogs and histories that no shop would boast of, through the whole of a candidate's training."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.training_error import TrainingError
+from tests.pipeline_tasks.logs import log_of, random_log
+
+TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
+TITLES = {
+    "all equal": ["mug"] * 30,
+    "emoji and right to left": [
+        "☕️ 🫖",
+        "كوب شاي أزرق",
+        "ספל תה 🫖",
+        "\u202emug\u202c",
+        "\u0000\ud7ff",
+        "\U0001f469\u200d\U0001f467" * 3,
+    ]
+    * 5,
+    "longer than the encoder takes": [f"mug {n} " + "blue and round " * 2_000 for n in range(6)] * 5,
+    "no title at all": [""] * 30,
+}
+
+
+def night(titles: list[str], log: Interactions) -> NightData:
+    catalog = catalog_of([{"item_id": f"i{n:02d}", "title": title} for n, title in enumerate(titles)], [])
+    split = {"split_id": "s", "strategy": "leave_one_out"}
+    return NightData(Night("shop", date(2026, 11, 20)), catalog, log, {}, split)
+
+
+def trained_scores(data: NightData, candidate: CandidateName, folder: Path) -> np.ndarray:
+    trained = train(data, candidate, TRAINING, folder, lambda metrics, step: None)
+    return trained.saved.recommender.scores(data.parts.known_before("test"))
+
+
+@pytest.mark.parametrize("candidate", ["frozen", "lora"])
+@pytest.mark.parametrize("titles", TITLES.values(), ids=TITLES.keys())
+def test_titles_of_any_kind_train(titles: list[str], candidate: CandidateName, tmp_path: Path) -> None:
+    log = random_log(40, len(titles), seed=3)
+    scores = trained_scores(night(titles, log), candidate, tmp_path)
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores[0])) > 1, "what was wanted tells items apart whose titles do not"
+
+
+@pytest.mark.parametrize("candidate", ["frozen", "lora"])
+def test_a_catalog_of_one_item_is_refused_before_any_training(candidate: CandidateName, tmp_path: Path) -> None:
+    log = log_of({f"u{n}": [(0, day) for day in range(4)] for n in range(5)})
+    with pytest.raises(TrainingError, match=r"in the validation part of shop .* \(items in the catalog: 1\): widen"):
+        trained_scores(night(["mug"], log), candidate, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("candidate", ["frozen", "lora"])
+def test_a_catalog_of_three_items_trains(candidate: CandidateName, tmp_path: Path) -> None:
+    log = log_of({f"u{n}": [(0, 1), (1, 2), (2, 3), (n % 2, 4)] for n in range(6)})
+    scores = trained_scores(night(["mug", "cup", "pan"], log), candidate, tmp_path)
+    assert scores.shape == (6, 3)
+    assert np.isfinite(scores).all()
+
+
+def test_shoppers_of_one_event_are_scored_beside_the_others(tmp_path: Path) -> None:
+    once = {f"once{n}": [(n % 30, 1)] for n in range(20)}
+    often = {f"often{n}": [((n + day) % 30, day) for day in range(6)] for n in range(20)}
+    titles = [f"mug {n}" for n in range(30)]
+    data = night(titles, log_of(once | often))
+    trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: None)
+    scores = trained.saved.recommender.scores(data.log)
+    assert np.isfinite(scores).all()
+    assert np.abs(scores[0] - scores[1]).max() > 0, "one event is a history too"

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training.training_choices import choose_options, look_at, negatives_for
+from tests.pipeline_tasks.logs import log_of, random_log
+
+
+def long_log(sequences: int, length: int, items: int) -> Interactions:
+    rng = np.random.default_rng(0)
+    return log_of({f"{n:04d}": [(int(rng.integers(items)), day) for day in range(length)] for n in range(sequences)})
+
+
+def test_facts_are_counted() -> None:
+    # a: two in one basket, then one of them again and a new one; b: never the same.
+    facts = look_at(log_of({"a": [(0, 1), (1, 1), (0, 5), (2, 6)], "b": [(3, 1), (4, 2)], "c": [(0, 1)]}))
+    assert (facts.events, facts.items) == (7, 5)
+    assert facts.mean_length == 3
+    assert facts.basket == pytest.approx(7 / 6)
+    assert facts.repeat_share == pytest.approx(1 / 3)
+
+
+def test_the_question_decides_what_is_an_answer() -> None:
+    log = random_log(50, 20, seed=1)
+    following = choose_options(log, "leave_one_out", TrainingSettings())
+    anything = choose_options(log, "temporal", TrainingSettings())
+    assert (following.reach, following.answers, following.linear_kind) == (1, 1, "sequence")
+    assert anything.reach > 1
+    assert (following.averaged, anything.averaged) == (True, False)
+    assert following.linear_rank > 0
+    assert anything.linear_rank > 0
+
+
+def test_size_and_shape_of_the_log_decide_the_rest() -> None:
+    small, large = long_log(100, 10, 50), long_log(1200, 100, 50)
+    few, many = (choose_options(log, "temporal", TrainingSettings()) for log in (small, large))
+    assert few.linear_rank < many.linear_rank
+    assert choose_options(small, "leave_one_out", TrainingSettings()).dimension == 128
+    assert choose_options(large, "leave_one_out", TrainingSettings()).dimension == 256
+    assert few.dropout > many.dropout
+    assert few.max_length < many.max_length <= 200
+
+
+def test_repeats_are_modelled_where_there_are_some() -> None:
+    again = log_of({f"u{n}": [(n % 3, 1), (n % 3, 5), (3 + n, 9)] for n in range(9)})
+    never = log_of({f"u{n}": [(n, 1), (n + 1, 5)] for n in range(9)})
+    # Times that say an order and no more give no recency.
+    timeless = Interactions(again.keys, again.known, again.offsets, again.items, again.types, np.arange(27) % 3)
+    assert choose_options(again, "temporal", TrainingSettings()).repeats
+    assert not choose_options(never, "temporal", TrainingSettings()).repeats
+    assert not choose_options(timeless, "leave_one_out", TrainingSettings()).repeats
+
+
+def test_what_is_set_is_kept() -> None:
+    training = TrainingSettings(epochs=3, dimension=32, max_length=9, dropout=0.4, repeats=False, seed=7)
+    options = choose_options(long_log(20, 5, 3), "temporal", training)
+    assert (options.epochs, options.dimension, options.max_length, options.dropout) == (3, 32, 9, 0.4)
+    assert (options.repeats, options.seed) == (False, 7)
+
+
+def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
+    facts = look_at(long_log(20, 5, 3))
+    options = [
+        choose_options(long_log(20, 5, 3), "temporal", TrainingSettings(negatives=number, micro_batch=64))
+        for number in (0, 7)
+    ]
+    assert [(one.negatives, one.micro_batch) for one in options] == [(0, 64), (7, 64)]
+    assert negatives_for(facts.items) == 0
+    assert negatives_for(1_000_000) == 8_192
