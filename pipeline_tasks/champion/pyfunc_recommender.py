@@ -1,7 +1,7 @@
 """The recommender as an MLflow model: histories in, item ids with scores out, wherever MLflow serves it."""
 
-from collections.abc import Mapping
-from datetime import date
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
-from pipeline_tasks.behavior.interactions import from_sequences
+from pipeline_tasks.behavior.interactions import Interactions, from_sequences
 from pipeline_tasks.champion.registry import ARTIFACT
 from pipeline_tasks.evaluation.full_ranking import top_items
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
@@ -25,11 +25,19 @@ _INPUT = Schema(
         ColSpec(Array(DataType.string), "item_ids"),
         ColSpec(Array(DataType.string), "event_types"),
         ColSpec(Array(DataType.long), "timestamps"),
+        ColSpec(Array(DataType.string), "queries", required=False),
+        ColSpec(DataType.string, "query", required=False),
+        ColSpec(DataType.string, "attributes", required=False),
     ]
 )
 _OUTPUT = Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")])
 SIGNATURE = ModelSignature(_INPUT, _OUTPUT, ParamSchema([ParamSpec("top_k", DataType.long, 10)]))
-"""One row is one history: parallel arrays in time order, timestamps in epoch microseconds."""
+"""One row is one history: parallel arrays in time order, timestamps in epoch microseconds; empty for a new shopper.
+
+What else may be said of the shopper, and is read by a model that learned to: `queries`, parallel to the events, what
+was typed before each ('' for nothing); `query`, what was typed last and has led to nothing yet; `attributes`, a JSON
+object as in the table `users`.
+"""
 
 
 class PyfuncRecommender(PythonModel):
@@ -45,12 +53,14 @@ class PyfuncRecommender(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return the `top_k` best items of each history; unknown ids are ignored."""
+        """Return the `top_k` best items of each history; unknown ids are ignored.
+
+        Raises:
+            ValueError: the arrays of a history differ in length, or its attributes are no JSON object.
+        """
         top_k = int((params or {}).get("top_k", 10))
-        known = set(self.saved.catalog.item_ids)
-        rows = [_row(number, row, known) for number, row in enumerate(model_input.to_dict("records"))]
-        histories = from_sequences(pa.Table.from_pylist(rows, schema=_SEQUENCES), self.saved.catalog.item_ids)
-        scores = self.saved.recommender.scores(histories)
+        histories = self._histories(model_input.to_dict("records"))
+        scores = self.saved.knowing(self.saved.recommender, histories).scores(histories)
         best = top_items(scores, top_k)
         ids = np.array(self.saved.catalog.item_ids, dtype=object)
         return pd.DataFrame(
@@ -60,6 +70,12 @@ class PyfuncRecommender(PythonModel):
             }
         )
 
+    def _histories(self, rows: Sequence[Mapping[Any, Any]]) -> Interactions:
+        known = set(self.saved.catalog.item_ids)
+        sequences = pa.Table.from_pylist([_sequence(*row, known) for row in enumerate(rows)], schema=_SEQUENCES)
+        described = {_key(number): _attributes(number, row) for number, row in enumerate(rows)}
+        return from_sequences(sequences, self.saved.catalog.item_ids).described(described)
+
 
 _SEQUENCES = pa.schema(
     [
@@ -68,7 +84,8 @@ _SEQUENCES = pa.schema(
         ("item_ids", pa.list_(pa.string())),
         ("event_types", pa.list_(pa.string())),
         ("timestamps", pa.list_(pa.int64())),
-        ("ds", pa.date32()),
+        ("queries", pa.list_(pa.string())),
+        ("last_query", pa.string()),
     ]
 )
 
@@ -96,16 +113,42 @@ def log_recommender(saved: SavedRecommender, folder: Path) -> str:
     return uri
 
 
-def _row(number: int, row: Mapping[Any, Any], known: set[str]) -> dict[str, Any]:
-    events = zip(row["item_ids"], row["event_types"], row["timestamps"], strict=True)
-    kept = [(str(item), str(kind), int(when)) for item, kind, when in events if item in known]
-    items, kinds, times = (list(column) for column in zip(*kept, strict=True)) if kept else ([], [], [])
-    key = f"{number:09d}"
+def _sequence(number: int, row: Mapping[Any, Any], known: set[str]) -> dict[str, Any]:
+    """Return a row of the table `sequences`, without events of items that are not `known`."""
+    typed = row["queries"] if _is_given(row, "queries") else [""] * len(row["item_ids"])
+    sizes = {name: len(row[name]) for name in ("item_ids", "event_types", "timestamps")} | {"queries": len(typed)}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"History {number} has arrays of different lengths, {sizes}: give one entry for each event")
+    events = zip(row["item_ids"], row["event_types"], row["timestamps"], typed, strict=True)
+    kept = [(str(item), str(kind), int(when), str(query)) for item, kind, when, query in events if item in known]
+    items, kinds, times, queries = (list(column) for column in zip(*kept, strict=True)) if kept else ([], [], [], [])
     return {
-        "sequence_key": key,
-        "user_key": key,
+        "sequence_key": _key(number),
+        "user_key": _key(number),
         "item_ids": items,
         "event_types": kinds,
         "timestamps": times,
-        "ds": date(1970, 1, 1),
+        "queries": queries,
+        "last_query": str(row["query"]) if _is_given(row, "query") else "",
     }
+
+
+def _attributes(number: int, row: Mapping[Any, Any]) -> str | None:
+    if not _is_given(row, "attributes"):
+        return None
+    try:
+        said = json.loads(row["attributes"])
+    except json.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise ValueError(f"Attributes of history {number} are no JSON object: {row['attributes']!r}")
+    return str(row["attributes"])
+
+
+def _key(number: int) -> str:
+    return f"{number:09d}"
+
+
+def _is_given(row: Mapping[Any, Any], name: str) -> bool:
+    # MLflow leaves an optional column out; pandas fills a row that lacks it with NaN.
+    return row.get(name) is not None and not isinstance(row[name], float)

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
@@ -111,6 +110,9 @@ def _measure(incoming: Path) -> dict[date, dict[date, LandedDay]]:
     """Return what lies in `incoming`, by arrival and event day. DuckDB reads one narrow column: no Spark job."""
     if not any(incoming.glob("ds=*/arrived=*/*.parquet")):
         return {}
+    # Imported here: later steps read the ledger alone, and a process without DuckDB ends sooner (see clear_exit).
+    import duckdb
+
     with duckdb.connect() as connection:
         rows = connection.execute(
             "SELECT arrived::DATE, ds::DATE, count(*), sum(_record_id::HUGEINT)::VARCHAR "

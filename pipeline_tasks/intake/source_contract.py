@@ -66,6 +66,7 @@ class FileForm(_Section):
     path: str | None = None
     """Below the source's folder; `{ds}` is the day of delivery, `*` any name. None: the records lie in the events."""
     format: Literal["csv", "json", "parquet", "text"] = "parquet"
+    """Columns of csv and json are text, as is what is nested in json; of text, there is one: `value`."""
     options: dict[str, str] = {}
     """csv: sep, quote, escape, header (true), multiLine (quoted values hold line ends); csv, json, text: encoding;
     further ones go to Spark's parser."""

@@ -1,16 +1,21 @@
 """A candidate of a log with queries and attributes, from its training to another day's catalog."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.behavior.typed_queries import TypedQueries
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit, train
+from pipeline_tasks.champion.pyfunc_recommender import PyfuncRecommender
+from pipeline_tasks.champion.registry import ARTIFACT
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.model.saved_recommender import load_recommender
@@ -97,6 +102,25 @@ def test_another_day_is_read_with_its_own_queries(data: NightData, tmp_path: Pat
     guitars = np.arange(ITEMS) % KINDS == NOUNS.index("guitar")
     gained = (found - before)[:, guitars].mean() - (found - before)[:, ~guitars].mean()
     assert gained > 0
+
+
+def test_mlflow_serves_newcomers_by_what_they_typed_and_say_of_themselves(data: NightData, tmp_path: Path) -> None:
+    trained(data, tmp_path / "work").saved.save(tmp_path / "saved")
+    model = PyfuncRecommender()
+    model.load_context(SimpleNamespace(artifacts={ARTIFACT: str(tmp_path / "saved")}))
+    new: dict[str, list[object]] = {"item_ids": [[]], "event_types": [[]], "timestamps": [[]]}
+
+    def of_their_kind(said: str, values: Sequence[str]) -> int:
+        """Of the 5 best for one who says so, how many are of the kind that it stands for; of all kinds together."""
+        asked = [pd.DataFrame(new | {said: [value]}) for value in values]
+        found = [model.predict(None, shopper, {"top_k": 5})["item_ids"][0] for shopper in asked]
+        return sum(int(item_id[1:]) % KINDS == kind for kind, items in enumerate(found) for item_id in items)
+
+    # 5 by chance, 40 at best; 12 and 27 on 2026-11-23.
+    assert of_their_kind("query", NOUNS) > 8
+    assert of_their_kind("attributes", [f'{{"club": "c{kind}"}}' for kind in range(KINDS)]) > 20
+    with pytest.raises(ValueError, match="Attributes of history 0 are no JSON object: 'club 7'"):
+        of_their_kind("attributes", ["club 7"])
 
 
 def test_other_queries_or_attributes_are_another_log(data: NightData) -> None:

@@ -115,7 +115,9 @@ def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> Non
     answer = model.predict(histories, params={"top_k": 4})
     assert [len(row) for row in answer["item_ids"]] == [4, 4]
     assert all(list(row) == sorted(row, reverse=True) for row in answer["scores"])
-    assert model.metadata.signature.inputs.input_names() == ["item_ids", "event_types", "timestamps"]
+    assert model.metadata.signature.inputs.required_input_names() == ["item_ids", "event_types", "timestamps"]
+    with pytest.raises(ValueError, match=r"History 1 has arrays of different lengths, {'item_ids': 1, "):
+        model.predict(histories.assign(event_types=pd.Series([["view", "view"], ["view", "view"]])))
 
 
 def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(night: FineTuned) -> None:

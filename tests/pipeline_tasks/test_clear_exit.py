@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+import pytest
+
+JOB = """
+import {module}
+from pipeline_tasks.clear_exit import clear_exit
+
+with clear_exit():
+    {work}
+    raise ValueError("No events for 2026-11-20: land that day first")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "work"), [("json", "json.loads('1')"), ("duckdb", "duckdb.connect().execute('SELECT 1').fetchall()")]
+)
+def test_the_last_line_of_a_failed_jobs_log_is_its_message(module: str, work: str) -> None:
+    job = [sys.executable, "-c", JOB.format(module=module, work=work)]
+    ended = subprocess.run(job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 1
+    assert lines[-1] == "ValueError: No events for 2026-11-20: land that day first"
+    assert lines[0].startswith("Traceback")
+    assert not [line for line in lines if "leaked" in line]
