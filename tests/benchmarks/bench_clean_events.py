@@ -13,14 +13,15 @@ from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline_tasks.contracts import TABLES
 from tests.benchmarks.side_by_side import write_results
 from tests.benchmarks.simulated_size import BEFORE, DAYS, Figures, Size, median, sizes_in
 
 
-def test_cleaning(tmp_path: Path) -> None:
-    sizes = sizes_in(tmp_path)
+def test_cleaning(tmp_path_factory: pytest.TempPathFactory) -> None:
+    sizes = sizes_in(tmp_path_factory.getbasetemp())
     for size in sizes:
         size.land()
         for _ in range(size.runs):
@@ -98,7 +99,7 @@ def _bytes(file: str) -> bytes:
         for group in range(footer.num_row_groups)
         for column in range(footer.num_columns)
     ]
-    told = [sorted((name, sorted(told) if name == "encodings" else told) for name, told in c.items()) for c in chunks]
+    told = [chunk | {"encodings": sorted(chunk["encodings"])} for chunk in chunks]
     whole = Path(file).read_bytes()
     # The last 8 bytes are the footer's length and a mark.
     pages = whole[: len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")]

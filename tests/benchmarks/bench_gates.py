@@ -7,30 +7,36 @@ for columns' names and types, and none that compare tables: the gate does more, 
 """
 
 import json
-from pathlib import Path
+
+import pytest
 
 from tests.benchmarks.measured_process import run_measured
 from tests.benchmarks.side_by_side import write_results
 from tests.benchmarks.simulated_size import DAYS, NIGHT, SOURCE, Figures, Size, median, sizes_in
 
 
-def test_gates(tmp_path: Path) -> None:
-    rows = []
-    for size in sizes_in(tmp_path):
-        size.land()
-        cleaned = [size.clean() for _ in range(size.runs)]
-        shape = {"size": f"{cleaned[0]['rows']:,} events of {DAYS} days", "unit": "seconds", "runs": size.runs}
-        ours, peers = ([_gate(size, first) for _ in range(size.runs)] for first in ("gate", "cuallee"))
-        gate, clean = median([run["cold"] for run in ours]), median([run["clean_seconds"] for run in cleaned])
-        start = median([run["start"] for run in ours])
-        of_cleaning = {"name": "gate of the cleaning step", "peer": "the cleaning", "start_seconds": start}
-        rows.append(of_cleaning | _beside(gate, clean) | shape)
-        name = "gate of the cleaning step, first of its session"
-        rows.append({"name": name, "peer": "cuallee"} | _beside(gate, median([run["cold"] for run in peers])) | shape)
-        warm, peer_warm = ([run[who] for run in (*ours, *peers)] for who in ("gate", "cuallee"))
-        name = "gate of the cleaning step, second of its session"
-        rows.append({"name": name, "peer": "cuallee"} | _beside(median(warm), median(peer_warm)) | shape)
-    write_results("gates", rows)
+def test_gates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    write_results("gates", [row for size in sizes_in(tmp_path_factory.getbasetemp()) for row in _rows(size)])
+
+
+def _rows(size: Size) -> list[Figures]:
+    size.land()
+    cleaned = [size.clean() for _ in range(size.runs)]
+    shape = {"size": f"{cleaned[0]['rows']:,} events of {DAYS} days", "unit": "seconds", "runs": size.runs}
+    ours, peers = ([_gate(size, first) for _ in range(size.runs)] for first in ("gate", "cuallee"))
+    gate, peer = (_median(runs, "cold") for runs in (ours, peers))
+    warm = [*ours, *peers]
+    compared = {
+        "gate of the cleaning step": ("the cleaning", gate, _median(cleaned, "clean_seconds")),
+        "gate of the cleaning step, first of its session": ("cuallee", gate, peer),
+        "gate of the cleaning step, again": ("cuallee", _median(warm, "gate"), _median(warm, "cuallee")),
+    }
+    return [
+        {"name": name, "ours": own, "peer": whose, "peer_figure": other, "ratio": round(own / other, 3)}
+        | {"start_seconds": _median(ours, "start")}
+        | shape
+        for name, (whose, own, other) in compared.items()
+    ]
 
 
 def _gate(size: Size, first: str) -> Figures:
@@ -41,5 +47,5 @@ def _gate(size: Size, first: str) -> Figures:
     return {"start": taken["start"][0], "cold": taken[first][0]} | {who: taken[who][1] for who in ("gate", "cuallee")}
 
 
-def _beside(ours: float, peer: float) -> Figures:
-    return {"ours": ours, "peer_figure": peer, "ratio": round(ours / peer, 3)}
+def _median(runs: list[Figures], name: str) -> float:
+    return median(run[name] for run in runs)
