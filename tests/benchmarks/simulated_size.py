@@ -32,7 +32,7 @@ Figures = dict[str, Any]
 
 
 def sizes_in(folder: Path) -> list["Size"]:
-    """Return every size asked for, in NIGHTSHELF_BENCH_FOLDER if that is set, else in `folder`, shared by benchmarks."""
+    """Return every size asked for, in NIGHTSHELF_BENCH_FOLDER if that is set, else in `folder`, shared by all."""
     root = Path(os.environ.get("NIGHTSHELF_BENCH_FOLDER", folder))
     runs = [*RUNS, *RUNS[-1:] * len(EVENTS)]
     return [Size(events, root / str(events), times) for events, times in zip(EVENTS, runs, strict=False)]
