@@ -23,9 +23,7 @@ def build_items(landed: LandedSource, lake: Lake, night: Night, window: Sequence
     what an earlier night's catalog said.
     """
     described = _described(landed, night, window)
-    newest = F.max_by("price", F.struct("ts", "event_id")).alias("last_price")
-    seen = events.where(F.col("item_id").isNotNull())
-    traded = seen.groupBy("item_id").agg(F.min("ds").alias("first_event"), newest)
+    traded = _traded(events.where(F.col("item_id").isNotNull()))
     # A catalog drawn from the events also lists what cleaning refused (postage, test lines): only traded items count.
     own_catalog = landed.source.items is not None and landed.source.items.path is not None
     known = traded
@@ -46,6 +44,19 @@ def build_items(landed: LandedSource, lake: Lake, night: Night, window: Sequence
         F.least("first_event", "earlier", catalog_day).alias("first_seen"),
         F.lit(night.ds).alias("ds"),
     ).select(*TABLES["items"].column_names)
+
+
+def _traded(seen: DataFrame) -> DataFrame:
+    """Return item_id, first_event and last_price, the price of the item's last event.
+
+    In two steps of numbers alone: the largest of a pair (ts, event_id) is no number, and Spark would sort all events.
+    """
+    span = seen.groupBy("item_id").agg(F.min("ds").alias("first_event"), F.max("ts").alias("last"))
+    at_last = seen.select("item_id", F.col("ts").alias("last"), "event_id", "price").join(
+        F.broadcast(span), on=["item_id", "last"], how="inner"
+    )
+    newest = F.max_by("price", "event_id").alias("last_price")
+    return at_last.groupBy("item_id").agg(F.first("first_event").alias("first_event"), newest)
 
 
 def _described(landed: LandedSource, night: Night, window: Sequence[date]) -> DataFrame | None:

@@ -7,10 +7,13 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.intake.source_contract import UserForm
 from pipeline_tasks.night import Night
 from pipeline_tasks.storage.lake import Lake
+from spark_jobs.cleaning_rules import RULE
 from spark_jobs.landed_records import LandedSource
-from spark_jobs.map_catalog import as_json_object, map_users, one_each
+from spark_jobs.map_catalog import ATTRIBUTE, as_json_object, map_users, one_each, said_of_users, typed_users
+from spark_jobs.read_records import CORRUPT
 from spark_jobs.stage_table import read_table
 
 
@@ -43,17 +46,23 @@ def _described(landed: LandedSource, night: Night, window: Sequence[date]) -> Da
     raw = landed.days("events", window) if form.path is None else landed.days("users", [night.ds])
     if raw is None:
         return None
-    mapped = map_users(raw, form).where(F.col("_rule").isNull())
-    rows = _latest(mapped) if form.path is None else one_each(mapped, "user_key")
+    rows = _latest(raw, form) if form.path is None else _of_catalog(raw, form)
     return rows.select("user_key", as_json_object(form.attributes).alias("attributes"))
 
 
-def _latest(mapped: DataFrame) -> DataFrame:
-    """Return what each shopper's newest record says."""
-    fields = [name for name in mapped.columns if name.startswith("attribute_")]
-    said = mapped.groupBy("user_key", *fields).agg(F.max("ds").alias("last"))
+def _of_catalog(raw: DataFrame, form: UserForm) -> DataFrame:
+    return one_each(map_users(raw, form).where(F.col(RULE).isNull()), "user_key")
+
+
+def _latest(raw: DataFrame, form: UserForm) -> DataFrame:
+    """Return what each shopper's newest record says. Texts are cleaned once each, not once an event."""
+    said = said_of_users(raw, form).where(F.col(CORRUPT).isNull())
+    fields = [name for name in said.columns if name.startswith(ATTRIBUTE)]
+    distinct = said.groupBy("user_key", *fields).agg(F.max("ds").alias("ds"))
+    typed = typed_users(distinct, form, ("ds",)).where(F.col("user_key").isNotNull())
+    latest = typed.groupBy("user_key", *fields).agg(F.max("ds").alias("last"))
     newest = Window.partitionBy("user_key").orderBy(F.desc("last"), *fields)
-    return said.withColumn("place", F.row_number().over(newest)).where(F.col("place") == 1)
+    return latest.withColumn("place", F.row_number().over(newest)).where(F.col("place") == 1)
 
 
 def _earlier(landed: LandedSource, lake: Lake, night: Night) -> DataFrame:

@@ -20,13 +20,12 @@ DUPLICATES: Final = ("exact_duplicates", "near_duplicates")
 
 def find_verdicts(judged: DataFrame, on: Sequence[str], limits: CleaningSettings) -> DataFrame:
     """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each."""
-    narrow = judged.select(
-        ROW, RECORD, RULE, "ds", "arrived", "ts", _actor().alias("actor"), _likeness(on).alias("alike")
-    )
-    together = narrow.repartition("ds", "actor")
-    alike = Window.partitionBy("ds", "actor", "alike").orderBy("ts", RECORD, "arrived", ROW)
+    narrow = judged.select(ROW, RECORD, RULE, "ds", "ts", _actor().alias("actor"), _likeness(on).alias("alike"))
+    together = narrow.repartition("actor")
+    # The earliest delivery comes first: a row's number begins with its day of arrival.
+    alike = Window.partitionBy("actor", "alike").orderBy("ts", RECORD, ROW)
     # The same sort serves both: by_actor's partition is a prefix of alike's.
-    by_actor = Window.partitionBy("ds", "actor")
+    by_actor = Window.partitionBy("actor")
     compared = together.select(
         "*",
         (F.lag(RECORD).over(alike) == F.col(RECORD)).alias("same"),
@@ -48,9 +47,13 @@ def _relations(limits: CleaningSettings) -> list[tuple[str, Column]]:
 
 
 def _actor() -> Column:
-    """Return a number for who acted: the shopper, else the session, else the record itself (nobody is everybody)."""
+    """Return a number for who acted on the day: the shopper, else the session, else the record itself (nobody is
+    everybody).
+
+    The day is hashed in: sorting then compares 64 bits that differ, not a day that is everybody's.
+    """
     known = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
-    return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64(known)).otherwise(F.col(RECORD))
+    return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64("ds", known)).otherwise(F.xxhash64("ds", RECORD))
 
 
 def _likeness(on: Sequence[str]) -> Column:

@@ -1,6 +1,6 @@
 """Maps landed catalog and shopper records by the source's expressions, and keeps one row per id."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pyspark.sql import Column, DataFrame, Window
@@ -15,7 +15,8 @@ from spark_jobs.sql_expressions import checked, evaluate, lenient
 from spark_jobs.typed_columns import as_key, as_number, as_text, as_texts
 
 FIELDS: Final = ("title", "category", "brand", "price")
-_ATTRIBUTE: Final = "attribute_"
+ATTRIBUTE: Final = "attribute_"
+"""Begins the name of an attribute's column."""
 _PLACE: Final = "_place"
 
 
@@ -39,9 +40,18 @@ def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
 
 def map_users(raw: DataFrame, form: UserForm) -> DataFrame:
     """Return LANDED, user_key, one column per attribute, and `_rule` for a record that cannot be a shopper."""
-    mapped = _mapped(raw, {"user_key": form.columns.user_key}, form, "users")
-    key = as_key(F.col("user_key"), mapped.schema["user_key"].dataType).alias("user_key")
-    return _with_rule(mapped.select(*LANDED, key, *_attributes(mapped, form.attributes)), "user_key", "missing_user")
+    return _with_rule(typed_users(said_of_users(raw, form), form, LANDED), "user_key", "missing_user")
+
+
+def said_of_users(raw: DataFrame, form: UserForm) -> DataFrame:
+    """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
+    return _mapped(raw, {"user_key": form.columns.user_key}, form, "users")
+
+
+def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str]) -> DataFrame:
+    """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
+    key = as_key(F.col("user_key"), said.schema["user_key"].dataType).alias("user_key")
+    return said.select(*keep, key, *_attributes(said, form.attributes))
 
 
 def one_each(rows: DataFrame, key: str) -> DataFrame:
@@ -57,7 +67,7 @@ def repeated(mapped: DataFrame, key: str) -> DataFrame:
 
 def as_json_object(attributes: Mapping[str, str]) -> Column:
     """Return the attributes as a JSON object with sorted keys, NULL when none has a value."""
-    named = [F.col(_ATTRIBUTE + name).alias(name) for name in sorted(attributes)]
+    named = [F.col(ATTRIBUTE + name).alias(name) for name in sorted(attributes)]
     if not named:
         return F.lit(None).cast("string")
     text = F.to_json(F.struct(*named), {"ignoreNullFields": "true"})
@@ -68,14 +78,14 @@ def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserFor
     if form.path is None and form.where is not None:
         with lenient(raw.sparkSession):
             raw = raw.where(checked(raw, form.where, f"{where}.where"))
-    named = {_ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
+    named = {ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
     return evaluate(raw, {**columns, **named}, LANDED, where)
 
 
 def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:
     """Return each attribute as text, as a list of texts where its expression yields a list."""
     columns = []
-    for name in (_ATTRIBUTE + attribute for attribute in sorted(attributes)):
+    for name in (ATTRIBUTE + attribute for attribute in sorted(attributes)):
         listed = isinstance(mapped.schema[name].dataType, ArrayType)
         columns.append((as_texts(F.col(name)) if listed else as_text(F.col(name))).alias(name))
     return columns

@@ -69,7 +69,7 @@ def _number(raw: DataFrame, name: str) -> Column:
 
 def _unreadable(raw: DataFrame) -> Column:
     faults = [
-        F.when(is_given(F.col(name), raw.schema[name].dataType) & F.col(f"_{name}").isNull(), F.lit(name))
+        F.when(F.col(f"_{name}").isNull() & is_given(F.col(name), raw.schema[name].dataType), F.lit(name))
         for name in NUMBERS
         if name in raw.columns
     ]

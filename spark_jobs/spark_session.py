@@ -30,9 +30,16 @@ def open_session(name: str) -> SparkSession:
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.ui.showConsoleProgress", "false")
+        # A file for each day is open at a time. Spark would sort all rows by day to need one alone.
+        .config("spark.sql.maxConcurrentOutputFileWriters", "64")
+        # Above 32 files, the default, they are listed by a Spark job of as many tasks: a second in place of nothing.
+        .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "2000")
         .getOrCreate()
     )
     if (session.sparkContext.master or "").startswith("local"):
         # 200, the default for a cluster, made 370 tasks out of a night of 100,000 events.
-        session.conf.set("spark.sql.shuffle.partitions", str(4 * session.sparkContext.defaultParallelism))
+        tasks = str(4 * session.sparkContext.defaultParallelism)
+        session.conf.set("spark.sql.shuffle.partitions", tasks)
+        # Else a scan is as many tasks as there are cores, and one for what is over: the last runs alone.
+        session.conf.set("spark.sql.files.minPartitionNum", tasks)
     return session

@@ -19,6 +19,7 @@ from pipeline_tasks.intake.sources import SourceError
 
 _NOTHING: Final = ("", "null", "none", "nan", "n/a", "<na>")
 """What programs write where they have no value (lower case)."""
+_LONGEST: Final = max(map(len, _NOTHING))
 _GROUPED: Final = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _CURRENCY: Final = r"[\s$€£¥]"
 
@@ -30,7 +31,7 @@ def as_key(value: Column, dtype: DataType) -> Column:
         text = F.when(value == F.floor(value), F.floor(value).cast("string")).otherwise(text)
     elif not isinstance(dtype, (StringType, NullType)):
         return text
-    return F.when(~F.lower(F.trim(text)).isin(*_NOTHING), F.trim(text))
+    return F.when(_says_something(F.trim(text)), F.trim(text))
 
 
 def as_number(value: Column, dtype: DataType) -> Column:
@@ -48,7 +49,7 @@ def is_given(value: Column, dtype: DataType) -> Column:
     """Whether the shop gave a value at all: not NULL, and not one of the texts that stand for nothing."""
     if not isinstance(dtype, StringType):
         return value.isNotNull()
-    return value.isNotNull() & ~F.lower(F.trim(value)).isin(*_NOTHING)
+    return value.isNotNull() & _says_something(F.trim(value))
 
 
 def as_time(value: Column, dtype: DataType, where: str) -> Column:
@@ -67,10 +68,15 @@ def as_time(value: Column, dtype: DataType, where: str) -> Column:
 def as_text(value: Column) -> Column:
     """Return text with control characters and runs of white space as one blank, NULL when nothing is left."""
     text = F.trim(F.regexp_replace(value.cast("string"), r"[\s\p{Cntrl}\u00a0]+", " "))
-    return F.when(~F.lower(text).isin(*_NOTHING), text)
+    return F.when(_says_something(text), text)
 
 
 def as_texts(values: Column) -> Column:
     """Return a list's values by `as_text`, without those of which nothing is left; NULL for an empty list."""
     texts = F.filter(F.transform(values, as_text), lambda text: text.isNotNull())
     return F.when(F.size(texts) > 0, texts)
+
+
+def _says_something(trimmed: Column) -> Column:
+    # Bytes are counted in no time; only texts as short as "none" are turned to lower case and compared.
+    return (F.octet_length(trimmed) > _LONGEST) | ~F.lower(trimmed).isin(*_NOTHING)

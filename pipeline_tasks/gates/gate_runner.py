@@ -1,7 +1,5 @@
 """Runs the suites of a step over Spark DataFrames and keeps the results as Data Docs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -39,14 +37,13 @@ class GateRun:
     def validate(self, table: str, rows: DataFrame) -> tuple[TableReport, list[Finding]]:
         """Hold `rows` against the suite of `table`; views that its queries name must exist in the session."""
         suite = self.context.suites.add_or_update(suite_of(table))
-        with _cached(rows):
-            batch = self._batch(table, rows)
-            result = batch.validate(
-                suite, result_format={"result_format": "SUMMARY", "exclude_unexpected_values": True}
-            )
-            for outcome in result.results:
-                if not outcome.success:
-                    _add_samples(outcome, rows)
+        # Not cached: every query reads its own columns of the staged files; a cache copies all of them first.
+        result = self._batch(table, rows).validate(
+            suite, result_format={"result_format": "SUMMARY", "exclude_unexpected_values": True}
+        )
+        for outcome in result.results:
+            if not outcome.success:
+                _add_samples(outcome, rows)
         key = self._keep(table, result)
         failed = [outcome for outcome in result.results if not outcome.success]
         findings = [_finding(table, outcome) for outcome in sorted(failed, key=_after_its_cause)]
@@ -70,7 +67,7 @@ class GateRun:
         return str(sites[0]["site_url"])
 
     def _batch(self, table: str, rows: DataFrame) -> Batch:
-        # The rows are cached around the validation already; Great Expectations would keep them for good.
+        # Great Expectations would keep the rows in memory for good.
         source = self.context.data_sources.add_or_update_spark(table, persist=False)
         definition = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe(table)
         return definition.get_batch(batch_parameters={"dataframe": rows})
@@ -81,15 +78,6 @@ class GateRun:
         self.context.validation_results_store.set(key, result)
         self.pages.append(key)
         return key
-
-
-@contextmanager
-def _cached(rows: DataFrame) -> Iterator[None]:
-    rows.persist()
-    try:
-        yield
-    finally:
-        rows.unpersist()
 
 
 def _after_its_cause(outcome: ExpectationValidationResult) -> tuple[bool, bool]:

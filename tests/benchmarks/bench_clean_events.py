@@ -4,87 +4,27 @@ pytest -s tests/benchmarks/bench_clean_events.py
 NIGHTSHELF_BENCH_EVENTS=200000 NIGHTSHELF_BENCH_FOLDER=/var/tmp/shop pytest -s tests/benchmarks/bench_clean_events.py
 
 Both write the events; ours also writes quarantine with every refused record, the reconciliation, the catalog and the
-shoppers, which the comparison counts against it. The folder keeps what was landed: simulating 20 million events takes
-longer than measuring them.
+shoppers, which the comparison counts against it.
 """
 
 import hashlib
-import json
-import os
-import shutil
-import statistics
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline_tasks.contracts import TABLES
-from tests.benchmarks.measured_process import Measured, run_measured
 from tests.benchmarks.side_by_side import write_results
-
-EVENTS: Final = tuple(int(size) for size in os.environ.get("NIGHTSHELF_BENCH_EVENTS", "2000000,20000000").split(","))
-RUNS: Final = int(os.environ.get("NIGHTSHELF_BENCH_RUNS", "5"))
-LARGE: Final = 10_000_000
-SOURCE: Final = "simulated_shop"
-FIRST_DAY, BEFORE, NIGHT = "2026-10-22", "2026-11-19", "2026-11-20"
-DAYS: Final = 30
-Figures = dict[str, Any]
+from tests.benchmarks.simulated_size import BEFORE, DAYS, Figures, Size, median, sizes_in
 
 
-@dataclass
-class Size:
-    """One size's shop, and what its runs took."""
-
-    events: int
-    home: Path
-    ours: list[Figures] = field(default_factory=list)
-    peers: list[Figures] = field(default_factory=list)
-    digests: set[str] = field(default_factory=set)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        shop = {"EVENTS": self.events, "USERS": max(self.events // 33, 10), "ITEMS": max(self.events // 200, 1_500)}
-        own = {f"NIGHTSHELF_SIMULATION__{name}": str(value) for name, value in shop.items()}
-        # Of 12 GiB that are allowed. The default of 1.5 is for nights of a hundred thousand events.
-        heap = {"NIGHTSHELF_SPARK_DRIVER_MEMORY": "8g"} if self.events >= LARGE else {}
-        return own | heap | {"NIGHTSHELF_HOME": str(self.home)}
-
-    def land(self) -> None:
-        """Land both nights, each with its catalog, unless an earlier run has."""
-        for night, days in ((BEFORE, DAYS - 1), (NIGHT, DAYS)):
-            if not (self.home / "landing" / SOURCE / "items" / f"ds={night}").exists():
-                arguments = ("--source", SOURCE, "--date", night, "--window-days", str(days))
-                run_measured("spark_jobs.land_behavior", *arguments, environment=self.environment)
-
-    def clean(self, night: str = NIGHT, *, anew: bool = True) -> Figures:
-        if anew:
-            shutil.rmtree(self.home / "lake", ignore_errors=True)
-        out = self.home / "ours.json"
-        arguments = (SOURCE, night, str(DAYS), str(out))
-        return _figures(out, run_measured("tests.benchmarks.clean_once", *arguments, environment=self.environment))
-
-    def clean_by_duckdb(self) -> Figures:
-        folder, out = self.home / "duckdb", self.home / "duckdb.json"
-        shutil.rmtree(folder, ignore_errors=True)
-        landed = f"{self.home}/landing/{SOURCE}/events/ds=*/arrived=*/*.parquet"
-        arguments = (landed, str(folder), FIRST_DAY, str(out))
-        return _figures(out, run_measured("tests.benchmarks.clean_duckdb", *arguments, environment=self.environment))
-
-
-@pytest.fixture(scope="module")
-def sizes(tmp_path_factory: pytest.TempPathFactory) -> list[Size]:
-    folder = os.environ.get("NIGHTSHELF_BENCH_FOLDER")
-    root = Path(folder) if folder else tmp_path_factory.mktemp("clean")
-    return [Size(events, root / str(events)) for events in EVENTS]
-
-
-def test_cleaning(sizes: list[Size]) -> None:
+def test_cleaning(tmp_path_factory: pytest.TempPathFactory) -> None:
+    sizes = sizes_in(tmp_path_factory.getbasetemp())
     for size in sizes:
         size.land()
-        for _ in range(RUNS):
+        for _ in range(size.runs):
             size.ours.append(size.clean())
             size.digests.add(_digest(size.ours[-1]["events"]))
             size.peers.append(size.clean_by_duckdb())
@@ -97,20 +37,11 @@ def test_cleaning(sizes: list[Size]) -> None:
 def one_more_night(size: Size) -> Figures:
     """Clean 29 days, then the thirtieth; its share of cleaning all thirty. Late events are in the 29 days already."""
     nights = []
-    for _ in range(RUNS):
+    for _ in range(size.runs):
         size.clean(BEFORE)
         nights.append(size.clean(anew=False))
     row = _row(size, _median(nights, "clean_seconds"), "all thirty days", _median(size.ours, "clean_seconds"))
     return row | {"name": "one new day after 29 old ones"}
-
-
-def _figures(out: Path, measured: Measured) -> Figures:
-    found: Figures = json.loads(out.read_text())
-    return found | {
-        "seconds": found["clean_seconds"] + found["cutoff_seconds"],
-        "processor_seconds": measured.processor_seconds,
-        "peak_gib": measured.peak_bytes / 2**30,
-    }
 
 
 def _rows(size: Size) -> list[Figures]:
@@ -120,7 +51,7 @@ def _rows(size: Size) -> list[Figures]:
         "peer_processor_seconds": _median(size.peers, "processor_seconds"),
         "peak_gib": max(run["peak_gib"] for run in size.ours),
         "peer_peak_gib": max(run["peak_gib"] for run in size.peers),
-        "byte_identical": len(size.digests) == 1,
+        "byte_identical": len(size.digests) == 1 if size.runs > 1 else None,
     }
     row = _row(size, _median(size.ours, "seconds"), "DuckDB", _median(size.peers, "seconds"))
     return [row | {"name": "clean, deduplicate, find the cut-offs"} | more]
@@ -143,18 +74,36 @@ def _row(size: Size, ours: float, peer: str, figure: float) -> Figures:
         "peer_figure": round(figure, 2),
         "ratio": round(ours / figure, 3),
         "unit": "seconds",
-        "runs": RUNS,
+        "runs": size.runs,
     }
 
 
 def _median(runs: list[Figures], name: str) -> float:
-    return float(round(statistics.median(run[name] for run in runs), 2))
+    return median(run[name] for run in runs)
 
 
 def _digest(files: list[str]) -> str:
-    """Return a hash of all files' bytes, in the order of their content: names are new in every run."""
-    contents = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
+    """Return a hash of all files' bytes, in the order of their content: names are new in every run.
+
+    Of the footer, a column's encodings are sorted: parquet-java lists them in the order of a Java HashSet of enums,
+    which differs from process to process.
+    """
+    contents = sorted(hashlib.sha256(_bytes(file)).hexdigest() for file in files)
     return hashlib.sha256("".join(contents).encode()).hexdigest()
+
+
+def _bytes(file: str) -> bytes:
+    footer = pq.read_metadata(file)
+    chunks = [
+        footer.row_group(group).column(column).to_dict()
+        for group in range(footer.num_row_groups)
+        for column in range(footer.num_columns)
+    ]
+    told = [chunk | {"encodings": sorted(chunk["encodings"])} for chunk in chunks]
+    whole = Path(file).read_bytes()
+    # The last 8 bytes are the footer's length and a mark.
+    pages = whole[: len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")]
+    return pages + repr((footer.metadata, told)).encode()
 
 
 def _assert_same(size: Size) -> None:

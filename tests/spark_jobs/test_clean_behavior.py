@@ -210,6 +210,22 @@ def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> Non
     assert shop.outcomes() == {"rows_in": 4, "event": 2, "catalog": 2}
 
 
+def test_an_item_that_only_events_know_costs_what_its_last_event_says(shop: OneShop) -> None:
+    shop.deliver(
+        "2026-11-20T09:00:00Z,view,P1,ann,s1,4.50,,",
+        "2026-11-20T11:00:00Z,view,P1,bob,s2,6.00,,",
+        "2026-11-20T10:00:00Z,view,P1,cat,s3,5.00,,",
+        "2026-11-20T09:00:00Z,view,P2,ann,s1,3.00,,",
+        "2026-11-20T12:00:00Z,view,P2,bob,s2,,,",
+        "2026-11-20T12:00:00Z,view,P3,ann,s1,1.00,,",
+        "2026-11-20T12:00:00Z,view,P3,bob,s2,2.00,,",
+    )
+    shop.night()
+    prices = {row["item_id"]: row["price"] for row in shop.rows("items")}
+    last = max((row for row in shop.rows("events") if row["item_id"] == "P3"), key=lambda row: row["event_id"])
+    assert prices == {"P1": 6.0, "P2": None, "P3": last["price"]}, "of one moment's events the largest id decides"
+
+
 def test_a_catalog_without_titles_is_one_clear_error(shop: OneShop) -> None:
     shop.describe(CLICKS + CATALOG)
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
