@@ -91,7 +91,7 @@ class TrainingSettings(BaseModel):
     new_item_cost: float = Field(0.02, ge=0, lt=1)
     """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
     repeats: bool | None = None
-    """Whether what a shopper had before gets a score of its own."""
+    """Whether what a shopper had, or looked at and has not had yet, gets a score of its own."""
     search_trials: int = Field(0, ge=0)
     """Trials of Optuna around what is chosen from the log, for every candidate; 0: what is chosen is taken as it is."""
     search_minutes: float = Field(60, gt=0)

@@ -28,7 +28,7 @@ from pipeline_tasks.training.choose_linear import choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.linear_weight import choose_blend
-from pipeline_tasks.training.own_weight import choose_own_weight
+from pipeline_tasks.training.own_weight import weigh_as, weigh_own
 from pipeline_tasks.training.task_predictions import judge_heads
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
 from pipeline_tasks.training.training_choices import choose_options
@@ -130,9 +130,9 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     trainer.fit(lambda epoch, loss: epoch < epochs)
     fitted = trainer.recommender.model.config
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
-    own, weighed = trainer.recommender.own, saved.recommender.own
-    if own is not None and weighed is not None:
-        trainer.recommender.own = replace(own, scale=weighed.scale, offset=weighed.offset)
+    again, weighed = trainer.recommender, saved.recommender
+    again.own = weigh_as(again.own, weighed.own)
+    again.looked_at = weigh_as(again.looked_at, weighed.looked_at)
     facts = saved.facts | {"fitted_on": "train and validation"}
     return replace(saved, recommender=trainer.recommender, facts=facts)
 
@@ -168,9 +168,12 @@ def _choose_weights(
     """Choose on validation how much each part of the score counts."""
     choose_blend(recommender, task)
     choose_new_item_level(recommender, task, training)
+    if recommender.looked_at is not None:
+        recommender.looked_at = weigh_own(replace(recommender, looked_at=None), recommender.looked_at, task)
     if recommender.own is not None:
         again = build_task(data.parts, "validation", "repeats", len(data.catalog))
-        choose_own_weight(recommender, sample_task(again, _judges(data), training.seed))
+        judges = sample_task(again, _judges(data), training.seed)
+        recommender.own = weigh_own(replace(recommender, own=None), recommender.own, judges)
 
 
 def _hear_heads(

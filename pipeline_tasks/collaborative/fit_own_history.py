@@ -1,5 +1,6 @@
-"""Learns from a log what makes shoppers want an item again."""
+"""Learns from a log what makes shoppers want an item again, or at last."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from pipeline_tasks.behavior.interactions import Flags, Floats, Interactions
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life, history_weights
 from pipeline_tasks.collaborative.own_history import OwnHistory, demand_levels, pair_features
-from pipeline_tasks.collaborative.own_pairs import own_pairs
+from pipeline_tasks.collaborative.own_pairs import events_of, own_pairs
 from pipeline_tasks.evaluation.ranking_task import wanted_types
 
 _INNER: Final = 0.75
@@ -20,22 +21,39 @@ def fit_own_history(known: Interactions, n_items: int, recipe: LinearRecipe) -> 
     The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
     or nobody, or everybody, wanted the same again.
     """
+    return _fit(known, n_items, recipe, tuple(wanted_types(known).tolist()), ())
+
+
+def fit_looked_at(known: Interactions, n_items: int, recipe: LinearRecipe) -> OwnHistory | None:
+    """Fit on what shoppers had only looked at (or put into a cart) before, and wanted in the last quarter of `known`.
+
+    Its additions are 0 until its scale is chosen. None as for `fit_own_history`.
+    """
+    wanted = tuple(wanted_types(known).tolist())
+    weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
+    fitted = _fit(known, n_items, recipe, weaker, wanted) if weaker else None
+    return fitted and replace(fitted, scale=0.0)
+
+
+def _fit(
+    known: Interactions, n_items: int, recipe: LinearRecipe, types: tuple[int, ...], unless: tuple[int, ...]
+) -> OwnHistory | None:
     inner = known.until(int(np.quantile(known.times, _INNER)))
-    types = tuple(wanted_types(known).tolist())
-    pairs = own_pairs(inner.only(np.isin(inner.types, types)), n_items)
+    pairs = own_pairs(events_of(inner, n_items, types, unless), n_items)
     moment = inner.evidence.last_timestamp + 1
-    later = known.only((known.times >= moment) & np.isin(known.types, types))
+    later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
     active = np.isin(pairs.rows, later.rows)
     again = np.isin(pairs.rows * n_items + pairs.items, later.rows * n_items + later.items)[active]
     if not again.any() or again.all():
         return None
     span = float(np.ptp(inner.times))
-    levels = demand_levels(inner, n_items, types, span, moment)
+    levels = demand_levels(inner, n_items, (types, unless), span, moment)
     inward, outward = fit_linear_part(recipe, inner, n_items)
     sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
     linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
-    weights = _regress(pair_features(pairs, levels, moment, span, linear)[active], again)
-    return OwnHistory(types, span, weights, levels, moment).at(known, n_items)
+    features = pair_features(pairs, levels, moment, span, linear, types if unless else ())
+    weights = _regress(features[active], again)
+    return OwnHistory(types, unless, span, weights, levels, moment).at(known, n_items)
 
 
 def _regress(features: Floats, again: Flags) -> Floats:

@@ -1,4 +1,6 @@
-"""What a shopper will want again: a score for the items of their own history, added to the dot product there alone.
+"""What a shopper will want of what they know: a score for items of their own history, added to the dot product there.
+
+Two are fitted where a log has reason for them: of what they had before, and of what they only looked at.
 
 A logistic regression over how often, how lately and how regularly the shopper wanted the item, how often it is wanted
 again by others, its present demand, and the collaborative part's score. On Online Retail (repeats allowed, validation)
@@ -13,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.collaborative.own_pairs import OwnPairs, own_pairs
+from pipeline_tasks.collaborative.own_pairs import OwnPairs, events_of, own_pairs
 
 _RECENT_SHARES: Final = (1 / 40, 1 / 10, 1.0)
 """Of the log's span: over which the demand for an item is counted."""
@@ -29,12 +31,14 @@ class OwnHistory:
 
     types: tuple[int, ...]
     """Events that count, as indices into MODELLED_TYPES."""
+    unless: tuple[int, ...]
+    """Pairs with an event of these are left to another scorer; () where `types` are what shoppers are to want again."""
     span: float
     """Microseconds: the unit of its times."""
     weights: Floats
     """One per feature, then the intercept."""
     levels: Floats
-    """(items, 4): log of the rate of repeats, log of the counts over _RECENT_SHARES."""
+    """(items, 4): log of the rate at which pairs are wanted (again), log of the counts over _RECENT_SHARES."""
     moment: int
     """Epoch microseconds that ages are counted to."""
     scale: float = 1.0
@@ -44,25 +48,34 @@ class OwnHistory:
     def at(self, known: Interactions, n_items: int) -> "OwnHistory":
         """Return it with the demand after the last event of `known`."""
         moment = known.evidence.last_timestamp + 1
-        return replace(self, levels=demand_levels(known, n_items, self.types, self.span, moment), moment=moment)
+        levels = demand_levels(known, n_items, (self.types, self.unless), self.span, moment)
+        return replace(self, levels=levels, moment=moment)
 
     def pairs(self, histories: Interactions) -> OwnPairs:
         """Return the shopper-item pairs that get an addition."""
-        return own_pairs(histories.only(np.isin(histories.types, self.types)), self.levels.shape[0])
+        n_items = self.levels.shape[0]
+        return own_pairs(events_of(histories, n_items, self.types, self.unless), n_items)
 
     def additions(self, pairs: OwnPairs, linear: Floats, sequences: int) -> csr_matrix:
         """Return (sequences, items), sparse, of scores; `linear`: (pairs,) of the collaborative part."""
-        features = pair_features(pairs, self.levels, self.moment, self.span, linear)
+        told_apart = self.types if self.unless else ()
+        features = pair_features(pairs, self.levels, self.moment, self.span, linear, told_apart)
         values = self.scale * (features @ self.weights[:-1] + self.weights[-1]) + self.offset
         return csr_matrix((values.astype(np.float32), (pairs.rows, pairs.items)), shape=(sequences, len(self.levels)))
 
 
-def demand_levels(known: Interactions, n_items: int, types: tuple[int, ...], span: float, moment: int) -> Floats:
-    """Return (items, 4), see OwnHistory.levels."""
-    wanted = known.only(np.isin(known.types, types))
+def demand_levels(
+    known: Interactions, n_items: int, types: tuple[tuple[int, ...], tuple[int, ...]], span: float, moment: int
+) -> Floats:
+    """Return (items, 4), see OwnHistory.levels; `types` are its types and unless."""
+    wanted = known.only(np.isin(known.types, types[0]))
     pairs = own_pairs(wanted, n_items)
-    again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
     had = np.bincount(pairs.items, minlength=n_items)
+    if types[1]:
+        # Who looked and had it: all that looked, less those whose pair is left.
+        again = had - np.bincount(own_pairs(events_of(known, n_items, *types), n_items).items, minlength=n_items)
+    else:
+        again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
     mean = float(again.sum() / max(1, had.sum()))
     rate = np.log((again + _PRIOR * mean + 1e-3) / (had + _PRIOR))
     counts = [
@@ -72,8 +85,10 @@ def demand_levels(known: Interactions, n_items: int, types: tuple[int, ...], spa
     return np.stack([rate, *counts], axis=1).astype(np.float32)
 
 
-def pair_features(pairs: OwnPairs, levels: Floats, moment: int, span: float, linear: Floats) -> Floats:
-    """Return (pairs, features)."""
+def pair_features(
+    pairs: OwnPairs, levels: Floats, moment: int, span: float, linear: Floats, told_apart: tuple[int, ...] = ()
+) -> Floats:
+    """Return (pairs, features); events of the types `told_apart` are also counted type by type."""
     steps, of_all = np.log(pairs.steps), np.log1p(pairs.sequence_steps)
     age, idle = _log_days(moment - pairs.last), _log_days(moment - pairs.sequence_last)
     gap = _log_days(np.where(pairs.steps > 1, (pairs.last - pairs.first) / np.maximum(pairs.steps - 1, 1), 0))
@@ -85,6 +100,7 @@ def pair_features(pairs: OwnPairs, levels: Floats, moment: int, span: float, lin
         *(*levels[pairs.items].T, idle, _log_days(pairs.sequence_last - pairs.last)),
         *(steps * age, gap, several * (age - gap), *lives),
         *(linear, np.log(liked + 0.01), liked * steps),
+        *(np.log1p(pairs.of_type(kind)) for kind in told_apart),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 

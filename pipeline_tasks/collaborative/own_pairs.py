@@ -1,4 +1,4 @@
-"""Each shopper's own items: how often, when first and when last they wanted them."""
+"""Each shopper's own items: how often, when first and when last they wanted or looked at them."""
 
 from dataclasses import dataclass
 
@@ -26,11 +26,17 @@ class OwnPairs:
     place: Integers
     """(events,) pair of each event, in the order of `times`."""
     times: Integers
+    types: Integers
+    """(events,) likewise."""
 
     def decayed(self, moment: int, half_life: float) -> Floats:
         """Return (p,) the number of events, each halved for every half-life (microseconds) before `moment`."""
         shares = np.exp2(-(moment - self.times) / max(half_life, 1.0))
         return np.bincount(self.place, shares, minlength=len(self.rows)).astype(np.float32)
+
+    def of_type(self, kind: int) -> Integers:
+        """Return (p,) the number of events of one type."""
+        return np.bincount(self.place[self.types == kind], minlength=len(self.rows))
 
 
 def own_pairs(log: Interactions, n_items: int) -> OwnPairs:
@@ -60,4 +66,14 @@ def own_pairs(log: Interactions, n_items: int) -> OwnPairs:
         sequence_last[owner],
         place,
         log.times,
+        log.types,
     )
+
+
+def events_of(log: Interactions, n_items: int, types: tuple[int, ...], unless: tuple[int, ...] = ()) -> Interactions:
+    """Keep the events of `types`, without those of a shopper and an item that have an event of `unless` too."""
+    keep = np.isin(log.types, types)
+    if unless:
+        keys = log.rows * n_items + log.items
+        keep &= ~np.isin(keys, keys[np.isin(log.types, unless)])
+    return log.only(keep)

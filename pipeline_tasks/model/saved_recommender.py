@@ -43,8 +43,9 @@ class SavedRecommender:
         np.save(folder / "raw_texts.npy", self.raw_texts)
         np.save(folder / "trends.npy", self.recommender.trends)
         save_shoppers(self.recommender.shoppers, folder / "shoppers")
-        if self.recommender.own is not None:
-            save_own_history(self.recommender.own, folder / "own_history")
+        for fitted, name in ((self.recommender.own, "own_history"), (self.recommender.looked_at, "looked_at")):
+            if fitted is not None:
+                save_own_history(fitted, folder / name)
         about = {
             "name": self.recommender.name,
             "encoder": self.encoders.text,
@@ -126,6 +127,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
         Evidence(**about["evidence"]),
         about["moment"],
         load_own_history(folder / "own_history"),
+        load_own_history(folder / "looked_at"),
         load_shoppers(folder / "shoppers"),
     )
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else None

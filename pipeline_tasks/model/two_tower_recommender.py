@@ -42,6 +42,8 @@ class TwoTowerRecommender:
     """Of scoring, epoch microseconds: what lies in a history is that old."""
     own: OwnHistory | None = None
     """Scores of what a shopper had before, where the log is one of repeats."""
+    looked_at: OwnHistory | None = None
+    """Scores of what a shopper looked at and has not had yet, where the log knows both."""
     shoppers: ShopperContent = NOTHING
     """What is read of shoppers beside their events; a query that is not in it is not read (see `knowing`)."""
 
@@ -118,17 +120,23 @@ class TwoTowerRecommender:
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""
         scores = np.asarray(self.pair_scores.all(self.user_matrix(histories), self.item_matrix()), dtype=np.float32)
-        if self.own is not None:
-            added = self.own_additions(histories).tocoo()
-            scores[added.row, added.col] += added.data
+        added = self.own_additions(histories).tocoo()
+        scores[added.row, added.col] += added.data
         return scores
 
     def own_additions(self, histories: Interactions) -> csr_matrix:
-        """Return (histories, n), sparse: what is added to the dot product for items that the shopper wanted before."""
-        if self.own is None:
-            return csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
-        pairs = self.own.pairs(histories)
-        return self.own.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
+        """Return (histories, n), sparse: what is added to the dot product for items of the shopper's own history."""
+        added = csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
+        for fitted in (self.own, self.looked_at):
+            if fitted is not None:
+                # A pair of shopper and item is in one of them at most.
+                added = added + self.additions_of(fitted, histories)
+        return added
+
+    def additions_of(self, fitted: OwnHistory, histories: Interactions) -> csr_matrix:
+        """Return (histories, n), sparse: the additions of one scorer of own items."""
+        pairs = fitted.pairs(histories)
+        return fitted.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
 
     def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
         """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
@@ -146,8 +154,9 @@ class TwoTowerRecommender:
         """Return the recommender with the trends as they are after the last event of `known`."""
         trends = PopularityTrends(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
-        own = self.own.at(known, len(self.rows)) if self.own is not None else None
-        return replace(self, trends=trends.at(moment), moment=moment, evidence=evidence or self.evidence, own=own)
+        own, looked_at = (fitted and fitted.at(known, len(self.rows)) for fitted in (self.own, self.looked_at))
+        now = replace(self, trends=trends.at(moment), moment=moment, own=own, looked_at=looked_at)
+        return replace(now, evidence=evidence or self.evidence)
 
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""

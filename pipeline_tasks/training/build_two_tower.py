@@ -7,7 +7,7 @@ import torch
 
 from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Floats, Integers, Interactions
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
-from pipeline_tasks.collaborative.fit_own_history import fit_own_history
+from pipeline_tasks.collaborative.fit_own_history import fit_looked_at, fit_own_history
 from pipeline_tasks.collaborative.item_cooccurrence import id_factors
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life
 from pipeline_tasks.encoders.whitening import fit_block_whitening
@@ -71,8 +71,10 @@ def build_two_tower(
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     own = fit_own_history(log, n_items, recipe) if options.repeats else None
+    looked_at = fit_looked_at(log, n_items, recipe) if options.looked_at else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
-    return TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, shoppers).at(log)
+    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, shoppers)
+    return fitted.at(log)
 
 
 @torch.no_grad()

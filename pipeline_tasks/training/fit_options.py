@@ -49,7 +49,9 @@ class FitOptions:
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False
-    """Whether own items get a score of their own (see own_history)."""
+    """Whether what a shopper had before gets a score of its own (see own_history)."""
+    looked_at: bool = False
+    """Whether what a shopper looked at, and has not had yet, does."""
     half: bool = True
     """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
     time_buckets: int = 48

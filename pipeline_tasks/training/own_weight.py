@@ -1,10 +1,11 @@
-"""How much what a shopper had before counts beside what the towers say: chosen on validation."""
+"""How much what a shopper had or looked at before counts beside what the towers say: chosen on validation."""
 
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from pipeline_tasks.collaborative.own_history import OwnHistory
 from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
@@ -14,18 +15,15 @@ OFFSETS: Final = (0.0, 2.0, 4.0, 8.0)
 """Both in units of the spread of all scores, within a shopper."""
 
 
-def choose_own_weight(recommender: TwoTowerRecommender, task: RankingTask) -> float | None:
-    """Set scale and offset of the own items' addition to the best on `task`, which must allow repeats.
+def weigh_own(recommender: TwoTowerRecommender, fitted: OwnHistory, task: RankingTask) -> OwnHistory:
+    """Return `fitted` with the scale and offset that are best on `task`; both 0 where nothing is gained.
 
-    Return the NDCG@10 at them, None where the recommender has no score for own items.
+    Args:
+        recommender: without `fitted`.
+        task: one that does not mask what `fitted` scores.
     """
-    if recommender.own is None:
-        return None
-    own = replace(recommender.own, scale=1.0, offset=0.0)
-    recommender.own = None
     total = recommender.scores(task.histories)
-    recommender.own = own
-    added = recommender.own_additions(task.histories).tocoo()
+    added = recommender.additions_of(replace(fitted, scale=1.0, offset=0.0), task.histories).tocoo()
     spread = float(total.std(axis=1).mean())
 
     def measure(scale: float, offset: float) -> float:
@@ -34,7 +32,13 @@ def choose_own_weight(recommender: TwoTowerRecommender, task: RankingTask) -> fl
         return quick_ndcg(scores, task)
 
     # Log-odds of most are below 0: twice the scale lifts them to about 0, so that an offset of 0 prefers nothing.
-    choices = [(a * spread, (2 * a + b) * spread) for a in SCALES for b in OFFSETS]
-    best, scale, offset = max((measure(*choice), *choice) for choice in choices)
-    recommender.own = replace(own, scale=scale, offset=offset)
-    return best
+    choices = [(0.0, 0.0), *((a * spread, (2 * a + b) * spread) for a in SCALES for b in OFFSETS)]
+    _, scale, offset = max((measure(*choice), *choice) for choice in choices)
+    return replace(fitted, scale=scale, offset=offset)
+
+
+def weigh_as(fitted: OwnHistory | None, weighed: OwnHistory | None) -> OwnHistory | None:
+    """Return `fitted` with the scale and offset of one that was weighed before; as it is where either is missing."""
+    if fitted is None or weighed is None:
+        return fitted
+    return replace(fitted, scale=weighed.scale, offset=weighed.offset)

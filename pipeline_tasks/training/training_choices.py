@@ -55,6 +55,16 @@ def repeat_share(log: Interactions) -> float:
     return float((later & (earliest[place] < steps)).sum() / max(1, int(later.sum())))
 
 
+def looked_at_share(log: Interactions) -> float:
+    """Return, of the events of the strongest type (purchases before views), the share whose item the sequence has in an
+    earlier event of a weaker one."""
+    wanted = np.isin(log.types, wanted_types(log))
+    _, place = np.unique(log.rows * (int(log.items.max(initial=0)) + 1) + log.items, return_inverse=True)
+    earliest = np.full(int(place.max(initial=-1)) + 1, len(place))
+    np.minimum.at(earliest, place[~wanted], np.flatnonzero(~wanted))
+    return float((earliest[place] < np.arange(len(place)))[wanted].mean())
+
+
 def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings) -> FitOptions:
     """Return the options for a model of `log` that is asked as `strategy` asks; what is set in `training` is kept."""
     refuse_contradictions(training.task_weights, strategy)
@@ -78,6 +88,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         linear_kind="sequence" if next_item else "set",
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
+        looked_at=wants_looked_at(log, training),
         event_weights=training.event_weights,
         matching=training.matching,
         task_weights=training.task_weights,
@@ -91,6 +102,14 @@ def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings
     if training.repeats is not None:
         return training.repeats
     return bool(choose_horizons(log)) and facts.repeat_share >= 0.02
+
+
+def wants_looked_at(log: Interactions, training: TrainingSettings) -> bool:
+    """Return whether items that were only looked at get a score of their own: where 2 % of what is wanted was looked at
+    before."""
+    if training.repeats is not None:
+        return training.repeats
+    return looked_at_share(log) >= 0.02
 
 
 def negatives_for(items: int) -> int:
