@@ -44,12 +44,17 @@ with DAG(
     @task
     def start_night_run() -> list[dict[str, str]]:
         """Start the night's MLflow run; return it with each candidate to train."""
+        from pipeline_tasks.candidates.worth_training import worth_training
         from pipeline_tasks.champion.tracking import start_night_run as start
         from pipeline_tasks.settings import settings
+        from pipeline_tasks.storage.lake import Lake
 
         context = get_current_context()
-        run = start(settings(), settle_night(context))
-        return [{"candidate": name, "parent_run_id": run} for name in night(context)["candidates"].split(",")]
+        tonight = settle_night(context)
+        names = night(context)["candidates"].split(",")
+        worth = worth_training(Lake.open(settings(), tonight.source), tonight, names)
+        run = start(settings(), tonight)
+        return [{"candidate": name, "parent_run_id": run} for name in worth]
 
     # Candidates differ in how they treat the encoder; which is best depends on the shop, so all are tried.
     started = start_night_run()

@@ -73,7 +73,7 @@ def fine_tuning() -> dict[str, Param]:
             type="string",
             enum=["when_due", "always"],
             title="Retrain",
-            description=f"When due: the champion is {defaults.retrain_every_days} days old or there is none.",
+            description=f"When due: there is none, or the champion's days are {defaults.retrain_every_days} or more.",
         ),
         "candidates": Param(
             defaults.candidates,

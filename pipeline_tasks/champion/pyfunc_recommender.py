@@ -55,12 +55,15 @@ class PyfuncRecommender(PythonModel):
     ) -> pd.DataFrame:
         """Return the `top_k` best items of each history; unknown ids are ignored.
 
+        The moment of asking is the newest event's of all histories, or the model's own where that is later.
+
         Raises:
             ValueError: the arrays of a history differ in length, or its attributes are no JSON object.
         """
         top_k = int((params or {}).get("top_k", 10))
         histories = self._histories(model_input.to_dict("records"))
-        scores = self.saved.knowing(self.saved.recommender, histories).scores(histories)
+        now = self.saved.recommender.as_of(int(histories.times.max(initial=-1)) + 1)
+        scores = self.saved.knowing(now, histories).scores(histories)
         best = top_items(scores, top_k)
         ids = np.array(self.saved.catalog.item_ids, dtype=object)
         return pd.DataFrame(
@@ -93,11 +96,12 @@ _SEQUENCES = pa.schema(
 def log_recommender(saved: SavedRecommender, folder: Path) -> str:
     """Save the recommender into `folder`, log it to the active run with signature and example, return the model URI."""
     saved.save(folder)
+    items, minute, now = saved.catalog.item_ids[:2], 60_000_000, saved.recommender.moment
     example = pd.DataFrame(
         {
-            "item_ids": [saved.catalog.item_ids[:2]],
-            "event_types": [["view", "purchase"][: len(saved.catalog.item_ids[:2])]],
-            "timestamps": [[1_700_000_000_000_000, 1_700_000_060_000_000][: len(saved.catalog.item_ids[:2])]],
+            "item_ids": [items],
+            "event_types": [["view", "purchase"][: len(items)]],
+            "timestamps": [[now - 2 * minute, now - minute][: len(items)]],
         }
     )
     logged = mlflow.pyfunc.log_model(

@@ -158,6 +158,16 @@ class TwoTowerRecommender:
         now = replace(self, trends=trends.at(moment), moment=moment, own=own, looked_at=looked_at)
         return replace(now, evidence=evidence or self.evidence)
 
+    def as_of(self, moment: int) -> "TwoTowerRecommender":
+        """Return the recommender at `moment` where that is after its own: for events newer than all that it has seen.
+
+        What happened after its own moment counts in full; trends and demand stay as they were last known.
+        """
+        if moment <= self.moment:
+            return self
+        own, looked_at = (fitted and replace(fitted, moment=moment) for fitted in (self.own, self.looked_at))
+        return replace(self, moment=moment, own=own, looked_at=looked_at)
+
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""
         rows = self.rows.cpu().numpy()

@@ -116,5 +116,15 @@ def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task:
     assert not np.array_equal(later.levels, own_of(recommender).levels)
 
 
+def test_events_newer_than_the_model_count_as_they_would_have_before(
+    recommender: TwoTowerRecommender, task: RankingTask
+) -> None:
+    years = 1_000 * DAY
+    fresh = replace(task.histories, times=task.histories.times + years)
+    now = recommender.as_of(recommender.moment + years)
+    np.testing.assert_allclose(now.scores(fresh), recommender.scores(task.histories), rtol=1e-4, atol=1e-4)
+    assert recommender.as_of(recommender.moment - 1) is recommender
+
+
 def test_nobody_wants_the_same_again() -> None:
     assert fit_own_history(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, LinearRecipe("set", 2)) is None

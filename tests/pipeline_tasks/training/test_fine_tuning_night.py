@@ -116,6 +116,12 @@ def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> Non
     assert [len(row) for row in answer["item_ids"]] == [4, 4]
     assert all(list(row) == sorted(row, reverse=True) for row in answer["scores"])
     assert model.metadata.signature.inputs.required_input_names() == ["item_ids", "event_types", "timestamps"]
+    # What was clicked since the training is not too new to count.
+    today = model.predict(
+        histories.assign(timestamps=pd.Series([[2_000_000_000_000_000] * 2, [2_000_000_000_000_001]]))
+    )
+    assert np.isfinite(np.array(today["scores"].tolist())).all()
+    assert today["item_ids"].tolist() != model.predict(histories)["item_ids"].tolist()
     with pytest.raises(ValueError, match=r"History 1 has arrays of different lengths, {'item_ids': 1, "):
         model.predict(histories.assign(event_types=pd.Series([["view", "view"], ["view", "view"]])))
 

@@ -1,0 +1,30 @@
+"""Which of a night's candidates are worth training: where no item has a text, all ways to tune the encoder are one."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.night import Night
+from pipeline_tasks.storage.lake import Lake
+
+_FROZEN: Final = "frozen"
+_SPOKEN: Final = ("title", "category", "brand")
+
+
+def worth_training(lake: Lake, night: Night, names: Sequence[str]) -> list[str]:
+    """Return `names`, or the frozen encoder (the first of `names` where it is not among them) of untitled items."""
+    if len(names) < 2 or _has_texts(lake, night):
+        return list(names)
+    kept = _FROZEN if _FROZEN in names else names[0]
+    left = ", ".join(name for name in names if name != kept)
+    said = f"training {left} would be training {kept} again, and is left out"
+    print(f"No item of {night.source} has a text on {night.ds}: {said}")
+    return [kept]
+
+
+def _has_texts(lake: Lake, night: Night) -> bool:
+    items = lake.read("items", (night.ds, night.ds), ("item_id", *_SPOKEN, "attributes"))
+    if any(items[name].null_count < len(items) for name in _SPOKEN):
+        return True
+    # Attributes may be bare numbers and identifiers, which are no text.
+    return any(catalog_of(items.to_pylist(), ()).texts)
