@@ -4,6 +4,7 @@ Arguments are lists, never a shell's text, so that nothing typed into a form is 
 ``--option=`` whose template rendered to nothing is left out: the command's own default holds.
 """
 
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 THE_NIGHT = ("--source={{ night().source }}", "--date={{ night().ds }}")
 """What every command of the chain takes."""
+OUT_OF_MEMORY = (
+    "the system killed it, as a rule because memory was full: give the machine more, run less beside it, or take a "
+    "shorter window (window_days)"
+)
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1")
 
 
@@ -87,7 +92,10 @@ class ChildProcess(BaseOperator):
         """Run the command; raises AirflowException with its last line when it fails."""
         result = self._hook.run_command([sys.executable, "-u", *self.command_line()[1:]], cwd=str(REPOSITORY))
         if result.exit_code != 0:
-            raise AirflowException(f"{self.module} ended with exit code {result.exit_code}: {result.output}")
+            ended = f"{self.module} ended with exit code {result.exit_code}"
+            # The last line is then whatever was said before, and no reason.
+            why = OUT_OF_MEMORY if result.exit_code == -signal.SIGKILL else result.output
+            raise AirflowException(f"{ended}: {why}")
 
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""

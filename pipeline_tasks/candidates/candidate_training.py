@@ -127,7 +127,12 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     known = data.parts.known_before("test")
     shoppers = saved.knowing(saved.recommender, known).shoppers
     trainer = TwoTowerTrainer(known, saved.raw_texts, options, device, values, shown(data, options), shoppers=shoppers)
-    trainer.fit(lambda epoch, loss: epoch < epochs)
+
+    def go_on(epoch: int, loss: float) -> bool:
+        print(f"fitted on train and validation: epoch {epoch} of {epochs}, loss {loss:.4f}", flush=True)
+        return epoch < epochs
+
+    trainer.fit(go_on)
     fitted = trainer.recommender.model.config
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
     again, weighed = trainer.recommender, saved.recommender

@@ -12,9 +12,10 @@ from pipeline_tasks.champion.promotion_rule import CHAMPION
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
-from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, build_tasks
+from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, Scorer, build_tasks
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.peer_models.peers import fit_peer
+from pipeline_tasks.training.best_epoch import METRIC
 
 OURS = "two_tower"
 
@@ -55,14 +56,23 @@ def compare_scorers(
     notes = []
     own = replace(saved.recommender, name=OURS)
     refuse_lookup(own, tasks[0])
-    scorers = [own, *(fit_peer(name, tasks[0].known, n_items) for name in peers)]
-    results = [result for scorer in scorers for result in evaluate_tasks(scorer, tasks)]
+    results = _measured(own, tasks)
+    # One after another, so that their weights never lie in memory together.
+    for name in peers:
+        results += _measured(fit_peer(name, tasks[0].known, n_items), tasks)
     if champion is not None:
         try:
             results += _evaluate_champion(data, champion, tasks)
         except FutureLeakError as error:
             notes.append(f"the present champion was not compared: {error}")
     return Comparison(report_table(results, OURS, metric), segment_table(results, OURS, metric), notes)
+
+
+def _measured(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
+    results = evaluate_tasks(scorer, tasks)
+    found = ", ".join(f"{result.task} {result.overall[METRIC]:.4f}" for result in results)
+    print(f"{scorer.name}: {METRIC} {found}", flush=True)
+    return results
 
 
 def _evaluate_champion(
@@ -72,4 +82,4 @@ def _evaluate_champion(
     rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
     # Of an earlier night's log only the last timestamp can be compared: its window held other days.
     seen = Evidence(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
-    return evaluate_tasks(replace(rival, evidence=seen), tasks)
+    return _measured(replace(rival, evidence=seen), tasks)

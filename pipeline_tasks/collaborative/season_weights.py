@@ -15,7 +15,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Integers, Interactions
-from pipeline_tasks.collaborative.linear_factors import most_wanted, solve_ease
+from pipeline_tasks.collaborative.linear_factors import most_wanted
+from pipeline_tasks.evaluation.ease import solve_ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 
 EVIDENCE_SHARE: Final = 1 / 8

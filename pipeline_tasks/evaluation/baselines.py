@@ -1,18 +1,20 @@
-"""What a model must beat: popularity, recent popularity, the shopper's own repeats, ItemKNN, EASE.
+"""What a model must beat: popularity, recent popularity, the shopper's own repeats, ItemKNN (EASE has its own module).
 
-Formulas: ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001); EASE is Steck 2019, eq. 8.
+ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.evaluation.ranking_task import Scorer, matrix_of, wanted_types
+from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
 
 RECENT_DAYS = 30
 _DAY = 86_400_000_000
+_BLOCK = 2_000
+"""Columns of ItemKNN at a time: never more than so many times the items, also where all have been bought together."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ class ItemToItem:
 
     name: str
     evidence: Evidence
-    weights: Floats
+    weights: csr_matrix
     """(items, items): from an item of the history to the item scored."""
 
     def scores(self, histories: Interactions) -> Floats:
         """Return histories x weights."""
-        return np.asarray(matrix_of(histories, len(self.weights)) @ self.weights, dtype=np.float32)
+        return np.asarray((matrix_of(histories, self.weights.shape[0]) @ self.weights).toarray(), dtype=np.float32)
 
 
 def popularity(log: Interactions, n_items: int) -> ItemLevel:
@@ -80,37 +82,29 @@ def own_repeats(log: Interactions, n_items: int) -> OwnRepeats:
 
 
 def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToItem:
-    """Cosine of items over sequences; of each item's column only the nearest neighbors count."""
+    """Cosine of items over sequences; of each item's column only the nearest neighbors count, and those as near."""
     matrix = matrix_of(log, n_items)
-    norms = np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1))
-    cosine = np.asarray((matrix.T @ matrix).toarray() / norms[:, None] / norms[None, :], dtype=np.float32)
-    np.fill_diagonal(cosine, 0)
-    if neighbors < n_items:
-        cosine[cosine < -np.partition(-cosine, neighbors - 1, axis=0)[neighbors - 1]] = 0
-    return ItemToItem("item_knn", log.evidence, cosine)
+    by_item, norms = matrix.T.tocsr(), np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1))
+    blocks = []
+    for first in range(0, n_items, _BLOCK):
+        both = csc_matrix(by_item @ matrix[:, first : first + _BLOCK])
+        columns = first + np.repeat(np.arange(both.shape[1]), np.diff(both.indptr))
+        # Scaled afterwards, so that equal counts stay equal.
+        both.data /= norms[both.indices] * norms[columns]
+        both.data[both.indices == columns] = 0
+        blocks.append(_nearest(both, neighbors))
+    return ItemToItem("item_knn", log.evidence, csr_matrix(hstack(blocks)))
+
+
+def _nearest(cosine: csc_matrix, neighbors: int) -> csc_matrix:
+    """Return (items, block) without all but the nearest of each column."""
+    for column in np.flatnonzero(np.diff(cosine.indptr) > neighbors):
+        own = cosine.data[cosine.indptr[column] : cosine.indptr[column + 1]]
+        own[own < np.partition(own, len(own) - neighbors)[len(own) - neighbors]] = 0
+    cosine.eliminate_zeros()
+    return cosine
 
 
 def item_knn_all(log: Interactions, n_items: int) -> ItemToItem:
     """Count all neighbors: the form in which ItemKNN is mostly published."""
     return replace(item_knn(log, n_items, neighbors=n_items), name="item_knn_all")
-
-
-def ease(log: Interactions, n_items: int, penalty: float = 250.0) -> ItemToItem:
-    """Solve the ridge regression of every item on all others with a zero diagonal, in closed form."""
-    matrix = matrix_of(log, n_items)
-    gram = (matrix.T @ matrix).toarray().astype(np.float64)
-    gram[np.diag_indices(n_items)] += penalty
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0)
-    return ItemToItem("ease", log.evidence, weights.astype(np.float32))
-
-
-BASELINES: dict[str, Callable[[Interactions, int], Scorer]] = {
-    "popularity": popularity,
-    "recent_popularity": recent_popularity,
-    "own_repeats": own_repeats,
-    "item_knn": item_knn,
-    "ease": ease,
-}
-"""Name -> fit(log, n_items): those that need no training. `peers.PEERS` names all there are."""

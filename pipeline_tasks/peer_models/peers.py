@@ -16,7 +16,7 @@ PEERS: Final = {
     "own_repeats": "evaluation.baselines:own_repeats",
     "item_knn": "evaluation.baselines:item_knn",
     "item_knn_all": "evaluation.baselines:item_knn_all",
-    "ease": "evaluation.baselines:ease",
+    "ease": "evaluation.ease:ease",
     "item_to_item": "collaborative.item_to_item:sequence_item_to_item",
     "sasrec": "peer_models.peer_sasrec:fit_sasrec",
     "spark_als": "peer_models.peer_spark_als:fit_spark_als",

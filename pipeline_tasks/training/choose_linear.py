@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline_tasks.behavior.interactions import Floats, Integers
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
-from pipeline_tasks.collaborative.linear_factors import ease_weights, most_wanted
+from pipeline_tasks.collaborative.linear_factors import PENALTY, most_wanted
 from pipeline_tasks.collaborative.linear_part import LinearKind
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
+from pipeline_tasks.evaluation.ease import ease_weights
 from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
 from pipeline_tasks.training.fit_options import FitOptions
@@ -33,7 +34,7 @@ def choose_linear(task: RankingTask, options: FitOptions) -> FitOptions:
 def _measured(task: RankingTask) -> Iterator[tuple[float, LinearKind, float]]:
     n_items = task.relevant.shape[1]
     chosen = most_wanted(task.known, n_items)
-    whole = matrix_of(task.histories, n_items)[:, chosen] @ ease_weights(task.known, n_items, chosen).numpy()
+    whole = matrix_of(task.histories, n_items)[:, chosen] @ ease_weights(task.known, n_items, chosen, PENALTY).numpy()
     yield quick_ndcg(_placed(whole, chosen, n_items), task), "set", 0.0
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]

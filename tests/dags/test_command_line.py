@@ -53,6 +53,17 @@ def test_training_is_started_once_for_each_gpu(
     assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[:3] == ["python", "-m", "m"]
 
 
+def test_a_command_that_the_system_killed_is_said_to_lack_memory() -> None:
+    from airflow.sdk.exceptions import AirflowException
+    from command_line import ChildProcess
+
+    task = ChildProcess(task_id="huge", module="tests.dags.killed_training")
+    with pytest.raises(
+        AirflowException, match=r"killed_training ended with exit code -9: the system killed it, .*memory"
+    ):
+        task.execute({})
+
+
 def test_failed_command_is_named_with_its_exit_code_and_last_line() -> None:
     from airflow.sdk.exceptions import AirflowException
     from command_line import ChildProcess

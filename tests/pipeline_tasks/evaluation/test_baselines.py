@@ -4,7 +4,9 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline_tasks.collaborative.linear_factors import linear_factors
-from pipeline_tasks.evaluation.baselines import ease, item_knn, own_repeats, popularity, recent_popularity
+from pipeline_tasks.evaluation import baselines
+from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
+from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -25,10 +27,33 @@ def test_ease_is_ridge_regression_of_each_item_on_the_others() -> None:
 def test_item_knn_is_cosine_of_the_nearest() -> None:
     cosine = cosine_similarity(matrix_of(LOG, ITEMS).T.toarray())
     np.fill_diagonal(cosine, 0)
-    np.testing.assert_allclose(item_knn(LOG, ITEMS, neighbors=99).weights, cosine, atol=1e-6)
-    few = item_knn(LOG, ITEMS, neighbors=3).weights
+    np.testing.assert_allclose(item_knn(LOG, ITEMS, neighbors=99).weights.toarray(), cosine, atol=1e-6)
+    few = item_knn(LOG, ITEMS, neighbors=3).weights.toarray()
     assert (few > 0).sum(axis=0).min() >= 3
     assert few[:, 4].max() == pytest.approx(cosine[:, 4].max())
+
+
+def test_item_knn_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = item_knn(LOG, ITEMS, neighbors=3).weights.toarray()
+    monkeypatch.setattr(baselines, "_BLOCK", 7)
+    np.testing.assert_array_equal(item_knn(LOG, ITEMS, neighbors=3).weights.toarray(), whole)
+
+
+def test_ease_of_a_large_catalog_is_that_of_the_items_most_wanted() -> None:
+    counts = np.bincount(LOG.items, minlength=ITEMS)
+    few = ease(LOG, ITEMS, most_items=8)
+    assert counts[few.chosen].min() >= np.sort(counts)[-8]
+    scores = few.scores(LOG)
+    left_out = np.setdiff1d(np.arange(ITEMS), few.chosen)
+    assert scores[:, left_out].max() < scores[:, few.chosen].min()
+    np.testing.assert_allclose(scores[:, few.chosen], matrix_of(LOG, ITEMS)[:, few.chosen] @ few.weights)
+
+
+def test_a_large_catalog_needs_no_matrix_of_all_pairs() -> None:
+    # Items x items would be 360 GB.
+    log = log_of({f"u{number}": [(number * 7 % 300_000, 0), (number * 11 % 300_000, 1)] for number in range(50)})
+    for peer in (item_knn(log, 300_000), ease(log, 300_000, most_items=90)):
+        assert peer.scores(log.select(np.array([3]))).shape == (1, 300_000)
 
 
 def test_popularity_counts_shoppers_once() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.behavior.split_parts import FutureLeakError, Part, Parts, split_parts
-from pipeline_tasks.evaluation.baselines import ease, item_knn, own_repeats, popularity, recent_popularity
+from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
+from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, matrix_of

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.behavior.split_parts import split_parts
-from pipeline_tasks.evaluation.baselines import ease
+from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg, sample_task
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
