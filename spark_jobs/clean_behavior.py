@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.intake.source_contract import Source
@@ -20,10 +21,11 @@ from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
 from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_titles
 from spark_jobs.clean_users import build_users
+from spark_jobs.earlier_nights import EarlierNights, made_from
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
-from spark_jobs.stage_table import read_table, stage_table
+from spark_jobs.stage_table import read_table, stage_together
 from spark_jobs.stale_days import chosen_rules, stale_days
 
 
@@ -48,18 +50,22 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     landed.require(night)
     window = night.window(window_days)
     limits = settings().cleaning
-    stale = stale_days(landed, lake, night, window, on, limits)
+    stale = stale_days(landed, lake, window, on, limits)
     tables: dict[str, StagedTable] = {}
     if stale:
         refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
         tables = clean_days(landed, lake, stale, on, limits, refused)
-    events = read_table(spark, lake, "events", (window[0], night.ds), tables.get("events"))
-    for name, build in (("items", build_items), ("users", build_users)):
-        rows = build(landed, lake, night, window, events)
-        tables[name] = stage_table(lake, name, rows.coalesce(1), [night.ds])
+    earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
+    first = earlier.days[0]
+    events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)
+    builders = {"items": build_items, "users": build_users}
+    rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
+    tables |= stage_together(lake, rows, [night.ds])
     require_titles(landed, tables["items"])
     _say(night, len(stale), tables)
-    facts = {"rules": ",".join(on), "window_days": str(window_days)}
+    facts = {"night": str(night.ds), "rules": ",".join(on), "window_days": str(window_days)}
+    facts["made_from"] = made_from(landed, window, on, limits)
+    facts["continued_from"] = str(earlier.continued or "")
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)
 
 

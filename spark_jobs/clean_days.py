@@ -19,7 +19,7 @@ from spark_jobs.find_verdicts import DUPLICATES, find_verdicts
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_events import RECORD, ROW, map_events
 from spark_jobs.quarantined import RAW, quarantined, raw_text
-from spark_jobs.stage_table import rows_by_day, stage_table
+from spark_jobs.stage_table import rows_by_day, stage_together
 
 Outcomes = Counter[tuple[date, str, str]]
 """Rows by day, outcome and rule."""
@@ -46,16 +46,18 @@ def clean_days(
     tables: dict[str, StagedTable] = {
         name: StagedTable(days=days, files=[], rows=0) for name in ("events", "quarantine")
     }
+    rows: dict[str, DataFrame] = {}
     quarantine = list(refused)
     if raw is not None:
         judged = judge(settle_values(map_events(raw, landed.source), on), landed.source.rules, on)
         verdicts = find_verdicts(judged, on, limits).persist()
         outcomes += _count(verdicts)
-        tables["events"] = stage_table(lake, "events", _events(judged, verdicts), days)
+        rows["events"] = _events(judged, verdicts)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
             quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
     if quarantine:
-        tables["quarantine"] = stage_table(lake, "quarantine", _union(quarantine), days)
+        rows["quarantine"] = _union(quarantine)
+    tables |= stage_together(lake, rows, days)
     _add_staged(outcomes, tables, landed, stale)
     files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
     tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))

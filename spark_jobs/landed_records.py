@@ -11,6 +11,7 @@ from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
+from spark_jobs.stage_table import spark_schema
 
 
 class LandedSource:
@@ -35,8 +36,12 @@ class LandedSource:
         files = self.landings[kind].files(list(days))
         if not files:
             return None
-        merge = str(self.ledgers[kind].differing_columns(list(days))).lower()
-        reader = self.spark.read.option("basePath", str(self.landings[kind].folder)).option("mergeSchema", merge)
+        reader = self.spark.read.option("basePath", str(self.landings[kind].folder))
+        if self.ledgers[kind].differing_columns(list(days)):
+            reader = reader.option("mergeSchema", "true")
+        else:
+            # Spark would start a job to find out what one footer says: a second of a night, three times.
+            reader = reader.schema(spark_schema(files[0]))
         try:
             return reader.parquet(*files)
         except PySparkException as error:

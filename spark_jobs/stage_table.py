@@ -1,6 +1,8 @@
 """Writes a table's rows of some days as Parquet files that wait for their gate."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Final
 
@@ -9,12 +11,14 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
 
+_SPARK_SCHEMA: Final = b"org.apache.spark.sql.parquet.row.metadata"
 _COPY: Final = "_ds"
 """Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""
 
@@ -26,6 +30,16 @@ def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) ->
     contract.write.partitionBy(_COPY).parquet(folder)
     counts = file_rows(folder)
     return StagedTable(days=list(days), files=sorted(counts), rows=sum(counts.values()))
+
+
+def stage_together(lake: Lake, tables: Mapping[str, DataFrame], days: Sequence[date]) -> dict[str, StagedTable]:
+    """Stage tables beside one another: while one plans, compiles or writes its last file, another has the cores.
+
+    Build all of them before: `lenient` changes the mode of the whole session.
+    """
+    with ThreadPoolExecutor(len(tables)) as threads:
+        staged = {name: threads.submit(stage_table, lake, name, rows, days) for name, rows in tables.items()}
+        return {name: waiting.result() for name, waiting in staged.items()}
 
 
 def file_rows(folder: str) -> dict[str, int]:
@@ -56,6 +70,12 @@ def staged_column(file: str, name: str) -> pa.ChunkedArray:
     """Read one column of one staged file."""
     system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
     return pq.read_table(inner, columns=[name], filesystem=system)[name]
+
+
+def spark_schema(file: str) -> StructType:
+    """Return the schema with which Spark wrote a Parquet file, from its footer."""
+    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    return StructType.fromJson(json.loads(pq.read_metadata(inner, filesystem=system).metadata[_SPARK_SCHEMA]))
 
 
 def read_table(

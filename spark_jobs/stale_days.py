@@ -7,7 +7,6 @@ from typing import Final, get_args
 
 from pipeline_tasks.intake.landing import Kind
 from pipeline_tasks.intake.source_contract import Rule, Source
-from pipeline_tasks.night import Night
 from pipeline_tasks.settings import CleaningSettings
 from pipeline_tasks.storage.lake import Lake
 from spark_jobs.landed_records import LandedSource
@@ -34,13 +33,13 @@ def chosen_rules(source: Source, chosen: str | None) -> list[str]:
 
 
 def stale_days(
-    landed: LandedSource, lake: Lake, night: Night, window: Sequence[date], on: Sequence[str], limits: CleaningSettings
+    landed: LandedSource, lake: Lake, window: Sequence[date], on: Sequence[str], limits: CleaningSettings
 ) -> dict[date, str]:
     """Return the days of the window to clean, each with the fingerprint of what it will be made from."""
     rows = lake.read("reconciliation", (window[0], window[-1]), ("ds", "fingerprint"))
     made = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
     method = cleaning_method(landed.source, on, limits)
-    marks = {day: _mark(landed, day, night, method) for day in window}
+    marks = {day: day_mark(landed, day, method) for day in window}
     return {day: mark for day, mark in marks.items() if (day, mark) not in made}
 
 
@@ -57,7 +56,8 @@ def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings)
     )
 
 
-def _mark(landed: LandedSource, day: date, night: Night, method: str) -> str:
+def day_mark(landed: LandedSource, day: date, method: str) -> str:
+    """Return a hash of what a landed day is cleaned from, and how."""
     parts = [landed.ledgers["events"].content(day), method]
     # A catalog's refused records are quarantined with the day of the catalog.
     parts += [landed.ledgers[kind].content(day) for kind in _CATALOGS if landed.ledgers[kind].rows(day)]

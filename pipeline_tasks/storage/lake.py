@@ -16,6 +16,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
@@ -139,11 +140,19 @@ class Lake:
 
     def facts(self, name: str) -> dict[str, str]:
         """Return the facts kept with the table's current snapshot."""
-        snapshot = self.table(name).current_snapshot()
-        if snapshot is None or snapshot.summary is None:
-            return {}
-        properties = snapshot.summary.additional_properties
-        return {k.removeprefix("nightshelf."): v for k, v in properties.items() if k.startswith("nightshelf.")}
+        return next(iter(self.history(name)), {})
+
+    def history(self, name: str) -> list[dict[str, str]]:
+        """Return the facts of the current snapshot and of those it follows from, newest first."""
+        if self.snapshot_id(name) is None:
+            return []
+        table = self.table(name)
+        return [_facts(snapshot) for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
+
+
+def _facts(snapshot: Snapshot) -> dict[str, str]:
+    properties = snapshot.summary.additional_properties if snapshot.summary else {}
+    return {k.removeprefix("nightshelf."): v for k, v in properties.items() if k.startswith("nightshelf.")}
 
 
 def _within(days: Days | None) -> BooleanExpression:

@@ -59,7 +59,7 @@ ITEMS = Table(
         column("title", "string", "NULL where the shop gives none", nullable=True),
         column("category", "string", "path, levels joined by ' > '", nullable=True),
         column("brand", "string", "brand", nullable=True),
-        column("price", "double", "latest known price", nullable=True),
+        column("price", "double", "the catalog's, else last_price", nullable=True),
         column(
             "attributes",
             "string",
@@ -67,6 +67,8 @@ ITEMS = Table(
             nullable=True,
         ),
         column("first_seen", "date", "first day in the catalog or in an event"),
+        column("last_seen", "date", "last day with an event in the window", nullable=True),
+        column("last_price", "double", "price in the newest event of the window", nullable=True),
         DS,
     ),
     ("ds", "item_id"),
