@@ -25,7 +25,7 @@ from spark_jobs.earlier_nights import EarlierNights, made_from
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
-from spark_jobs.stage_table import read_table, stage_together
+from spark_jobs.stage_table import read_table, stage_tables
 from spark_jobs.stale_days import chosen_rules, stale_days
 
 
@@ -60,7 +60,8 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)
     builders = {"items": build_items, "users": build_users}
     rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
-    tables |= stage_together(lake, rows, [night.ds])
+    looked_at = sum(landed.ledgers["events"].rows(day) for day in earlier.days)
+    tables |= stage_tables(lake, rows, [night.ds], looked_at)
     require_titles(landed, tables["items"])
     _say(night, len(stale), tables)
     facts = {"night": str(night.ds), "rules": ",".join(on), "window_days": str(window_days)}

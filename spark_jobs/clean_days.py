@@ -19,7 +19,7 @@ from spark_jobs.find_verdicts import DUPLICATES, find_verdicts
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_events import RECORD, ROW, map_events
 from spark_jobs.quarantined import RAW, quarantined, raw_text
-from spark_jobs.stage_table import rows_by_day, stage_together
+from spark_jobs.stage_table import rows_by_day, stage_tables
 
 Outcomes = Counter[tuple[date, str, str]]
 """Rows by day, outcome and rule."""
@@ -57,7 +57,7 @@ def clean_days(
             quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
     if quarantine:
         rows["quarantine"] = _union(quarantine)
-    tables |= stage_together(lake, rows, days)
+    tables |= stage_tables(lake, rows, days, sum(landed.ledgers["events"].rows(day) for day in days))
     _add_staged(outcomes, tables, landed, stale)
     files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
     tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))

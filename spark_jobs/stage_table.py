@@ -18,6 +18,9 @@ from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
 
+FEW_ROWS: Final = 2_000_000
+"""Up to which tables are staged beside one another: a day of 620,000 events is cleaned in 33 s in place of 41, but 19
+million in 183 in place of 164, where each wants all of the memory."""
 _SPARK_SCHEMA: Final = b"org.apache.spark.sql.parquet.row.metadata"
 _COPY: Final = "_ds"
 """Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""
@@ -32,12 +35,15 @@ def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) ->
     return StagedTable(days=list(days), files=sorted(counts), rows=sum(counts.values()))
 
 
-def stage_together(lake: Lake, tables: Mapping[str, DataFrame], days: Sequence[date]) -> dict[str, StagedTable]:
-    """Stage tables beside one another: while one plans, compiles or writes its last file, another has the cores.
+def stage_tables(
+    lake: Lake, tables: Mapping[str, DataFrame], days: Sequence[date], rows_read: int
+) -> dict[str, StagedTable]:
+    """Stage tables that are made from `rows_read` landed rows; few rows beside one another.
 
-    Build all of them before: `lenient` changes the mode of the whole session.
+    While one plans, compiles or writes its last file, another has the cores. Build all of them before: `lenient`
+    changes the mode of the whole session.
     """
-    with ThreadPoolExecutor(len(tables)) as threads:
+    with ThreadPoolExecutor(len(tables) if rows_read <= FEW_ROWS else 1) as threads:
         staged = {name: threads.submit(stage_table, lake, name, rows, days) for name, rows in tables.items()}
         return {name: waiting.result() for name, waiting in staged.items()}
 

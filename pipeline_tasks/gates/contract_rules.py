@@ -5,8 +5,8 @@ from typing import Final
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.contracts import TABLES, DataType
-from pipeline_tasks.gates.gate_rules import finds_nothing, not_null
+from pipeline_tasks.contracts import TABLES, DataType, Table
+from pipeline_tasks.gates.gate_rules import finds_nothing, ids_differ_within_days, not_null
 
 _SPARK_TYPES: Final[dict[DataType, str]] = {
     "string": "StringType",
@@ -37,15 +37,19 @@ def contract_rules(name: str) -> list[Expectation]:
         if not column.nullable:
             rules.append(not_null(column.name, _REBUILD))
     if contract.key:
-        rules.append(unique_key(contract.key))
+        rules.append(unique_key(contract))
     return rules
 
 
-def unique_key(key: tuple[str, ...]) -> Expectation:
+def unique_key(contract: Table) -> Expectation:
     """Return the rule that no two rows share the key; one aggregate, where the built-in one needs a window."""
-    columns = ", ".join(key)
+    columns = ", ".join(contract.key)
     query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
-    return finds_nothing(f"({columns}) identifies one row", query, columns, _REBUILD)
+    says = f"({columns}) identifies one row"
+    numbers = [column.name for column in contract.columns if column.dtype == "long" and column.name in contract.key]
+    if contract.key == ("ds", *numbers):
+        return ids_differ_within_days(says, query, numbers[0], columns, _REBUILD)
+    return finds_nothing(says, query, columns, _REBUILD)
 
 
 def some_rows(remedy: str) -> Expectation:

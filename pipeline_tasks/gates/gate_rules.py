@@ -16,11 +16,14 @@ from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
 from great_expectations.execution_engine import ExecutionEngine, SparkDFExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation, ColumnMapExpectation, Expectation
-from great_expectations.expectations.metrics.metric_provider import metric_partial
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.validator.metric_configuration import MetricConfiguration
 from great_expectations.validator.validator import ValidationDependencies
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
+
+from pipeline_tasks.gates.repeated_ids import repeated_ids
 
 Severity = Literal["critical", "warning"]
 """A critical failure stops the night; a warning is reported and the night goes on."""
@@ -58,7 +61,28 @@ class ExpectColumnValuesToBeBetween(CountedOnly, gxe.ExpectColumnValuesToBeBetwe
     """Within the bounds (NULL apart); NaN is above every bound in Spark, so bounds refuse it."""
 
 
-class RowsBreaking(TableMetricProvider):  # type: ignore[misc]
+class CountedTogether(TableMetricProvider):  # type: ignore[misc]
+    """An aggregate that waits for the column rules, which Great Expectations counts last, and shares their scan."""
+
+    @classmethod
+    def _get_evaluation_dependencies(
+        cls,
+        metric: MetricConfiguration,
+        configuration: Any = None,  # noqa: ANN401  # as the base has it
+        execution_engine: ExecutionEngine | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+    ) -> dict[str, MetricConfiguration]:
+        dependencies: dict[str, MetricConfiguration] = super()._get_evaluation_dependencies(
+            metric, configuration, execution_engine, runtime_configuration
+        )
+        if metric.metric_name.endswith(MetricPartialFunctionTypes.AGGREGATE_FN.metric_suffix):
+            # Every table has a ds: its condition is made one step before conditions are counted.
+            domain = {**metric.metric_domain_kwargs, "column": "ds"}
+            dependencies["column_rules"] = MetricConfiguration("column_values.nonnull.condition", domain)
+        return dependencies
+
+
+class RowsBreaking(CountedTogether):
     """Rows for which a Spark SQL condition is false or NULL; an aggregate, so it shares the table's one job."""
 
     metric_name = "table.rows_breaking"
@@ -96,7 +120,7 @@ class ExpectRowsToSatisfy(BatchExpectation):  # type: ignore[misc]
         return {"success": rows == 0, "result": {"observed_value": rows}}
 
 
-class RowsFound(TableMetricProvider):  # type: ignore[misc]
+class RowsFound(CountedTogether):
     """Rows that a query returns, as a scalar subquery, so that it too runs within the table's one Spark query."""
 
     metric_name = "table.rows_found"
@@ -133,6 +157,36 @@ class ExpectNoRowsFrom(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
         rows = metrics["table.rows_found"]
         return {"success": rows == 0, "result": {"observed_value": rows}}
+
+
+class RepeatedIds(TableMetricProvider):  # type: ignore[misc]
+    """Ids that stand in two rows of a day or more."""
+
+    metric_name = "table.repeated_ids"
+    value_keys = ("id_column",)
+
+    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
+    def _spark(
+        cls,  # noqa: N805  # the decorator makes it a class method
+        execution_engine: SparkDFExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> int:
+        return repeated_ids(execution_engine.dataframe, metric_value_kwargs["id_column"])
+
+
+class ExpectIdsToDifferWithinDays(ExpectNoRowsFrom):
+    """No two rows of a day share an id; the query, which finds the same, is asked for samples alone."""
+
+    id_column: str
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.repeated_ids",)
+    success_keys: ClassVar[tuple[str, ...]] = ("id_column", "unexpected_rows_query")
+
+    def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
+        ids = metrics["table.repeated_ids"]
+        return {"success": ids == 0, "result": {"observed_value": ids}}
 
 
 def _meta(column: str, remedy: str, breaks: str = "", says: str = "") -> dict[str, str]:
@@ -185,3 +239,11 @@ def finds_nothing(says: str, query: str, column: str, remedy: str, severity: Sev
     """The Spark SQL `query` over `{batch}` returns no row, which `says` puts in words."""
     meta = _meta(column, remedy, says=says)
     return ExpectNoRowsFrom(unexpected_rows_query=query, description=says, severity=severity, meta=meta)
+
+
+def ids_differ_within_days(says: str, query: str, id_column: str, column: str, remedy: str) -> Expectation:
+    """No two rows of a day share a whole number in `id_column`; `query` is `finds_nothing`'s, for samples."""
+    meta = _meta(column, remedy, says=says)
+    return ExpectIdsToDifferWithinDays(
+        id_column=id_column, unexpected_rows_query=query, description=says, severity="critical", meta=meta
+    )

@@ -12,6 +12,8 @@ QUARANTINE_WARNING: Final = 0.05
 QUARANTINE_CRITICAL: Final = 0.50
 """Shares of refused rows in a day: above the first somebody should look, above the second the mapping is wrong."""
 
+# In whole numbers: to_date(ts) asks for the time zone of every row, half a second more of 18.8 million.
+_WITHIN_DAY: Final = "unix_micros(ts) BETWEEN unix_date(ds) * 86400000000 AND unix_date(ds) * 86400000000 + 86399999999"
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
@@ -23,7 +25,7 @@ def events_suite() -> list[Expectation]:
         *contract_rules("events"),
         some_rows("Every record of these days was refused: see the rules in quarantine. " + _MAPPING),
         in_set("event_type", EVENT_TYPES, _MAPPING),
-        satisfies("ts lies within the day ds", "to_date(ts) = ds", "ts", _MAPPING),
+        satisfies("ts lies within the day ds", _WITHIN_DAY, "ts", _MAPPING),
         satisfies("an event does not arrive before its day", "arrived >= ds", "arrived", _MAPPING),
         satisfies(
             "only a search may come without an item",
@@ -99,8 +101,8 @@ def _balanced() -> Expectation:
 def _as_staged(outcome: str, table: str) -> Expectation:
     query = (
         f"SELECT ds, said, staged FROM (SELECT ds, sum(rows) AS said FROM {{batch}} WHERE outcome = '{outcome}' "
-        f"GROUP BY ds) FULL JOIN (SELECT ds, count(*) AS staged FROM {table} GROUP BY ds) USING (ds) "
-        f"WHERE coalesce(said, 0) <> coalesce(staged, 0)"
+        f"GROUP BY ds) FULL JOIN (SELECT ds, sum(rows) AS staged FROM staged_rows WHERE name = '{table}' GROUP BY ds) "
+        f"USING (ds) WHERE coalesce(said, 0) <> coalesce(staged, 0)"
     )
     return finds_nothing(f"rows of outcome {outcome} = rows staged in {table}, each day", query, "rows", _CLEANING)
 

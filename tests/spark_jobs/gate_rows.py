@@ -119,6 +119,7 @@ GOOD: Final[dict[str, list[Row]]] = {
     "demand_outlook": [demand(name, days) for name in ("i1", "i2", "i3", "i4") for days in (7, 14)],
 }
 VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
+    "staged_rows": ("name string, ds date, rows long", [("events", DS, 20), ("quarantine", DS, 1)]),
     "recently_purchased": ("user_key string, item_id string", [("ann", "i1"), ("bob", "i1")]),
     "shelves_due": ("user_key string, rows_due int", [("ann", 2), ("bob", 2)]),
     "shelf_rules": (
