@@ -51,9 +51,13 @@ class Size:
 
     @property
     def environment(self) -> dict[str, str]:
+        return self.environment_of(self.events)
+
+    def environment_of(self, events: int) -> dict[str, str]:
+        """Return the environment of a night that cleans so many of the shop's events."""
         shop = {"EVENTS": self.events, "USERS": max(self.events // 33, 10), "ITEMS": max(self.events // 200, 1_500)}
         own = {f"NIGHTSHELF_SIMULATION__{name}": str(value) for name, value in shop.items()}
-        large = LARGE_NIGHT if self.events >= LARGE else {}
+        large = LARGE_NIGHT if events >= LARGE else {}
         return own | large | {"NIGHTSHELF_HOME": str(self.home)}
 
     def land(self) -> None:
@@ -68,7 +72,8 @@ class Size:
             shutil.rmtree(self.home / "lake", ignore_errors=True)
         out = self.home / "ours.json"
         arguments = (SOURCE, night, str(DAYS), str(out))
-        return _figures(out, run_measured("tests.benchmarks.clean_once", *arguments, environment=self.environment))
+        environment = self.environment_of(self.events if anew else self.events // DAYS)
+        return _figures(out, run_measured("tests.benchmarks.clean_once", *arguments, environment=environment))
 
     def clean_by_duckdb(self) -> Figures:
         folder, out = self.home / "duckdb", self.home / "duckdb.json"
