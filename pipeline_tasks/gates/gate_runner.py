@@ -15,8 +15,8 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from pyspark.sql import DataFrame
 
 from pipeline_tasks.gates.gate_docs import open_context
+from pipeline_tasks.gates.gate_metrics import over_batch
 from pipeline_tasks.gates.gate_report import Finding, TableReport
-from pipeline_tasks.gates.gate_rules import over_batch
 from pipeline_tasks.gates.gate_suites import suite_of
 
 _SAMPLE: Final = 3

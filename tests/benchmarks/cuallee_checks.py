@@ -17,6 +17,8 @@ _NO_PEER: Final = (
     "ExpectColumnValuesToBeOfType",
     "ExpectTableRowCountToBeBetween",
     "ExpectNoRowsFrom",
+    # A key is stated from the contract, as every table's.
+    "ExpectIdsToDifferWithinDays",
 )
 
 
