@@ -27,6 +27,7 @@ WITHHELD: Final = (0.05, 0.2)
 def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, training: TrainingSettings) -> None:
     """Set the model's `new_item_level`: the highest that costs no more of NDCG@10 than `training.new_item_cost`.
 
+    The cost is beside new items without a level; where some level gains, at most twice as much beside the best.
     `training.cold_bias` is taken as it is where it is set. Both count in spreads of the scores within a shopper.
     """
     config = recommender.model.config
@@ -46,7 +47,8 @@ def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, t
         scores[:, really_new] = -np.inf
     spread = np.float32(unit) * new
     found = [(level, quick_ndcg(scores + np.float32(level) * spread, task)) for level in LEVELS]
-    enough = (1 - training.new_item_cost) * max(ndcg for _, ndcg in found)
+    cost, without, best = training.new_item_cost, dict(found)[0.0], max(ndcg for _, ndcg in found)
+    enough = max((1 - cost) * without, (1 - 2 * cost) * best)
     config.new_item_level = unit * max(level for level, ndcg in found if ndcg >= enough)
 
 
