@@ -5,13 +5,12 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.storage.file_days import file_days
+from pipeline_tasks.storage.file_days import file_days, parquet_location
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from pipeline_tasks.tables.schemas import spark_ddl
@@ -48,7 +47,7 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
 
 def written_schema(file: str) -> StructType:
     """Return the schema as it is written, to be checked against the contract; Spark would start a job to infer it."""
-    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    system, inner = parquet_location(file)
     return from_arrow_schema(pq.read_schema(inner, filesystem=system))
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.storage.file_days import parquet_location
 from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
@@ -61,7 +62,7 @@ def rows_by_day(staged: StagedTable) -> dict[date, int]:
     """Return the staged rows of each day, 0 for a day without a file."""
     counts = dict.fromkeys(staged.days, 0)
     for file in staged.files:
-        system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+        system, inner = parquet_location(file)
         day = date.fromisoformat(file.rpartition(f"{_COPY}=")[2].partition("/")[0])
         counts[day] += pq.read_metadata(inner, filesystem=system).num_rows
     return counts
@@ -74,13 +75,13 @@ def column_values(staged: StagedTable, name: str) -> int:
 
 def staged_column(file: str, name: str) -> pa.ChunkedArray:
     """Read one column of one staged file."""
-    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    system, inner = parquet_location(file)
     return pq.read_table(inner, columns=[name], filesystem=system)[name]
 
 
 def spark_schema(file: str) -> StructType:
     """Return the schema with which Spark wrote a Parquet file, from its footer."""
-    system, inner = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
+    system, inner = parquet_location(file)
     return StructType.fromJson(json.loads(pq.read_metadata(inner, filesystem=system).metadata[_SPARK_SCHEMA]))
 
 
