@@ -21,8 +21,6 @@ REFERENCES = {
     "recommend": ("items", "sequences"),
 }
 """Published tables, of the night's own day, that a step's expectations compare with."""
-FEW_ROWS = 10_000
-"""Up to which one task reads a table: eight rules of 300 rows in 30 files were 40 jobs of eight tasks each."""
 STAGED_ROWS = "name string, ds date, rows long"
 RULES = "item_id string, allowed boolean, replenishable boolean"
 OPT_OUTS = "user_key string, item_id string"
@@ -39,8 +37,7 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
         _read(spark, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
     for name, staged in manifest.tables.items():
         schema = written_schema(staged.files[0]) if staged.files else spark_ddl(TABLES[name])
-        rows = _read(spark, staged.files, schema)
-        (rows.coalesce(1) if staged.rows <= FEW_ROWS else rows).createOrReplaceTempView(name)
+        _read(spark, staged.files, schema).createOrReplaceTempView(name)
     counts = [(name, day.ds, day.rows) for name, staged in manifest.tables.items() for day in file_days(staged.files)]
     spark.createDataFrame(counts, STAGED_ROWS).createOrReplaceTempView("staged_rows")
 

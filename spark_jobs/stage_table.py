@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.storage.file_days import parquet_location
+from pipeline_tasks.storage.file_days import file_days, parquet_location
 from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
@@ -61,10 +61,10 @@ def file_rows(folder: str) -> dict[str, int]:
 def rows_by_day(staged: StagedTable) -> dict[date, int]:
     """Return the staged rows of each day, 0 for a day without a file."""
     counts = dict.fromkeys(staged.days, 0)
-    for file in staged.files:
-        system, inner = parquet_location(file)
-        day = date.fromisoformat(file.rpartition(f"{_COPY}=")[2].partition("/")[0])
-        counts[day] += pq.read_metadata(inner, filesystem=system).num_rows
+    for file in file_days(staged.files):
+        # A file that Spark partitioned by a copy of ds holds one day.
+        assert file.ds is not None, file
+        counts[file.ds] += file.rows
     return counts
 
 

@@ -42,7 +42,10 @@ def contract_rules(name: str) -> list[Expectation]:
 
 
 def unique_key(contract: Table) -> Expectation:
-    """Return the rule that no two rows share the key; one aggregate, where the built-in one needs a window."""
+    """Return the rule that no two rows share the key: numbers of a day are sorted, others counted in one aggregate.
+
+    The built-in rule needs a window.
+    """
     columns = ", ".join(contract.key)
     query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
     says = f"({columns}) identifies one row"

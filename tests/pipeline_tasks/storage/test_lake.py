@@ -63,3 +63,16 @@ def test_empty_table_reads_as_empty(lake: Lake) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_contract_makes_a_table(lake: Lake, name: str) -> None:
     assert [field.name for field in lake.table(name).schema().fields] == TABLES[name].column_names
+
+
+def test_history_knows_nothing_of_what_was_rolled_back(lake: Lake) -> None:
+    assert lake.history("sequences") == [] == list(lake.facts("sequences"))
+    kept = 0
+    for number in (1, 2):
+        day = date(2026, 11, number)
+        files = lake.write_arrow("sequences", sequences(day, ["u1"]))
+        committed = lake.commit("sequences", [day], files, {"night": str(day)})
+        kept = kept or committed
+    assert lake.history("sequences")[0]["night"] == "2026-11-02"
+    lake.table("sequences").manage_snapshots().rollback_to_snapshot(kept).commit()
+    assert {facts["night"] for facts in lake.history("sequences")} == {"2026-11-01"}
