@@ -52,9 +52,4 @@ def unique_key(contract: Table) -> Expectation:
     numbers = [column.name for column in contract.columns if column.dtype == "long" and column.name in contract.key]
     if contract.key == ("ds", *numbers):
         return ids_differ_within_days(says, query, numbers[0], columns, _REBUILD)
-    return finds_nothing(says, query, columns, _REBUILD)
-
-
-def some_rows(remedy: str) -> Expectation:
-    """Return the rule that the table is not empty."""
-    return gxe.ExpectTableRowCountToBeBetween(min_value=1, meta={"column": "*", "remedy": remedy})
+    return finds_nothing(says, query, columns, _REBUILD, shared_sql=True)

@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
 from pipeline_tasks.gates.repeated_ids import repeated_ids
+from pipeline_tasks.gates.told_by_footers import told_by_footers
 
 
 class CountedTogether(TableMetricProvider):  # type: ignore[misc]
@@ -109,3 +110,42 @@ class RepeatedIds(TableMetricProvider):  # type: ignore[misc]
         runtime_configuration: dict[str, Any],
     ) -> int:
         return repeated_ids(execution_engine.dataframe, metric_value_kwargs["id_column"])
+
+
+class RowCount(TableMetricProvider):  # type: ignore[misc]
+    """Rows of the table, from the footers of its files where it has some; every column rule asks for them first.
+
+    In place of Great Expectations' own, a Spark job by itself: 1.2 s of a cold one, .3 of another.
+    """
+
+    metric_name = "table.row_count"
+
+    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
+    def _spark(
+        cls,  # noqa: N805  # the decorator makes it a class method
+        execution_engine: SparkDFExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> int:
+        told = told_by_footers(execution_engine.dataframe).rows()
+        return execution_engine.dataframe.count() if told is None else told
+
+
+class ToldCount(TableMetricProvider):  # type: ignore[misc]
+    """A count that is known before anything is counted: from the footers of the table's files."""
+
+    metric_name = "table.told_count"
+    value_keys = ("told",)
+
+    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
+    def _spark(
+        cls,  # noqa: N805  # the decorator makes it a class method
+        execution_engine: SparkDFExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> int:
+        return int(metric_value_kwargs["told"])

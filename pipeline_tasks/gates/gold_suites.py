@@ -4,8 +4,8 @@ from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
-from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies
+from pipeline_tasks.gates.contract_rules import contract_rules
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies, some_rows
 from pipeline_tasks.gates.ranking_rules import ENDLESS, SCORING, best_first, fact, known_items, ranked, shown_items
 
 _PROFILES: Final = "Run the recommend step again, and report it when it fails again."

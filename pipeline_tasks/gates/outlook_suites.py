@@ -2,8 +2,8 @@
 
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
-from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies
+from pipeline_tasks.gates.contract_rules import contract_rules
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies, some_rows
 from pipeline_tasks.gates.ranking_rules import ENDLESS, SCORING, best_first, ranked
 
 _NO_BETTER_THAN_CHANCE = (

@@ -5,8 +5,8 @@ from typing import Final
 from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.contracts import EVENT_TYPES
-from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
-from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies
+from pipeline_tasks.gates.contract_rules import contract_rules
+from pipeline_tasks.gates.gate_rules import Severity, between, finds_nothing, in_set, not_null, satisfies, some_rows
 
 QUARANTINE_WARNING: Final = 0.05
 QUARANTINE_CRITICAL: Final = 0.50
@@ -25,13 +25,16 @@ def events_suite() -> list[Expectation]:
         *contract_rules("events"),
         some_rows("Every record of these days was refused: see the rules in quarantine. " + _MAPPING),
         in_set("event_type", EVENT_TYPES, _MAPPING),
-        satisfies("ts lies within the day ds", _WITHIN_DAY, "ts", _MAPPING),
-        satisfies("an event does not arrive before its day", "arrived >= ds", "arrived", _MAPPING),
+        satisfies("ts lies within the day ds", _WITHIN_DAY, "ts", _MAPPING, in_order=("ds", "ts", "ds")),
+        satisfies(
+            "an event does not arrive before its day", "arrived >= ds", "arrived", _MAPPING, in_order=("ds", "arrived")
+        ),
         satisfies(
             "only a search may come without an item",
             "event_type = 'search' OR item_id IS NOT NULL",
             "item_id",
             _MAPPING,
+            any_given=("item_id",),
         ),
         between("price", 0, 1e9, _MAPPING),
         between("quantity", 0, 1e9, _MAPPING, above_low=True),
@@ -43,6 +46,7 @@ def events_suite() -> list[Expectation]:
             "user_key",
             "Map user_key or session_id: such an event teaches popularity only.",
             "warning",
+            any_given=("user_key", "session_id"),
         ),
     ]
 
@@ -73,7 +77,13 @@ def items_suite() -> list[Expectation]:
     """The catalog."""
     return [
         *contract_rules("items"),
-        satisfies("an item is not first seen after ds", "first_seen <= ds", "first_seen", _MAPPING),
+        satisfies(
+            "an item is not first seen after ds",
+            "first_seen <= ds",
+            "first_seen",
+            _MAPPING,
+            in_order=("first_seen", "ds"),
+        ),
         between("price", 0, 1e9, _MAPPING),
         not_null("title", "Map items.title: recommendations will show ids instead of titles.", "warning", 0.5),
     ]
@@ -95,7 +105,9 @@ def _balanced() -> Expectation:
     query = (
         f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
     )
-    return finds_nothing("rows_in = events + quarantine + duplicates, each day, to the row", query, "rows", _CLEANING)
+    return finds_nothing(
+        "rows_in = events + quarantine + duplicates, each day, to the row", query, "rows", _CLEANING, shared_sql=True
+    )
 
 
 def _as_staged(outcome: str, table: str) -> Expectation:
@@ -104,10 +116,12 @@ def _as_staged(outcome: str, table: str) -> Expectation:
         f"GROUP BY ds) FULL JOIN (SELECT ds, sum(rows) AS staged FROM staged_rows WHERE name = '{table}' GROUP BY ds) "
         f"USING (ds) WHERE coalesce(said, 0) <> coalesce(staged, 0)"
     )
-    return finds_nothing(f"rows of outcome {outcome} = rows staged in {table}, each day", query, "rows", _CLEANING)
+    return finds_nothing(
+        f"rows of outcome {outcome} = rows staged in {table}, each day", query, "rows", _CLEANING, shared_sql=True
+    )
 
 
-def _quarantine_share(bound: float, severity: str) -> Expectation:
+def _quarantine_share(bound: float, severity: Severity) -> Expectation:
     refused, rows_in = _OUTCOMES.format("quarantine"), _OUTCOMES.format("rows_in")
     query = (
         f"SELECT ds, {refused} AS refused, {rows_in} AS rows_in FROM {{batch}} GROUP BY ds "
@@ -115,4 +129,4 @@ def _quarantine_share(bound: float, severity: str) -> Expectation:
     )
     says = f"at most {bound:.0%} of a day's rows are refused"
     remedy = "SELECT rule, detail, count(*) FROM quarantine GROUP BY ALL says why. " + _MAPPING
-    return finds_nothing(says, query, "rows", remedy, "critical" if severity == "critical" else "warning")
+    return finds_nothing(says, query, "rows", remedy, severity, shared_sql=True)

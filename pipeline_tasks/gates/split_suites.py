@@ -5,8 +5,8 @@ from typing import Final
 from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.contracts import EVENT_TYPES
-from pipeline_tasks.gates.contract_rules import contract_rules, some_rows
-from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies
+from pipeline_tasks.gates.contract_rules import contract_rules
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies, some_rows
 
 SHARES: Final = {"train_events": 0.6, "validation_events": 0.2, "test_events": 0.2}
 TOLERANCE: Final = 0.01

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -9,6 +10,8 @@ from pipeline_tasks.gates.gate_runner import GateRun
 from pipeline_tasks.tables.schemas import spark_ddl
 from tests.spark_jobs.gate_cases import DEFECTS
 from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row
+
+SILVER = ("events", "quarantine", "reconciliation", "items", "users")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,25 @@ def test_defects_are_caught(gate: GateRun, night: SparkSession, name: str) -> No
     _, findings = gate.validate(defect.table, rows)
     assert {(finding.column, finding.severity) for finding in findings} == defect.expected
     assert all(finding.remedy and finding.observed for finding in findings)
+
+
+@pytest.mark.parametrize("name", [name for name in DEFECTS if DEFECTS[name].table in SILVER and DEFECTS[name].rows])
+def test_defects_of_staged_files_are_caught(gate: GateRun, night: SparkSession, name: str, tmp_path: Path) -> None:
+    """Footers tell of most rules that they hold, and must not tell it of these."""
+    defect = DEFECTS[name]
+    frame(night, defect.table, defect.rows).write.parquet(str(tmp_path / "staged"))
+    rows = night.read.parquet(str(tmp_path / "staged"))
+    rows.createOrReplaceTempView(defect.table)
+    _, findings = gate.validate(defect.table, rows)
+    assert {(finding.column, finding.severity) for finding in findings} == defect.expected
+
+
+@pytest.mark.parametrize("table", SILVER)
+def test_good_staged_files_pass(gate: GateRun, night: SparkSession, table: str, tmp_path: Path) -> None:
+    frame(night, table, GOOD[table]).write.parquet(str(tmp_path / "staged"))
+    report, findings = gate.validate(table, night.read.parquet(str(tmp_path / "staged")))
+    assert findings == []
+    assert report.rows == len(GOOD[table])
 
 
 def test_messages_hold_the_values_at_fault(gate: GateRun, night: SparkSession) -> None:
