@@ -42,14 +42,14 @@ def contract_rules(name: str) -> list[Expectation]:
 
 
 def unique_key(contract: Table) -> Expectation:
-    """Return the rule that no two rows share the key: numbers of a day are sorted, others counted in one aggregate.
+    """Return the rule that no two rows share the key: ids of a day are compared there, other keys by one aggregate.
 
     The built-in rule needs a window.
     """
     columns = ", ".join(contract.key)
     query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
     says = f"({columns}) identifies one row"
-    numbers = [column.name for column in contract.columns if column.dtype == "long" and column.name in contract.key]
-    if contract.key == ("ds", *numbers):
-        return ids_differ_within_days(says, query, numbers[0], columns, _REBUILD)
+    ids = [name for name in contract.key if name != "ds"]
+    if contract.key == ("ds", *ids[:1]) and ids:
+        return ids_differ_within_days(says, query, ids[0], columns, _REBUILD)
     return finds_nothing(says, query, columns, _REBUILD, shared_sql=True)

@@ -99,7 +99,7 @@ def finds_nothing(
 
 
 def ids_differ_within_days(says: str, query: str, id_column: str, column: str, remedy: str) -> Expectation:
-    """No two rows of a day share a whole number in `id_column`; `query` is `finds_nothing`'s, for samples."""
+    """No two rows of a day share an id; `query` is `finds_nothing`'s, for samples."""
     meta = _meta(column, remedy, says=says)
     return ExpectIdsToDifferWithinDays(
         id_column=id_column, unexpected_rows_query=query, description=says, severity="critical", meta=meta

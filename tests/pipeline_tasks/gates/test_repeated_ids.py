@@ -40,6 +40,23 @@ def test_ids_are_counted_across_the_files_of_a_day_and_not_across_days(spark: Sp
     assert repeated_ids(rows.sparkSession.read.parquet(f"{tmp_path}/3.parquet"), "id") == 0
 
 
+def test_ids_may_be_texts(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = pa.array(["a", "b", None, "a"], pa.string()), pa.array(["b", "a", None], pa.string())
+    for number, ids in enumerate(texts):
+        pq.write_table(pa.table({"id": ids, "ds": [MONDAY] * len(ids)}), tmp_path / f"{number}.parquet")
+    rows = spark.read.parquet(str(tmp_path))
+    assert repeated_ids(rows, "id") == 3 == counted_by_spark(rows)
+    monkeypatch.setattr("pipeline_tasks.gates.repeated_ids.MOST_TEXTS", 6)
+    monkeypatch.setattr("pipeline_tasks.gates.repeated_ids._repeated", lambda files, column: -1)
+    assert repeated_ids(rows, "id") == 3, "so many texts are grouped by Spark"
+
+
+def test_a_cluster_counts_in_tasks(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = frame(spark, tmp_path, [(MONDAY, 1), (MONDAY, 1)], [(MONDAY + timedelta(1), 2)])
+    monkeypatch.setattr(spark.sparkContext, "master", "spark://elsewhere:7077")
+    assert repeated_ids(rows, "id") == 1
+
+
 def test_files_of_several_days_are_grouped_by_spark(spark: SparkSession, tmp_path: Path) -> None:
     rows = frame(spark, tmp_path, [(MONDAY, 1), (MONDAY + timedelta(1), 1)], [(MONDAY, 1)])
     assert repeated_ids(rows, "id") == 1
