@@ -15,14 +15,41 @@ from great_expectations.execution_engine import ExecutionEngine, SparkDFExecutio
 from great_expectations.expectations.expectation import BatchExpectation, ColumnMapExpectation
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from great_expectations.validator.validator import ValidationDependencies
+from pyspark.sql import DataFrame
 
 from pipeline_tasks.gates.few_rows import rows_found_among_few
 from pipeline_tasks.gates.told_by_footers import ToldByFooters, told_by_footers
 
 _SAMPLES: Final = "unexpected_values"
+_BREAKING: Final = "unexpected_count"
 
 
-class CountedOnly(ColumnMapExpectation):  # type: ignore[misc]  # untyped base
+class CountedBefore:
+    """Mixed into a rule of Great Expectations: what is known before Spark counts, Spark does not count."""
+
+    def get_validation_dependencies(
+        self,
+        execution_engine: ExecutionEngine | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401  # as the base has it
+    ) -> ValidationDependencies:
+        """Return the metrics that the rule needs."""
+        dependencies = super().get_validation_dependencies(  # type: ignore[misc]  # of the rule's own class
+            execution_engine, runtime_configuration
+        )
+        assert isinstance(execution_engine, SparkDFExecutionEngine)
+        for name, count in self.known(execution_engine.dataframe).items():
+            if count is not None:
+                told = MetricConfiguration("table.told_count", {}, {"told": count})
+                dependencies.set_metric_configuration(name, told)
+        return dependencies
+
+    def known(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return counts by the metric they stand for, None where Spark has to count."""
+        raise NotImplementedError
+
+
+class CountedOnly(CountedBefore, ColumnMapExpectation):  # type: ignore[misc]  # untyped base
     """A column rule that does not fetch sample values."""
 
     def get_validation_dependencies(
@@ -34,27 +61,17 @@ class CountedOnly(ColumnMapExpectation):  # type: ignore[misc]  # untyped base
         """Return the metrics that the rule needs, without the samples (a Spark job of their own)."""
         dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
         dependencies.remove_metric_configuration(f"{self.map_metric}.{_SAMPLES}")
-        told = _told(execution_engine)
-        if self._holds(told):
-            _take(dependencies, f"{self.map_metric}.unexpected_count", 0)
-        _take(dependencies, "column_values.nonnull.unexpected_count", told.nulls(self.column))
         return dependencies
 
-    def _holds(self, told: ToldByFooters) -> bool:
+    def known(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return no unexpected value where the footers say so, and their count of NULLs."""
+        told = told_by_footers(rows)
+        counts = {f"{self.map_metric}.{_BREAKING}": 0} if self.holds(told) else {}
+        return counts | {f"column_values.nonnull.{_BREAKING}": told.nulls(self.column)}
+
+    def holds(self, told: ToldByFooters) -> bool:
         """Return whether the footers say that no value breaks the rule."""
         return False
-
-
-def _told(engine: ExecutionEngine | None) -> ToldByFooters:
-    return told_by_footers(engine.dataframe) if isinstance(engine, SparkDFExecutionEngine) else ToldByFooters([])
-
-
-def _take(dependencies: ValidationDependencies, name: str, told: int | None) -> None:
-    """Give the rule a count that is known in place of one that Spark makes."""
-    if told is None:
-        return
-    known = MetricConfiguration("table.told_count", metric_domain_kwargs={}, metric_value_kwargs={"told": told})
-    dependencies.set_metric_configuration(name, known)
 
 
 # Same names as Great Expectations' own, so that stored suites and Data Docs hold nothing but standard types.
@@ -69,56 +86,42 @@ class ExpectColumnValuesToBeInSet(CountedOnly, gxe.ExpectColumnValuesToBeInSet):
 class ExpectColumnValuesToBeBetween(CountedOnly, gxe.ExpectColumnValuesToBeBetween):  # type: ignore[misc]
     """Within the bounds (NULL apart); NaN is above every bound in Spark, so bounds refuse it."""
 
-    def _holds(self, told: ToldByFooters) -> bool:
+    def holds(self, told: ToldByFooters) -> bool:
+        """Return whether the footers say that all values are within."""
         return told.within(self.column, self.min_value, self.max_value, above_low=bool(self.strict_min))
 
 
-class ExpectRowsToSatisfy(BatchExpectation):  # type: ignore[misc]
+class ExpectRowsToSatisfy(CountedBefore, BatchExpectation):  # type: ignore[misc]
     """Every row satisfies a Spark SQL condition."""
 
     condition: str
     metric_dependencies: ClassVar[tuple[str, ...]] = ("table.rows_breaking",)
     success_keys: ClassVar[tuple[str, ...]] = ("condition",)
 
-    def get_validation_dependencies(
-        self,
-        execution_engine: ExecutionEngine | None = None,
-        runtime_configuration: dict[str, Any] | None = None,
-        **kwargs: Any,  # noqa: ANN401  # as the base has it
-    ) -> ValidationDependencies:
-        """Return the metric that the rule needs: a count, unless the files' footers say that all rows satisfy it."""
-        dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
-        told, meta = _told(execution_engine), self.meta or {}
-        if told.in_order(meta.get("in_order", ())) or told.any_given(meta.get("any_given", ())):
-            _take(dependencies, "table.rows_breaking", 0)
-        return dependencies
+    def known(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return none where the footers say what the condition follows from."""
+        told, meta = told_by_footers(rows), self.meta or {}
+        follows = told.in_order(meta.get("in_order", ())) or told.any_given(meta.get("any_given", ()))
+        return {"table.rows_breaking": 0 if follows else None}
 
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
         rows = metrics["table.rows_breaking"]
         return {"success": rows == 0, "result": {"observed_value": rows}}
 
 
-class ExpectNoRowsFrom(gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
+class ExpectNoRowsFrom(CountedBefore, gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
     """A Spark SQL query over `{batch}` and the step's other tables finds nothing wrong: it returns no row."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("table.rows_found",)
 
+    def known(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return what DuckDB finds where the query is shared SQL over few rows."""
+        shared = (self.meta or {}).get("shared_sql")
+        return {"table.rows_found": rows_found_among_few(rows, self.unexpected_rows_query) if shared else None}
+
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
         rows = metrics["table.rows_found"]
         return {"success": rows == 0, "result": {"observed_value": rows}}
-
-    def get_validation_dependencies(
-        self,
-        execution_engine: ExecutionEngine | None = None,
-        runtime_configuration: dict[str, Any] | None = None,
-        **kwargs: Any,  # noqa: ANN401  # as the base has it
-    ) -> ValidationDependencies:
-        """Return the metric that the rule needs: a count by Spark, unless it is shared SQL over few rows."""
-        dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
-        if (self.meta or {}).get("shared_sql") and isinstance(execution_engine, SparkDFExecutionEngine):
-            query = self.unexpected_rows_query
-            _take(dependencies, "table.rows_found", rows_found_among_few(execution_engine.dataframe, query))
-        return dependencies
 
 
 class ExpectIdsToDifferWithinDays(ExpectNoRowsFrom):

@@ -42,19 +42,19 @@ def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, t
     """
     config = recommender.model.config
     config.borrowed_ids, config.new_item_level = True, 0.0
-    new, scores = _new(recommender), _scores(recommender, task)
-    unit = float(scores.std(axis=1).mean())
+    # The scores are made again below: held meanwhile, they would be a third matrix of 2 GB at most.
+    new, unit = _new(recommender), float(_scores(recommender, task).std(axis=1).mean())
     if training.cold_bias is not None:
         level = training.cold_bias
     elif task.relevant[:, new].nnz >= ENOUGH:
-        level, _ = _affordable(_tried(scores, new, unit, task), training.new_item_cost)
+        level, _ = _affordable(_tried(_scores(recommender, task), new, unit, task), training.new_item_cost)
     else:
         played = np.mean([_played(recommender, task, unit, (training.seed, draw)) for draw in range(DRAWS)], axis=0)
         level, share = _affordable(played, training.new_item_cost)
         if new.any():
             # Where they are fewer than those that played them, so are the places.
             fewer = min(1.0, new.sum() / _players(new))
-            level = _level_of(share * fewer, scores, new, unit, task)
+            level = _level_of(share * fewer, _scores(recommender, task), new, unit, task)
     config.new_item_level = unit * level
 
 
