@@ -1,6 +1,6 @@
 """Which rules the footers of a table's Parquet files settle, so that no row is read for them.
 
-Of the 24 counts of a night's events, footers settle 21: the scan of 18.8 million rows reads three columns, not fifteen.
+Of the 24 counts of a night's events, footers settle 22: the scan of 18.8 million rows reads two columns of 14.
 Nothing is settled that is not certain: what footers leave open is counted. Imports no Great Expectations.
 """
 
