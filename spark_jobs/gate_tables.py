@@ -10,7 +10,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.storage.file_days import file_days, parquet_location
+from pipeline_tasks.storage.file_days import file_days
+from pipeline_tasks.storage.footer_bounds import parquet_location
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from pipeline_tasks.tables.schemas import spark_ddl

@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.storage.file_days import file_days, parquet_location
+from pipeline_tasks.storage.file_days import file_days
+from pipeline_tasks.storage.footer_bounds import parquet_location
 from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl

@@ -1,4 +1,4 @@
-"""Answers a rule's query over few rows by DuckDB: the reconciliation's seven take Spark 3 s of a cold Java, it 20 ms.
+"""Answers a rule's query over few rows by DuckDB, in some 50 ms: a reconciliation's take a cold Java 3 s together.
 
 Imports no Great Expectations.
 """
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from pipeline_tasks.gates.told_by_footers import told_by_footers
-from pipeline_tasks.storage.file_days import parquet_location
+from pipeline_tasks.storage.footer_bounds import parquet_location
 
 FEW: Final = 10_000
 """Rows: a reconciliation has some ten a day."""

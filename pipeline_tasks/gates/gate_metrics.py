@@ -134,7 +134,7 @@ class RowCount(TableMetricProvider):  # type: ignore[misc]
 
 
 class ToldCount(TableMetricProvider):  # type: ignore[misc]
-    """A count that is known before anything is counted: from the footers of the table's files."""
+    """A count that a rule knew before anything was counted (gate_expectations.CountedBefore)."""
 
     metric_name = "table.told_count"
     value_keys = ("told",)

@@ -17,7 +17,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
-from pipeline_tasks.storage.file_days import file_days, parquet_location
+from pipeline_tasks.storage.file_days import file_days
+from pipeline_tasks.storage.footer_bounds import parquet_location
 
 MOST_TEXTS: Final = 20_000_000
 """Of a day: hashed, each takes some 100 bytes of its task's memory, where a number that is sorted takes 16."""

@@ -35,6 +35,24 @@ def trials_of(candidate: Candidate) -> list[mlflow.entities.Run]:
     return list(mlflow.search_runs([experiment], below, order_by=["start_time"], output_format="list"))
 
 
+def forgetful_in(number: int, fit: Callable[..., object]) -> Callable[..., object]:
+    """That training loses all that it learns: whether another trial is pruned depends on the processor's rounding."""
+    trained: list[object] = []
+
+    def forgetful(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
+        trained.append(trainer)
+
+        def forget(epoch: int, loss: float) -> bool:
+            with torch.no_grad():
+                for weights in trainer.recommender.model.parameters():
+                    weights.normal_()
+            return after_epoch(epoch, loss)
+
+        return fit(trainer, forget if len(trained) == number else after_epoch)
+
+    return forgetful
+
+
 def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trials_are_seen(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,22 +70,8 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
         with pytest.raises(KeyboardInterrupt):
             train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
     assert (night_folder(shop, NIGHT) / "search" / "frozen.db").exists()
-    resumed: list[object] = []
-
-    def forgetful(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
-        """The last trial loses all that it learns: whether another is pruned depends on the processor's rounding."""
-        resumed.append(trainer)
-
-        def forget(epoch: int, loss: float) -> bool:
-            with torch.no_grad():
-                for weights in trainer.recommender.model.parameters():
-                    weights.normal_()
-            return after_epoch(epoch, loss)
-
-        return whole(trainer, forget if len(resumed) == 4 else after_epoch)
-
     with monkeypatch.context() as patched:
-        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", forgetful)
+        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", forgetful_in(4, whole))
         candidate = train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
     trials = trials_of(candidate)
     states = [trial.data.tags["state"].partition(" at ")[0] for trial in trials]
