@@ -14,7 +14,7 @@ import torch
 from pipeline_tasks.bulk_top_k.byte_products import byte_scale, padded_width, to_bytes
 from pipeline_tasks.bulk_top_k.lane_masks import LANES
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, Columns, Margins, Tile
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors, norms
+from pipeline_tasks.bulk_top_k.top_k import SMALLEST, Indices, Scores, Vectors, norms
 
 _SAMPLE: Final = 8
 """One in so many items, drawn at random, comes first: bounds are guessed from them."""
@@ -60,8 +60,9 @@ class FirstPass:
         else:
             ours, scales, lost = torch.tensor(users), np.ones(len(users)), np.zeros(len(users))
             of_norm = (width * 2.0**-23 + _UNITS) * lengths
-        flat = width * 2.0**-51 * lengths * self.longest
-        return ours, Margins(scales, of_norm, lengths + lost, flat, *self.tiles)
+        longest = lengths * self.longest
+        flat, of_float32 = (width * (unit * longest + 2 * SMALLEST) for unit in (2.0**-51, 2.0**-23))
+        return ours, Margins(scales, of_norm, lengths + lost, flat, of_float32, *self.tiles)
 
     def scores(self, users: torch.Tensor) -> Iterator[tuple[int, Tile]]:
         """Yield (number, scores) tile by tile; the scores are overwritten by the next."""

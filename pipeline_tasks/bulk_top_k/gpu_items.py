@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.top_k import SMALLEST, Vectors
 
 HALF = torch.bfloat16
 """What tensor cores multiply. Not final: Triton's interpreter multiplies the bits of bfloat16 as integers, so that the
@@ -46,7 +46,7 @@ class GpuItems:
         own, width = lengths(users), users.shape[1]
         halves = lost * self.largest + (own + lost) * self.lost + width * _SUMS * own * self.largest
         # Removing the mean rounds once; the float64 sums that settle are of items with it.
-        settled = width * 2.0**-51 * own * self.longest
+        settled = width * (2.0**-51 * own * self.longest + 2 * SMALLEST)
         return halves + settled, (width + 2) * 2.0**-23 * own * self.largest + settled
 
 

@@ -1,4 +1,4 @@
-"""Machine-code loops of the fast top-k: gather what may be among the best of a tile of scores, settle it in float64.
+"""Machine-code loops of the fast top-k that gather what may be among the best of a tile of scores.
 
 A first-pass score s of a tile stands for scale x s, wrong by at most the user's error in that tile. What is kept of a
 candidate is its *low*, scale x s - error: the true score lies between it and it plus twice the error.
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline_tasks.bulk_top_k.exact_dot import dot
-from pipeline_tasks.bulk_top_k.lane_masks import LANES, lanes_reaching, lowest_bit, prefetch
+from pipeline_tasks.bulk_top_k.lane_masks import LANES, lanes_reaching, lowest_bit
 from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 
 Columns = npt.NDArray[np.int32]
@@ -19,8 +18,6 @@ Tile = npt.NDArray[np.int32] | Vectors
 
 TILE: Final = 2_048
 """Items of a tile: with 512 users 4 MB of scores, in the cache when they are looked through."""
-_AHEAD: Final = 6
-"""Items that are brought from memory while one is multiplied."""
 
 
 class Margins(NamedTuple):
@@ -34,6 +31,8 @@ class Margins(NamedTuple):
     """(rows,) error per length of what the first pass lost of an item."""
     flat: Scores
     """(rows,) error anywhere."""
+    of_float32: Scores
+    """(rows,) error of the float32 product with any item as it is."""
     tile_scales: Scores
     """(tiles,)"""
     tile_norms: Scores
@@ -160,48 +159,3 @@ def gather(scores: Tile, number: int, lowest: float, k: int, rank: int, margins:
                         break
                     threshold = scores.dtype.type(max((found.bounds[row] - error) / scale, lowest))
         found.counts[row] = count
-
-
-@njit(cache=True, nogil=True)
-def settle(
-    users: Vectors, items: Vectors, order: Columns, k: int, margins: Margins, found: Candidates, scores: Scores
-) -> None:
-    """Leave each row's k best at the front of `columns`, best first and ties by index, with float64 `scores`.
-
-    Rows without proof get the count -1.
-
-    Args:
-        users: (rows, d). items: (n, d) as they are. order: (n,) the item at each place. scores: (rows, k).
-    """
-    exact = np.empty(found.columns.shape[1], np.float64)
-    for row in range(len(users)):
-        if found.counts[row] < 0:
-            continue
-        guessed = found.bounds[row]
-        if found.counts[row] >= k:
-            found.bounds[row] = -np.inf
-            drop_below(found, margins, row, k)
-        if guessed > found.bounds[row] or (guessed > -np.inf and found.counts[row] < k):
-            found.counts[row] = -1
-            continue
-        columns, count = found.columns[row], found.counts[row]
-        for place in range(count):
-            prefetch(items, order[columns[min(place + _AHEAD, count - 1)]])
-            columns[place] = order[columns[place]]
-            exact[place] = dot(users[row], items[columns[place]])
-        found.counts[row] = rank_best(columns[:count], exact[:count], k, scores[row])
-
-
-@njit(cache=True, nogil=True)
-def rank_best(columns: Columns, exact: Scores, k: int, scores: Scores) -> int:
-    """Put the k best to the front of `columns` and `scores`, best first and ties by index; return how many they are."""
-    kept, bound = 0, reached_by(exact, k) if len(exact) > k else -np.inf
-    for place in range(len(columns)):
-        column, score = columns[place], exact[place]
-        columns[kept], exact[kept] = column, score
-        kept += int(score >= bound)
-    by_index = np.argsort(columns[:kept])
-    ranked = by_index[np.argsort(-exact[:kept][by_index], kind="mergesort")][:k]
-    best = columns[ranked]
-    columns[: len(best)], scores[: len(best)] = best, exact[ranked]
-    return len(best)

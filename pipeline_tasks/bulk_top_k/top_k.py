@@ -21,6 +21,8 @@ _SLACK: Final = 16
 """Candidates beyond k that the first pass keeps; more are looked at only where more lie within its rounding."""
 _FAST_FROM: Final = 400_000_000
 """Users x items from which the fast first pass repays the 3 s that its libraries take to load."""
+SMALLEST: Final = 2.0**-126
+"""The smallest float32 with all of its bits; some processors take less for nothing."""
 _RESCORED_NUMBERS: Final = 8_000_000
 """float64 numbers gathered at a time for the second pass: 64 MB."""
 
@@ -192,10 +194,11 @@ def _rounding(users: Vectors, longest: float) -> Scores:
     """Return a bound on |float32 - exact| of each user's dot products with items no longer than `longest`.
 
     Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., (3.5): n u / (1 - n u) times the sum of absolute
-    products, which Cauchy-Schwarz bounds by the norms; holds for any order of additions.
+    products, which Cauchy-Schwarz bounds by the norms; holds for any order of additions. Plus what products lose that
+    are so small that their last bits are not kept.
     """
     unit = users.shape[1] * 2.0**-24
-    bound: Scores = unit / (1 - unit) * norms(users) * longest
+    bound: Scores = unit / (1 - unit) * norms(users) * longest + users.shape[1] * SMALLEST
     return bound
 
 

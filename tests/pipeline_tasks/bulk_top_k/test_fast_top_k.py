@@ -116,3 +116,19 @@ def test_products_of_bytes_are_exact_or_not_used(width: int) -> None:
     exact = users.astype(np.float64) @ (items[prepared.order].astype(np.float64) - center).T
     errors = [[error_of(margins, row, place // TILE) for place in range(len(items))] for row in range(len(users))]
     assert (np.abs(meant - exact) <= errors).all()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-18, 1e-21, 1e12])
+def test_float32_between_the_passes_loses_no_item_of_the_answer(size: float) -> None:
+    """Also of items so close to one another, or so small, that their float32 products are equal or none."""
+    rng = np.random.default_rng(11)
+    users = (size * rng.standard_normal((64, 24))).astype(np.float32)
+    around = rng.standard_normal((1, 24)) + 1e-7 * rng.standard_normal((3_000, 24))
+    items = (size * np.concatenate([around, rng.standard_normal((9_000, 24))])).astype(np.float32)
+    dense = list(module._parts(users, items, 40, None, 64))
+    for small in (True, False):
+        counts, columns, scores = next(fast_top_k(users, items, 40, None, first_pass(items, small)))[1:]
+        settled = np.repeat(counts >= 0, np.where(counts < 0, 40, counts))
+        expected = [part[settled] for part in (dense[0][1], dense[0][2])]
+        assert np.array_equal(columns, expected[0])
+        assert np.array_equal(scores, expected[1])
