@@ -40,27 +40,7 @@ def build_two_tower(
     rows[seen] = np.arange(len(seen))
     widths = options.content_blocks or (raw_texts.shape[1],)
     center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
-    config = TwoTowerConfig(
-        known_items=len(seen),
-        item_values=options.item_values,
-        text_dimension=turn.shape[1],
-        raw_text_dimension=raw_texts.shape[1],
-        dimension=options.dimension,
-        layers=options.layers,
-        dropout=options.dropout,
-        max_length=options.max_length,
-        event_types=len(MODELLED_TYPES),
-        horizons=tuple(choose_horizons(log)),
-        linear_rank=min(options.linear_rank, len(seen)),
-        linear_kind=options.linear_kind,
-        linear_half_life=half_life(options.linear_kind, log),
-        linear_weight=options.linear_weight,
-        trend_shift=options.trend_shift,
-        matching=options.matching,
-        tasks=tuple(sorted(set(options.task_weights) - {NEXT_ITEM})),
-        profile_values=len(shoppers.profile),
-        reads_queries=shoppers.queries.are_read,
-    )
+    config = _shape(log, options, shoppers, len(seen), (turn.shape[1], raw_texts.shape[1]))
     recipe = LinearRecipe(options.linear_kind, config.linear_rank, options.linear_coming, options.seed)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
@@ -75,6 +55,33 @@ def build_two_tower(
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
     fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, shoppers)
     return fitted.at(log)
+
+
+def _shape(
+    log: Interactions, options: FitOptions, shoppers: ShopperContent, known: int, texts: tuple[int, int]
+) -> TwoTowerConfig:
+    """Return the shape for `known` items with events; `texts` are the widths of text vectors, whitened and raw."""
+    return TwoTowerConfig(
+        known_items=known,
+        item_values=options.item_values,
+        text_dimension=texts[0],
+        raw_text_dimension=texts[1],
+        dimension=options.dimension,
+        layers=options.layers,
+        dropout=options.dropout,
+        max_length=options.max_length,
+        event_types=len(MODELLED_TYPES),
+        horizons=choose_horizons(log),
+        linear_rank=min(options.linear_rank, known),
+        linear_kind=options.linear_kind,
+        linear_half_life=half_life(options.linear_kind, log),
+        linear_weight=options.linear_weight,
+        trend_shift=list(options.trend_shift),
+        matching=options.matching,
+        tasks=sorted(set(options.task_weights) - {NEXT_ITEM}),
+        profile_values=len(shoppers.profile),
+        reads_queries=shoppers.queries.are_read,
+    )
 
 
 @torch.no_grad()
