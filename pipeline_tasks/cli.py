@@ -7,6 +7,7 @@ nightshelf tables | doctor | down
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -68,11 +69,12 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2 (JSON or text).")
     ] = None,
 ) -> None:
-    """Run the chain for one night through Airflow and follow it; exits with 1 when a task fails."""
+    """Run the chain for one night through Airflow, follow it, show some shelves; exits with 1 when a task fails."""
     with _clear_errors():
         night = Night(source_name(source or settings().source), _day(date))
         chosen: dict[str, Any] = {"source_path": _absolute(source_path)} if source_path else {}
         _run_chain(night, chosen | dict(_parse_choice(choice) for choice in choices or []))
+        _show_shelves(night)
 
 
 @app.command()
@@ -82,10 +84,13 @@ def sql(
     source: SourceOption = None,
 ) -> None:
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
-    from pipeline_tasks.storage.lake_sql import query, write_rows
+    from pipeline_tasks.storage.lake_sql import query, source_to_read, write_rows
 
     with _clear_errors():
-        names, rows = query(settings(), source_name(source or settings().source), statement)
+        read, note = source_to_read(settings(), source_name(source) if source else None, statement)
+        if note:
+            print(note, file=sys.stderr)
+        names, rows = query(settings(), read, statement)
         write_rows(names, rows, how)
 
 
@@ -136,7 +141,7 @@ def _run_chain(night: Night, choices: dict[str, Any]) -> None:
 
 
 def _show_shelves(night: Night) -> None:
-    from pipeline_tasks.operation.night_summary import MORE, count_rows, some_shelves
+    from pipeline_tasks.operation.night_summary import count_rows, more_command, some_shelves
 
     shoppers = ""
     for user, rank, item, title, score, reason in some_shelves(settings(), night):
@@ -145,9 +150,8 @@ def _show_shelves(night: Night) -> None:
             shoppers = user
         console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", soft_wrap=True)
     rows = count_rows(settings(), night, "recommendations")
-    console.print(
-        f"\n{rows} recommendations for {night.ds}; to see more:\n  {MORE.format(ds=night.ds)}", soft_wrap=True
-    )
+    more = more_command(settings(), night)
+    console.print(f"\n{rows} recommendations for {night.ds}; to see more:\n  {more}", soft_wrap=True)
 
 
 def _show_addresses() -> None:

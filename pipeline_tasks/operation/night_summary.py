@@ -1,9 +1,10 @@
-"""What `nightshelf up` says at the end: where everything is, and some shelves."""
+"""What `nightshelf up` and `nightshelf run` say at the end: where everything is, and some shelves."""
 
 from typing import Final
 
 import duckdb
 
+from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night
 from pipeline_tasks.operation.airflow_environment import ADMIN, admin_password
 from pipeline_tasks.settings import Settings
@@ -21,9 +22,15 @@ ORDER BY r.user_key, r.rank
 """
 
 MORE: Final = (
-    'nightshelf sql "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r '
-    "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40\""
+    "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r "
+    "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40"
 )
+
+
+def more_command(settings: Settings, night: Night) -> str:
+    """Return the command that shows more of the night's shelves."""
+    source = "" if night.source == source_name(settings.source) else f"--source {night.source} "
+    return f'nightshelf sql {source}"{MORE.format(ds=night.ds)}"'
 
 
 def some_shelves(settings: Settings, night: Night) -> list[tuple[str, int, str, str, float, str]]:

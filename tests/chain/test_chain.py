@@ -35,6 +35,8 @@ def test_first_night_runs_every_task_and_says_so(first_night: str) -> None:
         assert task in first_night
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
         assert task in first_night
+    assert first_night.count("shelf of shopper") == 3
+    assert f"recommendations for {FIRST}; to see more:" in first_night
 
 
 def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, first_night: str) -> None:

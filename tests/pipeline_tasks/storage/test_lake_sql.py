@@ -9,7 +9,7 @@ import pytest
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.lake_sql import query, source_names, write_rows
+from pipeline_tasks.storage.lake_sql import query, source_names, source_to_read, write_rows
 from pipeline_tasks.storage.lake_summary import summarize_lake
 from pipeline_tasks.tables.schemas import arrow_schema
 
@@ -49,6 +49,22 @@ def test_table_that_was_never_published_is_empty_and_typed(settings: Settings) -
 
 def test_source_that_has_no_tables_yet_can_be_asked(settings: Settings) -> None:
     assert query(settings, "new_shop", "SELECT count(*) FROM recommendations")[1] == [(0,)]
+
+
+def test_a_source_without_tables_is_said_and_the_only_other_is_read(settings: Settings, tmp_path: Path) -> None:
+    sql = "SELECT * FROM users"
+    assert source_to_read(settings, "shop", sql) == ("shop", "")
+    assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users") == ("new_shop", "")
+    several = "new_shop has no tables yet; there are other_shop, shop: nightshelf sql --source other_shop"
+    assert source_to_read(settings, "new_shop", sql) == ("new_shop", several)
+    alone = Settings(home=tmp_path / "alone")
+    nothing = "simulated_shop has no tables yet: nightshelf run --source simulated_shop --date YYYY-MM-DD"
+    assert source_to_read(alone, None, sql) == ("simulated_shop", nothing)
+    lake = Lake.open(alone, "rees46")
+    lake.commit("users", [MONDAY], lake.write_arrow("users", users(MONDAY, "zoe")))
+    only = "simulated_shop has no tables yet: read rees46, the only source that has"
+    assert source_to_read(alone, None, sql) == ("rees46", only)
+    assert source_to_read(alone, "simulated_shop", sql)[0] == "simulated_shop"
 
 
 def test_mistaken_statement_is_answered_with_the_tables_there_are(settings: Settings) -> None:
