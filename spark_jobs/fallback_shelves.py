@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -33,7 +34,8 @@ def build_fallback(
     )
     whole = items.select("item_id", "category").join(everyone, "item_id", how="left").fillna(0)
     best_of_all = whole.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
-    segments = profiles.select("segment").union(profiles.sparkSession.createDataFrame([(EVERYONE,)], "segment string"))
+    everybody = profiles.sparkSession.createDataFrame(pa.table({"segment": [EVERYONE]}))
+    segments = profiles.select("segment").union(everybody)
     candidates = (
         counted.where(F.col("recent") > 0)
         .select("segment", "item_id")

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -15,6 +16,7 @@ from pipeline_tasks.storage.footer_bounds import parquet_location
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from pipeline_tasks.tables.schemas import spark_ddl
+from spark_jobs.local_rows import local_rows, no_rows
 
 REFERENCES = {
     "clean": (),
@@ -22,7 +24,9 @@ REFERENCES = {
     "recommend": ("items", "sequences"),
 }
 """Published tables, of the night's own day, that a step's expectations compare with."""
-STAGED_ROWS = "name string, ds date, rows long"
+STAGED_ROWS = pa.schema([("name", pa.string()), ("ds", pa.date32()), ("rows", pa.int64())])
+SHELF_ARMS = pa.schema([("arm", pa.string()), ("by_score", pa.bool_())])
+FACTS = pa.schema([("name", pa.string()), ("value", pa.string())])
 RULES = "item_id string, allowed boolean, replenishable boolean"
 OPT_OUTS = "user_key string, item_id string"
 """What `pipeline_tasks.shelves.prepare_shelf` wrote of the shop's rules."""
@@ -35,12 +39,12 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
     """
     for name in REFERENCES[manifest.step]:
         files = lake.files(name, (manifest.ds, manifest.ds))
-        _read(spark, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
+        _read(spark, name, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
     for name, staged in manifest.tables.items():
         schema = written_schema(staged.files[0]) if staged.files else spark_ddl(TABLES[name])
-        _read(spark, staged.files, schema).createOrReplaceTempView(name)
+        _read(spark, name, staged.files, schema).createOrReplaceTempView(name)
     counts = [(name, day.ds, day.rows) for name, staged in manifest.tables.items() for day in file_days(staged.files)]
-    spark.createDataFrame(counts, STAGED_ROWS).createOrReplaceTempView("staged_rows")
+    local_rows(spark, counts, STAGED_ROWS).createOrReplaceTempView("staged_rows")
 
 
 def written_schema(file: str) -> StructType:
@@ -49,8 +53,8 @@ def written_schema(file: str) -> StructType:
     return from_arrow_schema(pq.read_schema(inner, filesystem=system))
 
 
-def _read(spark: SparkSession, files: list[str], schema: StructType | str) -> DataFrame:
-    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
+def _read(spark: SparkSession, name: str, files: list[str], schema: StructType | str) -> DataFrame:
+    return spark.read.schema(schema).parquet(*files) if files else no_rows(spark, name)
 
 
 def register_facts(spark: SparkSession, manifest: Manifest) -> None:
@@ -61,9 +65,8 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     spark.read.schema(RULES).parquet(str(folder / "rules.parquet")).createOrReplaceTempView("shelf_rules")
     spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
-    spark.createDataFrame(arms, "arm string, by_score boolean").createOrReplaceTempView("shelf_arms")
-    facts = spark.createDataFrame(sorted(manifest.facts.items()), "name string, value string")
-    facts.createOrReplaceTempView("manifest_facts")
+    local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
+    local_rows(spark, sorted(manifest.facts.items()), FACTS).createOrReplaceTempView("manifest_facts")
     days = int(manifest.facts["exclude_purchased_days"])
     # Two suites and three rules ask for it: once is enough.
     spark.sql(recently_purchased_sql(manifest, days)).cache().createOrReplaceTempView("recently_purchased")

@@ -21,6 +21,7 @@ from spark_jobs.fallback_shelves import build_fallback, days_before_end
 from spark_jobs.find_audiences import AudienceOrder, find_audiences
 from spark_jobs.find_similar_items import similar_finder
 from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until
+from spark_jobs.local_rows import no_rows
 from spark_jobs.night_inputs import NightInputs
 from spark_jobs.predict_intent import learn_intent, predict_intent
 from spark_jobs.recommend_shoppers import Order, recommender
@@ -103,7 +104,7 @@ def stage_outlook(night: NightInputs) -> Staged:
     purchases = daily_purchases(night.sequences).toArrow()
     history = night.sequences.where(F.col("user_key").isNotNull())
     fitted = learn_intent(history, night.meta["users"], night.shelf, night.end)
-    empty = night.spark.createDataFrame([], spark_ddl(TABLES["purchase_intent"]))
+    empty = no_rows(night.spark, "purchase_intent")
     predicted = predict_intent(history, fitted.model, night.folder, night.end, night.ds) if fitted.model else empty
     ids, sales = read_sales(purchases, night.catalog, window_until(night.ds, night.window[0]))
     demand = outlook(ids, sales, fitted.growth, night.ds)

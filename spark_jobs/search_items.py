@@ -57,7 +57,7 @@ def suggestions(queries: pa.Table, ds: date) -> pa.Table:
 
 def find_askers(events: DataFrame, queries: list[str], since: date) -> DataFrame:
     """Return (user_key, queries: sorted) of the known shoppers who asked one of `queries` since that day."""
-    wanted = events.sparkSession.createDataFrame([(query,) for query in queries], "query string")
+    wanted = events.sparkSession.createDataFrame(pa.table({"query": pa.array(queries, pa.string())}))
     return (
         events.where(F.col("query").isNotNull() & F.col("user_key").isNotNull() & (F.col("ds") >= F.lit(since)))
         .select("user_key", "query")

@@ -50,7 +50,7 @@ _ELEMENTS: Final[dict[DataType, IcebergType]] = {
 
 
 def spark_ddl(table: Table) -> str:
-    """Return the contract as Spark DDL, for `spark.read.schema` and `createDataFrame`."""
+    """Return the contract as Spark DDL, for `spark.read.schema`."""
     return ", ".join(f"{column.name} {_SPARK.get(column.dtype, column.dtype)}" for column in table.columns)
 
 
