@@ -15,6 +15,7 @@ from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.settings import settings
 from spark_jobs.map_events import RECORD, ROW, TIME
+from spark_jobs.parquet_options import LANDED
 from spark_jobs.read_records import CORRUPT, FOUND
 from spark_jobs.sql_expressions import checked, lenient
 
@@ -46,7 +47,7 @@ def numbered(records: DataFrame, ds: Column, arrived: Column) -> DataFrame:
 
 def write_landing(records: DataFrame, folder: Path) -> None:
     """Write the records as ``ds=…/arrived=…/*.parquet``."""
-    records.write.partitionBy("ds", "arrived").parquet(str(folder))
+    records.write.options(**LANDED).partitionBy("ds", "arrived").parquet(str(folder))
 
 
 @contextmanager

@@ -20,13 +20,11 @@ from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.local_rows import no_rows
+from spark_jobs.parquet_options import parquet_options
 
 FEW_ROWS: Final = 2_000_000
 """Up to which tables are staged beside one another: a day of 620,000 events is cleaned in 33 s in place of 41, but 19
 million in 183 in place of 164, where each wants all of the memory."""
-_UNLIKE: Final = ("session_id",)
-"""Columns whose values hardly repeat within a file: 9 million events with a dictionary of it take 12.5 s to write and
-227 MB, without 11.4 s and 224 MB."""
 _SPARK_SCHEMA: Final = b"org.apache.spark.sql.parquet.row.metadata"
 _COPY: Final = "_ds"
 """Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""
@@ -36,8 +34,7 @@ def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) ->
     """Write `rows` (the contract's columns) into a fresh folder, every file holding one day, and list the files."""
     folder = lake.data_folder(name)
     contract = rows.select(*TABLES[name].column_names).withColumn(_COPY, F.col("ds"))
-    plain = {f"parquet.enable.dictionary#{column}": "false" for column in _UNLIKE}
-    contract.write.options(**plain).partitionBy(_COPY).parquet(folder)
+    contract.write.options(**parquet_options(name)).partitionBy(_COPY).parquet(folder)
     counts = file_rows(folder)
     return StagedTable(days=list(days), files=sorted(counts), rows=sum(counts.values()))
 

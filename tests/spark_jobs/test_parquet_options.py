@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_jobs.parquet_options import LANDED, parquet_options
+
+pytestmark = pytest.mark.spark
+
+
+def written(spark: SparkSession, folder: Path, options: dict[str, str]) -> dict[str, tuple[str, bool]]:
+    """Return each column's compression, and whether it has a dictionary."""
+    rows = spark.range(1_000).selectExpr("'ann' AS user_key", "'view' AS event_type")
+    rows.coalesce(1).write.options(**options).parquet(str(folder))
+    group = pq.read_metadata(next(folder.glob("*.parquet"))).row_group(0)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    return {chunk.path_in_schema: (chunk.compression, chunk.has_dictionary_page) for chunk in chunks}
+
+
+def test_ids_of_events_have_no_dictionary_and_nothing_landed_has_one(spark: SparkSession, tmp_path: Path) -> None:
+    events = written(spark, tmp_path / "events", dict(parquet_options("events")))
+    assert events == {"user_key": ("ZSTD", False), "event_type": ("ZSTD", True)}
+    shelves = written(spark, tmp_path / "recommendations", dict(parquet_options("recommendations")))
+    assert shelves == {"user_key": ("ZSTD", True), "event_type": ("ZSTD", True)}
+    landed = written(spark, tmp_path / "landed", LANDED)
+    assert landed == {"user_key": ("ZSTD", False), "event_type": ("ZSTD", False)}
