@@ -57,7 +57,9 @@ def clean_days(
             quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
     if quarantine:
         # Else every task writes a file for every day: 570 files of 109,131 rows, whose making took most of the time.
-        rows["quarantine"] = _union(quarantine).hint("rebalance", F.col("ds"))
+        # Sorted, as a shuffle brings rows in any order: files are the same when the day is cleaned again.
+        together = _union(quarantine).hint("rebalance", F.col("ds"))
+        rows["quarantine"] = together.sortWithinPartitions("ds", *TABLES["quarantine"].column_names)
     tables |= stage_tables(lake, rows, days, sum(landed.ledgers["events"].rows(day) for day in days))
     _add_staged(outcomes, tables, landed, stale)
     files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
