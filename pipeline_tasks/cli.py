@@ -87,7 +87,8 @@ def sql(
     from pipeline_tasks.storage.lake_sql import query, source_to_read, write_rows
 
     with _clear_errors():
-        read, note = source_to_read(settings(), source_name(source) if source else None, statement)
+        usual = source_name(source or settings().source)
+        read, note = source_to_read(settings(), usual, statement, asked=source is not None)
         if note:
             print(note, file=sys.stderr)
         names, rows = query(settings(), read, statement)

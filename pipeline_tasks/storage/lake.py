@@ -21,6 +21,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
+from pipeline_tasks.tables.table_contract import COMPRESSION
 
 Days = tuple[date, date]
 """First and last day, both included."""
@@ -109,7 +110,7 @@ class Lake:
         for day in sorted(set(rows["ds"].to_pylist())):
             path = f"{folder}/{day.isoformat()}.parquet"
             with io.new_output(path).create() as stream:
-                pq.write_table(rows.filter(pc.equal(rows["ds"], pa.scalar(day))), stream)
+                pq.write_table(rows.filter(pc.equal(rows["ds"], pa.scalar(day))), stream, compression=COMPRESSION)
             files.append(path)
         return files
 

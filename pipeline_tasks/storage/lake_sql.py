@@ -23,17 +23,17 @@ def source_names(settings: Settings) -> list[str]:
     return sorted(".".join(namespace) for namespace in open_catalog(settings).list_namespaces())
 
 
-def source_to_read(settings: Settings, asked: str | None, sql: str) -> tuple[str, str]:
-    """Return the source whose tables need no schema, and what to tell where that is not the one expected, else "".
+def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) -> tuple[str, str]:
+    """Return the source whose tables need no schema, and what to tell where it has none, else "".
 
-    Without `asked` it is the settings' source; where that has no tables and one other has, that other.
+    It is `source`; where nobody `asked` for it, it has no tables, and one other has, that other.
     """
-    present, source = source_names(settings), asked or settings.source
+    present = source_names(settings)
     if source in present or any(f"{name}." in sql for name in present):
         return source, ""
     if not present:
         return source, f"{source} has no tables yet: nightshelf run --source {source} --date YYYY-MM-DD"
-    if asked is None and len(present) == 1:
+    if not asked and len(present) == 1:
         return present[0], f"{source} has no tables yet: read {present[0]}, the only source that has"
     return source, f"{source} has no tables yet; there are {', '.join(present)}: nightshelf sql --source {present[0]}"
 

@@ -1,8 +1,10 @@
 """The neutral form in which a table is described: columns with types, meaning and key."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+COMPRESSION: Final = "zstd"
+"""Of every Parquet file, whoever writes it."""
 DataType = Literal[
     "string", "long", "int", "double", "date", "timestamp", "array<string>", "array<long>", "array<double>"
 ]

@@ -1,9 +1,15 @@
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.parquet_options import LANDED, parquet_options
 
 pytestmark = pytest.mark.spark
@@ -25,3 +31,10 @@ def test_ids_of_events_have_no_dictionary_and_nothing_landed_has_one(spark: Spar
     assert shelves == {"user_key": ("ZSTD", True), "event_type": ("ZSTD", True)}
     landed = written(spark, tmp_path / "landed", LANDED)
     assert landed == {"user_key": ("ZSTD", False), "event_type": ("ZSTD", False)}
+
+
+def test_what_pyarrow_writes_is_compressed_alike(tmp_path: Path) -> None:
+    lake, ds = Lake.open(Settings(home=tmp_path), "shop"), date(2026, 11, 20)
+    rows = [{"user_key": "ann", "attributes": None, "first_seen": ds, "last_seen": ds, "ds": ds}]
+    [file] = lake.write_arrow("users", pa.Table.from_pylist(rows, arrow_schema(TABLES["users"])))
+    assert pq.read_metadata(file.removeprefix("file://")).row_group(0).column(0).compression == "ZSTD"

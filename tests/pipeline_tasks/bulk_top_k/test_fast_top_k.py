@@ -126,6 +126,9 @@ def test_float32_between_the_passes_loses_no_item_of_the_answer(size: float) -> 
     around = rng.standard_normal((1, 24)) + 1e-7 * rng.standard_normal((3_000, 24))
     items = (size * np.concatenate([around, rng.standard_normal((9_000, 24))])).astype(np.float32)
     dense = list(module._parts(users, items, 40, None, 64))
+    rows, places = np.divmod(np.arange(64 * len(items)), len(items))
+    scores = dot_products(users, items, rows, places).reshape(64, -1)
+    assert np.array_equal(dense[0][1].reshape(64, 40), np.argsort(-scores, axis=1, kind="stable")[:, :40])
     for small in (True, False):
         counts, columns, scores = next(fast_top_k(users, items, 40, None, first_pass(items, small)))[1:]
         settled = np.repeat(counts >= 0, np.where(counts < 0, 40, counts))

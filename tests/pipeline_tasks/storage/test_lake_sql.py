@@ -53,18 +53,18 @@ def test_source_that_has_no_tables_yet_can_be_asked(settings: Settings) -> None:
 
 def test_a_source_without_tables_is_said_and_the_only_other_is_read(settings: Settings, tmp_path: Path) -> None:
     sql = "SELECT * FROM users"
-    assert source_to_read(settings, "shop", sql) == ("shop", "")
-    assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users") == ("new_shop", "")
+    assert source_to_read(settings, "shop", sql, asked=False) == ("shop", "")
+    assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users", asked=True) == ("new_shop", "")
     several = "new_shop has no tables yet; there are other_shop, shop: nightshelf sql --source other_shop"
-    assert source_to_read(settings, "new_shop", sql) == ("new_shop", several)
+    assert source_to_read(settings, "new_shop", sql, asked=False) == ("new_shop", several)
     alone = Settings(home=tmp_path / "alone")
     nothing = "simulated_shop has no tables yet: nightshelf run --source simulated_shop --date YYYY-MM-DD"
-    assert source_to_read(alone, None, sql) == ("simulated_shop", nothing)
+    assert source_to_read(alone, "simulated_shop", sql, asked=False) == ("simulated_shop", nothing)
     lake = Lake.open(alone, "rees46")
     lake.commit("users", [MONDAY], lake.write_arrow("users", users(MONDAY, "zoe")))
     only = "simulated_shop has no tables yet: read rees46, the only source that has"
-    assert source_to_read(alone, None, sql) == ("rees46", only)
-    assert source_to_read(alone, "simulated_shop", sql)[0] == "simulated_shop"
+    assert source_to_read(alone, "simulated_shop", sql, asked=False) == ("rees46", only)
+    assert source_to_read(alone, "simulated_shop", sql, asked=True)[0] == "simulated_shop"
 
 
 def test_mistaken_statement_is_answered_with_the_tables_there_are(settings: Settings) -> None:
