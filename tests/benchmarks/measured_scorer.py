@@ -17,6 +17,8 @@ from tests.benchmarks.side_by_side import RESULTS, present_commit
 
 OURS: Final = "two_tower"
 BLENDED: Final = "blended"
+REFITTED: Final = "two_tower_refitted"
+"""Ours where it learned from validation too, as the peers of leave-one-out did and the published models did not."""
 _FOLDER: Final = RESULTS / "quality"
 _KEPT: Final = (METRIC, "recall@10", "mrr", "coverage@10", "novelty@10", "gini@10")
 

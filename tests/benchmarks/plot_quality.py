@@ -6,11 +6,11 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from tests.benchmarks.measured_scorer import BLENDED, OURS
+from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED
 from tests.benchmarks.quality_row import Row
 
 _COLUMNS: Final = 3
-_COLORS: Final = {OURS: "#cc6644", BLENDED: "#e0a080"}
+_COLORS: Final = {OURS: "#cc6644", BLENDED: "#e0a080", REFITTED: "#994422"}
 _PEER, _PUBLISHED = "#4477aa", "#bbbbbb"
 
 
