@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from spark_jobs.shopper_interests import event_weight, find_favourites
+from spark_jobs.shopper_interests import event_weight, find_favourites, rank_values
 
 _RFM: Final = ("recency_days", "frequency", "monetary")
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
@@ -31,7 +31,9 @@ def profile_shoppers(
     `items` is the catalog as of `ds`; events without a price count with the item's. `clusters` holds (user_key,
     cluster) of those who have a vector.
     """
-    touched = _touch(events, items).cache()
+    # By shopper once, as all that follows groups by it: with 1.2 million events of 100,000 shoppers, 12 s of processor
+    # time less than where every grouping shuffles its own.
+    touched = _touch(events, items).repartition("user_key").cache()
     lived = _live(touched, ds).cache()
     everybody = sample_shoppers(lived, shoppers).agg(
         F.percentile("frequency", 2 / 3).alias("frequent_days"),
@@ -41,6 +43,7 @@ def profile_shoppers(
     joined = (
         lived.join(find_favourites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
         .join(find_favourites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
+        .join(_prefer_hours(touched), "user_key", how="left")
         .join(clusters, "user_key", how="left")
         .join(F.broadcast(everybody), how="cross")
         .join(F.broadcast(prices), how="cross")
@@ -65,12 +68,8 @@ def sample_shoppers(rows: DataFrame, shoppers: int) -> DataFrame:
 
 
 def _live(touched: DataFrame, ds: date) -> DataFrame:
-    """Return what each shopper's own events say of them.
-
-    One pass without a distinct count: with one, and a count for each hour, 10,000 shoppers took 35 s in place of 6 (on
-    a busy machine).
-    """
-    lived = touched.groupBy("user_key").agg(
+    """Return what each shopper's own events say of them; one pass without a distinct count, which would be two."""
+    return touched.groupBy("user_key").agg(
         F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
         F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
         F.size(F.collect_set("ds")).cast("long").alias("frequency"),
@@ -78,9 +77,17 @@ def _live(touched: DataFrame, ds: date) -> DataFrame:
         F.count(F.lit(1)).alias("events"),
         F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
         F.percentile("touched_price", 0.5).alias("usual_price"),
-        F.collect_list("hour").alias("hours"),
     )
-    return lived.withColumn("preferred_hours", _preferred_hours(F.col("hours"))).drop("hours")
+
+
+def _prefer_hours(touched: DataFrame) -> DataFrame:
+    """Return (user_key, preferred_hours): up to 3, the most frequent first, the earlier first at ties.
+
+    Counted per hour and not in a list of all hours: for 100,000 shoppers 1.7 s in place of 7.8. Nor in 24 columns:
+    Java does not compile code as long as that, unless it is told to.
+    """
+    best = rank_values(touched.withColumn("weight", F.lit(1)), "hour", PREFERRED_HOURS)
+    return best.select("user_key", F.col("best.value").cast("array<long>").alias("preferred_hours"))
 
 
 def choose_segment(window_days: int) -> Column:
@@ -116,18 +123,6 @@ def _fifth(name: str) -> Column:
     worse = [(F.col(name) > bounds[i]).cast("int") for i in range(len(_FIFTHS))]
     place = sum(worse, start=F.lit(0))
     return (F.lit(5) - place if name == "recency_days" else F.lit(1) + place).cast("string")
-
-
-def _preferred_hours(hours: Column) -> Column:
-    """Return up to 3 of the hours, the most frequent first, the earlier first at ties."""
-    counts = F.transform(
-        F.sequence(F.lit(0), F.lit(23)),
-        lambda hour: F.struct(
-            (-F.size(F.filter(hours, lambda one: one == hour))).alias("less"), hour.cast("long").alias("hour")
-        ),
-    )
-    ranked = F.array_sort(F.filter(counts, lambda one: one["less"] < 0))
-    return F.slice(ranked, 1, PREFERRED_HOURS).getField("hour")
 
 
 def _touch(events: DataFrame, items: DataFrame) -> DataFrame:

@@ -10,6 +10,7 @@ shopper. A category is scored as its mean item: for a dot product, the mean of i
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,9 @@ from pipeline_tasks.shelves.shelf import Shelf, open_shelf
 from spark_jobs.shopper_batch import read_shoppers
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"
+_BATCHES: Final = 8
+"""Batches of shoppers whose best are found together. Of 20,480 shoppers for 10,000 items: 0.25 s together, 2.0 s and as
+much for merging by batches of 2,048."""
 _NORMALIZED_OVER: Final = 4_096
 """Items, at even distances, that stand for the whole shelf in a shopper's sum: a bounded cost at any catalog size."""
 
@@ -76,9 +80,8 @@ def _finder(order: AudienceOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterat
         if not targets.names:
             return
         found = _Found.none()
-        for batch in batches:
-            if batch.num_rows:
-                found = found.best_with(_best_of(batch, shelf, targets, order), order.rows)
+        for batch in _together(batches):
+            found = found.best_with(_best_of(batch, shelf, targets, order), order.rows)
         if len(found.targets):
             yield pa.RecordBatch.from_pydict(
                 {
@@ -90,6 +93,14 @@ def _finder(order: AudienceOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterat
             )
 
     return find
+
+
+def _together(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `_BATCHES` batches at a time as one."""
+    while some := list(islice(batches, _BATCHES)):
+        table = pa.Table.from_batches(some)
+        # One chunk a column, as long as a shopper's vectors and texts are below 2 GiB together.
+        yield from table.combine_chunks().to_batches() if table.num_rows else ()
 
 
 @dataclass(frozen=True)
@@ -122,9 +133,14 @@ def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: _Targets, order: Audi
     shoppers = read_shoppers(batch, shelf)
     if not shoppers.keys:
         return _Found.none()
-    users = np.concatenate([shoppers.vectors, -_log_sums(shoppers.vectors, shelf)], axis=1).astype(np.float32)
+    parts = [shoppers.vectors[first : first + order.block] for first in range(0, len(shoppers.keys), order.block)]
+    sums = np.concatenate([_log_sums(part, shelf) for part in parts])
+    users = np.concatenate([shoppers.vectors, -sums], axis=1).astype(np.float32)
     banned = shoppers.banned(shelf, order.bought_since)
-    best = shelf.scoring.best(targets.vectors, users, order.rows, _by_target(banned, targets), order.block)
+    # Fewer targets at a time, as there are more shoppers: memory stays block x shelf.
+    best = shelf.scoring.best(
+        targets.vectors, users, order.rows, _by_target(banned, targets), -(-order.block // _BATCHES)
+    )
     owners = np.repeat(np.arange(len(targets.names)), np.diff(best.starts))
     return _Found(owners, np.array(shoppers.keys, object)[best.items], best.scores)
 

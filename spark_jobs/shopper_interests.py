@@ -26,14 +26,20 @@ def find_favourites(touched: DataFrame, column: str, name: str, interest: str) -
     A score is the value's share of all the shopper's weighted events that have one, in (0, 1]. Ties are in
     alphabetical order. `touched` holds user_key, weight and `column`.
     """
+    best = rank_values(touched, column, FAVOURITES)
+    share = F.transform("best", lambda one: F.round(one["less_weight"] / F.col("all"), 4))
+    return best.select("user_key", F.col("best.value").alias(name), share.alias(interest))
+
+
+def rank_values(touched: DataFrame, column: str, most: int) -> DataFrame:
+    """Return (user_key, best, all): up to `most` values of `column` by the sum of `weight`, ties in their own order.
+
+    `best` is a list of (less_weight, value), `all` the sum of less_weight over all values; both weights are negative.
+    """
     weights = (
         touched.where(F.col(column).isNotNull() & (F.col("weight") > 0))
         .groupBy("user_key", column)
-        .agg((-F.sum("weight")).alias("less_interest"))
+        .agg((-F.sum("weight")).alias("less_weight"))
     )
-    ranked = F.array_sort(F.collect_list(F.struct("less_interest", F.col(column).alias("value"))))
-    best = weights.groupBy("user_key").agg(
-        F.slice(ranked, 1, FAVOURITES).alias("best"), F.sum("less_interest").alias("all")
-    )
-    share = F.transform("best", lambda one: F.round(one["less_interest"] / F.col("all"), 4))
-    return best.select("user_key", F.col("best.value").alias(name), share.alias(interest))
+    ranked = F.array_sort(F.collect_list(F.struct("less_weight", F.col(column).alias("value"))))
+    return weights.groupBy("user_key").agg(F.slice(ranked, 1, most).alias("best"), F.sum("less_weight").alias("all"))

@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_tasks.bulk_top_k.pass_choice import takes_fast_pass
+
 Vectors = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _SLACK: Final = 16
 """Candidates beyond k that the first pass keeps; more are looked at only where more lie within its rounding."""
-_FAST_FROM: Final = 400_000_000
-"""Users x items from which the fast first pass repays the 3 s that its libraries take to load."""
 SMALLEST: Final = 2.0**-126
 """The smallest float32 with all of its bits; some processors take less for nothing."""
 _RESCORED_NUMBERS: Final = 8_000_000
@@ -70,7 +70,7 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
         ValueError: k or block below 1, vectors of different widths, or a number that is not finite.
     """
     refuse_bad_input(users, items, k, block)
-    fast = len(users) * len(items) >= _FAST_FROM
+    fast = takes_fast_pass(len(users), len(items))
     return join_parts(list((_fast_parts if fast else _parts)(users, items, k, exclusions, block)))
 
 

@@ -7,7 +7,7 @@ machine share one copy.
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -103,15 +103,20 @@ def open_shelf(folder: str) -> Shelf:
         items["category"].to_pylist(),
         items["brand"].to_pylist(),
         pc.fill_null(ages, np.iinfo(np.int64).max).to_numpy(),
-        np.load(place / "vectors.npy", mmap_mode="r"),
-        np.load(place / "content.npy", mmap_mode="r"),
-        np.load(place / "embedded.npy", mmap_mode="r"),
+        _map(place / "vectors.npy"),
+        _map(place / "content.npy"),
+        _map(place / "embedded.npy"),
         pc.sum(rules["allowed"]).as_py(),
         frozenset(np.flatnonzero(rules["replenishable"].to_numpy()).tolist()),
         _unwanted(opt_outs.filter(pc.invert(whole)), item_ids),
         frozenset(opt_outs.filter(whole)["user_key"].to_pylist()),
         pair_scores(np.load(place / "additive_weights.npy")),
     )
+
+
+def _map(path: Path) -> Any:  # noqa: ANN401
+    """Return the mapped array as a plain one: a slice of numpy's memmap takes ten times as long, for 20 us."""
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def _unwanted(opt_outs: pa.Table, item_ids: pa.Array) -> dict[str, Indices]:

@@ -59,5 +59,6 @@ if __name__ == "__main__":
         patch.setattr(gpu_items, "HALF", torch.float16)
         patch.setattr(module, "_USERS", 16)
         patch.setattr(module, "_SHARE", 4)
-        patch.setattr("pipeline_tasks.bulk_top_k.top_k._FAST_FROM", 0)
+        patch.setattr("pipeline_tasks.bulk_top_k.pass_choice.REPAID", 0)
+        patch.setattr("pipeline_tasks.bulk_top_k.pass_choice.SMALL_CALL", 0)
         main()

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline_tasks.bulk_top_k import pass_choice
 from pipeline_tasks.bulk_top_k import top_k as module
 from pipeline_tasks.bulk_top_k.byte_products import multiplies_bytes
 from pipeline_tasks.bulk_top_k.exact_dot import dot
@@ -16,7 +17,8 @@ from tests.pipeline_tasks.bulk_top_k.test_top_k import brute_force, exclusions_o
 @pytest.fixture(autouse=True)
 def always_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the fast path however small the table is."""
-    monkeypatch.setattr(module, "_FAST_FROM", 0)
+    monkeypatch.setattr(pass_choice, "REPAID", 0)
+    monkeypatch.setattr(pass_choice, "SMALL_CALL", 0)
 
 
 @settings(max_examples=150, deadline=None)
