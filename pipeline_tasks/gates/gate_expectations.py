@@ -17,7 +17,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import ValidationDependencies
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.gates.few_rows import rows_found_among_few
+from pipeline_tasks.gates.local_answers import rows_found_here
 from pipeline_tasks.gates.told_by_footers import ToldByFooters, told_by_footers
 
 _SAMPLES: Final = "unexpected_values"
@@ -115,9 +115,9 @@ class ExpectNoRowsFrom(CountedBefore, gxe.UnexpectedRowsExpectation):  # type: i
     metric_dependencies: ClassVar[tuple[str, ...]] = ("table.rows_found",)
 
     def known(self, rows: DataFrame) -> dict[str, int | None]:
-        """Return what DuckDB finds where the query is shared SQL over few rows."""
+        """Return what DuckDB finds where the query is shared SQL over few rows, or this machine's."""
         shared = (self.meta or {}).get("shared_sql")
-        return {"table.rows_found": rows_found_among_few(rows, self.unexpected_rows_query) if shared else None}
+        return {"table.rows_found": rows_found_here(rows, self.unexpected_rows_query) if shared else None}
 
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
         rows = metrics["table.rows_found"]

@@ -12,15 +12,18 @@ ENDLESS: Final = 1e30
 
 
 def ranked(owner: str, item: str) -> Expectation:
-    """Ranks of an owner (one or more columns) are 1..n without a gap, and nothing comes twice."""
+    """Ranks of an owner (one or more columns) are 1..n without a gap, and nothing comes twice.
+
+    The rows found are those with a wrong rank, and each owner and item that come twice: two distinct counts of one
+    query triple its rows in Spark (2 million: 5.1 s, and 3.6 so).
+    """
     query = (
-        f"SELECT {owner}, count(*) AS rows, min(rank) AS first, max(rank) AS last FROM {{batch}} GROUP BY {owner} "
-        f"HAVING min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*) "
-        f"OR count(DISTINCT {item}) <> count(*)"
+        f"SELECT {owner} FROM (SELECT {owner}, rank, row_number() OVER (PARTITION BY {owner} ORDER BY rank) AS place "
+        f"FROM {{batch}}) WHERE rank IS DISTINCT FROM place "
+        f"UNION ALL SELECT {owner} FROM {{batch}} GROUP BY {owner}, {item} HAVING count(*) > 1"
     )
-    return finds_nothing(
-        f"ranks of a {owner} are 1..n without a gap, and no {item} comes twice", query, "rank", SCORING
-    )
+    says = f"ranks of a {owner} are 1..n without a gap, and no {item} comes twice"
+    return finds_nothing(says, query, "rank", SCORING, shared_sql=True)
 
 
 def best_first(owner: str, severity: Severity = "critical", score: str = "score") -> Expectation:
@@ -29,7 +32,7 @@ def best_first(owner: str, severity: Severity = "critical", score: str = "score"
         f"SELECT * FROM (SELECT {owner}, rank, {score}, lag({score}) OVER (PARTITION BY {owner} ORDER BY rank) "
         f"AS before FROM {{batch}}) WHERE {score} > before"
     )
-    return finds_nothing(f"{score} does not rise with the rank", query, score, SCORING, severity)
+    return finds_nothing(f"{score} does not rise with the rank", query, score, SCORING, severity, shared_sql=True)
 
 
 def known_items(column: str) -> Expectation:
