@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
+from spark_jobs import find_audiences
 from spark_jobs.find_audiences import AudienceOrder, _finder
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
 
@@ -74,7 +75,9 @@ def test_a_category_is_the_mean_of_its_items(folder: str) -> None:
     assert {target for kind, target in rows if kind == "category"} == {"Kitchen > C0", "Kitchen > C1", "Kitchen > C2"}
 
 
-def test_batches_and_blocks_change_nothing(folder: str) -> None:
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_batches_and_blocks_change_nothing(folder: str, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    monkeypatch.setattr(find_audiences, "_BATCHES", together)
     users = sorted(SEGMENTS)
     whole = found(folder, [batch(users, {})])
     parts = [batch([user], {}) for user in users]
