@@ -41,5 +41,7 @@ def rank_values(touched: DataFrame, column: str, most: int) -> DataFrame:
         .groupBy("user_key", column)
         .agg((-F.sum("weight")).alias("less_weight"))
     )
+    # Sorted, so that one shopper's list is made at a time: Spark sorts by its slower way from the 129th shopper on.
+    weights = weights.sortWithinPartitions("user_key")
     ranked = F.array_sort(F.collect_list(F.struct("less_weight", F.col(column).alias("value"))))
     return weights.groupBy("user_key").agg(F.slice(ranked, 1, most).alias("best"), F.sum("less_weight").alias("all"))
