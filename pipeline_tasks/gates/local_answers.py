@@ -41,14 +41,14 @@ def rows_found_here(rows: DataFrame, query: str) -> int | None:
     if told is None or not files or (many and not _is_here(rows, files)):
         return None
     with TemporaryDirectory() as spill, closing(_connect(rows, spill)) as connection:
-        if many:
-            paths = [parquet_location(file)[1] for file in files]
-            connection.read_parquet(paths, hive_partitioning=False).create_view("gate_batch")
-        else:
-            connection.register("gate_batch", _fetch(files))
         if BESIDE in query:
             connection.register(BESIDE, rows.sparkSession.table(BESIDE).toArrow())
         try:
+            if many:
+                paths = [parquet_location(file)[1] for file in files]
+                connection.read_parquet(paths, hive_partitioning=False).create_view("gate_batch")
+            else:
+                connection.register("gate_batch", _fetch(files))
             found = connection.execute(f"SELECT count(*) FROM ({query.format(batch='gate_batch')})").fetchall()
         except duckdb.Error:
             return None
