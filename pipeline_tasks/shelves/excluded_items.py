@@ -4,6 +4,7 @@ Nobody gets blocked items, items of blocked categories or items out of stock; a 
 of. Ids that the catalog does not hold are counted and otherwise ignored: a list of blocked items may outlive its items.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,12 +103,13 @@ def _opt_outs(rows: list[dict[str, str | None]], catalog: pa.Table, excluded: Ex
     pairs: list[tuple[str, str | None]] = []
     for row in rows:
         user, item, category = str(row["user_key"]), row.get("item_id"), row.get("category")
-        if category:
-            pairs += [(user, member) for member in below[category]]
-        elif item is None or item in known:
+        if item in known or not (item or category):
             pairs.append((user, item))
-        if (item and item not in known) or (category and not below[category]):
-            excluded.unknown.setdefault("opt_outs_file", []).append(str(item or category))
+        pairs += [(user, member) for member in below.get(category or "", ())]
+        strangers = [item] if item and item not in known else []
+        strangers += [category] if category and not below[category] else []
+        if strangers:
+            excluded.unknown.setdefault("opt_outs_file", []).extend(strangers)
     users, items = zip(*dict.fromkeys(pairs), strict=True) if pairs else ((), ())
     return pa.table([pa.array(users, pa.string()), pa.array(items, pa.string())], schema=OPT_OUTS)
 
@@ -115,7 +117,7 @@ def _opt_outs(rows: list[dict[str, str | None]], catalog: pa.Table, excluded: Ex
 def _read(path: Path, *columns: str) -> list[dict[str, str | None]]:
     """Return the rows of a CSV or Parquet file as text, empty fields as None."""
     try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else pa_csv.read_csv(path)
+        table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"The file {path} of the shelf rules cannot be read: {error}") from None
     missing = [name for name in columns if name not in table.column_names]
@@ -127,8 +129,22 @@ def _read(path: Path, *columns: str) -> list[dict[str, str | None]]:
     return [{name: value or None for name, value in row.items()} for row in rows]
 
 
+def _read_csv(path: Path) -> pa.Table:
+    """Read every column as text: as a number an id loses its zeros, and an id NA among numbers is no value."""
+    with pa_csv.open_csv(path) as reader:
+        types = dict.fromkeys(reader.schema.names, pa.string())
+    options = pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
+    return pa_csv.read_csv(path, convert_options=options)
+
+
 def _stock(row: dict[str, str | None], path: Path | None) -> float:
     try:
-        return float(row["stock"] or 0)
+        stock = float(row["stock"] or 0)
     except ValueError:
-        raise ValueError(f"{path}: stock of {row['item_id']} is {row['stock']!r}, not a number") from None
+        stock = math.nan
+    if math.isnan(stock):
+        raise ValueError(
+            f"{path}: stock of {row['item_id']} is {row['stock']!r}, not a number: correct it, or leave it empty where "
+            "there is none"
+        )
+    return stock

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_tasks.bulk_top_k.top_k import Exclusions
-from pipeline_tasks.shelves.excluded_items import find_excluded, joined, only
+from pipeline_tasks.shelves.excluded_items import Excluded, find_excluded, joined, only
 from pipeline_tasks.shelves.shelf_rules import ExcludeRules
 
 CATALOG = pa.table(
@@ -15,6 +15,10 @@ CATALOG = pa.table(
         "category": ["Home > Tea", "Home > Tea > Pots", "Home > Teas", "Tools", None],
     }
 )
+
+
+def pairs_of(found: Excluded) -> list[tuple[str, str | None]]:
+    return list(zip(*(found.opt_outs[name].to_pylist() for name in ("user_key", "item_id")), strict=True))
 
 
 def test_lists_categories_and_stock_together(tmp_path: Path) -> None:
@@ -45,10 +49,35 @@ def test_opt_outs_of_items_categories_and_everything(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(rows), tmp_path / "opt_outs.parquet")
     found = find_excluded(ExcludeRules(opt_outs_file=tmp_path / "opt_outs.parquet"), CATALOG)
-    pairs = list(zip(found.opt_outs["user_key"].to_pylist(), found.opt_outs["item_id"].to_pylist(), strict=True))
     # A category that is unknown must not turn into "no shelf at all".
-    assert pairs == [("ann", "saw"), ("ann", "tea"), ("ann", "pot"), ("bob", None)]
+    assert pairs_of(found) == [("ann", "saw"), ("ann", "tea"), ("ann", "pot"), ("bob", None)]
     assert found.unknown == {"opt_outs_file": ["gone", "Garden"]}
+
+
+def test_ids_are_text_as_written(tmp_path: Path) -> None:
+    catalog = pa.table({"item_id": ["0012", "NA", "null", " 7"], "category": ["1", "01", None, None]})
+    (tmp_path / "blocked.csv").write_text("item_id\n0012\n7\n")
+    (tmp_path / "stock.csv").write_text("item_id,stock\nNA,0\n0012,2.50\n")
+    # bob wants nothing of an item called NA; only who leaves both fields empty wants no shelf.
+    (tmp_path / "opt_outs.csv").write_text('user_key,item_id,category\n007,0012,\nbob,NA,\nNA,"",01\neve,"",\n')
+    files = {name: tmp_path / f"{name.removesuffix('_file')}.csv" for name in ("stock_file", "opt_outs_file")}
+    found = find_excluded(ExcludeRules(blocked_items_file=tmp_path / "blocked.csv", **files), catalog)
+    assert found.items == {"NA": "out_of_stock", "0012": "blocked"}
+    assert found.unknown == {"blocked_items": ["7"]}
+    assert pairs_of(found) == [("007", "0012"), ("bob", "NA"), ("NA", "NA"), ("eve", None)]
+
+
+def test_an_item_and_a_category_of_one_row_are_both_unwanted(tmp_path: Path) -> None:
+    rows = "user_key,item_id,category\nann,saw,Home > Tea\nbob,gone,Home > Teas\ncleo,saw,Garden\ndan,lost,Sea\n"
+    (tmp_path / "opt_outs.csv").write_text(rows)
+    found = find_excluded(ExcludeRules(opt_outs_file=tmp_path / "opt_outs.csv"), CATALOG)
+    assert pairs_of(found) == [("ann", "saw"), ("ann", "tea"), ("ann", "pot"), ("bob", "mug"), ("cleo", "saw")]
+    assert found.unknown == {"opt_outs_file": ["gone", "Garden", "lost", "Sea"]}
+
+
+def test_a_file_with_nothing_below_its_header_excludes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "stock.csv").write_text("item_id,stock\n")
+    assert find_excluded(ExcludeRules(stock_file=tmp_path / "stock.csv"), CATALOG).items == {}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +85,10 @@ def test_opt_outs_of_items_categories_and_everything(tmp_path: Path) -> None:
     [
         ("stock_file", None, "stock_file.csv of the shelf rules cannot be read"),
         ("stock_file", "item_id,left\na,1\n", "has no column 'stock'"),
-        ("stock_file", "item_id,stock\ntea,plenty\n", "stock of tea is 'plenty', not a number"),
+        ("stock_file", "", "stock_file.csv of the shelf rules cannot be read"),
+        ("stock_file", "item_id,stock\ntea\n", "stock_file.csv of the shelf rules cannot be read"),
+        ("stock_file", "item_id,stock\ntea,plenty\n", "stock of tea is 'plenty', not a number: correct it"),
+        ("stock_file", "item_id,stock\ntea,NaN\n", "stock of tea is 'NaN', not a number: correct it"),
         ("opt_outs_file", "shopper\na\n", "has no column 'user_key'"),
     ],
 )
