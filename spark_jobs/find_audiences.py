@@ -18,9 +18,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from spark_jobs.audience_targets import Targets, banned_by_target, find_targets
 from spark_jobs.shopper_batch import read_shoppers
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"
@@ -47,16 +48,6 @@ class AudienceOrder:
     ds: date
 
 
-@dataclass(frozen=True)
-class _Targets:
-    kinds: list[str]
-    names: list[str]
-    vectors: Vectors
-    """(targets, d + 1)."""
-    places: Indices
-    """(items of the shelf,) place among the targets, -1 where it is none."""
-
-
 def find_audiences(shoppers: DataFrame, order: AudienceOrder) -> DataFrame:
     """Return the rows of audiences from the columns of `shopper_batch.COLUMNS`, by user_key within each partition.
 
@@ -76,7 +67,7 @@ def find_audiences(shoppers: DataFrame, order: AudienceOrder) -> DataFrame:
 def _finder(order: AudienceOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         shelf = open_shelf(order.folder)
-        targets = _targets(shelf, order.items)
+        targets = find_targets(shelf, order.items)
         if not targets.names:
             return
         found = _Found.none()
@@ -129,7 +120,7 @@ class _Found:
         return _Found(targets[kept], users[kept], scores[kept])
 
 
-def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: _Targets, order: AudienceOrder) -> _Found:
+def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: Targets, order: AudienceOrder) -> _Found:
     shoppers = read_shoppers(batch, shelf)
     if not shoppers.keys:
         return _Found.none()
@@ -139,29 +130,10 @@ def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: _Targets, order: Audi
     banned = shoppers.banned(shelf, order.bought_since)
     # Fewer targets at a time, as there are more shoppers: memory stays block x shelf.
     best = shelf.scoring.best(
-        targets.vectors, users, order.rows, _by_target(banned, targets), -(-order.block // _BATCHES)
+        targets.vectors, users, order.rows, banned_by_target(banned, targets), -(-order.block // _BATCHES)
     )
     owners = np.repeat(np.arange(len(targets.names)), np.diff(best.starts))
     return _Found(owners, np.array(shoppers.keys, object)[best.items], best.scores)
-
-
-def _targets(shelf: Shelf, items: tuple[int, ...]) -> _Targets:
-    chosen = np.array(items, np.int64)
-    names = sorted({category for category in shelf.categories[: shelf.allowed] if category is not None})
-    codes = {name: number for number, name in enumerate(names)}
-    member = np.array([codes.get(name or "", -1) for name in shelf.categories[: shelf.allowed]], np.int64)
-    means = np.zeros((len(names), shelf.vectors.shape[1]))
-    np.add.at(means, member[member >= 0], shelf.vectors[: shelf.allowed][member >= 0])
-    means /= np.bincount(member[member >= 0], minlength=len(names))[:, None]
-    vectors = np.concatenate([shelf.vectors[chosen], means.astype(np.float32)])
-    places = np.full(len(shelf.vectors), -1, np.int64)
-    places[chosen] = np.arange(len(chosen))
-    return _Targets(
-        ["item"] * len(chosen) + ["category"] * len(names),
-        [*shelf.item_ids.take(chosen).to_pylist(), *names],
-        np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1),
-        places,
-    )
 
 
 def _log_sums(users: Vectors, shelf: Shelf) -> Scores:
@@ -170,13 +142,3 @@ def _log_sums(users: Vectors, shelf: Shelf) -> Scores:
     scores = shelf.scoring.all(users.astype(np.float64), sample)
     top = scores.max(axis=1, keepdims=True)
     return np.asarray(np.round(top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True)), 4))
-
-
-def _by_target(banned: Exclusions, targets: _Targets) -> Exclusions:
-    """Return target -> shoppers who must not get it."""
-    owners = np.repeat(np.arange(len(banned.starts) - 1), np.diff(banned.starts))
-    places = targets.places[banned.items]
-    kept = places >= 0
-    order = np.argsort(places[kept], kind="stable")
-    counts = np.bincount(places[kept], minlength=len(targets.names))
-    return Exclusions(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), owners[kept][order])

@@ -126,6 +126,8 @@ DEFECTS: Final[dict[str, Defect]] = {
         | {("user_key", CRITICAL)}
         | {("price_band", "warning")},
     ),
+    "no profiles": Defect("user_profiles", [], {("*", CRITICAL), ("user_key", CRITICAL)}),
+    "no shelves": Defect("recommendations", [], {("*", CRITICAL), ("user_key", CRITICAL)}),
     "shelf with gaps, repeats and strangers": Defect(
         "recommendations",
         [
@@ -203,6 +205,16 @@ DEFECTS: Final[dict[str, Defect]] = {
             audience("brand", "tea", 1, "bob", float("inf")),
         ],
         {(c, CRITICAL) for c in ("target_type", "score", "rank", "target", "user_key")},
+    ),
+    "audience of a category whose items are all unwanted or just bought": Defect(
+        "audiences",
+        [
+            # ann opted out of the only pot, and bob bought the only mug; bob may be shown the pot.
+            audience("category", "pot", 1, "ann", -1.0),
+            audience("category", "pot", 2, "bob", -2.0),
+            audience("category", "mug", 1, "bob", -1.0),
+        ],
+        {("user_key", CRITICAL)},
     ),
     "demand of half the catalog, beyond its own interval": Defect(
         "demand_outlook",

@@ -83,7 +83,7 @@ GOOD: Final[dict[str, list[Row]]] = {
         outcome("quarantine", 1, "bad_price"),
         outcome("duplicate", 1, "exact"),
     ],
-    "items": [item(name, category="tea") for name in ("i1", "i2", "i3", "i4")],
+    "items": [item(name, category=kind) for name, kind in (("i1", "mug"), ("i2", "tea"), ("i3", "tea"), ("i4", "pot"))],
     "users": [{"user_key": "ann", "attributes": "{}", "first_seen": DS, "last_seen": DS, "ds": DS}],
     "splits": [split()],
     "sequences": [

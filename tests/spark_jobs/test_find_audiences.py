@@ -1,5 +1,6 @@
 """Audiences without Spark: the function that each partition runs, on a shelf on file."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -34,12 +35,17 @@ def batch(users: list[str], bought: dict[str, list[str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
+def shelf_of(vectors: Path, opted: Sequence[tuple[str, str | None]], hidden: tuple[str, ...] = ()) -> str:
+    write_vectors(vectors, user_vectors(), item_vectors())
+    rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
+    opt_outs = pa.Table.from_pylist([dict(zip(OPT_OUTS.names, pair, strict=True)) for pair in opted], schema=OPT_OUTS)
+    excluded = Excluded(dict.fromkeys(hidden, "blocked"), opt_outs)
+    return prepare_shelf(vectors, pa.Table.from_pylist(rows), excluded, set())[0]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
-    write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
-    rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
-    opted = pa.table({"user_key": ["eve", "dan"], "item_id": [None, "i02"]}, schema=OPT_OUTS)
-    return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, opted), set())[0]
+    return shelf_of(tmp_path / "vectors", [("eve", None), ("dan", "i02")])
 
 
 def found(folder: str, batches: list[pa.RecordBatch], **more: int) -> dict[tuple[str, str], list[tuple[str, float]]]:
@@ -73,6 +79,19 @@ def test_a_category_is_the_mean_of_its_items(folder: str) -> None:
     best = sorted(means, key=lambda user: -means[user])[:2]
     assert [user for user, _ in rows["category", "Kitchen > C0"]] == best
     assert {target for kind, target in rows if kind == "category"} == {"Kitchen > C0", "Kitchen > C1", "Kitchen > C2"}
+
+
+def test_nobody_is_in_the_audience_of_a_category_of_which_they_may_be_shown_nothing(tmp_path: Path) -> None:
+    # C1 is i01, i04 and i07, which nobody is shown. bob did not want one and bought the other, twice.
+    wanted = [("dan", "i01"), ("dan", "i04"), ("bob", "i04"), ("ann", "i01"), ("eve", "i00"), ("eve", "i03")]
+    folder = shelf_of(tmp_path / "vectors", wanted, hidden=("i07",))
+    rows = found(folder, [batch(sorted(SEGMENTS), {"bob": ["i01", "i01"], "cleo": ["i01", "i07"]})], rows=9)
+    shown = {target: {user for user, _ in shoppers} for (kind, target), shoppers in rows.items() if kind == "category"}
+    assert shown == {
+        "Kitchen > C0": set(SEGMENTS),
+        "Kitchen > C1": {"ann", "cleo", "eve"},
+        "Kitchen > C2": set(SEGMENTS),
+    }
 
 
 @pytest.mark.parametrize("together", [1, 2, 8])
