@@ -9,7 +9,7 @@ from airflow.sdk import Param
 
 from pipeline_tasks.intake.source_contract import Rule
 from pipeline_tasks.intake.sources import preset_names
-from pipeline_tasks.settings import CandidateName, settings
+from pipeline_tasks.settings import DELIVERED_DAYS, CandidateName, settings
 
 
 def which_night() -> dict[str, Param]:
@@ -44,7 +44,11 @@ def preparation() -> dict[str, Param]:
             description="Overrides `path` in the source's TOML: a folder or an object-store prefix.",
         ),
         "window_days": _number(
-            defaults.window_days, 1, "Window (days)", "Days of events that are prepared; the last is the night's own."
+            defaults.window_days,
+            0,
+            "Window (days)",
+            "Days of events that are prepared; the last is the night's own. 0: all that a file of many days holds, "
+            f"else {DELIVERED_DAYS}.",
         ),
         "split_strategy": Param(
             None,

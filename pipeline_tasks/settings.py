@@ -7,7 +7,7 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,13 +48,18 @@ class CleaningSettings(BaseModel):
     """Raw text kept of a quarantined record."""
 
 
+DELIVERED_DAYS: Final = 30
+"""The window where files name their day of delivery and nobody names another; at least so many days of any log."""
+
+
 class SplitSettings(BaseModel):
     """The 6:2:2 split."""
 
     strategy: SplitStrategy = "temporal"
     """Temporal by default: random and per-user splits leak the future."""
-    window_days: int = Field(30, ge=1)
-    """Days of events, the last being the night's own."""
+    window_days: int = Field(0, ge=0)
+    """Days of events, the last being the night's own. 0: all that a file of many days holds (its latest 20 million
+    records), 30 where files name their day of delivery."""
 
 
 class TrainingSettings(BaseModel):

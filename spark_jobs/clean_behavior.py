@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
+from pipeline_tasks.intake.window_choice import WINDOW_HELP, landed_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.lake import Lake
@@ -34,7 +35,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Clean the landed days that are new or changed")
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
     parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
-    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     parser.add_argument("--rules", help="comma-separated rules in place of the source's own")
     return parser
 
@@ -48,6 +49,7 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     lake = Lake.open(settings(), source.name)
     landed = LandedSource(spark, source, settings())
     landed.require(night)
+    window_days = landed_window(source, landed.ledgers["events"], night, window_days)
     window = night.window(window_days)
     limits = settings().cleaning
     stale = stale_days(landed, lake, window, on, limits)

@@ -15,6 +15,7 @@ from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.intake.landing import Landing
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
+from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
 from spark_jobs.land_catalog import land_catalog
@@ -28,7 +29,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Land a source's files by event day")
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
     parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
-    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     parser.add_argument("--source-path", help="folder of the source's files; overrides the TOML's path")
     return parser
 
@@ -37,7 +38,7 @@ def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> Non
     """Land all kinds of records of the source for the window that ends with the night."""
     night = Night(source.name, ds)
     if source.simulated:
-        simulate_shop(spark, settings().simulation, source.path, night.window(window_days))
+        simulate_shop(spark, settings().simulation, source.path, night.window(delivered_window(window_days)))
     land_events(spark, source, night, window_days, Landing(settings(), source.name, "events"))
     if source.items is not None and source.items.path is not None:
         land_catalog(spark, source, source.items, night, Landing(settings(), source.name, "items"))

@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.intake.sources import load_source
+from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import SimulationSettings, settings
 from spark_jobs.shop_bots import bot_lines
@@ -87,7 +88,7 @@ def arg_parser() -> argparse.ArgumentParser:
     shop = settings().simulation
     parser = argparse.ArgumentParser(description="Simulate a shop's log")
     parser.add_argument("--date", required=True, type=parse_day, help="the last day, YYYY-MM-DD")
-    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the last")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     for name, value in shop.model_dump().items():
         parser.add_argument(f"--{name}", type=int, default=value)
     return parser
@@ -97,7 +98,7 @@ def main() -> None:
     """Run the job."""
     arguments = vars(arg_parser().parse_args())
     with clear_exit():
-        days = Night("simulated_shop", arguments.pop("date")).window(arguments.pop("window_days"))
+        days = Night("simulated_shop", arguments.pop("date")).window(delivered_window(arguments.pop("window_days")))
         folder = load_source("simulated_shop").path
         simulate_shop(open_session("simulate shop"), SimulationSettings.model_validate(arguments), folder, days)
 

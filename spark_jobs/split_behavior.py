@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.intake.sources import load_source
+from pipeline_tasks.intake.window_choice import WINDOW_HELP, cleaned_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import SplitStrategy, settings
 from pipeline_tasks.storage.lake import Lake
@@ -35,7 +36,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Split the published events of a window 6:2:2")
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
     parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
-    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help="days up to the night")
+    parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     parser.add_argument("--strategy", choices=get_args(SplitStrategy), help="default: the source's, then the settings'")
     return parser
 
@@ -47,8 +48,9 @@ def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitSt
         ValueError: no published events for the night, or too few to split.
     """
     lake = Lake.open(settings(), night.source)
-    start = night.window(window_days)[0]
     snapshot = _snapshot(lake, night)
+    window_days = cleaned_window(lake, night, window_days)
+    start = night.window(window_days)[0]
     events = read_table(spark, lake, "events", (start, night.ds))
     cancellations = events.where(F.col("event_type") == "cancellation").count()
     netted = netted_purchases(events).persist() if cancellations else None

@@ -1,11 +1,15 @@
 """Is a retrain due tonight? Asked by the DAG before it occupies the GPU."""
 
-from datetime import date
+from datetime import date, timedelta
+from typing import Final
 
 from pipeline_tasks.champion.registry import champion_version
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+
+_ALIKE: Final = 0.1
+"""Of its days, by how much a window may differ from the champion's."""
 
 
 def why_retrain(settings: Settings, night: Night) -> str | None:
@@ -20,11 +24,22 @@ def why_retrain(settings: Settings, night: Night) -> str | None:
         same = any(split["split_id"] == champion.tags["split_id"] for split in splits)
         return None if same else f"{name} was made from another split of {night.ds}: {champion.tags['split_id']}"
     for split in splits:
-        window = (night.ds - split["window_start"]).days + 1
-        found, wanted = (champion.tags["strategy"], champion.tags["window_days"]), (split["strategy"], str(window))
+        found, wanted = champion.tags["strategy"], split["strategy"]
         if found != wanted:
-            return f"{name} was made from split strategy and window {found}, tonight has {wanted}"
+            return f"{name} was made from split strategy {found}, tonight has {wanted}"
+        days, window = int(champion.tags["window_days"]), (night.ds - split["window_start"]).days + 1
+        if differ(days, window, made - timedelta(days - 1) == split["window_start"]):
+            return f"{name} was made from a window of {days} days, tonight has {window}"
     age = (night.ds - made).days
     if age >= settings.training.retrain_every_days:
         return f"{name} is {age} days old, a retrain is due every {settings.training.retrain_every_days}"
     return None
+
+
+def differ(days: int, window: int, same_start: bool) -> bool:
+    """Return whether two windows are of different choices.
+
+    One that holds a whole log grows by the night from the same start; one that holds the latest records of a longer log
+    is some days longer or shorter every night.
+    """
+    return not same_start and abs(days - window) > _ALIKE * window

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -36,14 +37,16 @@ class Ledger(BaseModel):
     """All deliveries of one kind of record, by the day they arrived."""
 
     deliveries: dict[date, Delivery] = {}
+    whole: str = ""
+    """Fingerprint of the file of many days of which every day up to the newest delivery was landed."""
 
     def rows(self, ds: date) -> int:
         """Return how many rows were landed for the event day."""
-        return sum(delivery.days[ds].rows for delivery in self.deliveries.values() if ds in delivery.days)
+        return sum(landed.rows for _, landed in self._by_day.get(ds, []))
 
     def days(self) -> list[date]:
         """Return the event days that hold rows, oldest first."""
-        return sorted({ds for delivery in self.deliveries.values() for ds in delivery.days})
+        return sorted(self._by_day)
 
     def differing_columns(self, days: list[date]) -> bool:
         """Whether the rows of the event days were landed with different columns."""
@@ -53,12 +56,17 @@ class Ledger(BaseModel):
 
     def content(self, ds: date) -> str:
         """Return a hash of all that was landed for the event day."""
-        parts = [
-            f"{arrived} {delivery.days[ds].rows} {delivery.days[ds].content}"
-            for arrived, delivery in sorted(self.deliveries.items())
-            if ds in delivery.days
-        ]
+        parts = [f"{arrived} {landed.rows} {landed.content}" for arrived, landed in self._by_day.get(ds, [])]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _by_day(self) -> dict[date, list[tuple[date, LandedDay]]]:
+        """What each event day got, by the day it arrived: 15 years have 5,000 of either, never looked up all by all."""
+        found: dict[date, list[tuple[date, LandedDay]]] = {}
+        for arrived, delivery in sorted(self.deliveries.items()):
+            for ds, landed in delivery.days.items():
+                found.setdefault(ds, []).append((arrived, landed))
+        return found
 
 
 class Landing:
@@ -78,9 +86,10 @@ class Landing:
         shutil.rmtree(path, ignore_errors=True)
         return path
 
-    def take_in(self, incoming: Path, fingerprints: dict[date, str]) -> None:
+    def take_in(self, incoming: Path, fingerprints: dict[date, str], whole: str = "") -> None:
         """Move `incoming` (``ds=…/arrived=…``) into place as the whole content of the deliveries `fingerprints`."""
         ledger = self.ledger()
+        ledger.whole = whole or ledger.whole
         landed, columns = _measure(incoming), _columns(incoming)
         for arrived, mark in fingerprints.items():
             for ds in ledger.deliveries.get(arrived, Delivery(fingerprint="")).days:
@@ -99,6 +108,11 @@ class Landing:
 
     def _part(self, ds: date, arrived: date) -> Path:
         return self.folder / f"ds={ds}" / f"arrived={arrived}"
+
+
+def arrivals(incoming: Path) -> list[date]:
+    """Return the days of delivery that were written below `incoming`."""
+    return sorted({date.fromisoformat(part.name.removeprefix("arrived=")) for part in incoming.glob("ds=*/arrived=*")})
 
 
 def _columns(incoming: Path) -> list[str]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.chain
 RUN_ELSEWHERE = {
     # The nights of test_chain.py run through `nightshelf run`; these two differ in where the files lie.
     "nightshelf run --date 2026-11-20 --source corner_shop.toml": "tests/spark_jobs/test_readme_source.py",
-    "nightshelf run --date 2011-12-09 --source online_retail --source-path /data/online_retail --set window_days=374": (
+    "nightshelf run --date 2011-12-09 --source online_retail --source-path /data/online_retail": (
         "tests/spark_jobs/test_real_logs.py"
     ),
 }

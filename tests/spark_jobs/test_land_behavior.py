@@ -1,5 +1,5 @@
 import gzip
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -175,3 +175,30 @@ def test_one_growing_file_lands_only_what_is_new(shop: OneShop, capsys: pytest.C
     manifest = shop.night(window_days=2)
     assert DAY in manifest.tables["events"].days
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "unparsable_time": 1}, "an undated record is told once"
+
+
+def test_without_a_window_a_file_of_many_days_is_the_whole_log(
+    shop: OneShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.describe(CLICKS.replace("events-{ds}.csv", "all.csv"))
+    old, before = date(2025, 1, 3), date(2026, 11, 19)
+    lines = [VIEW.replace("2026-11-20", str(day)) for day in (old, before, DAY, date(2026, 11, 21))]
+    (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    shop.land(before, 2)
+    manifest = shop.night(before, 0)
+    days = (before - old).days + 1
+    assert manifest.facts["window_days"] == str(days)
+    assert {row["ds"] for row in shop.rows("events")} == {old, before}, "what was landed with a window is not all"
+    capsys.readouterr()
+    shop.land(before, 0)
+    assert "the file is unchanged" in capsys.readouterr().out
+    assert shop.night(DAY, 0).facts["window_days"] == str(days + 1)
+    assert {row["ds"] for row in shop.rows("events")} == {old, before, DAY}
+
+
+def test_without_a_window_dated_files_are_those_of_thirty_days(shop: OneShop) -> None:
+    shop.describe()
+    for day in (DAY - timedelta(days=30), DAY - timedelta(days=29), DAY):
+        shop.deliver(VIEW.replace("2026-11-20", str(day)), day=day)
+    assert shop.night(window_days=0).facts["window_days"] == "30"
+    assert len(shop.rows("events")) == 2

@@ -19,7 +19,8 @@ LAST_DAY = date(2011, 12, 9)
 
 def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None:
     shop.preset("online_retail", shared_data / "online-retail-uci")
-    shop.night(LAST_DAY, window_days=374, rules=PROTOCOL)
+    # Of a log in one file the window is all of it, with nothing set.
+    assert shop.night(LAST_DAY, window_days=0, rules=PROTOCOL).facts["window_days"] == "374"
     events = shop.lake.read("events", columns=("event_type", "user_key", "item_id"))
     assert set(events["event_type"].to_pylist()) == {"purchase"}
     assert events.num_rows == 392_692
@@ -30,20 +31,20 @@ def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None
     assert counts.pop("rows_in") == sum(counts.values()) == 541_909
     # 135,080 rows name no customer; two of them have a negative price, which is asked first.
     assert (counts["known_user"], counts["impossible_number"]) == (135_078, 2)
-    shop.split(LAST_DAY, window_days=374)
+    shop.split(LAST_DAY, window_days=0)
     cut = shop.rows("splits")[0]
     moment = timedelta(microseconds=1)
     assert cut["train_end"] + moment == datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
     assert cut["validation_end"] + moment == datetime(2011, 11, 1, 15, 55, tzinfo=UTC)
     shares = [round(100 * cut[f"{part}_events"] / 392_692, 2) for part in ("train", "validation", "test")]
     assert shares == [59.99, 20.0, 20.01]
-    shop.clean(LAST_DAY, window_days=374)
+    shop.clean(LAST_DAY, window_days=0)
     counts = shop.outcomes()
     assert counts.pop("rows_in") == sum(counts.values()) == 541_909
     assert counts["service_codes"] > 2_500
     assert "known_user" not in counts
     assert shop.lake.read("events", columns=("user_key",))["user_key"].null_count > 130_000
-    shop.split(LAST_DAY, window_days=374)
+    shop.split(LAST_DAY, window_days=0)
     cut = shop.rows("splits")[0]
     assert cut["cancellations"] > 8_000
     assert 0 < cut["netted_purchases"] < cut["cancellations"]

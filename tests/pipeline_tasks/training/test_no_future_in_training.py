@@ -1,0 +1,53 @@
+"""The whole of a candidate's training is given the whole log, test included, and must use none of test."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.behavior.split_parts import FutureLeakError, Parts
+from pipeline_tasks.candidates.candidate_training import refit, train
+from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit
+from pipeline_tasks.evaluation.ranking_task import Scorer
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import TrainingSettings
+from tests.pipeline_tasks.logs import random_log
+
+ITEMS = 40
+TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
+
+
+def night() -> NightData:
+    described = [{"item_id": f"i{number:02d}", "title": f"mug number {number}"} for number in range(ITEMS)]
+    split = {"split_id": "s", "strategy": "per_user"}
+    log = random_log(80, ITEMS, seed=6)
+    return NightData(Night("shop", date(2026, 11, 20)), catalog_of(described, []), log, {}, split)
+
+
+def fitted(data: NightData, work: Path, again: bool) -> Scorer:
+    saved = train(data, "lora", TRAINING, work, lambda metrics, step: None).saved
+    return refit(data, saved, TRAINING).recommender if again else saved.recommender
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["train", "refit"])
+def test_training_uses_no_test(again: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = night()
+
+    def fit(parts: Parts) -> Scorer:
+        return fitted(replace(data, log=parts.log), tmp_path_factory.mktemp("work"), again)
+
+    refuse_leaky_fit(fit, data.parts, "test", ITEMS)
+
+
+def test_a_training_that_is_given_test_as_train_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = night()
+
+    def fit(parts: Parts) -> Scorer:
+        everything = replace(data, log=parts.log, split={"split_id": "s", "strategy": "leave_one_out"})
+        return fitted(everything, tmp_path_factory.mktemp("work"), again=False)
+
+    with pytest.raises(FutureLeakError, match="its fit uses what was to be predicted"):
+        refuse_leaky_fit(fit, data.parts, "test", ITEMS)
