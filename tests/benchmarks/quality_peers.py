@@ -40,12 +40,8 @@ class OwnBaskets:
 
 def can_fit(peer: str, data: NightData) -> bool:
     """Return whether the peer answers the set's questions."""
-    if data.split["strategy"] == "leave_one_out":
-        # Own items are masked there, and without times nothing is recent.
-        asked = peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
-    else:
-        asked = peer != "sasrec"
-    return asked
+    # In leave-one-out own items are masked, and without times nothing is recent.
+    return data.split["strategy"] != "leave_one_out" or peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
 
 
 def fit_quality_peer(peer: str, known: Interactions, n_items: int) -> Scorer:
