@@ -21,7 +21,7 @@ from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import find_replenishable
-from spark_jobs.shopper_batch import COLUMNS
+from spark_jobs.shopper_batch import COLUMNS, VECTORS
 from spark_jobs.stage_table import read_table
 
 _SHOPPERS_PER_TASK = 20_000
@@ -93,7 +93,7 @@ class NightInputs:
     @cached_property
     def user_vectors(self) -> DataFrame:
         """(user_key, vector, own_items, own_scores) of all shoppers with a vector."""
-        return self.spark.read.parquet(str(self.vectors / "users")).select(*COLUMNS[:4])
+        return self.spark.read.schema(VECTORS).parquet(str(self.vectors / "users"))
 
     @cached_property
     def shoppers(self) -> DataFrame:

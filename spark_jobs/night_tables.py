@@ -71,7 +71,7 @@ def stage_profiles(night: NightInputs) -> Staged:
     days = (night.ds - night.window[0]).days + 1
     profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days, night.meta["users"])
     staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
-    segments = night.spark.read.schema(spark_ddl(TABLES["user_profiles"])).parquet(*staged.files)
+    segments = _read_staged(night, "user_profiles", staged)
     shown = _without(night, night.items)
     fallback = build_fallback(
         night.sequences,
@@ -147,6 +147,12 @@ def stage_search(night: NightInputs) -> Staged:
 
 def _stage(night: NightInputs, name: str, rows: DataFrame) -> StagedTable:
     return stage_table(night.lake, name, rows, [night.ds])
+
+
+def _read_staged(night: NightInputs, name: str, staged: StagedTable) -> DataFrame:
+    """Return the staged rows; where there are none, there is no file."""
+    schema = spark_ddl(TABLES[name])
+    return night.spark.read.schema(schema).parquet(*staged.files) if staged.files else no_rows(night.spark, name)
 
 
 def _write(night: NightInputs, name: str, rows: pa.Table) -> StagedTable:

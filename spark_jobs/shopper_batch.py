@@ -14,6 +14,8 @@ from pipeline_tasks.shelves.shelf import Shelf
 
 COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
 """What a batch must hold."""
+VECTORS = "user_key string, vector array<float>, own_items array<int>, own_scores array<float>"
+"""Of them, what embed_shelf writes: no file at all on a night without a known shopper."""
 
 
 @dataclass(frozen=True)

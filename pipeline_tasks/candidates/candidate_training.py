@@ -201,6 +201,11 @@ def _judges(data: NightData) -> int:
 
 def _validation(data: NightData, training: TrainingSettings) -> RankingTask:
     task = build_task(data.parts, "validation", "discovery", len(data.catalog))
+    if not data.log.known.any():
+        raise TrainingError(
+            f"nobody to choose a model by: all {len(data.log)} histories of {data.night.source} are anonymous "
+            "sessions, and a model is chosen by known shoppers: map events.columns.user_key, or deliver days with some"
+        )
     if not len(task.histories):
         raise TrainingError(
             f"nobody to choose a model by: in the validation part of {data.night.source} no shopper wanted an item "

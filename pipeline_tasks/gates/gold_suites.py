@@ -6,7 +6,16 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.gates.contract_rules import contract_rules
 from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies, some_rows
-from pipeline_tasks.gates.ranking_rules import ENDLESS, SCORING, best_first, fact, known_items, ranked, shown_items
+from pipeline_tasks.gates.ranking_rules import (
+    ENDLESS,
+    SCORING,
+    best_first,
+    fact,
+    known_items,
+    ranked,
+    shown_items,
+    some_rows_per_history,
+)
 
 _PROFILES: Final = "Run the recommend step again, and report it when it fails again."
 
@@ -15,7 +24,7 @@ def user_profiles_suite() -> list[Expectation]:
     """One row per shopper with history."""
     return [
         *contract_rules("user_profiles"),
-        some_rows(_PROFILES),
+        some_rows_per_history(_PROFILES),
         between("recency_days", 0, None, _PROFILES),
         between("frequency", 1, None, _PROFILES),
         between("events", 1, None, _PROFILES),
@@ -46,7 +55,7 @@ def recommendations_suite() -> list[Expectation]:
     """k rows for every shopper with history, none twice, none excluded, best first."""
     return [
         *contract_rules("recommendations"),
-        some_rows(SCORING),
+        some_rows_per_history(SCORING),
         between("score", -ENDLESS, ENDLESS, SCORING),
         ranked("user_key", "item_id"),
         finds_nothing(

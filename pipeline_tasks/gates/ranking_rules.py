@@ -35,6 +35,12 @@ def best_first(owner: str, severity: Severity = "critical", score: str = "score"
     return finds_nothing(f"{score} does not rise with the rank", query, score, SCORING, severity, shared_sql=True)
 
 
+def some_rows_per_history(remedy: str) -> Expectation:
+    """The table is empty only on a night of anonymous sessions alone."""
+    query = "SELECT DISTINCT user_key FROM sequences WHERE user_key IS NOT NULL AND (SELECT count(*) FROM {batch}) = 0"
+    return finds_nothing("there are rows, unless no shopper has a history", query, "*", remedy)
+
+
 def known_items(column: str) -> Expectation:
     """Every item is in the catalog."""
     query = f"SELECT DISTINCT {column} FROM {{batch}} ANTI JOIN items ON {column} = items.item_id"

@@ -114,6 +114,22 @@ def test_a_night_that_the_lake_lacks_is_refused(settings: Settings) -> None:
         sink_night(settings, Night("shop", SECOND))
 
 
+def test_a_night_of_anonymous_sessions_alone_has_nobodys_shelf(server: PostgresServer, settings: Settings) -> None:
+    sink_night(settings, published(settings, FIRST, "m/1"))
+    manifest = staged(settings, FIRST, "m/2")
+    manifest.tables["recommendations"] = StagedTable(days=[FIRST], files=[], rows=0)
+    lake = Lake.open(settings, "shop")
+    publish(lake, manifest)
+    sunk = sink_night(settings, Night("shop", FIRST))
+    assert sunk == {"recommendations": 0, "fallback_recommendations": 1}
+    assert nights(server) == []
+    # With profiles there are shoppers, and the night is published by half.
+    profiles = pa.Table.from_pylist([{"user_key": "u0", "ds": FIRST}], schema=arrow_schema(TABLES["user_profiles"]))
+    lake.commit("user_profiles", [FIRST], lake.write_arrow("user_profiles", profiles))
+    with pytest.raises(SinkError, match="has no published recommendations: publish"):
+        sink_night(settings, Night("shop", FIRST))
+
+
 def test_a_server_that_dies_during_the_copy_leaves_the_old_night_and_catches_up_alone(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

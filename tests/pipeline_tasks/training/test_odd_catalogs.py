@@ -1,5 +1,6 @@
 """Catalogs and histories that no shop would boast of, through the whole of a candidate's training."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def test_a_catalog_of_one_item_is_refused_before_any_training(candidate: Candida
     log = log_of({f"u{n}": [(0, day) for day in range(4)] for n in range(5)})
     with pytest.raises(TrainingError, match=r"in the validation part of shop .* \(items in the catalog: 1\): widen"):
         trained_scores(night(["mug"], log), candidate, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_log_of_anonymous_sessions_alone_is_refused_before_any_training(tmp_path: Path) -> None:
+    log = random_log(40, 30, seed=3)
+    nobody = replace(log, known=np.zeros(len(log), np.bool_))
+    with pytest.raises(TrainingError, match=r"all 40 histories of shop are anonymous sessions.* map events.columns.us"):
+        trained_scores(night(["mug"] * 30, nobody), "frozen", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
