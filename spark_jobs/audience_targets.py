@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.shelves.own_scores import OwnScores
 from pipeline_tasks.shelves.shelf import Shelf
 
 
@@ -63,3 +64,14 @@ def banned_by_target(banned: Exclusions, targets: Targets) -> Exclusions:
     whole = counts == targets.sizes[places]
     starts = np.searchsorted(places[whole], np.arange(len(targets.names) + 1)).astype(np.int64)
     return Exclusions(starts, owners[whole])
+
+
+def own_by_target(own: OwnScores, targets: Targets) -> OwnScores:
+    """Return target -> shoppers who have some of its items, and what the mean of its scores gains for each by that."""
+    shoppers = len(own.starts) - 1
+    places, pairs = targets.concerned(own.items)
+    found, where = np.unique(places * shoppers + own.rows[pairs], return_inverse=True)
+    places, owners = np.divmod(found, max(shoppers, 1))
+    additions = np.bincount(where, own.additions[pairs], minlength=len(found)) / targets.sizes[places]
+    starts = np.searchsorted(places, np.arange(len(targets.names) + 1)).astype(np.int64)
+    return OwnScores(starts, owners, additions)

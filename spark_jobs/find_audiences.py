@@ -1,10 +1,11 @@
 """Fills audiences: for every item and category, the shoppers to show it to.
 
 A shopper's score of an item is a dot product (or what else `pair_scores` makes of both vectors, which is as symmetric);
-read the other way round, one product after another of a block of shoppers with all targets. Scores of different
-shoppers are comparable once each is taken as the log of the item's share among all that the shopper could be shown (a
-softmax, as the model is trained), which is one more dimension: 1 of the target, minus the log of the sum of the
-shopper. A category is scored as its mean item: for a dot product, the mean of its items' scores.
+read the other way round, one product after another of a block of shoppers with all targets. What the model adds for a
+shopper's own items joins it as on the shelves: see `own_scores`. Scores of different shoppers are comparable once each
+is taken as the log of the item's share among all that the shopper could be shown (a softmax, as the model is trained),
+which is one more dimension: 1 of the target, minus the log of the sum of the shopper. A category is scored as its mean
+item: for a dot product, the mean of its items' scores.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,8 +21,10 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.shelves.diversify import NOTHING
+from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own
 from pipeline_tasks.shelves.shelf import Shelf, open_shelf
-from spark_jobs.audience_targets import Targets, banned_by_target, find_targets
+from spark_jobs.audience_targets import Targets, banned_by_target, find_targets, own_by_target
 from spark_jobs.shopper_batch import read_shoppers
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"
@@ -124,21 +127,41 @@ def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: Targets, order: Audie
     shoppers = read_shoppers(batch, shelf)
     if not shoppers.keys:
         return _Found.none()
-    parts = [shoppers.vectors[first : first + order.block] for first in range(0, len(shoppers.keys), order.block)]
-    sums = np.concatenate([_log_sums(part, shelf) for part in parts])
-    users = np.concatenate([shoppers.vectors, -sums], axis=1).astype(np.float32)
-    banned = shoppers.banned(shelf, order.bought_since)
-    # Fewer targets at a time, as there are more shoppers: memory stays block x shelf.
-    best = shelf.scoring.best(
-        targets.vectors, users, order.rows, banned_by_target(banned, targets), -(-order.block // _BATCHES)
+    own = shoppers.own.only(shoppers.own.items < shelf.allowed)
+    best = best_with_own(
+        targets.vectors,
+        _comparable(shoppers.vectors, own, shelf, order.block),
+        order.rows,
+        banned_by_target(shoppers.banned(shelf, order.bought_since), targets),
+        own_by_target(own, targets),
+        # Fewer targets at a time, as there are more shoppers: memory stays block x shelf.
+        -(-order.block // _BATCHES),
+        shelf.scoring,
     )
-    owners = np.repeat(np.arange(len(targets.names)), np.diff(best.starts))
-    return _Found(owners, np.array(shoppers.keys, object)[best.items], best.scores)
+    owners, ranks = np.nonzero(best.items != NOTHING)
+    return _Found(owners, np.array(shoppers.keys, object)[best.items[owners, ranks]], best.scores[owners, ranks])
 
 
-def _log_sums(users: Vectors, shelf: Shelf) -> Scores:
-    """Return (n, 1) logs of the sum of exp(score), rounded so that no order of additions shows."""
-    sample = shelf.vectors[: shelf.allowed : -(-shelf.allowed // _NORMALIZED_OVER)].astype(np.float64)
+def _comparable(users: Vectors, own: OwnScores, shelf: Shelf, block: int) -> Vectors:
+    """Return (n, d + 1): the vectors, and minus the log of each shopper's sum."""
+    starts = range(0, len(users), block)
+    sums = [_log_sums(users[first : first + block], own.block(first, first + block), shelf) for first in starts]
+    return np.concatenate([users, -np.concatenate(sums)], axis=1).astype(np.float32)
+
+
+def _log_sums(users: Vectors, own: OwnScores, shelf: Shelf) -> Scores:
+    """Return (n, 1) logs of the sum of exp(score), rounded so that no order of additions shows.
+
+    Own items all count, each as one item of the shelf; of the others, those at even distances stand for the rest.
+    """
+    every = -(-shelf.allowed // _NORMALIZED_OVER)
+    sample = shelf.vectors[: shelf.allowed : every].astype(np.float64)
     scores = shelf.scoring.all(users.astype(np.float64), sample)
-    top = scores.max(axis=1, keepdims=True)
-    return np.asarray(np.round(top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True)), 4))
+    sampled = own.items % every == 0
+    scores[own.rows[sampled], own.items[sampled] // every] = -np.inf
+    added = shelf.scoring.pairs(users, shelf.vectors, own.rows, own.items) + own.additions - np.log(every)
+    top = scores.max(axis=1)
+    np.maximum.at(top, own.rows, added)
+    sums = np.exp(scores - top[:, None]).sum(axis=1)
+    sums += np.bincount(own.rows, np.exp(added - top[own.rows]), minlength=len(users))
+    return np.asarray(np.round(top + np.log(sums), 4))[:, None]

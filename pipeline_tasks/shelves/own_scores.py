@@ -53,6 +53,12 @@ class OwnScores:
         chosen = np.concatenate([self.starts[:0], *spans]).astype(np.int64)
         return OwnScores(starts, self.items[chosen], self.additions[chosen])
 
+    def block(self, first: int, last: int) -> "OwnScores":
+        """Return those of the users first..last-1, or as many of them as there are."""
+        starts = self.starts[first : last + 1]
+        inside = slice(starts[0], starts[-1])
+        return OwnScores(starts - starts[0], self.items[inside], self.additions[inside])
+
     def without(self, banned: Exclusions, n_items: int) -> "OwnScores":
         """Return what is not banned and among the first `n_items`."""
         inside = self.items < n_items

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline_tasks.bulk_top_k.top_k import Vectors
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from spark_jobs import find_audiences
@@ -21,13 +22,19 @@ def order(folder: str, rows: int = 2, block: int = 3) -> AudienceOrder:
     return AudienceOrder(folder, (0, 1, 2), rows, SINCE, block, "m/1", NIGHT.ds)
 
 
-def batch(users: list[str], bought: dict[str, list[str]]) -> pa.RecordBatch:
+def batch(
+    users: list[str],
+    bought: dict[str, list[str]],
+    own: dict[str, dict[int, float]] | None = None,
+    vectors: dict[str, Vectors] | None = None,
+) -> pa.RecordBatch:
     items = [bought.get(user, []) for user in users]
+    added = [(own or {}).get(user, {}) for user in users]
     columns = {
         "user_key": users,
-        "vector": pa.array([user_vectors()[user].tolist() for user in users], pa.list_(pa.float32())),
-        "own_items": pa.array([[]] * len(users), pa.list_(pa.int32())),
-        "own_scores": pa.array([[]] * len(users), pa.list_(pa.float32())),
+        "vector": pa.array([(vectors or user_vectors())[user].tolist() for user in users], pa.list_(pa.float32())),
+        "own_items": pa.array([list(each) for each in added], pa.list_(pa.int32())),
+        "own_scores": pa.array([list(each.values()) for each in added], pa.list_(pa.float32())),
         "item_ids": pa.array(items, pa.list_(pa.string())),
         "event_types": pa.array([["purchase"] * len(own) for own in items], pa.list_(pa.string())),
         "timestamps": pa.array([[micros(19)] * len(own) for own in items], pa.list_(pa.int64())),
@@ -35,8 +42,13 @@ def batch(users: list[str], bought: dict[str, list[str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def shelf_of(vectors: Path, opted: Sequence[tuple[str, str | None]], hidden: tuple[str, ...] = ()) -> str:
-    write_vectors(vectors, user_vectors(), item_vectors())
+def shelf_of(
+    vectors: Path,
+    opted: Sequence[tuple[str, str | None]],
+    hidden: tuple[str, ...] = (),
+    additive: tuple[float, ...] = (),
+) -> str:
+    write_vectors(vectors, user_vectors(), item_vectors(), additive=additive)
     rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
     opt_outs = pa.Table.from_pylist([dict(zip(OPT_OUTS.names, pair, strict=True)) for pair in opted], schema=OPT_OUTS)
     excluded = Excluded(dict.fromkeys(hidden, "blocked"), opt_outs)
@@ -94,12 +106,62 @@ def test_nobody_is_in_the_audience_of_a_category_of_which_they_may_be_shown_noth
     }
 
 
+def scores_of(user: Vectors, items: np.ndarray, additive: tuple[float, ...]) -> np.ndarray:
+    """Return the score of each item as it is written down."""
+    width, vector = len(additive), user.astype(np.float64)
+    hidden = np.tanh(vector[:width] + items[:, :width]) @ np.array(additive)
+    return np.asarray(hidden + items[:, width:] @ vector[width:])
+
+
+@pytest.mark.parametrize("additive", [(), (1.5, -2.0, 0.5)])
+def test_what_the_model_adds_for_own_items_counts_as_on_the_shelves(
+    tmp_path: Path, additive: tuple[float, ...]
+) -> None:
+    rng, users = np.random.default_rng(3), [f"u{number:02d}" for number in range(40)]
+    vectors = {user: rng.standard_normal(5).astype(np.float32) for user in users}
+    own = {user: {int(i): float(rng.integers(-9, 9)) / 2 for i in rng.integers(0, 12, 6)} for user in users[:30]}
+    bought = {user: [f"i{rng.integers(0, 3):02d}"] for user in users[::4]}
+    # Nobody is shown i04, whatever is added for it.
+    folder = shelf_of(tmp_path / "vectors", [("u01", "i00")], ("i04",), additive)
+    rows = found(folder, [batch(users, bought, own, vectors)], rows=7)
+    items = item_vectors().astype(np.float64)
+    categories = {"Kitchen > C0": [0, 3, 6], "Kitchen > C1": [1, 7], "Kitchen > C2": [2, 5, 8]}
+    expected: dict[tuple[str, str], dict[str, float]] = {}
+    for user in users:
+        added = np.array([own.get(user, {}).get(place, 0.0) for place in range(12)])
+        scores = scores_of(vectors[user], items, additive) + added
+        total = np.log(np.exp(np.delete(scores, 4)).sum())
+        for place, name in enumerate(ITEMS[:3]):
+            if name not in bought.get(user, []) and (user, name) != ("u01", "i00"):
+                expected.setdefault(("item", name), {})[user] = scores[place] - total
+        for name, places in categories.items():
+            mean = scores_of(vectors[user], items[places].mean(axis=0, keepdims=True), additive)[0]
+            expected.setdefault(("category", name), {})[user] = mean + added[places].mean() - total
+    for target, shares in expected.items():
+        best = sorted(shares, key=lambda user: -shares[user])[:7]
+        assert [user for user, _ in rows[target]] == best
+        assert [score for _, score in rows[target]] == pytest.approx([shares[user] for user in best], abs=1e-4)
+    assert set(rows) == set(expected)
+
+
+def test_of_a_large_shelf_every_own_item_counts_once_and_a_sample_for_the_rest(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_audiences, "_NORMALIZED_OVER", 4)
+    own = {"ann": {3: 2.0, 4: 1.0}}
+    rows = found(folder, [batch(["ann"], {}, own)])
+    scores = item_vectors().astype(np.float64) @ user_vectors()["ann"].astype(np.float64)
+    # Of i00, i03, i06 and i09 each stands for three, but i03 is an own item, and stands for itself as i04 does.
+    total = np.log((3 * np.exp(scores[[0, 6, 9]]).sum() + np.exp(scores[3] + 2) + np.exp(scores[4] + 1)) / 3)
+    assert [score for _, score in rows["item", "i00"]] == pytest.approx([scores[0] - total], abs=1e-4)
+
+
 @pytest.mark.parametrize("together", [1, 2, 8])
 def test_batches_and_blocks_change_nothing(folder: str, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
     monkeypatch.setattr(find_audiences, "_BATCHES", together)
-    users = sorted(SEGMENTS)
-    whole = found(folder, [batch(users, {})])
-    parts = [batch([user], {}) for user in users]
+    users, own = sorted(SEGMENTS), {"ann": {0: 1.0, 3: 0.5}, "cleo": {0: -1.0}, "dan": {2: 9.0}}
+    whole = found(folder, [batch(users, {}, own)])
+    parts = [batch([user], {}, own) for user in users]
     assert found(folder, parts, block=1) == whole
 
 

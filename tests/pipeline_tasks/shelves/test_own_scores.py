@@ -38,3 +38,9 @@ def test_those_of_some_users_come_in_the_order_asked() -> None:
     assert own.additions.tolist() == [2.0, -1.0, 0.5]
     left = own.without(Exclusions(np.array([0, 1, 1, 1]), np.array([1])), 4)
     assert (left.starts.tolist(), left.items.tolist()) == ([0, 0, 0, 1], [3])
+
+
+def test_those_of_neighbors_are_cut_out_as_they_lie() -> None:
+    own = own_of([{3: 0.5}, {}, {1: 2.0, 4: -1.0}])
+    for part in (own.block(1, 3), own.block(1, 9)):
+        assert (part.starts.tolist(), part.items.tolist(), part.additions.tolist()) == ([0, 0, 2], [1, 4], [2.0, -1.0])
