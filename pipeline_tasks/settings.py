@@ -136,7 +136,8 @@ class ScoringSettings(BaseModel):
     similar_k: int = Field(20, ge=1)
     """Rows per item in similar_items."""
     exclude_purchased_days: int = Field(30, ge=0)
-    """Items bought within so many days are not recommended; 0 allows repeats at once."""
+    """Items bought within so many days are not recommended, as far as the window (split.window_days) goes: what was
+    bought before it is not known. 0 allows repeats at once."""
     shelf_rules: Path | None = None
     """TOML file of what is excluded, how shelves are varied, and A/B arms (`shelves/shelf_rules.py`)."""
     clusters: int = Field(8, ge=1)

@@ -71,6 +71,16 @@ class NightInputs:
         return days_before_end(self.ds, 0)
 
     @property
+    def window_days(self) -> int:
+        """Days of the window, the night's own included."""
+        return (self.ds - self.window[0]).days + 1
+
+    @property
+    def purchase_days(self) -> int:
+        """Days up to the night whose purchases keep an item off a shelf: those asked for, as far as the window goes."""
+        return min(self.scoring.exclude_purchased_days, self.window_days)
+
+    @property
     def bought_since(self) -> int:
         """Purchases at or after this (epoch microseconds) are recent."""
         return days_before_end(self.ds, self.scoring.exclude_purchased_days)

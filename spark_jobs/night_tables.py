@@ -65,11 +65,10 @@ def stage_recommendations(night: NightInputs) -> Staged:
 
 def stage_profiles(night: NightInputs) -> Staged:
     """Stage user_profiles and, by their segments, fallback_recommendations."""
-    width = night.meta.get("content_dimension", night.meta["dimension"])
-    centers = fit_clusters(sample_tastes(night.vectors / "users", night.meta["users"], width), night.scoring.clusters)
+    width, shoppers = night.meta.get("content_dimension", night.meta["dimension"]), night.meta["users"]
+    centers = fit_clusters(sample_tastes(night.vectors / "users", shoppers, width), night.scoring.clusters)
     clusters = cluster_shoppers(night.user_vectors, centers)
-    days = (night.ds - night.window[0]).days + 1
-    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, days, night.meta["users"])
+    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, night.window_days, shoppers)
     staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
     segments = _read_staged(night, "user_profiles", staged)
     shown = _without(night, night.items)

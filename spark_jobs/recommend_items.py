@@ -60,6 +60,7 @@ def describe(night: NightInputs) -> dict[str, str]:
         "fallback_k": night.scoring.fallback_k,
         "similar_k": night.scoring.similar_k,
         "exclude_purchased_days": night.scoring.exclude_purchased_days,
+        "effective_exclude_purchased_days": night.purchase_days,
         "scored_items": len(night.shelf.item_ids),
         "allowed_items": night.shelf.allowed,
         "shown_items": len(night.catalog) - len(night.excluded.items),
@@ -87,13 +88,29 @@ def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manife
     tables = {name: table for part, _ in parts for name, table in part.tables.items()}
     facts = describe(inputs) | {name: fact for part, _ in parts for name, fact in part.facts.items()}
     seconds = {step.__name__: taken for step, (_, taken) in zip(steps, parts, strict=True)}
-    for listing, ids in inputs.excluded.unknown.items():
-        print(f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}")
-    if scoring.top_k > inputs.shelf.allowed:
-        print(f"{scoring.top_k} items per shopper are wanted, {inputs.shelf.allowed} may be shown: shelves are shorter")
+    for limit in limits(inputs):
+        print(limit)
     print(f"recommend {night.source} {night.ds}: {', '.join(f'{n} {t.rows}' for n, t in tables.items())}; {facts}")
     ordered = {name: tables[name] for name in TABLES if name in tables}
     return Manifest(source=night.source, ds=night.ds, step="recommend", tables=ordered, facts=facts, seconds=seconds)
+
+
+def limits(night: NightInputs) -> list[str]:
+    """Return what was asked for and cannot be had, a sentence each."""
+    said = [
+        f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
+        for listing, ids in night.excluded.unknown.items()
+    ]
+    wanted, allowed = night.scoring.top_k, night.shelf.allowed
+    if wanted > allowed:
+        said.append(f"{wanted} items per shopper are wanted, {allowed} may be shown: shelves are shorter")
+    days, first = night.scoring.exclude_purchased_days, night.window[0]
+    if days > night.purchase_days:
+        said.append(
+            f"exclude_purchased_days={days} reaches beyond the window of {night.window_days} days ({first} to "
+            f"{night.ds}): purchases before {first} are not known; set window_days={days} or more to know them"
+        )
+    return said
 
 
 def _timed(step: Callable[[NightInputs], Staged], inputs: NightInputs) -> tuple[Staged, float]:

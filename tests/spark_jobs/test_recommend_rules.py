@@ -10,6 +10,7 @@ from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.night_tables import stage_recommendations, stage_similar
+from spark_jobs.recommend_items import describe, limits
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
 
@@ -70,6 +71,18 @@ def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
     assert shown["eve"] == set(), "wants no shelf"
     blocked = {"i01", "i03", "i04", "i06", "i07"}
     assert not blocked & {row["similar_item_id"] for row in rows_of(similar, "similar_items")}
+
+
+def test_days_beyond_the_window_are_said_and_not_claimed(spark: SparkSession, home: Settings) -> None:
+    beyond = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 90}))
+    facts = describe(beyond)
+    assert (facts["exclude_purchased_days"], facts["effective_exclude_purchased_days"]) == ("90", "30")
+    assert limits(beyond) == [
+        "exclude_purchased_days=90 reaches beyond the window of 30 days (2026-10-22 to 2026-11-20): purchases before "
+        "2026-10-22 are not known; set window_days=90 or more to know them"
+    ]
+    within = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 30}))
+    assert (describe(within)["effective_exclude_purchased_days"], limits(within)) == ("30", [])
 
 
 def test_new_items_get_their_slots_and_arms_their_settings(spark: SparkSession, rules: Path) -> None:
