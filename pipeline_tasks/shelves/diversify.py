@@ -63,25 +63,32 @@ def as_candidates(best: TopK, width: int) -> Candidates:
     return Candidates(items, scores)
 
 
-def diversify(candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices) -> Candidates:
+def diversify(
+    candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices, *, gives_way: bool = True
+) -> Candidates:
     """Return (n, k) of the candidates in the order that `plan` asks for.
 
     Args:
-        taken: (n, t) items that are on the shelf already and must not be chosen again.
-
-    A cap gives way where too few candidates are left: a full shelf comes first.
+        taken: (n, t) items that are on the shelf already, `NOTHING` where there are fewer: they are not chosen again,
+            and count for the caps and for what the others differ from.
+        gives_way: a cap gives way where too few candidates are left, because a full shelf comes first; else the
+            places stay empty.
     """
     width = candidates.items.shape[1]
     numbers = 1 if plan.mmr_lambda == 1 else likeness.content.shape[1]
     step = max(_GATHERED_NUMBERS // max(width * numbers, 1), 1)
     starts = range(0, len(candidates.items), step)
+    wanted = min(k, width)
     places = [
-        _choose(candidates.rows(slice(i, i + step)), likeness, plan, min(k, width), taken[i : i + step]) for i in starts
+        _choose(candidates.rows(slice(i, i + step)), likeness, plan, wanted, taken[i : i + step], gives_way)
+        for i in starts
     ]
-    return candidates.take(np.concatenate(places) if places else np.zeros((0, min(k, width)), np.int64))
+    return candidates.take(np.concatenate(places) if places else np.zeros((0, wanted), np.int64))
 
 
-def _choose(candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices) -> Indices:
+def _choose(
+    candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int, taken: Indices, gives_way: bool
+) -> Indices:
     """Return (n, k) places among the candidates."""
     items = np.maximum(candidates.items, 0)
     usable: Flags = candidates.items != NOTHING
@@ -89,29 +96,50 @@ def _choose(candidates: Candidates, likeness: Likeness, plan: ShelfPlan, k: int,
         usable &= candidates.items != column[:, None]
     value = plan.mmr_lambda * relevance(candidates)
     vectors = likeness.content[items] if plan.mmr_lambda < 1 else None
-    similar = np.zeros(items.shape)
+    similar = _similar_to(taken, vectors, likeness) if vectors is not None else np.zeros(items.shape)
     groups = [
-        (codes[items], cap, np.zeros(items.shape, np.int64))
+        (*_counted(codes, items, taken), cap)
         for codes, cap in ((likeness.categories, plan.max_per_category), (likeness.brands, plan.max_per_brand))
         if cap is not None
     ]
     rows, chosen = np.arange(len(items)), np.full((len(items), k), NOTHING, np.int64)
     for rank in range(k):
         worth = value - (1 - plan.mmr_lambda) * similar
-        for _, cap, counts in groups:
+        for _, counts, cap in groups:
             worth = worth - _BEYOND_CAP * (counts >= cap)
         # Rounded, so that no order of additions decides between equals: the better score is first.
         place = np.round(np.where(usable, worth, -np.inf), 5).argmax(axis=1)
-        found = usable[rows, place]
+        found = usable[rows, place] & (gives_way | (worth[rows, place] > -_BEYOND_CAP / 2))
         chosen[:, rank] = np.where(found, place, NOTHING)
         usable[rows, place] = False
         if vectors is not None:
-            now = np.einsum("ncd,nd->nc", vectors, vectors[rows, place]).astype(np.float64)
-            similar = now if rank == 0 else np.maximum(similar, now)
-        for codes, _, counts in groups:
+            np.maximum(similar, _cosines(vectors, vectors[rows, place]), out=similar)
+        for codes, counts, _ in groups:
             own = codes[rows, place]
             np.add(counts, (codes == own[:, None]) & (found & (own >= 0))[:, None], out=counts)
     return chosen
+
+
+def _similar_to(taken: Indices, vectors: Vectors, likeness: Likeness) -> Scores:
+    """Return (n, c): the greatest similarity of each candidate to an item that is taken, the least where none is."""
+    similar = np.full(vectors.shape[:2], -1.0)
+    for column in taken.T:
+        cosines = _cosines(vectors, likeness.content[column])
+        np.maximum(similar, np.where((column != NOTHING)[:, None], cosines, -1.0), out=similar)
+    return similar
+
+
+def _cosines(vectors: Vectors, others: Vectors) -> Scores:
+    return np.asarray(np.einsum("ncd,nd->nc", vectors, others), np.float64)
+
+
+def _counted(codes: Indices, items: Indices, taken: Indices) -> tuple[Indices, Indices]:
+    """Return (n, c) the code of each candidate, and how many of those taken have it, too."""
+    found, counts = codes[items], np.zeros(items.shape, np.int64)
+    for column in taken.T:
+        own = np.where(column == NOTHING, -1, codes[column])
+        np.add(counts, (found == own[:, None]) & (own >= 0)[:, None], out=counts)
+    return found, counts
 
 
 def relevance(candidates: Candidates) -> Scores:

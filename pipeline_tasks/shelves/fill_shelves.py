@@ -39,7 +39,8 @@ def fill_shelves(
     """Return the k slots of each of the `users` (n, d); slots stay empty only where fewer items are allowed.
 
     New items get `exploration_share` of the slots, at even distances (of 20 slots and a share of .1: the 10th and the
-    20th), each shopper's best by the model among those they do not know; where too few are allowed, the others move up.
+    20th), each shopper's best by the model among those they do not know; where too few are allowed, or the caps leave
+    too few, the others move up. Caps hold, and items differ, over the whole shelf.
     """
     allowed = shelf.vectors[: shelf.allowed]
     explored = _best_new(shelf, users, joined(banned, own.pairs), int(plan.exploration_share * k + 1e-9), plan, block)
@@ -60,8 +61,13 @@ def _best_new(shelf: Shelf, users: Vectors, banned: Exclusions, slots: int, plan
     places[new] = np.arange(len(new))
     banned_new = places[banned.items]
     among_new = only(Exclusions(banned.starts, banned_new), banned_new != NOTHING)
-    found = as_candidates(shelf.scoring.best(users, shelf.vectors[new], slots, among_new, block), slots)
-    return Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
+    by_score = plan.model_copy(update={"mmr_lambda": 1.0})
+    wanted = slots if by_score.by_score_alone else min(slots * plan.candidates_per_slot, len(new))
+    found = as_candidates(shelf.scoring.best(users, shelf.vectors[new], wanted, among_new, block), wanted)
+    best = Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
+    if by_score.by_score_alone:
+        return best
+    return diversify(best, shelf.likeness, by_score, slots, best.items[:, :0], gives_way=False)
 
 
 def _interleave(varied: Candidates, explored: Candidates, k: int) -> Filled:

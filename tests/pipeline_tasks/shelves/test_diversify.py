@@ -14,12 +14,14 @@ def likeness(n: int, rng: np.random.Generator) -> Likeness:
     return Likeness(content, rng.integers(-1, 3, n), rng.integers(0, 4, n))
 
 
-def by_hand(scores: list[float], items: list[int], like: Likeness, plan: ShelfPlan, k: int) -> list[int]:
-    """Maximal marginal relevance as it is written down: one choice after another."""
+def by_hand(
+    scores: list[float], items: list[int], like: Likeness, plan: ShelfPlan, k: int, taken: list[int]
+) -> list[int]:
+    """Maximal marginal relevance as it is written down: one choice after another, beside those `taken`."""
     low, high = min(scores), max(scores)
     worth = {item: (score - low) / (high - low) for item, score in zip(items, scores, strict=True)}
-    chosen: list[int] = []
-    while len(chosen) < min(k, len(items)):
+    chosen = list(taken)
+    while len(chosen) < len(taken) + min(k, len(items)):
 
         def value(item: int) -> tuple[bool, float]:
             near = max((float(like.content[item] @ like.content[other]) for other in chosen), default=0.0)
@@ -31,20 +33,27 @@ def by_hand(scores: list[float], items: list[int], like: Likeness, plan: ShelfPl
 
         left = [item for item in items if item not in chosen]
         chosen.append(max(left, key=value))
-    return chosen
+    return chosen[len(taken) :]
 
 
 @pytest.mark.parametrize("mmr_lambda", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize(("per_category", "per_brand"), [(None, None), (2, None), (None, 1), (2, 2)])
-def test_equals_the_greedy_definition(mmr_lambda: float, per_category: int | None, per_brand: int | None) -> None:
+@pytest.mark.parametrize("on_it", [0, 3])
+def test_equals_the_greedy_definition(
+    mmr_lambda: float, per_category: int | None, per_brand: int | None, on_it: int
+) -> None:
     rng = np.random.default_rng(5)
     like = likeness(40, rng)
     plan = ShelfPlan(mmr_lambda=mmr_lambda, max_per_category=per_category, max_per_brand=per_brand)
     items = np.stack([rng.permutation(40)[:15] for _ in range(7)])
     scores = -np.sort(-rng.standard_normal((7, 15)), axis=1)
-    found = diversify(Candidates(items, scores), like, plan, 6, np.zeros((7, 0), np.int64))
+    # On some shelves are three already, on others fewer: some of the candidates, and others.
+    taken = np.stack([rng.permutation(np.append(items[row, :4], 39)) for row in range(7)])[:, :on_it]
+    taken[3:5, 1:] = NOTHING
+    found = diversify(Candidates(items, scores), like, plan, 6, taken)
     for row in range(7):
-        expected = by_hand(scores[row].tolist(), items[row].tolist(), like, plan, 6)
+        already = [item for item in taken[row].tolist() if item != NOTHING]
+        expected = by_hand(scores[row].tolist(), items[row].tolist(), like, plan, 6, already)
         if per_category is None or per_brand is None:
             assert found.items[row].tolist() == expected
         assert len(set(found.items[row])) == 6
@@ -62,6 +71,17 @@ def test_a_cap_gives_way_before_a_slot_stays_empty() -> None:
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
     found = diversify(candidates, like, ShelfPlan(mmr_lambda=1, max_per_category=1), 4, NOBODY)
     assert found.items.tolist() == [[0, 3, 1, 2]]
+
+
+def test_a_place_stays_empty_where_the_cap_must_not_give_way() -> None:
+    like = Likeness(np.eye(5, dtype=np.float32), np.array([0, 0, -1, -1, 1]), np.zeros(5, np.int64))
+    candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
+    plan = ShelfPlan(mmr_lambda=1, max_per_category=1)
+    found = diversify(candidates, like, plan, 4, np.array([[4, NOTHING]]), gives_way=False)
+    assert found.items.tolist() == [[0, 2, 3, NOTHING]], "unknown categories have no cap"
+    assert diversify(candidates, like, plan, 4, np.array([[1, 4]]), gives_way=False).items.tolist() == [
+        [2, 3, NOTHING, NOTHING]
+    ]
 
 
 def test_what_is_on_the_shelf_is_not_chosen_again_and_short_rows_end_early() -> None:
