@@ -57,14 +57,14 @@ def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
     """Return the rows of `recommendations` of a batch of shoppers."""
     shelf = open_shelf(order.folder)
     shoppers = read_shoppers(batch, shelf)
-    banned = shoppers.banned(shelf, order.bought_since)
+    banned, known = shoppers.banned(shelf, order.bought_since), shoppers.known
     arms = order.rules.assign(shoppers.keys)
     filled = Filled.empty(len(shoppers.keys), order.rows)
     for number, arm in enumerate(order.rules.arms):
         rows = np.flatnonzero(arms == number)
         if len(rows):
-            vectors, unwanted, own = shoppers.vectors[rows], banned.of(rows), shoppers.own.of(rows)
-            filled.put(rows, fill_shelves(shelf, vectors, unwanted, own, order.rows, arm.plan, order.block))
+            theirs = shoppers.vectors[rows], banned.of(rows), known.of(rows), shoppers.own.of(rows)
+            filled.put(rows, fill_shelves(shelf, *theirs, order.rows, arm.plan, order.block))
     return _rows(shoppers, shelf, filled, [order.rules.arms[arm].name for arm in arms], order)
 
 

@@ -38,6 +38,11 @@ class Shoppers:
     deeds: list[list[str]]
     """Event types, shopper by shopper."""
 
+    @property
+    def known(self) -> Exclusions:
+        """What each has turned to, of the items that the shelf holds."""
+        return only(Exclusions(self.offsets, self.history), self.history >= 0)
+
     def banned(self, shelf: Shelf, bought_since: int) -> Exclusions:
         """Return what each must not get: bought at or after `bought_since`, or opted out of.
 

@@ -34,16 +34,25 @@ class Filled:
 
 
 def fill_shelves(
-    shelf: Shelf, users: Vectors, banned: Exclusions, own: OwnScores, k: int, plan: ShelfPlan, block: int
+    shelf: Shelf,
+    users: Vectors,
+    banned: Exclusions,
+    known: Exclusions,
+    own: OwnScores,
+    k: int,
+    plan: ShelfPlan,
+    block: int,
 ) -> Filled:
     """Return the k slots of each of the `users` (n, d); slots stay empty only where fewer items are allowed.
 
     New items get `exploration_share` of the slots, at even distances (of 20 slots and a share of .1: the 10th and the
-    20th), each shopper's best by the model among those they do not know; where too few are allowed, or the caps leave
-    too few, the others move up. Caps hold, and items differ, over the whole shelf.
+    20th), each shopper's best by the model among those not `known` to them; where too few are allowed, or the caps
+    leave too few, the others move up. Caps hold, and items differ, over the whole shelf.
     """
     allowed = shelf.vectors[: shelf.allowed]
-    explored = _best_new(shelf, users, joined(banned, own.pairs), int(plan.exploration_share * k + 1e-9), plan, block)
+    # Known by an addition, too: it is not in a new item's score.
+    hidden = joined(joined(banned, known), own.pairs)
+    explored = _best_new(shelf, users, hidden, int(plan.exploration_share * k + 1e-9), plan, block)
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
     best = best_with_own(users, allowed, wanted, banned, own, block, shelf.scoring)

@@ -1,4 +1,7 @@
-"""Why an item is recommended, in words that the shopper could read: from their own history, or from the category."""
+"""Why an item is recommended, in words that the shopper could read: from their own history, or from the category.
+
+Nothing here is called popular: a shopper's own shelf does not know what is in demand, as `fallback_shelves` does.
+"""
 
 from typing import Final
 
@@ -51,8 +54,8 @@ def _reason(shelf: Shelf, index: int, seen: int, deed: str, own: set[str | None]
     if seen >= 0 and (title := shelf.titles[seen]):
         return f"because you {before.format(title)}"
     if category is not None and category in own:
-        return f"popular in {short_category(category)}"
-    return "popular with shoppers like you"
+        return f"more from {short_category(category)}"
+    return "chosen for shoppers like you"
 
 
 def _newly(category: str | None) -> str:

@@ -87,7 +87,7 @@ def test_reasons_come_from_the_shoppers_own_history(spark: SparkSession, home: S
     assert reasons["i06"] == "because you looked at Title i00"
     assert reasons["i00"] == "because you looked at it before"
     assert reasons["i01"] == "because you bought it before"
-    assert all(reason.startswith(("because you ", "popular ")) for reason in reasons.values())
+    assert all(reason.startswith(("because you ", "more from ", "chosen for ")) for reason in reasons.values())
 
 
 def test_similar_items_are_the_nearest_by_content(manifest: Manifest) -> None:

@@ -34,9 +34,16 @@ def shelf_of(vectors: Vectors, ages: list[int], kinds: list[str | None]) -> Shel
     )
 
 
-def filled(shelf: Shelf, users: Vectors, k: int, plan: ShelfPlan, banned: Exclusions | None = None) -> Filled:
-    nobody = exclusions_of([set() for _ in users])
-    return fill_shelves(shelf, users, banned or nobody, OwnScores.none(len(users)), k, plan, 2)
+def filled(
+    shelf: Shelf,
+    users: Vectors,
+    k: int,
+    plan: ShelfPlan,
+    banned: Exclusions | None = None,
+    known: Exclusions | None = None,
+) -> Filled:
+    nothing = exclusions_of([set() for _ in users])
+    return fill_shelves(shelf, users, banned or nothing, known or nothing, OwnScores.none(len(users)), k, plan, 2)
 
 
 def ranked_shelf(ages: list[int], kinds: list[str | None]) -> Shelf:
@@ -93,6 +100,17 @@ def test_a_full_shelf_comes_before_a_cap() -> None:
     shown = filled(shelf, SHOPPER, 4, ShelfPlan(mmr_lambda=1, max_per_category=1, exploration_share=0.5))
     assert sorted(shown.items[0].tolist()) == [0, 1, 2, 3]
     assert shown.new.sum() == 1
+
+
+def test_slots_are_for_new_items_that_the_shopper_does_not_know() -> None:
+    shelf = ranked_shelf([NEW, OLD, NEW, NEW, OLD, OLD], [None] * 6)
+    plan = ShelfPlan(mmr_lambda=1, exploration_share=0.34)
+    known = exclusions_of([{0, 2}])
+    shown = filled(shelf, SHOPPER, 3, plan, known=known)
+    # What they know may come for its score, not for being new.
+    assert (shown.items.tolist(), shown.new.tolist()) == ([[0, 1, 3]], [[False, False, True]])
+    shown = filled(shelf, SHOPPER, 3, plan, known=exclusions_of([{0, 2, 3}]))
+    assert (shown.items.tolist(), shown.new.tolist()) == ([[0, 1, 2]], [[False, False, False]])
 
 
 def test_others_differ_from_the_new_items_too() -> None:

@@ -57,12 +57,12 @@ def test_the_latest_of_equals_explains(shelf: Shelf) -> None:
 
 
 def test_category_explains_where_nothing_is_alike(shelf: Shelf) -> None:
-    assert reasons(shelf, [MUG, RUG], (TEA, "view")) == ["popular in Tea", "popular with shoppers like you"]
+    assert reasons(shelf, [MUG, RUG], (TEA, "view")) == ["more from Tea", "chosen for shoppers like you"]
 
 
 def test_untitled_items_and_items_off_the_shelf_explain_nothing(shelf: Shelf) -> None:
-    assert reasons(shelf, [RUG], (-1, "purchase")) == ["popular with shoppers like you"]
-    assert reasons(shelf, [TEA]) == ["popular with shoppers like you"]
+    assert reasons(shelf, [RUG], (-1, "purchase")) == ["chosen for shoppers like you"]
+    assert reasons(shelf, [TEA]) == ["chosen for shoppers like you"]
 
 
 def test_items_shown_for_being_new_say_so(shelf: Shelf) -> None:
