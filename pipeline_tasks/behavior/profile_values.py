@@ -44,6 +44,15 @@ class ProfileValues:
             table[row, : len(bags[text])] = bags[text]
         return table
 
+    def by_name(self, attributes: str | None) -> dict[str, str]:
+        """Return attribute -> the first of its pairs that a shopper has (a JSON object) and the vocabulary knows."""
+        known = set(self.pairs)
+        found: dict[str, str] = {}
+        for name, value in _said(attributes):
+            if (pair := self._pair(name, value)) in known:
+                found.setdefault(name, pair)
+        return found
+
     def _pair(self, name: str, value: str) -> str:
         number = _number(value)
         if name in self.edges and number is not None:

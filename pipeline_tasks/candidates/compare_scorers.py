@@ -13,6 +13,7 @@ from pipeline_tasks.evaluation.evaluation_report import report_table, segment_ta
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, Scorer, build_tasks
+from pipeline_tasks.evaluation.shopper_segments import profile_segments
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.peer_models.peers import fit_peer
 from pipeline_tasks.training.best_epoch import METRIC
@@ -48,7 +49,7 @@ def compare_scorers(
         ValueError: nobody in the test part wanted anything.
     """
     n_items = len(data.catalog)
-    built = build_tasks(data.parts, "test", GOALS, n_items, saved.raw_texts)
+    built = build_tasks(data.parts, "test", GOALS, n_items, saved.raw_texts, profile_segments(data.log))
     # A small or closed shop may have no newcomers: what was measured, the table says.
     tasks = [task for task in built if len(task)]
     if not tasks:

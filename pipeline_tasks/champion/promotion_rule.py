@@ -14,7 +14,7 @@ class SegmentHarm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: str
-    """history, activity, or a given kind of segment."""
+    """history, activity, or an attribute of shoppers that enough of them share."""
     most: float = Field(gt=0, lt=1)
     """Largest share of the champion's metric that a segment may lose; a loss within chance is none."""
     at_least: int = Field(100, ge=2)

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.profile_values import fit_profile_values
 
 Labels = npt.NDArray[np.str_]
 UNKNOWN: Final = "unknown"
+MOST_SEGMENTS: Final = 12
+"""Values of an attribute: more would be bars that nobody compares."""
 _DAY: Final = 86_400_000_000
 _LENGTHS: Final = ((0, "0 none"), (1, "1"), (2, "2 to 4"), (5, "5 to 9"), (10, "10 to 24"), (25, "25 and more"))
 _SILENT_DAYS: Final = ((0, "last 7 days"), (7, "last 30 days"), (30, "earlier"))
@@ -32,6 +35,22 @@ def activity_bands(histories: Interactions, now: int) -> Labels:
 def given_segments(keys: list[str], labels: Mapping[str, str]) -> Labels:
     """Return (n,) the label of each key, 'unknown' where there is none."""
     return np.array([labels.get(key, UNKNOWN) for key in keys], dtype=np.str_)
+
+
+def profile_segments(log: Interactions) -> dict[str, dict[str, str]]:
+    """Return attribute -> shopper key -> what they say of themselves: whether a model serves all of them alike.
+
+    Whether or not the model reads it. Of attributes that `SHARED_BY` shoppers and more share, in `MOST_SEGMENTS` values
+    at most; of a list the first value.
+    """
+    found: dict[str, dict[str, str]] = {}
+    if log.attributes is None:
+        return found
+    values = fit_profile_values(log.attributes)
+    for key, text in zip(log.keys, log.attributes, strict=True):
+        for name, pair in values.by_name(text).items():
+            found.setdefault(name, {})[key] = pair
+    return {name: labels for name, labels in found.items() if len(set(labels.values())) <= MOST_SEGMENTS}
 
 
 def _bands(values: npt.NDArray[np.int64], bands: tuple[tuple[int, str], ...]) -> Labels:
