@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
 from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelves.diversify import NOTHING
@@ -26,6 +27,7 @@ from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own
 from pipeline_tasks.shelves.shelf import Shelf, open_shelf
 from spark_jobs.audience_targets import Targets, banned_by_target, find_targets, own_by_target
 from spark_jobs.shopper_batch import read_shoppers
+from spark_jobs.task_gpu import task_device
 
 _PARTIAL: Final = "target_type string, target string, user_key string, score double"
 _BATCHES: Final = 8
@@ -73,9 +75,11 @@ def _finder(order: AudienceOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterat
         targets = find_targets(shelf, order.items)
         if not targets.names:
             return
-        found = _Found.none()
+        found, device = _Found.none(), task_device()
         for batch in _together(batches):
-            found = found.best_with(_best_of(batch, shelf, targets, order), order.rows)
+            with scoring_on(device):
+                best = _best_of(batch, shelf, targets, order)
+            found = found.best_with(best, order.rows)
         if len(found.targets):
             yield pa.RecordBatch.from_pydict(
                 {

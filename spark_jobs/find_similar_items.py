@@ -6,11 +6,13 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
 from pipeline_tasks.bulk_top_k.top_k import Exclusions, top_k
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelves.excluded_items import only
 from pipeline_tasks.shelves.shelf import open_shelf
 from pipeline_tasks.tables.schemas import arrow_schema
+from spark_jobs.task_gpu import task_device
 
 
 def similar_finder(
@@ -19,13 +21,14 @@ def similar_finder(
     """Return the function for `mapInArrow`: (id: index of an item on the shelf) -> similar_items."""
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        shelf = open_shelf(folder)
+        shelf, device = open_shelf(folder), task_device()
         for batch in batches:
             wanted = batch["id"].to_numpy()
             if not len(wanted):
                 continue
             itself = only(Exclusions(np.arange(len(wanted) + 1), wanted), wanted < shelf.allowed)
-            best = top_k(shelf.content[wanted], shelf.content[: shelf.allowed], rows, itself, block)
+            with scoring_on(device):
+                best = top_k(shelf.content[wanted], shelf.content[: shelf.allowed], rows, itself, block)
             counts = np.diff(best.starts)
             owners = np.repeat(np.arange(len(wanted)), counts)
             columns = {

@@ -1,0 +1,64 @@
+"""Every bulk product of the nightly tables is computed on the GPU that Spark gave to its task."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline_tasks.bulk_top_k.scoring_device import scoring_device
+from pipeline_tasks.bulk_top_k.top_k import TopK
+from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
+from pipeline_tasks.shelves.shelf_rules import ShelfRules
+from spark_jobs import find_audiences, find_similar_items, recommend_shoppers
+from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
+
+GPU = "cuda:1"
+
+
+class AskedError(Exception):
+    """The device that a product was about to be computed on."""
+
+
+def ask(*_: Any) -> TopK:  # noqa: ANN401
+    raise AskedError(scoring_device())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
+    rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
+    nothing = Excluded({}, OPT_OUTS.empty_table())
+    return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), nothing, set())[0]
+
+
+def test_similar_items(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_similar_items, "task_device", lambda: GPU)
+    monkeypatch.setattr(find_similar_items, "top_k", ask)
+    find = find_similar_items.similar_finder(folder, 2, 8, "m/1", NIGHT.ds)
+    with pytest.raises(AskedError, match=GPU):
+        list(find(iter([pa.RecordBatch.from_pydict({"id": np.arange(3)})])))
+
+
+def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_audiences, "task_device", lambda: GPU)
+    monkeypatch.setattr(find_audiences, "_best_of", ask)
+    order = find_audiences.AudienceOrder(folder, (0, 1), 2, 0, 8, "m/1", NIGHT.ds)
+    with pytest.raises(AskedError, match=GPU):
+        list(find_audiences._finder(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
+
+
+def test_shelves(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recommend_shoppers, "task_device", lambda: GPU)
+    monkeypatch.setattr(recommend_shoppers, "recommend_batch", ask)
+    order = recommend_shoppers.Order(folder, 2, 0, 8, "m/1", NIGHT.ds, ShelfRules())
+    with pytest.raises(AskedError, match=GPU):
+        list(recommend_shoppers.recommender(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
+
+
+def test_afterwards_the_cpu_computes(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_similar_items(folder, monkeypatch)
+    assert scoring_device() == "cpu"
