@@ -15,6 +15,7 @@ def prepare_torch(threads: int) -> str:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether products in bfloat16 are faster than in float32 there."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        # What a GPU before Ampere (T4, V100) emulates is no faster.
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,21 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipeline_tasks.device import has_bfloat16
+
+
+@pytest.mark.parametrize(("generation", "expected"), [(7, False), (8, True), (9, True)])
+def test_bfloat16_counts_where_the_gpu_computes_in_it_and_not_where_it_is_emulated(
+    generation: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is needed: torch's own answer for the generation that a pretended one tells of itself."""
+    about = SimpleNamespace(major=generation)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: about)
+    # Any GPU can hold such numbers.
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert has_bfloat16(torch.device("cuda")) is expected
