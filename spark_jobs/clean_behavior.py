@@ -20,7 +20,7 @@ from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
 from spark_jobs.clean_days import clean_days
-from spark_jobs.clean_items import build_items, require_titles
+from spark_jobs.clean_items import build_items, require_catalog
 from spark_jobs.clean_users import build_users
 from spark_jobs.earlier_nights import EarlierNights, made_from
 from spark_jobs.landed_records import LandedSource
@@ -64,7 +64,7 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
     looked_at = sum(landed.ledgers["events"].rows(day) for day in earlier.days)
     tables |= stage_tables(lake, rows, [night.ds], looked_at)
-    require_titles(landed, tables["items"])
+    require_catalog(landed, tables["items"])
     _say(night, len(stale), tables)
     facts = {"night": str(night.ds), "rules": ",".join(on), "window_days": str(window_days)}
     facts["made_from"] = made_from(landed, window, on, limits)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Final
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -13,7 +15,9 @@ from pipeline_tasks.storage.staging import StagedTable
 from spark_jobs.earlier_nights import EARLIER, EarlierNights
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_catalog import FIELDS, as_json_object, map_items, one_each
-from spark_jobs.stage_table import column_values
+from spark_jobs.stage_table import staged_column
+
+_DESCRIPTION: Final = (*FIELDS, "attributes")
 
 
 def build_items(
@@ -21,27 +25,31 @@ def build_items(
 ) -> DataFrame:
     """Return the catalog as of the night; `events` are those of the days that the earlier nights do not tell of.
 
-    An item that only events know has no title; first_seen is the earliest of the window's events, the catalog's day and
-    what an earlier night's catalog said.
+    An item that only events know has no title; one that an earlier night's catalog listed and tonight's does not is
+    described as that said. first_seen is the earliest of the window's events, the catalog's day and what an earlier
+    night's catalog said.
     """
     traded = _traded(events.where(F.col("item_id").isNotNull()))
-    known = earlier.rows("items").join(traded, on="item_id", how="full").select("item_id", *_as_of_now(window[0]))
-    known, listed = _with_description(known, _described(landed, night, window))
+    known = earlier.rows("items").join(traded, on="item_id", how="full")
+    known = known.select("item_id", *_as_of_now(window[0]), *(EARLIER + name for name in ("listed", *_DESCRIPTION)))
+    known, described = _with_description(known, _described(landed, night, window))
     # A catalog drawn from the events also lists what cleaning refused (postage, test lines): only traded items count.
-    own_catalog = landed.source.items is not None and landed.source.items.path is not None
-    known = known.where(F.col("last_seen").isNotNull() | (F.lit(own_catalog) & listed))
-    return known.select(
-        "item_id",
-        "title",
-        "category",
-        "brand",
-        F.coalesce("price", "last_price").alias("price"),
-        "attributes",
-        F.least("first_seen", F.when(F.lit(own_catalog) & listed, F.lit(night.ds))).alias("first_seen"),
-        "last_seen",
-        "last_price",
-        F.lit(night.ds).alias("ds"),
-    ).select(*TABLES["items"].column_names)
+    own_catalog = F.lit(_own_catalog(landed))
+    listed = own_catalog & described
+    delisted = own_catalog & ~described & F.col(EARLIER + "listed").isNotNull()
+    chosen = {
+        **{name: F.when(delisted, F.col(EARLIER + name)).otherwise(F.col(name)) for name in _DESCRIPTION},
+        "first_seen": F.least("first_seen", F.when(listed, F.lit(night.ds))),
+        "listed": F.when(listed, True).when(delisted, False),
+        "ds": F.lit(night.ds),
+    }
+    known = known.where(F.col("last_seen").isNotNull() | listed).withColumns(chosen)
+    return known.withColumn("price", F.coalesce("price", "last_price")).select(*TABLES["items"].column_names)
+
+
+def _own_catalog(landed: LandedSource) -> bool:
+    """Whether the shop delivers a catalog of its own."""
+    return landed.source.items is not None and landed.source.items.path is not None
 
 
 def _as_of_now(first_day: date) -> list[Column]:
@@ -59,9 +67,7 @@ def _as_of_now(first_day: date) -> list[Column]:
 def _with_description(known: DataFrame, described: DataFrame | None) -> tuple[DataFrame, Column]:
     """Return `known` with the columns of a description, and whether an item has one."""
     if described is None:
-        nothing = {
-            name: F.lit(None).cast("double" if name == "price" else "string") for name in (*FIELDS, "attributes")
-        }
+        nothing = {name: F.lit(None).cast("double" if name == "price" else "string") for name in _DESCRIPTION}
         return known.withColumns(nothing), F.lit(False)
     return known.join(described, on="item_id", how="full"), F.coalesce("described", F.lit(False))
 
@@ -107,16 +113,29 @@ def _commonest(mapped: DataFrame) -> DataFrame:
     return ranked.where(F.col("place") == 1)
 
 
-def require_titles(landed: LandedSource, staged: StagedTable) -> None:
-    """Refuse a staged catalog without a single title where titles are mapped. Reads one column's statistics.
+def require_catalog(landed: LandedSource, staged: StagedTable) -> None:
+    """Refuse a staged catalog of the shop's own that lists nothing, or one without a title where titles are mapped.
 
     Raises:
-        SourceError: no item has a title.
+        SourceError: the night's catalog lists no item, or none with a title.
     """
     form = landed.source.items
-    if form is None or form.columns.title is None or column_values(staged, "title") or not staged.rows:
+    if form is None or not staged.rows:
         return
     where = landed.landings["items" if form.path else "events"].folder
+    rows = pa.concat_tables(
+        pa.table({name: staged_column(file, name) for name in ("title", "listed")}) for file in staged.files
+    )
+    if _own_catalog(landed):
+        # What earlier nights' catalogs said of items is no word on tonight's.
+        rows = rows.filter(rows["listed"])
+        if not rows.num_rows:
+            raise SourceError(
+                f"The catalog of {landed.source.name} lists no item in any record landed in {where}: nothing would be "
+                "left to show. Deliver it again, correct items.columns.item_id, or remove [items] to run without one"
+            )
+    if form.columns.title is None or rows["title"].null_count < len(rows):
+        return
     raise SourceError(
         f"No item of {landed.source.name} has a title: items.columns.title = {form.columns.title!r} is empty in every "
         f"record landed in {where}. Map title to a column with text, or remove it to run on item ids alone"

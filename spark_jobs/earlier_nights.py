@@ -18,11 +18,14 @@ from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import CleaningSettings
 from pipeline_tasks.storage.lake import Lake
 from spark_jobs.landed_records import LandedSource
+from spark_jobs.map_catalog import FIELDS
 from spark_jobs.stage_table import read_table
 from spark_jobs.stale_days import cleaning_method, day_mark
 
 _TOLD: Final = {"items": ("last_seen", "last_price"), "users": ("last_seen", "attributes")}
 """What a table says of its window beside the key and first_seen."""
+_LAST: Final = {"items": ("listed", *FIELDS, "attributes"), "users": ()}
+"""What is asked of the last night alone, whichever is gone on from."""
 EARLIER: Final = "earlier_"
 """Begins the name of an earlier night's column."""
 
@@ -52,28 +55,25 @@ class EarlierNights:
     def rows(self, name: str) -> DataFrame:
         """Return the earlier rows of `items` or `users`: the key, earlier_first_seen, and earlier_… of what is told.
 
-        Of the last night before this one, even where it is not gone on from: when something was first seen.
+        Of the last night before this one, even where it is not gone on from: when something was first seen, and what
+        the catalog said of it.
         """
-        key = TABLES[name].key[-1]
+        key, said = TABLES[name].key[-1], (*_TOLD[name], *_LAST[name])
         last = max(
             (day for day in self._lake.days(name) if day < self._night.ds), default=self._window[0] - timedelta(1)
         )
-        frames = []
-        if self.continued is not None:
-            frames.append(self._read(name, self.continued))
-        if last != self.continued:
-            unsaid = {column: F.lit(None) for column in _TOLD[name]}
-            frames.append(self._read(name, last).withColumns(unsaid))
-        rows = frames[0]
-        if len(frames) > 1:
-            told = [F.max(column).alias(column) for column in _TOLD[name]]
-            both = frames[0].unionByName(frames[1])
+        rows = self._read(name, last, () if last == self.continued else _TOLD[name])
+        if self.continued is not None and self.continued != last:
+            both = self._read(name, self.continued, _LAST[name]).unionByName(rows)
+            told = [F.max(column).alias(column) for column in said]
             rows = both.groupBy(key).agg(F.min("first_seen").alias("first_seen"), *told)
-        return rows.select(key, *(F.col(column).alias(EARLIER + column) for column in ("first_seen", *_TOLD[name])))
+        return rows.select(key, *(F.col(column).alias(EARLIER + column) for column in ("first_seen", *said)))
 
-    def _read(self, name: str, ds: date) -> DataFrame:
+    def _read(self, name: str, ds: date, unsaid: Sequence[str]) -> DataFrame:
+        """Return the night's rows, NULL in place of `unsaid`."""
         rows = read_table(self._landed.spark, self._lake, name, (ds, ds))
-        return rows.select(TABLES[name].key[-1], "first_seen", *_TOLD[name])
+        told = rows.select(TABLES[name].key[-1], "first_seen", *_TOLD[name], *_LAST[name])
+        return told.withColumns({column: F.lit(None) for column in unsaid})
 
     def _nights(self, name: str) -> Iterator[tuple[date, int, str]]:
         """Yield night, days of its window and digest of the nights that tell of all tonight's days up to their own."""

@@ -71,11 +71,6 @@ def rows_by_day(staged: StagedTable) -> dict[date, int]:
     return counts
 
 
-def column_values(staged: StagedTable, name: str) -> int:
-    """Return how many values of a column are not NULL in the staged files."""
-    return sum(len(column) - column.null_count for column in (staged_column(file, name) for file in staged.files))
-
-
 def staged_column(file: str, name: str) -> pa.ChunkedArray:
     """Read one column of one staged file."""
     system, inner = parquet_location(file)

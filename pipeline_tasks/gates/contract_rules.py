@@ -13,6 +13,7 @@ _SPARK_TYPES: Final[dict[DataType, str]] = {
     "long": "LongType",
     "int": "IntegerType",
     "double": "DoubleType",
+    "boolean": "BooleanType",
     "date": "DateType",
     "timestamp": "TimestampType",
 }

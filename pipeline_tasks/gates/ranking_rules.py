@@ -50,11 +50,11 @@ def known_items(column: str) -> Expectation:
 
 
 def shown_items(column: str) -> Expectation:
-    """No item is one that the shop's rules exclude."""
+    """No item is one that the shop's rules exclude, or that its catalog no longer lists."""
     query = (
         f"SELECT DISTINCT {column} FROM {{batch}} WHERE {column} IN (SELECT item_id FROM shelf_rules WHERE NOT allowed)"
     )
-    return finds_nothing(f"no {column} is blocked or out of stock", query, column, SCORING)
+    return finds_nothing(f"no {column} is blocked, out of stock or delisted", query, column, SCORING)
 
 
 def fact(name: str) -> str:

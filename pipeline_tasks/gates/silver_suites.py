@@ -86,6 +86,15 @@ def items_suite() -> list[Expectation]:
         ),
         between("price", 0, 1e9, _MAPPING),
         not_null("title", "Map items.title: recommendations will show ids instead of titles.", "warning", 0.5),
+        finds_nothing(
+            "no more items have left the catalog since earlier nights than are in it",
+            "SELECT delisted, listed FROM (SELECT count_if(NOT listed) AS delisted, count_if(listed) AS listed "
+            "FROM {batch}) WHERE delisted > listed",
+            "listed",
+            "What left the catalog is not shown: deliver all of it each night, not only what changed.",
+            "warning",
+            shared_sql=True,
+        ),
     ]
 
 

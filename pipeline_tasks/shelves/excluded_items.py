@@ -1,7 +1,8 @@
 """What the shop's rules keep off the shelves, resolved against the night's catalog.
 
-Nobody gets blocked items, items of blocked categories or items out of stock; a shopper does not get what they opted out
-of. Ids that the catalog does not hold are counted and otherwise ignored: a list of blocked items may outlive its items.
+Nobody gets blocked items, items of blocked categories, items out of stock or items that the shop's catalog no longer
+lists; a shopper does not get what they opted out of. Ids that the catalog does not hold are counted and otherwise
+ignored: a list of blocked items may outlive its items.
 """
 
 import math
@@ -28,7 +29,7 @@ class Excluded:
     """The rules of one night."""
 
     items: dict[str, str]
-    """Item that nobody gets -> the rule that says so: blocked, blocked_category or out_of_stock."""
+    """Item that nobody gets -> the rule that says so: blocked, blocked_category, out_of_stock or delisted."""
     opt_outs: pa.Table
     """Of schema OPT_OUTS."""
     unknown: dict[str, list[str]] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class Excluded:
 
     def describe(self) -> dict[str, str]:
         """Return the counts, as facts of a manifest."""
-        counts = dict.fromkeys(("blocked", "blocked_category", "out_of_stock"), 0)
+        counts = dict.fromkeys(("blocked", "blocked_category", "out_of_stock", "delisted"), 0)
         for rule in self.items.values():
             counts[rule] += 1
         facts = {f"items_{rule}": str(count) for rule, count in counts.items()} | {"opt_outs": str(len(self.opt_outs))}
@@ -50,7 +51,7 @@ def find_excluded(rules: ExcludeRules, catalog: pa.Table) -> Excluded:
         ValueError: a file of the rules cannot be read, or lacks a column.
     """
     ids: list[str] = catalog["item_id"].to_pylist()
-    excluded = Excluded({}, OPT_OUTS.empty_table())
+    excluded = Excluded(dict.fromkeys(_delisted(catalog), "delisted"), OPT_OUTS.empty_table())
     out = _read(rules.stock_file, "item_id", "stock") if rules.stock_file else []
     sold_out = [str(row["item_id"]) for row in out if _stock(row, rules.stock_file) <= 0]
     _add(excluded, "out_of_stock", "stock_file", sold_out, ids)
@@ -85,6 +86,15 @@ def _add(excluded: Excluded, rule: str, listing: str, found: Iterable[str], know
             excluded.items[item_id] = rule
         else:
             excluded.unknown.setdefault(listing, []).append(item_id)
+
+
+def _delisted(catalog: pa.Table) -> list[str]:
+    """Return the items that an earlier night's catalog listed and this one does not."""
+    if "listed" not in catalog.column_names:
+        # A night that was cleaned before `items` told.
+        return []
+    ids: list[str] = catalog.filter(pc.invert(catalog["listed"]))["item_id"].to_pylist()
+    return ids
 
 
 def _below(catalog: pa.Table, categories: list[str]) -> dict[str, list[str]]:

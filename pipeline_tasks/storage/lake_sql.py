@@ -99,6 +99,7 @@ _DUCKDB = {
     "long": "BIGINT",
     "int": "INTEGER",
     "double": "DOUBLE",
+    "boolean": "BOOLEAN",
     "date": "DATE",
     "timestamp": "TIMESTAMPTZ",
     "array<string>": "VARCHAR[]",

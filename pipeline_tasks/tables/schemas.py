@@ -7,6 +7,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
+    BooleanType,
     DateType,
     DoubleType,
     IcebergType,
@@ -28,6 +29,7 @@ _ARROW: Final[dict[DataType, pa.DataType]] = {
     "long": pa.int64(),
     "int": pa.int32(),
     "double": pa.float64(),
+    "boolean": pa.bool_(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "array<string>": pa.list_(pa.string()),
@@ -39,6 +41,7 @@ _ICEBERG: Final[dict[DataType, IcebergType]] = {
     "long": LongType(),
     "int": IntegerType(),
     "double": DoubleType(),
+    "boolean": BooleanType(),
     "date": DateType(),
     "timestamp": TimestamptzType(),
 }

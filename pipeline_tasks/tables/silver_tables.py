@@ -69,6 +69,14 @@ ITEMS = Table(
         column("first_seen", "date", "first day in the catalog or in an event"),
         column("last_seen", "date", "last day with an event in the window", nullable=True),
         column("last_price", "double", "price in the newest event of the window", nullable=True),
+        column(
+            "listed",
+            "boolean",
+            "true: in the catalog that the shop delivered for ds; false: in an earlier night's and no longer (as "
+            "last described, here while the window has events of it, never shown); NULL: in none, or the shop delivers "
+            "none",
+            nullable=True,
+        ),
         DS,
     ),
     ("ds", "item_id"),

@@ -6,7 +6,7 @@ from typing import Final, Literal
 COMPRESSION: Final = "zstd"
 """Of every Parquet file, whoever writes it."""
 DataType = Literal[
-    "string", "long", "int", "double", "date", "timestamp", "array<string>", "array<long>", "array<double>"
+    "string", "long", "int", "double", "boolean", "date", "timestamp", "array<string>", "array<long>", "array<double>"
 ]
 
 

@@ -74,6 +74,11 @@ DEFECTS: Final[dict[str, Defect]] = {
         [item("i1", title=None), item("i1", title=None, first_seen=date(2026, 11, 21)), item("i2", price=-1.0)],
         {("ds, item_id", CRITICAL), ("first_seen", CRITICAL), ("price", CRITICAL), ("title", "warning")},
     ),
+    "a catalog of what changed": Defect(
+        "items",
+        [item("i1", listed=True), item("i2", listed=False), item("i3", listed=False), item("i4")],
+        {("listed", "warning")},
+    ),
     "user twice, last seen tomorrow": Defect(
         "users",
         [{"user_key": "ann", "first_seen": DS, "last_seen": date(2026, 11, 21), "ds": DS}] * 2,

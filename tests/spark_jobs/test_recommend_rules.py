@@ -59,6 +59,7 @@ def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
         "items_blocked": "1",
         "items_blocked_category": "3",
         "items_out_of_stock": "1",
+        "items_delisted": "0",
         "opt_outs": "4",
         "unknown_in_blocked_items": "1",
     }

@@ -41,6 +41,13 @@ def test_lists_categories_and_stock_together(tmp_path: Path) -> None:
     assert found.unknown == {"stock_file": ["gone"], "blocked_categories": ["Garden"], "blocked_items": ["old"]}
 
 
+def test_what_the_catalog_no_longer_lists_is_nobodys(tmp_path: Path) -> None:
+    told = CATALOG.append_column("listed", pa.array([True, False, None, False, True]))
+    found = find_excluded(ExcludeRules(blocked_items=["saw"]), told)
+    assert found.items == {"pot": "delisted", "saw": "blocked"}, "an item that no catalog ever listed is shown"
+    assert (found.describe()["items_delisted"], found.unknown) == ("1", {})
+
+
 def test_opt_outs_of_items_categories_and_everything(tmp_path: Path) -> None:
     rows = {
         "user_key": ["ann", "ann", "bob", "cleo", "dan"],

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def sequences(ds: date, keys: list[str]) -> pa.Table:
         for k in keys
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema(TABLES["sequences"]))
+
+
+def items(ds: date, **more: object) -> pa.Table:
+    return pa.Table.from_pylist([{"item_id": "i1", "ds": ds} | more], schema=arrow_schema(TABLES["items"]))
 
 
 def test_commit_replaces_only_the_named_days(lake: Lake) -> None:
@@ -63,6 +68,18 @@ def test_empty_table_reads_as_empty(lake: Lake) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_contract_makes_a_table(lake: Lake, name: str) -> None:
     assert [field.name for field in lake.table(name).schema().fields] == TABLES[name].column_names
+
+
+def test_a_contract_that_gained_a_column_grows_the_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, first, second = TABLES["items"], date(2026, 11, 1), date(2026, 11, 2)
+    before = replace(now, columns=tuple(column for column in now.columns if column.name != "listed"))
+    with monkeypatch.context() as earlier:
+        earlier.setitem(TABLES, "items", before)
+        lake.commit("items", [first], lake.write_arrow("items", items(first)))
+    assert lake.read("items")["item_id"].to_pylist() == ["i1"], "an old lake is read before anything is committed"
+    lake.commit("items", [second], lake.write_arrow("items", items(second, listed=False)))
+    rows = lake.read("items").sort_by("ds").to_pylist()
+    assert [(row["ds"], row["item_id"], row["listed"]) for row in rows] == [(first, "i1", None), (second, "i1", False)]
 
 
 def test_history_knows_nothing_of_what_was_rolled_back(lake: Lake) -> None:
