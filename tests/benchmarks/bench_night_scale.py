@@ -43,6 +43,7 @@ def test_night_scale(tmp_path: Path) -> None:
         # At once: the largest takes long, and may be cut short.
         write_results("night_scale", rows)
         shutil.rmtree(tmp_path / str(users))
+    assert all(row["ratio"] <= 1 for row in rows), "ten times the shoppers took more than ten times as long"
 
 
 def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[str, Any]:
