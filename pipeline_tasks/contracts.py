@@ -39,6 +39,9 @@ class Columns:
 EVENT_TYPES: Final = ("impression", "view", "click", "cart", "purchase", "rating", "search", "cancellation")
 """What `events.event_type` may hold. A cancellation is a ledger entry: it is netted when sequences are built."""
 
+SEGMENTS: Final = ("lapsed", "new", "loyal", "buyer", "browser")
+"""What `user_profiles.segment` may hold, in the order in which they are decided (`spark_jobs/build_profiles.py`)."""
+
 TABLES: Final = {
     table.name: table
     for table in (
@@ -62,4 +65,4 @@ TABLES: Final = {
 }
 """Every table of the lake by name."""
 
-__all__ = ["EVENT_TYPES", "TABLES", "Column", "Columns", "DataType", "Table"]
+__all__ = ["EVENT_TYPES", "SEGMENTS", "TABLES", "Column", "Columns", "DataType", "Table"]

@@ -7,7 +7,8 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.contracts import SEGMENTS, TABLES
+from spark_jobs.local_rows import local_rows
 
 EVERYONE: Final = "everyone"
 _SHOWN_ONLY: Final = ("impression", "search")
@@ -17,8 +18,8 @@ _SHOWN_ONLY: Final = ("impression", "search")
 def build_fallback(
     sequences: DataFrame, profiles: DataFrame, items: DataFrame, rows: int, since: int, model_version: str, ds: date
 ) -> DataFrame:
-    """Return fallback_recommendations: `rows` items (all of `items` where they are fewer) per segment of `profiles` and
-    for 'everyone'.
+    """Return fallback_recommendations: `rows` items (all of `items` where they are fewer) for each of SEGMENTS and for
+    'everyone'; a segment that is nobody's tonight gets everyone's, as an application may ask for it all the same.
 
     First by events since `since` (epoch microseconds) of the segment, then of everyone, then by all events of the
     window: a segment that did little lately is topped up by what others turned to, and a shop where little was done by
@@ -34,12 +35,12 @@ def build_fallback(
     )
     whole = items.select("item_id", "category").join(everyone, "item_id", how="left").fillna(0)
     best_of_all = whole.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
-    everybody = profiles.sparkSession.createDataFrame(pa.table({"segment": [EVERYONE]}))
-    segments = profiles.select("segment").union(everybody)
+    named = [(segment,) for segment in (*SEGMENTS, EVERYONE)]
+    segments = local_rows(profiles.sparkSession, named, pa.schema([("segment", pa.string())]))
     candidates = (
         counted.where(F.col("recent") > 0)
         .select("segment", "item_id")
-        .union(segments.distinct().join(best_of_all.select("item_id"), how="cross"))
+        .union(segments.join(best_of_all.select("item_id"), how="cross"))
         .distinct()
     )
     shares = counted.select(

@@ -4,6 +4,7 @@ from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
+from pipeline_tasks.contracts import SEGMENTS
 from pipeline_tasks.gates.contract_rules import contract_rules
 from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies, some_rows
 from pipeline_tasks.gates.ranking_rules import (
@@ -18,6 +19,7 @@ from pipeline_tasks.gates.ranking_rules import (
 )
 
 _PROFILES: Final = "Run the recommend step again, and report it when it fails again."
+_SHELVES: Final = ", ".join(f"('{segment}')" for segment in (*SEGMENTS, "everyone"))
 
 
 def user_profiles_suite() -> list[Expectation]:
@@ -30,6 +32,7 @@ def user_profiles_suite() -> list[Expectation]:
         between("events", 1, None, _PROFILES),
         between("monetary", 0, ENDLESS, _PROFILES),
         between("cluster", 1, None, _PROFILES),
+        in_set("segment", SEGMENTS, _PROFILES),
         satisfies("RFM is three digits 1 to 5", "rfm RLIKE '^[1-5]{3}$'", "rfm", _PROFILES),
         satisfies(
             "1 to 3 different preferred hours, 0 to 23",
@@ -128,9 +131,8 @@ def fallback_recommendations_suite() -> list[Expectation]:
         known_items("item_id"),
         shown_items("item_id"),
         finds_nothing(
-            "there is a shelf for every segment of user_profiles and for 'everyone'",
-            "SELECT segment FROM (SELECT DISTINCT segment FROM user_profiles UNION SELECT 'everyone') "
-            "ANTI JOIN {batch} USING (segment)",
+            "there is a shelf for every segment, also for one that is nobody's tonight, and for 'everyone'",
+            f"SELECT segment FROM VALUES {_SHELVES} AS due(segment) ANTI JOIN {{batch}} USING (segment)",
             "segment",
             SCORING,
         ),

@@ -8,7 +8,7 @@ USER_PROFILES = Table(
     "what a shopper's behavior says of them",
     (
         USER,
-        column("segment", "string", "place in the life of a customer: key of fallback_recommendations.segment"),
+        column("segment", "string", "lapsed, new, loyal, buyer or browser: key of fallback_recommendations.segment"),
         column("cluster", "int", "group of taste: K-means over user vectors, 1 the largest", nullable=True),
         column("recency_days", "int", "days since the last event"),
         column("frequency", "long", "distinct active days in the window"),
@@ -46,7 +46,7 @@ FALLBACK_RECOMMENDATIONS = Table(
     "gold",
     "a shelf for each segment and for nobody in particular (segment 'everyone'): new and anonymous shoppers",
     (
-        column("segment", "string", "user_profiles.segment, or 'everyone'"),
+        column("segment", "string", "each of user_profiles.segment, be it somebody's tonight or not, and 'everyone'"),
         RANK,
         ITEM,
         column("score", "double", "share of the segment's recent interactions"),

@@ -168,6 +168,11 @@ DEFECTS: Final[dict[str, Defect]] = {
         {("segment", CRITICAL), ("ds, segment, rank", CRITICAL)}
         | {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("score", "warning")},
     ),
+    "fallback of the segments that have shoppers": Defect(
+        "fallback_recommendations",
+        [shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)],
+        {("segment", CRITICAL)},
+    ),
     "fallback shorter than asked for": Defect(
         "fallback_recommendations",
         [

@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from pipeline_tasks.contracts import SEGMENTS
+
 DS: Final = date(2026, 11, 20)
 NOON: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MICROS: Final = int(NOON.timestamp()) * 1_000_000
@@ -96,7 +98,7 @@ GOOD: Final[dict[str, list[Row]]] = {
         shelf("user_key", user, rank, f"i{rank + 1}", 1.0 - rank) for user in ("ann", "bob") for rank in (1, 2)
     ],
     "fallback_recommendations": [
-        shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)
+        shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in (*SEGMENTS, "everyone") for rank in (1, 2)
     ],
     "similar_items": [
         similar(name, rank, other, 0.9)

@@ -101,7 +101,9 @@ def test_similar_items_are_the_nearest_by_content(manifest: Manifest) -> None:
 
 def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     rows = rows_of(manifest, "fallback_recommendations")
-    shelves = {s: [r for r in rows if r["segment"] == s] for s in (*SEGMENTS.values(), "everyone")}
+    shelves = {
+        s: [r for r in rows if r["segment"] == s] for s in ("lapsed", "new", "loyal", "buyer", "browser", "everyone")
+    }
     assert {segment: len(shelf) for segment, shelf in shelves.items()} == dict.fromkeys(shelves, 6)
     # Recent events of everyone: i05 4 (two anonymous views), i03 3, all others 2, i02 more earlier; impressions
     # do not count.
@@ -114,6 +116,9 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     assert shelves["loyal"][0]["score"] == pytest.approx(1 / 2)
     assert shelves["new"][0]["score"] == pytest.approx(3 / 23)
     assert shelves["everyone"][0]["reason"] == "popular in C2"
+    # Nobody is a buyer or browser tonight.
+    for nobodys in ("buyer", "browser"):
+        assert [row["item_id"] for row in shelves[nobodys]] == [row["item_id"] for row in shelves["everyone"]]
 
 
 def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -> None:
@@ -124,7 +129,7 @@ def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -
     shelf = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
     assert [row["item_id"] for row in shelf] == ["i03", "i00", "i01", "i02", "i04"]
     assert [row["reason"] for row in shelf[:2]] == ["popular in C0", "waiting to be discovered in C0"]
-    assert len(rows) == 2 * 5
+    assert len(rows) == 6 * 5
 
 
 def test_who_asked_this_week_has_an_order_of_their_own(manifest: Manifest) -> None:
