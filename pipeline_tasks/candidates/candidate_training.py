@@ -161,7 +161,8 @@ def _trainer(
 
 
 def _options(data: NightData, task: RankingTask, content: Content, training: TrainingSettings) -> FitOptions:
-    options = choose_linear(task, choose_options(task.known, data.split["strategy"], training))
+    chosen = choose_options(task.known, data.split["strategy"], training, len(content.raw))
+    options = choose_linear(task, chosen)
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
     print(f"chosen from the log: {options}", flush=True)
     return options

@@ -4,6 +4,7 @@ Each rule gives the measurement that it was made from (NDCG@10 on validation, on
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from pipeline_tasks.settings import SplitStrategy, TrainingSettings
 from pipeline_tasks.task_weights import refuse_contradictions
 from pipeline_tasks.training.fit_options import FitOptions
 
+WHOLE_CATALOG: Final = 100_000
+"""Items up to which a step's softmax is over all of them."""
+
 
 @dataclass(frozen=True)
 class LogFacts:
@@ -22,6 +26,7 @@ class LogFacts:
 
     events: int
     items: int
+    """That have events; a catalog may list many more."""
     mean_length: float
     """Events per sequence of two events or more."""
     basket: float
@@ -65,8 +70,11 @@ def looked_at_share(log: Interactions) -> float:
     return float((earliest[place] < np.arange(len(place)))[wanted].mean())
 
 
-def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings) -> FitOptions:
-    """Return the options for a model of `log` that is asked as `strategy` asks; what is set in `training` is kept."""
+def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings, n_items: int) -> FitOptions:
+    """Return the options for a model of `log` that is asked as `strategy` asks; what is set in `training` is kept.
+
+    `n_items` is the size of the catalog: a softmax is over all of it, whether or not the log has events of an item.
+    """
     refuse_contradictions(training.task_weights, strategy)
     facts = look_at(log)
     next_item = strategy == "leave_one_out"
@@ -93,7 +101,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         matching=training.matching,
         task_weights=training.task_weights,
         micro_batch=training.micro_batch,
-        negatives=training.negatives or negatives_for(facts.items),
+        negatives=training.negatives or negatives_for(n_items),
     )
 
 
@@ -112,11 +120,11 @@ def wants_looked_at(log: Interactions, training: TrainingSettings) -> bool:
     return looked_at_share(log) >= 0.02
 
 
-def negatives_for(items: int) -> int:
+def negatives_for(n_items: int) -> int:
     """Return how many drawn items stand for a catalog of so many in a step's softmax; 0 for all of them."""
     # Cost alone would say 11,000 (a step: 10,000 items .28 s with all of them and .31 s with a sample, 30,000 .69 and
     # .36), but what a sample loses in quality is not known well enough: exact as long as two cores can bear it.
-    return 8_192 if items > 100_000 else 0
+    return 8_192 if n_items > WHOLE_CATALOG else 0
 
 
 def _epochs(facts: LogFacts, *, next_item: bool) -> int:

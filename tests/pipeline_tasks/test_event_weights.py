@@ -27,7 +27,7 @@ def test_what_is_not_named_keeps_its_default() -> None:
     set_weights = TrainingSettings.model_validate({"event_weights": {"purchase": 7}}).event_weights
     assert set_weights == EVENT_WEIGHTS | {"purchase": 7.0}
     training = TrainingSettings(event_weights={"view": 0.0})
-    assert choose_options(LOG, "temporal", training).event_weights == EVENT_WEIGHTS | {"view": 0.0}
+    assert choose_options(LOG, "temporal", training, 20).event_weights == EVENT_WEIGHTS | {"view": 0.0}
 
 
 @pytest.mark.parametrize(

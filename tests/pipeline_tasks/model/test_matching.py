@@ -104,7 +104,7 @@ def test_the_nights_shelf_is_the_models_order(recommender: TwoTowerRecommender, 
 
 
 def test_it_is_a_setting() -> None:
-    assert choose_options(LOG, "temporal", TrainingSettings(matching="additive")).matching == "additive"
+    assert choose_options(LOG, "temporal", TrainingSettings(matching="additive"), ITEMS).matching == "additive"
     with pytest.raises(ValueError, match="matching"):
         TrainingSettings.model_validate({"matching": "cosine"})
     with pytest.raises(ValueError, match="matching 'cosine' is unknown: choose among dot, weighted_dot"):

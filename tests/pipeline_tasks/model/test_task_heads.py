@@ -148,9 +148,9 @@ def test_weights_that_contradict_are_refused(weights: dict[str, float], said: st
 
 def test_tasks_are_settings_and_fit_the_split() -> None:
     training = TrainingSettings(task_weights={"purchase_intent": 0.3, "click": 0.0})
-    assert choose_options(LOG, "temporal", training).task_weights == {"next_item": 1.0, "purchase_intent": 0.3}
+    assert choose_options(LOG, "temporal", training, 20).task_weights == {"next_item": 1.0, "purchase_intent": 0.3}
     with pytest.raises(ValueError, match=r"task_weights has purchase_intent, but split.strategy is leave_one_out"):
-        choose_options(LOG, "leave_one_out", training)
+        choose_options(LOG, "leave_one_out", training, 20)
 
 
 def test_a_log_that_does_not_show_the_answer_is_refused() -> None:

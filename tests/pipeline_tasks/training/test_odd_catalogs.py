@@ -13,6 +13,7 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.training import training_choices
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -75,6 +76,15 @@ def test_a_catalog_of_three_items_trains(candidate: CandidateName, tmp_path: Pat
     scores = trained_scores(night(["mug", "cup", "pan"], log), candidate, tmp_path)
     assert scores.shape == (6, 3)
     assert np.isfinite(scores).all()
+
+
+def test_a_catalog_that_lists_more_than_was_ever_wanted_counts_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_choices, "WHOLE_CATALOG", 20)
+    data = night([f"mug {n}" for n in range(30)], random_log(40, 10, seed=3))
+    trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: None)
+    assert trained.saved.facts["options"]["negatives"] == 8_192
 
 
 def test_shoppers_of_one_event_are_scored_beside_the_others(tmp_path: Path) -> None:

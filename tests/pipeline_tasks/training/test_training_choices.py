@@ -23,8 +23,8 @@ def test_facts_are_counted() -> None:
 
 def test_the_question_decides_what_is_an_answer() -> None:
     log = random_log(50, 20, seed=1)
-    following = choose_options(log, "leave_one_out", TrainingSettings())
-    anything = choose_options(log, "temporal", TrainingSettings())
+    following = choose_options(log, "leave_one_out", TrainingSettings(), 50)
+    anything = choose_options(log, "temporal", TrainingSettings(), 50)
     assert (following.reach, following.answers, following.linear_kind) == (1, 1, "sequence")
     assert anything.reach > 1
     assert (following.averaged, anything.averaged) == (True, False)
@@ -34,10 +34,10 @@ def test_the_question_decides_what_is_an_answer() -> None:
 
 def test_size_and_shape_of_the_log_decide_the_rest() -> None:
     small, large = long_log(100, 10, 50), long_log(1200, 100, 50)
-    few, many = (choose_options(log, "temporal", TrainingSettings()) for log in (small, large))
+    few, many = (choose_options(log, "temporal", TrainingSettings(), 50) for log in (small, large))
     assert few.linear_rank < many.linear_rank
-    assert choose_options(small, "leave_one_out", TrainingSettings()).dimension == 128
-    assert choose_options(large, "leave_one_out", TrainingSettings()).dimension == 256
+    assert choose_options(small, "leave_one_out", TrainingSettings(), 50).dimension == 128
+    assert choose_options(large, "leave_one_out", TrainingSettings(), 50).dimension == 256
     assert few.dropout > many.dropout
     assert few.max_length < many.max_length <= 200
 
@@ -47,24 +47,29 @@ def test_repeats_are_modelled_where_there_are_some() -> None:
     never = log_of({f"u{n}": [(n, 1), (n + 1, 5)] for n in range(9)})
     # Times that say an order and no more give no recency.
     timeless = Interactions(again.keys, again.known, again.offsets, again.items, again.types, np.arange(27) % 3)
-    assert choose_options(again, "temporal", TrainingSettings()).repeats
-    assert not choose_options(never, "temporal", TrainingSettings()).repeats
-    assert not choose_options(timeless, "leave_one_out", TrainingSettings()).repeats
+    assert choose_options(again, "temporal", TrainingSettings(), 50).repeats
+    assert not choose_options(never, "temporal", TrainingSettings(), 50).repeats
+    assert not choose_options(timeless, "leave_one_out", TrainingSettings(), 50).repeats
 
 
 def test_what_is_set_is_kept() -> None:
     training = TrainingSettings(epochs=3, dimension=32, max_length=9, dropout=0.4, repeats=False, seed=7)
-    options = choose_options(long_log(20, 5, 3), "temporal", training)
+    options = choose_options(long_log(20, 5, 3), "temporal", training, 50)
     assert (options.epochs, options.dimension, options.max_length, options.dropout) == (3, 32, 9, 0.4)
     assert (options.repeats, options.seed) == (False, 7)
 
 
 def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
-    facts = look_at(long_log(20, 5, 3))
     options = [
-        choose_options(long_log(20, 5, 3), "temporal", TrainingSettings(negatives=number, micro_batch=64))
+        choose_options(long_log(20, 5, 3), "temporal", TrainingSettings(negatives=number, micro_batch=64), 50)
         for number in (0, 7)
     ]
     assert [(one.negatives, one.micro_batch) for one in options] == [(0, 64), (7, 64)]
-    assert negatives_for(facts.items) == 0
+    assert negatives_for(100_000) == 0
     assert negatives_for(1_000_000) == 8_192
+
+
+def test_what_the_catalog_lists_counts_and_not_what_of_it_was_wanted() -> None:
+    log = long_log(20, 5, 50)
+    assert choose_options(log, "temporal", TrainingSettings(), 100_000).negatives == 0
+    assert choose_options(log, "temporal", TrainingSettings(), 150_000).negatives == 8_192
