@@ -122,4 +122,6 @@ def _new(recommender: TwoTowerRecommender) -> Flags:
 
 
 def _scores(recommender: TwoTowerRecommender, task: RankingTask) -> Floats:
-    return np.asarray(recommender.user_matrix(task.histories) @ recommender.item_matrix().T, dtype=np.float32)
+    """Without what is added for a shopper's own items, which is weighed later: of new items there is none."""
+    users, items = recommender.user_matrix(task.histories), recommender.item_matrix()
+    return np.asarray(recommender.pair_scores.all(users, items), dtype=np.float32)

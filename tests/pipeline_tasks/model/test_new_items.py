@@ -11,6 +11,7 @@ from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.evaluation.withheld_items import withhold_items
 from pipeline_tasks.model.borrowed_ids import borrow_ids
+from pipeline_tasks.model.matching import MATCHINGS
 from pipeline_tasks.model.new_items import choose_new_item_level
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.night import Night
@@ -81,6 +82,18 @@ def test_new_items_are_found_at_a_bounded_cost(
     level = fitted.model.config.new_item_level
     choose_new_item_level(fitted, validation, TrainingSettings(new_item_cost=0.3))
     assert fitted.model.config.new_item_level > level, "who may cost more comes higher"
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_the_level_counts_in_spreads_of_the_scores_that_rank(matching: str) -> None:
+    data, _ = withhold_items(night(), seed=1, share=0.1)
+    brief = replace(OPTIONS, epochs=1, matching=matching)
+    fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, brief).fit()
+    task = build_task(data.parts, "validation", "discovery", ITEMS)
+    choose_new_item_level(fitted, task, TrainingSettings(cold_bias=0.0))
+    spread = float(fitted.scores(task.histories).std(axis=1).mean())
+    choose_new_item_level(fitted, task, TrainingSettings(cold_bias=1.0))
+    assert fitted.model.config.new_item_level == pytest.approx(spread, rel=1e-4)
 
 
 def test_the_bias_can_be_set_and_moves_new_items_alone(
