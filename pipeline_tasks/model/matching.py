@@ -116,10 +116,8 @@ class AdditiveMatching(DotMatching):
         crowd: Crowd | None = None,
         offsets: Tensor | None = None,
     ) -> Tensor:
-        """Return the catalog loss, in chunks; see `additive_loss`. It takes no offsets: it is never sampled."""
-        if offsets is not None:
-            raise ValueError("additive matching has no sampled softmax: set training.negatives to the whole catalog")
-        return additive_loss(users, items, self.weights, targets, weights, crowd)
+        """Return the catalog loss, in chunks; see `additive_loss`."""
+        return additive_loss(users, items, self.weights, targets, weights, crowd, offsets)
 
     def reset(self) -> None:
         """Start where tanh bends: what is linear in both parts cannot tell one shopper's order from another's."""

@@ -60,8 +60,7 @@ class TwoTowerTrainer:
         self.model = self.recommender.model
         processes.copy_from_first([*self.model.parameters(), *self.model.buffers(), self.recommender.texts])
         n_items = len(raw_texts)
-        # The additive loss knows no offsets.
-        sampled = 0 < options.negatives < n_items and options.matching != "additive"
+        sampled = 0 < options.negatives < n_items
         self.sample = SampledItems(log, n_items, options.negatives) if sampled else None
         # Its gradient holds the rows of a step alone, where a step holds few.
         self.model.item_ids.sparse = sampled

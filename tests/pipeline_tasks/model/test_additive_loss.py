@@ -6,8 +6,9 @@ from pipeline_tasks.model.additive_loss import additive_loss
 from pipeline_tasks.model.catalog_loss import Crowd
 
 
+@pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("cells", [1, 200, 4_000_000])
-def test_chunks_change_neither_loss_nor_gradient(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_neither_loss_nor_gradient(cells: int, sampled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CELLS", cells)
     generator = torch.Generator().manual_seed(0)
     users, items, outward = (
@@ -18,8 +19,10 @@ def test_chunks_change_neither_loss_nor_gradient(cells: int, monkeypatch: pytest
     logits = torch.tanh(users[:, None, :4] + items) @ outward + torch.einsum(
         "nh,nch->nc", users[:, 4:], levels[moments]
     )
+    offsets = torch.randn(11, generator=generator) if sampled else None
+    logits = logits if offsets is None else logits + offsets
     plain = -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()
-    loss = additive_loss(users, items, outward, targets, weights, Crowd(levels, moments))
+    loss = additive_loss(users, items, outward, targets, weights, Crowd(levels, moments), offsets)
     torch.testing.assert_close(loss, plain)
     given = (users, items, outward)
     for ours, theirs in zip(torch.autograd.grad(loss, given), torch.autograd.grad(plain, given), strict=True):

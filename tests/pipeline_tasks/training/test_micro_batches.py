@@ -31,10 +31,11 @@ def gradients(options: FitOptions, full_from: int | None = None) -> tuple[list[t
     return [one.grad.to_dense() for one in trainer.optimizer.parameters if one.grad is not None], trainer
 
 
+@pytest.mark.parametrize("matching", ["dot", "additive"])
 @pytest.mark.parametrize("negatives", [0, 16])
-def test_parts_give_the_gradient_of_the_whole_batch(negatives: int) -> None:
-    whole, _ = gradients(replace(PLAIN, negatives=negatives))
-    parts, _ = gradients(replace(PLAIN, negatives=negatives, micro_batch=60))
+def test_parts_give_the_gradient_of_the_whole_batch(negatives: int, matching: str) -> None:
+    whole, _ = gradients(replace(PLAIN, negatives=negatives, matching=matching))
+    parts, _ = gradients(replace(PLAIN, negatives=negatives, matching=matching, micro_batch=60))
     assert len(whole) == len(parts) > 10
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)

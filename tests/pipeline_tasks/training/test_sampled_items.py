@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from pipeline_tasks.behavior.split_parts import split_parts
@@ -46,15 +47,18 @@ def test_offsets_are_added_to_logits() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_many_negatives_come_near_the_full_softmax_and_few_still_learn() -> None:
+# Additive learns more slowly, over all items too: of three seeds .56 to .59 after 10 epochs, sampled .54 to .57.
+@pytest.mark.parametrize(("matching", "epochs", "share"), [("dot", 4, 0.9), ("additive", 10, 0.8)])
+def test_many_negatives_come_near_the_full_softmax_and_few_still_learn(
+    matching: str, epochs: int, share: float
+) -> None:
     log = random_log(200, ITEMS, seed=4)
     task = build_task(split_parts(log, {"strategy": "per_user"}), "test", "discovery", ITEMS)
-    options = replace(PLAIN, epochs=4, learning_rate=1e-2)
-    found = {
-        negatives: evaluate(TwoTowerTrainer(task.known, TEXTS, replace(options, negatives=negatives)).fit(), task)
-        for negatives in (0, 20)
-    }
-    assert found[20].overall["ndcg@10"] > 0.9 * found[0].overall["ndcg@10"]
+    options = replace(PLAIN, epochs=epochs, learning_rate=1e-2, matching=matching)
+    trainers = [TwoTowerTrainer(task.known, TEXTS, replace(options, negatives=negatives)) for negatives in (0, 20)]
+    assert [trainer.sample is not None for trainer in trainers] == [False, True]
+    whole, sampled = (evaluate(trainer.fit(), task).overall["ndcg@10"] for trainer in trainers)
+    assert sampled > share * whole
 
 
 def test_a_step_touches_no_more_rows_than_it_needs() -> None:
