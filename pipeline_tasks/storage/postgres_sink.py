@@ -1,14 +1,16 @@
 """Hands the shelves to an application's Postgres: tonight's partition, swapped in whole.
 
 One schema per source, one table per gold table, partitioned by ds. Rows are copied into a table that nobody sees; it
-takes the old partition's place at the end of the same transaction. A reader sees the old night or the new one, waits
-for milliseconds at most, and keeps the old one whatever happens on the way.
+takes the old partition's place at the end of the same transaction. A reader sees the old night or the new one, and
+keeps the old one whatever happens on the way. Readers wait for milliseconds; where a transaction that has read the old
+partition is still open, for 2 s at most: the swap lets go, and tries again later.
 
 What is copied is what the lake has published, never what a step has staged: Postgres is never ahead of the lake, and
 the copy can be made again at any time, alone, with the same result.
 """
 
 import io
+import time
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -35,8 +37,12 @@ _TYPES: Final[dict[DataType, str]] = {
     "date": "date",
 }
 _BATCH_ROWS: Final = 50_000
-_PATIENCE: Final = "30s"
-"""For readers to let go of the old partition; after that the swap gives up, and the old night stays."""
+_PATIENCE: Final = 30.0
+"""Seconds for readers to let go of the old partition; after that the swap gives up, and the old night stays."""
+_LOCK_WAIT: Final = "500ms"
+"""For one lock. Whoever comes to read waits behind the swap meanwhile: for four locks, two of each table, at most."""
+_PAUSE: Final = 1.0
+"""Seconds between two tries, in which those who waited read."""
 
 
 class SinkError(ValueError):
@@ -88,33 +94,67 @@ def _swap(connection: "Connection", night: Night, published: dict[str, list[str]
         _make_parent(connection, night.source, TABLES[name])
         fresh[name], rows[name] = _load(connection, night, TABLES[name], files)
     # Last, and both together: only from here on does anybody wait.
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    for name, loaded in fresh.items():
-        own, partition = f'"{night.source}".', f"{name}_{night.ds:%Y%m%d}"
-        connection.execute(f"DROP TABLE IF EXISTS {own}{partition}")
-        connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{night.ds}')")
-        connection.execute(f"ALTER TABLE {own}{loaded} DROP CONSTRAINT {loaded}_ds")
-        connection.execute(f"ALTER TABLE {own}{loaded} RENAME TO {partition}")
+    _take_places(connection, night, fresh)
     return rows
 
 
+def _take_places(connection: "Connection", night: Night, fresh: dict[str, str]) -> None:
+    """Put the loaded tables in the place of the night's partitions, in as many tries as `_PATIENCE` allows.
+
+    Raises:
+        SinkError: somebody held a partition all the while.
+    """
+    from psycopg.errors import LockNotAvailable
+
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            # A savepoint: what a try that fails has locked is free again.
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+                for name, loaded in fresh.items():
+                    _take_place(connection, night, name, loaded)
+            return
+        except LockNotAvailable as error:
+            if time.monotonic() > until:
+                raise SinkError(
+                    f"{night.source} {night.ds} could not be put into Postgres: for {_PATIENCE:.0f} s somebody held "
+                    "what is to be replaced. It is untouched, and the lake has the night. End the transactions that "
+                    "read it (SELECT pid, query FROM pg_stat_activity WHERE state = 'idle in transaction'), then run "
+                    "sink_shelves again"
+                ) from error
+        time.sleep(_PAUSE)
+
+
+def _take_place(connection: "Connection", night: Night, name: str, loaded: str) -> None:
+    own, partition = f'"{night.source}".', f"{name}_{night.ds:%Y%m%d}"
+    connection.execute(f"DROP TABLE IF EXISTS {own}{partition}")
+    connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{night.ds}')")
+    connection.execute(f"ALTER TABLE {own}{loaded} DROP CONSTRAINT {loaded}_ds")
+    connection.execute(f"ALTER TABLE {own}{loaded} RENAME TO {partition}")
+
+
 def _make_parent(connection: "Connection", source: str, table: Table) -> None:
-    columns = ", ".join(
-        f"{column.name} {_TYPES[column.dtype]}{'' if column.nullable else ' NOT NULL'}" for column in table.columns
-    )
     connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
     connection.execute(
-        f'CREATE TABLE IF NOT EXISTS "{source}".{table.name} ({columns}, PRIMARY KEY ({", ".join(table.key)})) '
-        "PARTITION BY LIST (ds)"
+        f'CREATE TABLE IF NOT EXISTS "{source}".{table.name} ({_columns(table)}, '
+        f"PRIMARY KEY ({', '.join(table.key)})) PARTITION BY LIST (ds)"
+    )
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(
+        f"{column.name} {_TYPES[column.dtype]}{'' if column.nullable else ' NOT NULL'}" for column in table.columns
     )
 
 
 def _load(connection: "Connection", night: Night, table: Table, files: list[str]) -> tuple[str, int]:
     """Copy the rows into a table of their own, and return its name and how many they are."""
     name = f"{table.name}_{uuid.uuid4().hex[:8]}"
-    # The check spares ATTACH a scan of all rows under its lock, and so does the key.
+    # The check spares ATTACH a scan of all rows under its lock, and so does the key. Not LIKE its parent, which would
+    # stay locked until the end: of two nights that are swapped at once, each would wait for the other.
     connection.execute(
-        f'CREATE TABLE "{night.source}".{name} (LIKE "{night.source}".{table.name}, '
+        f'CREATE TABLE "{night.source}".{name} ({_columns(table)}, '
         f"CONSTRAINT {name}_ds CHECK (ds = '{night.ds}' AND ds IS NOT NULL))"
     )
     columns = ", ".join(table.column_names)

@@ -1,6 +1,10 @@
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -152,6 +156,53 @@ def test_a_server_that_dies_during_the_copy_leaves_the_old_night_and_catches_up_
     assert Lake.open(settings, "shop").read("recommendations")["model_version"].unique().to_pylist() == ["m/2"]
     sink_night(settings, night)
     assert nights(server) == [(FIRST, "m/2", 4)]
+
+
+def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: PostgresServer, settings: Settings) -> None:
+    sink_night(settings, published(settings, FIRST, "m/1"))
+    night, waits = published(settings, FIRST, "m/2"), [0.0]
+    with psycopg.connect(server.dsn) as idle, ThreadPoolExecutor(1) as background:
+        idle.execute("SELECT count(*) FROM shop.recommendations")
+        swap, until = background.submit(sink_night, settings, night), time.monotonic() + 20
+        # Until two tries of the swap were waited for.
+        while sum(wait > 0.2 for wait in waits) < 2 and time.monotonic() < until:
+            started = time.monotonic()
+            assert nights(server) == [(FIRST, "m/1", 4)]
+            waits.append(time.monotonic() - started)
+        idle.commit()
+        swap.result()
+    assert 0.2 < max(waits) < 2
+    assert nights(server) == [(FIRST, "m/2", 4)]
+
+
+def test_a_reader_that_never_lets_go_leaves_the_old_night(
+    server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink_night(settings, published(settings, FIRST, "m/1"))
+    monkeypatch.setattr(postgres_sink, "_PATIENCE", 1.0)
+    with psycopg.connect(server.dsn) as idle:
+        idle.execute("SELECT count(*) FROM shop.fallback_recommendations")
+        with pytest.raises(SinkError, match=r"for 1 s somebody held what is to be replaced.* then run sink_shelves ag"):
+            sink_night(settings, published(settings, FIRST, "m/2"))
+    assert nights(server) == [(FIRST, "m/1", 4)]
+
+
+def test_two_nights_that_are_swapped_at_once_do_not_wait_for_each_other(
+    server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [published(settings, ds, "m/1") for ds in (FIRST, SECOND)]
+    for night in both:
+        sink_night(settings, night)
+    loaded, swap = Barrier(2), postgres_sink._take_places
+
+    def at_once(connection: psycopg.Connection, night: Night, fresh: dict[str, str]) -> None:
+        loaded.wait(30)
+        swap(connection, night, fresh)
+
+    monkeypatch.setattr(postgres_sink, "_take_places", at_once)
+    with ThreadPoolExecutor(2) as threads:
+        sunk = list(threads.map(partial(sink_night, settings), both))
+    assert sunk == [{"recommendations": 4, "fallback_recommendations": 1}] * 2
 
 
 def test_rows_that_break_the_key_or_get_lost_leave_the_old_night(
