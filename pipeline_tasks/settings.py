@@ -155,7 +155,8 @@ class ScoringSettings(BaseModel):
     audience_items: int = Field(10_000, ge=0)
     """Items that get an audience: those most purchased. Bounds memory at items x audience_k x 20 bytes per core."""
     block_users: int = Field(2_048, ge=1)
-    """Shoppers scored at a time: bounds memory at block_users x items x 4 bytes per core."""
+    """Shoppers scored at a time: bounds memory at block_users x items x 12 bytes per core (a score and its item's
+    place); large tables need less."""
 
 
 class ServerSettings(BaseModel):

@@ -94,7 +94,7 @@ class AdditiveScores:
         return scores
 
     def best(self, users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> TopK:
-        """Return each user's k best items; memory is bounded at block x m x 4 bytes."""
+        """Return each user's k best items; memory is bounded at block x m x 12 bytes."""
         refuse_bad_input(users, items, k, block)
         return join_parts(list(self._parts(users, items, k, exclusions, block)))
 

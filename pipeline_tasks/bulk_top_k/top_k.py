@@ -64,7 +64,8 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
         items: (n_items, d) finite float32.
         k: items per user; a user gets fewer only where fewer are allowed, none where none is.
         exclusions: items a user must not get.
-        block: users scored at a time: bounds memory at block x n_items x 8 bytes, large tables need less.
+        block: users scored at a time: bounds memory at block x n_items x 12 bytes (float32 scores, and the int64 places
+            that they are sorted by), large tables need less.
 
     Raises:
         ValueError: k or block below 1, vectors of different widths, or a number that is not finite.

@@ -1,7 +1,8 @@
 """The lake: Iceberg tables of one source, written as plain Parquet and committed a day at a time.
 
 Spark (or pyarrow) writes Parquet files into a fresh folder under the table's location; `Lake.commit` then replaces the
-days they belong to in one Iceberg transaction (metadata only: 50-200 ms). Readers see the old night or the new one.
+days they belong to in one Iceberg transaction (metadata only: 50-200 ms). Readers of a table see its old night or its
+new one; the tables of a night follow one another.
 """
 
 import uuid

@@ -7,12 +7,16 @@ Jobs build, gates validate, `publish` commits: until then no reader sees a row. 
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel
 
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+
+_LAST: Final = "recommendations"
+"""Whoever finds tonight's shelves finds all else of the night: profiles, fallback, similar items, search."""
 
 
 class StagedTable(BaseModel):
@@ -62,8 +66,9 @@ def read_manifest(settings: Settings, night: Night, step: str) -> Manifest:
 
 
 def publish(lake: Lake, manifest: Manifest, only: Iterable[str] | None = None) -> dict[str, int]:
-    """Commit every staged table of a validated manifest and return the new snapshot ids by table."""
-    names = [name for name in manifest.tables if only is None or name in set(only)]
+    """Commit the staged tables of a validated manifest, one by one, and return the new snapshot ids by table."""
+    chosen = [name for name in manifest.tables if only is None or name in set(only)]
+    names = sorted(chosen, key=lambda name: name == _LAST)
     return {
         name: lake.commit(name, manifest.tables[name].days, manifest.tables[name].files, manifest.facts)
         for name in names

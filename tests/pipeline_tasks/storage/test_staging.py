@@ -45,6 +45,16 @@ def test_publishing_an_empty_day_empties_it(tmp_path: Path) -> None:
     assert lake.read("quarantine").num_rows == 0
 
 
+def test_recommendations_are_committed_when_all_else_is(tmp_path: Path) -> None:
+    lake = Lake.open(Settings(home=tmp_path), "shop")
+    tables = {}
+    for name in ("user_profiles", "recommendations", "fallback_recommendations"):
+        files = lake.write_arrow(name, pa.Table.from_pylist([{"ds": DAY}], schema=arrow_schema(TABLES[name])))
+        tables[name] = StagedTable(days=[DAY], files=files, rows=1)
+    committed = publish(lake, Manifest(source="shop", ds=DAY, step="recommend", tables=tables))
+    assert list(committed) == ["user_profiles", "fallback_recommendations", "recommendations"]
+
+
 def test_a_missing_step_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Step split has built nothing for shop 2026-11-20"):
         read_manifest(Settings(home=tmp_path), Night("shop", DAY), "split")
