@@ -21,6 +21,7 @@ from pipeline_tasks.model.user_inputs import UserInputs
 from pipeline_tasks.training.averaged_weights import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.full_gpu import items_in_memory
 from pipeline_tasks.training.sampled_items import SampledItems
 from pipeline_tasks.training.step_table import StepTable
 from pipeline_tasks.training.task_losses import TaskLosses, heads_loss
@@ -80,7 +81,8 @@ class TwoTowerTrainer:
         """Train for the epochs of the options, or until `after_epoch(epoch, loss)` returns False.
 
         Raises:
-            TrainingError: the loss or its gradient is not a number. The model is as before that batch.
+            TrainingError: the loss or its gradient is not a number, or a GPU has no memory for the items of a step. The
+                model is as before that batch.
         """
         while self.epoch < self.options.epochs:
             loss = self._train_epoch(self.epoch + 1)
@@ -132,8 +134,10 @@ class TwoTowerTrainer:
             if not len(batch):
                 continue
             self.optimizer.clear()
-            loss = self._backward(batch)
-            if not (math.isfinite(loss) and self.optimizer.step()):
+            with items_in_memory(self.options.negatives if self.sample else len(self.recommender.texts)):
+                loss = self._backward(batch)
+                taken = math.isfinite(loss) and self.optimizer.step()
+            if not taken:
                 raise TrainingError(
                     f"loss is {loss}, or its gradient is not finite, in epoch {epoch}, batch {number} of "
                     f"{len(batches)}: lower the learning rate ({self.options.learning_rate}) or look for broken values "

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_tasks.clear_exit import EXPECTED
 from pipeline_tasks.model.training_windows import cut_windows
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
@@ -39,6 +40,33 @@ def test_parts_give_the_gradient_of_the_whole_batch(negatives: int, matching: st
     assert len(whole) == len(parts) > 10
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def full(*given: object) -> torch.Tensor:
+    raise torch.OutOfMemoryError("pretended")
+
+
+@pytest.mark.parametrize("place", ["item vectors", "their gradient", "the step"])
+@pytest.mark.parametrize(("negatives", "items"), [(0, 60), (16, 16)])
+def test_a_gpu_that_is_full_of_items_is_said(
+    place: str, negatives: int, items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = TwoTowerTrainer(LOG, TEXTS, replace(PLAIN, negatives=negatives))
+    whole = trainer.model.item_vectors
+
+    def with_full_gradient(*given: torch.Tensor) -> torch.Tensor:
+        vectors = whole(*given)
+        vectors.register_hook(full)
+        return vectors
+
+    if place == "the step":
+        monkeypatch.setattr(trainer.optimizer, "step", full)
+    else:
+        monkeypatch.setattr(trainer.model, "item_vectors", full if place == "item vectors" else with_full_gradient)
+    said = rf"out of memory with the vectors of {items} items .* set training\.negatives to fewer items .* on the CPU"
+    with pytest.raises(TrainingError, match=said) as told:
+        trainer.fit()
+    assert isinstance(told.value, EXPECTED)
 
 
 def test_a_full_gpu_halves_the_parts_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
