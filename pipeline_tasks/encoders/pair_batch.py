@@ -5,6 +5,7 @@ often, and would otherwise be pushed down for it.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from pipeline_tasks.encoders.cached_gradients import backward_through_parts, enc
 from pipeline_tasks.encoders.encoder_pairs import PairDraw
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.training_error import TrainingError
 
 
 class PairBatch:
@@ -29,34 +31,53 @@ class PairBatch:
         self.half = has_bfloat16(encoder.model.device)
 
     def backward(self, pairs: tuple[Integers, Integers]) -> float:
-        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts."""
+        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts.
+
+        Raises:
+            TrainingError: the GPU has no memory for a single text.
+        """
         ordered, rows = self._texts(pairs)
-        try:
-            with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
-                return backward_through_parts(
-                    self.encoder, self.tokens, ordered, lambda vectors: self._loss(vectors, rows, pairs), self.part
-                )
-        except torch.cuda.OutOfMemoryError:
-            if self.part == 1:
-                raise
-            self.part = max(1, min(self.part, 2 * len(pairs[0])) // 2)
-            print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
-            self.encoder.model.zero_grad()
-            torch.cuda.empty_cache()
-            return self.backward(pairs)
+
+        def attempt() -> float:
+            return backward_through_parts(
+                self.encoder, self.tokens, ordered, lambda vectors: self._loss(vectors, rows, pairs), self.part
+            )
+
+        return self._with_less_each_time(attempt, 2 * len(pairs[0]))
 
     @torch.no_grad()
     def loss(self, pairs: tuple[Integers, Integers]) -> float:
         """Return the loss of a batch without dropout and without gradients."""
         ordered, rows = self._texts(pairs)
-        trains = self.encoder.model.training
-        self.encoder.model.train(mode=False)
-        with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
+
+        def attempt() -> float:
             blocks = [ordered[start : start + self.part] for start in range(0, len(ordered), self.part)]
             vectors = torch.cat([encode_rows(self.encoder, self.tokens, block, self.part) for block in blocks])
-            found = float(self._loss(vectors, rows, pairs).item())
+            return float(self._loss(vectors, rows, pairs).item())
+
+        trains = self.encoder.model.training
+        self.encoder.model.train(mode=False)
+        found = self._with_less_each_time(attempt, 2 * len(pairs[0]))
         self.encoder.model.train(mode=trains)
         return found
+
+    def _with_less_each_time(self, attempt: Callable[[], float], texts: int) -> float:
+        """Return what `attempt` does; as long as the GPU is full it is repeated, with half as many texts at a time."""
+        while True:
+            try:
+                with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
+                    return attempt()
+            except torch.OutOfMemoryError as error:
+                if self.part == 1:
+                    raise TrainingError(
+                        "the GPU is out of memory with one text at a time: free the GPU, train on the CPU "
+                        "(CUDA_VISIBLE_DEVICES=), or leave tuned candidates out of training.candidates"
+                    ) from error
+            # Behind the exception, whose stack holds on to what filled the memory.
+            self.part = max(1, min(self.part, texts) // 2)
+            print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
+            self.encoder.model.zero_grad()
+            torch.cuda.empty_cache()
 
     def _texts(self, pairs: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
         """Return the distinct texts of the pairs, the shortest first, and where each pair's two are among them."""
