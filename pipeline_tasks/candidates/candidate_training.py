@@ -74,8 +74,8 @@ def train(
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
     task = _validation(data, training)
-    encoded, adapter = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
-    texts, raw_queries = np.split(encoded, [len(data.catalog)])
+    encoded = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    texts, raw_queries = np.split(encoded.vectors, [len(data.catalog)])
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
     shoppers = fit_shopper_content(known, raw_queries, training.profile_attributes)
 
@@ -91,14 +91,14 @@ def train(
     run = {"candidate": name, "device": device, "processes": processes.count, "values": digest([content.values])}
     run |= {"queries": digest([shoppers.queries.raw]), "profile": shoppers.profile}
     made_from = training_fingerprint(known, raw, options, task, **run)
-    stopped = resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from))
+    stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from)))
     recommender = best.recommender()
     _choose_weights(recommender, data, task, training)
     _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
-    if stopped:
-        facts["stopped"] = stopped
-    encoders = ContentEncoders(training.encoder, adapter, content.vocabulary, training.image_encoder)
+    if any(stopped):
+        facts["stopped"] = "; ".join(why for why in stopped if why)
+    encoders = ContentEncoders(training.encoder, encoded.adapter, content.vocabulary, training.image_encoder)
     saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
     return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
 

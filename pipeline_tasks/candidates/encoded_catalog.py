@@ -7,6 +7,7 @@ time, and the checkpoint of stage 2 is of these very vectors.
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,20 @@ from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
 
+_STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class EncodedCatalog:
+    """What stage 1 hands to stage 2."""
+
+    vectors: Floats
+    """`text_block` of the catalog's texts, and then of `queries_read`."""
+    adapter: Path | None
+    """Folder of what was tuned of the encoder; None where it is as published."""
+    stopped: str | None = None
+    """What ended stage 1 before its time; None for nothing."""
+
 
 def encode_catalog(
     data: NightData,
@@ -31,9 +46,8 @@ def encode_catalog(
     work: Path,
     device: str,
     hear: Listener,
-) -> tuple[Floats, Path | None]:
-    """Return the `text_block` of the catalog's texts and then of `queries_read`, and the folder of what was tuned of
-    the encoder.
+) -> EncodedCatalog:
+    """Return the vectors of the catalog's texts and of `queries_read` by the candidate's encoder.
 
     What `work` holds of an earlier run is taken where it was made from the same events, texts and settings.
     """
@@ -41,17 +55,19 @@ def encode_catalog(
     # Without a single text there is nothing to tune, and a candidate of its own is the frozen one again.
     folder = None if name == "frozen" or not any(data.catalog.texts) else work / "adapter"
     wanted = _fingerprint(data, known, name, training)
-    if described.exists() and json.loads(described.read_text()) == wanted:
+    before = json.loads(described.read_text()) if described.exists() else {}
+    stopped = before.pop(_STOPPED, None)
+    if before == wanted:
         print(f"text vectors of the run before are taken: {vectors}", flush=True)
-        return np.load(vectors, allow_pickle=False), folder
+        return EncodedCatalog(np.load(vectors, allow_pickle=False), folder, stopped)
     described.unlink(missing_ok=True)
-    raw_texts = _encode(data, known, name, training, folder=folder, device=device, hear=hear)
+    raw_texts, stopped = _encode(data, known, name, training, folder=folder, device=device, hear=hear)
     work.mkdir(parents=True, exist_ok=True)
     np.save(vectors, raw_texts)
     # Last, and at once: without it, the vectors do not count.
-    described.with_suffix(".new").write_text(json.dumps(wanted))
+    described.with_suffix(".new").write_text(json.dumps({**wanted, _STOPPED: stopped}))
     described.with_suffix(".new").replace(described)
-    return raw_texts, folder
+    return EncodedCatalog(raw_texts, folder, stopped)
 
 
 def _encode(
@@ -63,11 +79,11 @@ def _encode(
     folder: Path | None,
     device: str,
     hear: Listener,
-) -> Floats:
+) -> tuple[Floats, str | None]:
     encoder = load_encoder(training.encoder, device)
     texts = [*data.catalog.texts, *queries_read(data.catalog, known, training)]
     if name == "frozen" or folder is None:
-        return text_block(encoder, texts)
+        return text_block(encoder, texts), None
     # Here, as it loads peft: two seconds that a frozen encoder can do without.
     from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
 
@@ -82,7 +98,7 @@ def _encode(
         after_step=lambda step, loss: hear({"encoder_loss": loss}, step),
         asked=AskedItems(known.queries.words, known.items) if known.queries is not None else None,
     )
-    return text_block(tuned, texts)
+    return text_block(tuned.encoder, texts), tuned.stopped
 
 
 def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSettings) -> list[str]:

@@ -5,15 +5,20 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder, open_weights
-from pipeline_tasks.encoders.cached_gradients import backward_through_parts
-from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs
+from pipeline_tasks.encoders.adapt_encoder import (
+    GREATEST_NORM,
+    AdaptOptions,
+    AskedItems,
+    adapt_encoder,
+    open_weights,
+)
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
-from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, TextEncoder, load_encoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, load_encoder
 from pipeline_tasks.encoders.trainable_encoder import Tuning, make_trainable, open_encoder
 from tests.pipeline_tasks.logs import log_of
+
+Captured = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("tuning", get_args(Tuning))
@@ -22,7 +27,9 @@ def test_tuning_brings_what_is_wanted_together_nearer_and_is_read_back(tuning: T
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
     before = load_encoder(PACKAGED_ENCODER).encode(texts)
     options = AdaptOptions(tuning, steps=12, pairs=8, learning_rate=1e-3 if tuning == "lora" else 2e-4)
-    after = adapt_encoder(load_encoder(PACKAGED_ENCODER), log, texts, options, folder=tmp_path).encode(texts)
+    adapted = adapt_encoder(load_encoder(PACKAGED_ENCODER), log, texts, options, folder=tmp_path)
+    assert adapted.stopped is None
+    after = adapted.encoder.encode(texts)
 
     def contrast(vectors: np.ndarray) -> float:
         return float(
@@ -46,45 +53,6 @@ def test_only_what_is_named_is_tuned() -> None:
         make_trainable(encoder, "some")  # type: ignore[arg-type]
 
 
-def test_parts_give_the_gradients_of_the_whole() -> None:
-    texts = [f"{color} {thing}" for color in ("red", "blue", "green") for thing in ("sofa", "bicycle with a basket")]
-    encoder = make_trainable(load_encoder(PACKAGED_ENCODER), "last_layers", 1)
-    encoder.model.train(mode=False)
-    tokens = TokenizedTexts(encoder, texts)
-    ordered = tokens.by_length(np.arange(6))
-    found = []
-    for part in (2, 4, 6):
-        encoder.model.zero_grad()
-        loss = backward_through_parts(
-            encoder, tokens, ordered, lambda vectors: (vectors @ vectors.T).square().sum(), part
-        )
-        weights = [weight for weight in encoder.model.parameters() if weight.requires_grad]
-        found.append((loss, torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None])))
-    assert found[0][0] == pytest.approx(found[2][0], rel=1e-5)
-    for _, gradient in found[:2]:
-        torch.testing.assert_close(gradient, found[2][1], rtol=1e-3, atol=1e-4)
-
-
-def test_a_full_gpu_gets_smaller_parts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """No GPU can be filled here: the encoder itself says that it is, as long as it is given more than three texts."""
-    texts = [f"thing {number}" for number in range(8)]
-    encoder = make_trainable(load_encoder(PACKAGED_ENCODER), "last_layers", 1)
-    whole = TextEncoder.vectors
-
-    def vectors(self: TextEncoder, given: dict[str, torch.Tensor]) -> torch.Tensor:
-        if len(given["input_ids"]) > 3:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return whole(self, given)
-
-    monkeypatch.setattr(TextEncoder, "vectors", vectors)
-    draw = PairDraw(Pairs(np.arange(4), np.arange(4, 8), np.ones(4, np.float32)), 8)
-    batch = PairBatch(encoder, TokenizedTexts(encoder, texts), draw, part=256)
-    loss = batch.backward((np.arange(4), np.arange(4, 8)))
-    assert np.isfinite(loss)
-    assert batch.part == 2
-    assert "encoding 2 texts at a time" in capsys.readouterr().out
-
-
 def test_queries_come_nearer_to_what_was_wanted_after_them(tmp_path: Path) -> None:
     texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
@@ -93,7 +61,7 @@ def test_queries_come_nearer_to_what_was_wanted_after_them(tmp_path: Path) -> No
     encoder = load_encoder(PACKAGED_ENCODER)
     before = encoder.encode(words) @ encoder.encode(texts).T
     options = AdaptOptions("lora", steps=12, pairs=8, learning_rate=1e-3, query_share=0.5)
-    tuned = adapt_encoder(encoder, log, texts, options, folder=tmp_path, asked=asked)
+    tuned = adapt_encoder(encoder, log, texts, options, folder=tmp_path, asked=asked).encoder
     after = tuned.encode(words) @ tuned.encode(texts).T
     assert after[0, 0] - after[0, 2] > before[0, 0] - before[0, 2] + 0.1
     assert after[1, 2] - after[1, 0] > before[1, 2] - before[1, 0] + 0.1
@@ -118,17 +86,68 @@ def test_the_weights_kept_are_the_best_on_pairs_held_out(monkeypatch: pytest.Mon
         options,
         folder=tmp_path,
         after_step=lambda *told: steps.append(told),
-    )
+    ).encoder
     assert [step for step, _ in steps] == list(range(1, 11))
     torch.testing.assert_close(open_weights(tuned)[0], kept[2])
     assert not torch.equal(kept[2], kept[5])
 
 
-def test_the_loss_of_held_out_pairs_falls_and_leaves_no_gradient() -> None:
-    texts = ["red kettle", "crimson kettle", "blue sofa", "navy sofa"]
-    encoder = make_trainable(load_encoder(PACKAGED_ENCODER), "last_layers", 1)
-    draw = PairDraw(Pairs(np.array([0, 2]), np.array([1, 3]), np.ones(2, np.float32)), 4)
-    batch = PairBatch(encoder, TokenizedTexts(encoder, texts), draw, part=256)
-    near, far = batch.loss((np.array([0, 2]), np.array([1, 3]))), batch.loss((np.array([0, 1]), np.array([2, 3])))
-    assert near < far
-    assert all(weight.grad is None for weight in open_weights(encoder))
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+@pytest.mark.parametrize(("judged", "kept"), [(True, 4), (False, 0)])
+def test_a_loss_that_is_no_number_keeps_the_best_weights_and_says_in_which_step(
+    *, broken: str, judged: bool, kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
+) -> None:
+    """Step 6 of 16 is pretended to break; the held-out pairs, where there are some, are at their best after step 4."""
+    texts = [f"{thing} number {number}" for thing in ("sofa", "bicycle", "candle") for number in range(8)]
+    days = 3 if judged else 2
+    log = log_of(
+        {f"u{n}": [(n % 3 * 8 + (n + day * 3) % 8, day) for day in range(days)] for n in range(60 if judged else 3)}
+    )
+    weights: list[torch.Tensor] = []
+    backward, losses = PairBatch.backward, iter([3.0, 2.0, 1.0, 1.5])
+
+    def breaks(self: PairBatch, pairs: tuple[np.ndarray, np.ndarray]) -> float:
+        weights.append(open_weights(self.encoder)[0].detach().clone())
+        loss = backward(self, pairs)
+        if len(weights) < 6:
+            return loss
+        next(weight.grad for weight in open_weights(self.encoder) if weight.grad is not None)[0] = torch.inf
+        return float("nan") if broken == "loss" else loss
+
+    monkeypatch.setattr(PairBatch, "backward", breaks)
+    monkeypatch.setattr(PairBatch, "loss", lambda self, pairs: next(losses))
+    options, steps = AdaptOptions("last_layers", layers=1, steps=16, pairs=8, learning_rate=1e-3), []
+    adapted = adapt_encoder(
+        load_encoder(PACKAGED_ENCODER),
+        log,
+        texts,
+        options,
+        folder=tmp_path,
+        after_step=lambda *told: steps.append(told),
+    )
+    assert [step for step, _ in steps] == [1, 2, 3, 4, 5], "nobody hears of a loss that is no number"
+    assert adapted.stopped is not None
+    assert "in step 6 of 16: lower its learning rate (0.001)" in adapted.stopped
+    assert f"{adapted.stopped}; the encoder goes on as it was after step {kept}" in capsys.readouterr().out
+    torch.testing.assert_close(open_weights(adapted.encoder)[0], weights[kept])
+    assert np.isfinite(adapted.encoder.encode(texts)).all()
+
+
+def test_a_step_of_a_long_gradient_is_shortened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
+    log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
+    backward, taken = PairBatch.backward, []
+
+    def steep(self: PairBatch, pairs: tuple[np.ndarray, np.ndarray]) -> float:
+        loss = backward(self, pairs)
+        for weight in open_weights(self.encoder):
+            weight.grad = torch.full_like(weight, 1e4)
+        return loss
+
+    def step(self: torch.optim.AdamW) -> None:
+        taken.append(float(torch.nn.utils.get_total_norm([one.grad for one in self.param_groups[0]["params"]])))
+
+    monkeypatch.setattr(PairBatch, "backward", steep)
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    adapt_encoder(load_encoder(PACKAGED_ENCODER), log, texts, AdaptOptions(steps=2, pairs=8), folder=tmp_path)
+    assert taken == pytest.approx([GREATEST_NORM] * 2, rel=1e-3)

@@ -1,0 +1,32 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.encoders.pair_batch import PairBatch
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import TrainingSettings
+from tests.pipeline_tasks.logs import random_log
+
+TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
+
+
+def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = catalog_of([{"item_id": f"i{n:02d}", "title": f"mug {n}"} for n in range(30)], [])
+    split = {"split_id": "s", "strategy": "leave_one_out"}
+    data = NightData(Night("shop", date(2026, 11, 20)), items, random_log(40, 30, seed=3), {}, split)
+    monkeypatch.setattr(PairBatch, "backward", lambda self, pairs: float("nan"))
+    for _ in range(2):
+        trained = train(data, "lora", TRAINING, tmp_path, lambda metrics, step: None)
+        assert trained.saved.facts["stopped"].startswith("loss of the encoder is nan")
+        assert "in step 1 of 2" in trained.saved.facts["stopped"]
+        assert np.isfinite(trained.saved.recommender.scores(data.log)).all()
+    said = capsys.readouterr().out
+    assert said.count("the encoder goes on as it was after step 0") == 1
+    assert "text vectors of the run before are taken" in said
