@@ -1,8 +1,8 @@
 """Prepare the behavior log of one night.
 
 Lands what the shop delivered, cleans the days that changed, and splits the window 6:2:2 in time. Each table passes its
-Great Expectations gate before it is published: readers see the old night or the new one, never a mix, and a night
-that fails leaves yesterday's tables as they were. Every task can be run again with the same result.
+Great Expectations gate before it is published: of every table, readers see the old night or the new one, never a mix,
+and a night that fails leaves yesterday's tables as they were. Every task can be run again with the same result.
 
 Runs at 02:00 UTC for the day that has just ended, or for any night from *Trigger* or
 `nightshelf run --date 2026-11-20`. Ends by handing the night to **fine_tune_recommender**.
