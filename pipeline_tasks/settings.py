@@ -71,7 +71,10 @@ class TrainingSettings(BaseModel):
     """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
     all that is 0 or empty here (see training_choices)."""
     encoder_steps: int = Field(40, ge=1)
-    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of 32 pairs of items each."""
+    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each."""
+    encoder_pairs: int = Field(32, ge=8)
+    """Pairs of items in a step of stage 1: every other text of the step is a negative. More than 256 texts are encoded
+    part by part, twice (cached gradients): larger batches cost time and no memory."""
     encoder_layers: int = Field(2, ge=1)
     """Blocks of the encoder that candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"

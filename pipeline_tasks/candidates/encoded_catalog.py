@@ -88,7 +88,9 @@ def _encode(
     from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
 
     shutil.rmtree(folder, ignore_errors=True)
-    options = AdaptOptions(name, training.encoder_layers, steps=training.encoder_steps, seed=training.seed)
+    options = AdaptOptions(
+        name, training.encoder_layers, training.encoder_steps, training.encoder_pairs, seed=training.seed
+    )
     tuned = adapt_encoder(
         encoder,
         known,
@@ -111,8 +113,8 @@ def _fingerprint(data: NightData, known: Interactions, name: CandidateName, trai
     return {
         "events": log_digest(known),
         "texts": digest([texts]),
-        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} {training.seed} "
-        f"{training.read_queries}",
+        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} "
+        f"{training.encoder_pairs} {training.seed} {training.read_queries}",
         "encoder": _files_of(training.encoder),
         **software(),
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline_tasks.behavior.interactions import Integers
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
@@ -15,12 +16,31 @@ from tests.pipeline_tasks.logs import random_log
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
+def night() -> NightData:
+    items = catalog_of([{"item_id": f"i{n:02d}", "title": f"mug {n}"} for n in range(30)], [])
+    split = {"split_id": "s", "strategy": "leave_one_out"}
+    return NightData(Night("shop", date(2026, 11, 20)), items, random_log(40, 30, seed=3), {}, split)
+
+
+def test_a_step_of_stage_one_has_as_many_pairs_as_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    backward = PairBatch.backward
+
+    def counted(batch: PairBatch, pairs: tuple[Integers, Integers]) -> float:
+        drawn.append(len(pairs[0]))
+        return backward(batch, pairs)
+
+    monkeypatch.setattr(PairBatch, "backward", counted)
+    for pairs in (32, 64, 64):
+        training = TRAINING.model_copy(update={"encoder_pairs": pairs})
+        train(night(), "lora", training, tmp_path, lambda metrics, step: None)
+    assert drawn == [32, 32, 64, 64], "other vectors were not taken for these; the same ones were"
+
+
 def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    items = catalog_of([{"item_id": f"i{n:02d}", "title": f"mug {n}"} for n in range(30)], [])
-    split = {"split_id": "s", "strategy": "leave_one_out"}
-    data = NightData(Night("shop", date(2026, 11, 20)), items, random_log(40, 30, seed=3), {}, split)
+    data = night()
     monkeypatch.setattr(PairBatch, "backward", lambda self, pairs: float("nan"))
     for _ in range(2):
         trained = train(data, "lora", TRAINING, tmp_path, lambda metrics, step: None)
