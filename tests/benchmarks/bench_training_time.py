@@ -50,3 +50,4 @@ def test_training_time(shared_data: Path, tmp_path: Path) -> None:
     }
     write_results("training_time", [row])
     assert found >= WANTED
+    assert seconds <= SECONDS

@@ -1,4 +1,8 @@
-"""The public sets that quality is measured on, each with what was published on the same copy in the same protocol."""
+"""The public sets that quality is measured on, each with what was published on the same copy in the same protocol.
+
+Of the public data, the sample of REES46 is three hours of one day and retrotech a catalog without events: neither can
+be split into parts whose order says anything, so tests read them and nothing here does.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
