@@ -9,7 +9,8 @@ from airflow.sdk import Param
 
 from pipeline_tasks.intake.source_contract import Rule
 from pipeline_tasks.intake.sources import preset_names
-from pipeline_tasks.settings import DELIVERED_DAYS, CandidateName, settings
+from pipeline_tasks.night import DELIVERED_DAYS
+from pipeline_tasks.settings import CandidateName, settings
 
 
 def which_night() -> dict[str, Param]:

@@ -3,7 +3,10 @@
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
+DELIVERED_DAYS: Final = 30
+"""The window where files name their day of delivery and nobody names another; at least so many days of any log."""
 _SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -7,7 +7,7 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,10 +46,6 @@ class CleaningSettings(BaseModel):
     """The same shopper, item and event type again within this many seconds is one event."""
     max_raw_characters: int = Field(10_000, ge=100)
     """Raw text kept of a quarantined record."""
-
-
-DELIVERED_DAYS: Final = 30
-"""The window where files name their day of delivery and nobody names another; at least so many days of any log."""
 
 
 class SplitSettings(BaseModel):

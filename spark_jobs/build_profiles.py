@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
+from spark_jobs.shopper_batch import count_parts
 from spark_jobs.shopper_interests import event_weight, find_favourites, rank_values
 
 _RFM: Final = ("recency_days", "frequency", "monetary")
@@ -19,7 +20,6 @@ _LISTS: Final = {
 }
 """Columns that are empty lists, not NULL, where nothing is known."""
 PREFERRED_HOURS: Final = 3
-_SHOPPERS_PER_PART: Final = 20_000
 SAMPLE: Final = 100_000
 """Shoppers whose fifths and thirds stand for everybody's; half as many, at least, are off by .2 % (standard error)."""
 
@@ -33,9 +33,8 @@ def profile_shoppers(
     cluster) of those who have a vector.
     """
     # By shopper once, where every grouping would shuffle its own; and in their order, so that groups stream by: 7.5 s
-    # for 1.2 million events of 100,000 shoppers (two cores), 12.3 where they are hashed. In parts of a size: by itself
-    # Spark makes eight of a million shoppers, whose sorts spill .9 GB.
-    parts = max(events.sparkSession.sparkContext.defaultParallelism, shoppers // _SHOPPERS_PER_PART)
+    # for 1.2 million events of 100,000 shoppers (two cores), 12.3 where they are hashed.
+    parts = count_parts(events.sparkSession, shoppers)
     touched = _touch(events, items).repartition(parts, "user_key").sortWithinPartitions("user_key").cache()
     lived = _live(touched, ds).cache()
     everybody = sample_shoppers(lived, shoppers).agg(

@@ -56,7 +56,7 @@ def _land_whole(spark: SparkSession, source: Source, night: Night, landing: Land
     _require({night.ds: files}, source, night, pattern)
     mark, ledger = fingerprint(files, _reading(source)), landing.ledger()
     same = {day for day, delivery in ledger.deliveries.items() if delivery.fingerprint == mark}
-    if ledger.whole == mark and night.ds in same:
+    if ledger.whole == mark and same.issuperset(_days_since(min(ledger.deliveries), night)):
         print(f"land events {night.source} {night.ds}: the file is unchanged")
         return
     chosen = _Chosen(
@@ -64,9 +64,12 @@ def _land_whole(spark: SparkSession, source: Source, night: Night, landing: Land
     )
     counts = _write(spark, source, night, chosen, incoming := landing.incoming())
     first = min([*arrivals(incoming), *ledger.deliveries, night.ds])
-    days = night.window((night.ds - first).days + 1)
-    landing.take_in(incoming, {day: mark for day in days if day not in same}, whole=mark)
+    landing.take_in(incoming, {day: mark for day in _days_since(first, night) if day not in same}, whole=mark)
     print(f"land events {night.source} {night.ds}: every day since {first}, {counts}")
+
+
+def _days_since(first: date, night: Night) -> list[date]:
+    return night.window((night.ds - first).days + 1)
 
 
 @dataclass(frozen=True)

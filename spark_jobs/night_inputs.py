@@ -21,10 +21,8 @@ from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import find_replenishable
-from spark_jobs.shopper_batch import COLUMNS, VECTORS
+from spark_jobs.shopper_batch import COLUMNS, SHOPPERS_PER_PART, VECTORS, count_parts
 from spark_jobs.stage_table import read_table
-
-_SHOPPERS_PER_TASK = 20_000
 
 
 @dataclass
@@ -88,7 +86,7 @@ class NightInputs:
     @property
     def files(self) -> int:
         """Files of a table of a few rows per shopper, each written by one task: one on a small night."""
-        return max(1, int(self.meta["users"]) // _SHOPPERS_PER_TASK)
+        return max(1, int(self.meta["users"]) // SHOPPERS_PER_PART)
 
     @cached_property
     def items(self) -> DataFrame:
@@ -108,12 +106,11 @@ class NightInputs:
     @cached_property
     def shoppers(self) -> DataFrame:
         """The columns of `shopper_batch.COLUMNS` of every known shopper with history, by user_key."""
-        partitions = max(self.spark.sparkContext.defaultParallelism, self.meta["users"] // _SHOPPERS_PER_TASK)
         history = self.sequences.where(F.col("user_key").isNotNull())
         joined = (
             history.select("user_key", *COLUMNS[4:])
             .join(self.user_vectors, "user_key", how="inner")
-            .repartition(partitions, "user_key")
+            .repartition(count_parts(self.spark, self.meta["users"]), "user_key")
             .sortWithinPartitions("user_key")
         )
         # Three tables are made from it; on disk where memory is short.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import SparkSession
 
 from pipeline_tasks.behavior.interactions import Flags
 from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
@@ -14,8 +15,15 @@ from pipeline_tasks.shelves.shelf import Shelf
 
 COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
 """What a batch must hold."""
+SHOPPERS_PER_PART = 20_000
+"""Of eight parts of a million shoppers each sort of their events spills, .9 GB together."""
 VECTORS = "user_key string, vector array<float>, own_items array<int>, own_scores array<float>"
 """Of them, what embed_shelf writes: no file at all on a night without a known shopper."""
+
+
+def count_parts(spark: SparkSession, shoppers: int) -> int:
+    """Return in how many partitions so many shoppers are worked on: none of them is too large to sort in memory."""
+    return max(spark.sparkContext.defaultParallelism, shoppers // SHOPPERS_PER_PART)
 
 
 @dataclass(frozen=True)

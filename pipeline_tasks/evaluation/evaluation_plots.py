@@ -8,6 +8,7 @@ import pandas as pd
 _OURS: Final = "#cc6644"
 _OTHERS: Final = "#4477aa"
 _COLORS: Final = ("#4477aa", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#777777")
+_PANELS_IN_A_ROW: Final = 3
 _SMALL: Final = 20
 """Segments of fewer shoppers are not drawn: their bars would be noise."""
 
@@ -68,8 +69,13 @@ def _panels(count: int, width: float, height: float) -> tuple[Any, Any]:
     # Not pyplot, which would look for a display and costs another half second to import.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * count, height), layout="tight")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
+    columns = min(count, _PANELS_IN_A_ROW)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="tight")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in panels[count:]:
+        unused.set_axis_off()
+    return figure, panels[:count]
 
 
 def _bars(panel: Any, places: list[float], rows: pd.DataFrame, metric: str, color: str) -> None:  # noqa: ANN401

@@ -47,8 +47,10 @@ def profile_segments(log: Interactions) -> dict[str, dict[str, str]]:
     if log.attributes is None:
         return found
     values = fit_profile_values(log.attributes)
+    # Many shoppers say the same.
+    said = {text: values.by_name(text) for text in set(log.attributes)}
     for key, text in zip(log.keys, log.attributes, strict=True):
-        for name, pair in values.by_name(text).items():
+        for name, pair in said[text].items():
             found.setdefault(name, {})[key] = pair
     return {name: labels for name, labels in found.items() if len(set(labels.values())) <= MOST_SEGMENTS}
 

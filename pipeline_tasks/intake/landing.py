@@ -38,7 +38,7 @@ class Ledger(BaseModel):
 
     deliveries: dict[date, Delivery] = {}
     whole: str = ""
-    """Fingerprint of the file of many days of which every day up to the newest delivery was landed."""
+    """Fingerprint of the file of many days that was landed from its first day on."""
 
     def rows(self, ds: date) -> int:
         """Return how many rows were landed for the event day."""

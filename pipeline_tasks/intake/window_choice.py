@@ -4,9 +4,7 @@ from typing import Final
 
 from pipeline_tasks.intake.landing import Ledger
 from pipeline_tasks.intake.source_contract import Source
-from pipeline_tasks.intake.source_files import full_pattern
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import DELIVERED_DAYS
+from pipeline_tasks.night import DELIVERED_DAYS, Night
 from pipeline_tasks.storage.lake import Lake
 
 MOST_EVENTS: Final = 20_000_000
@@ -16,7 +14,7 @@ WINDOW_HELP: Final = f"days up to the night; 0: all of a file of many days, else
 
 def is_dated(source: Source) -> bool:
     """Whether the files of the source's events name their day of delivery."""
-    return "{ds}" in full_pattern(source.path, source.events.path)
+    return "{ds}" in source.events.path
 
 
 def delivered_window(asked: int) -> int:

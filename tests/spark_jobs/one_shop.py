@@ -39,6 +39,18 @@ price = "price"
 quantity = "units"
 query = "words"
 """
+CATALOG = """
+[items]
+path = "items.csv"
+format = "csv"
+[items.columns]
+item_id = "sku"
+title = "name"
+price = "price"
+[items.attributes]
+size = "size"
+color = "split(color, '/')"
+"""
 HEADER = "time,kind,item,who,visit,price,units,words"
 
 

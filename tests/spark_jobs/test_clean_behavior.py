@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark
 
@@ -171,20 +171,6 @@ def test_a_day_with_one_shopper_is_a_day(shop: OneShop) -> None:
     assert [(row["user_key"], row["first_seen"], row["last_seen"]) for row in shop.rows("users")] == [("ann", DAY, DAY)]
     with pytest.raises(ValueError, match="choose a longer window"):
         shop.split()
-
-
-CATALOG = """
-[items]
-path = "items.csv"
-format = "csv"
-[items.columns]
-item_id = "sku"
-title = "name"
-price = "price"
-[items.attributes]
-size = "size"
-color = "split(color, '/')"
-"""
 
 
 def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> None:

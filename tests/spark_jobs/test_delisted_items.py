@@ -17,26 +17,17 @@ from spark_jobs.earlier_nights import EarlierNights
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, item, rows_of, write
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, OneShop
 
-CATALOG = """
-[items]
-path = "items.csv"
-format = "csv"
-[items.columns]
-item_id = "sku"
-title = "name"
-price = "price"
-[items.attributes]
-size = "size"
-"""
 FIRST, SECOND = DAY - timedelta(days=2), DAY - timedelta(days=1)
 WINDOW = 2
 
 
 def night(shop: OneShop, ds: date, catalog: list[str], traded: list[str]) -> dict[str, dict[str, Any]]:
     """Run a night and return its items."""
-    (shop.files / "items.csv").write_text("\n".join(["sku,name,price,size", *catalog]) + "\n")
+    (shop.files / "items.csv").write_text(
+        "\n".join(["sku,name,price,size,color", *(f"{line}," for line in catalog)]) + "\n"
+    )
     shop.deliver(*(f"{ds}T09:00:00Z,view,{name},ann,s1,9.00,," for name in traded), day=ds)
     shop.night(ds, WINDOW)
     return items_of(shop, ds)

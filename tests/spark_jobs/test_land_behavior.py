@@ -196,6 +196,17 @@ def test_without_a_window_a_file_of_many_days_is_the_whole_log(
     assert {row["ds"] for row in shop.rows("events")} == {old, before, DAY}
 
 
+def test_days_that_a_shorter_window_left_out_are_no_part_of_a_whole_log(shop: OneShop) -> None:
+    shop.describe(CLICKS.replace("events-{ds}.csv", "all.csv"))
+    first, between = DAY - timedelta(days=9), DAY - timedelta(days=5)
+    lines = [VIEW.replace("2026-11-20", str(day)) for day in (first, between, DAY)]
+    (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    shop.land(first, 0)
+    shop.land(DAY, 2)
+    shop.night(DAY, 0)
+    assert {row["ds"] for row in shop.rows("events")} == {first, between, DAY}
+
+
 def test_without_a_window_dated_files_are_those_of_thirty_days(shop: OneShop) -> None:
     shop.describe()
     for day in (DAY - timedelta(days=30), DAY - timedelta(days=29), DAY):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.encoders.adapt_encoder import (
     GREATEST_NORM,
     AdaptOptions,
@@ -67,10 +68,17 @@ def test_queries_come_nearer_to_what_was_wanted_after_them(tmp_path: Path) -> No
     assert after[1, 2] - after[1, 0] > before[1, 2] - before[1, 0] + 0.1
 
 
+THINGS = [f"{thing} number {number}" for thing in ("sofa", "bicycle", "candle") for number in range(8)]
+SIXTEEN = AdaptOptions("last_layers", layers=1, steps=16, pairs=8, learning_rate=1e-3)
+
+
+def things_log(users: int, days: int) -> Interactions:
+    """Return shoppers who keep to one kind of `THINGS`."""
+    return log_of({f"u{n}": [(n % 3 * 8 + (n + day * 3) % 8, day) for day in range(days)] for n in range(users)})
+
+
 def test_the_weights_kept_are_the_best_on_pairs_held_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The losses are scripted: the best after 2 of 8 measurements, and the training ends three later."""
-    texts = [f"{thing} number {number}" for thing in ("sofa", "bicycle", "candle") for number in range(8)]
-    log = log_of({f"u{n}": [(n % 3 * 8 + (n + step * 3) % 8, step) for step in range(3)] for n in range(60)})
     losses, kept = iter([3.0, 2.0, 1.0, 1.5, 1.4, 1.3, 0.5]), []
 
     def loss(self: PairBatch, pairs: object) -> float:
@@ -78,15 +86,10 @@ def test_the_weights_kept_are_the_best_on_pairs_held_out(monkeypatch: pytest.Mon
         return next(losses)
 
     monkeypatch.setattr(PairBatch, "loss", loss)
-    options, steps = AdaptOptions("last_layers", layers=1, steps=16, pairs=8, learning_rate=1e-3), []
-    tuned = adapt_encoder(
-        load_encoder(PACKAGED_ENCODER),
-        log,
-        texts,
-        options,
-        folder=tmp_path,
-        after_step=lambda *told: steps.append(told),
-    ).encoder
+    steps: list[tuple[int, float]] = []
+    encoder, log = load_encoder(PACKAGED_ENCODER), things_log(60, 3)
+    told = adapt_encoder(encoder, log, THINGS, SIXTEEN, folder=tmp_path, after_step=lambda *one: steps.append(one))
+    tuned = told.encoder
     assert [step for step, _ in steps] == list(range(1, 11))
     torch.testing.assert_close(open_weights(tuned)[0], kept[2])
     assert not torch.equal(kept[2], kept[5])
@@ -98,11 +101,7 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_says_in_which_step(
     *, broken: str, judged: bool, kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
 ) -> None:
     """Step 6 of 16 is pretended to break; the held-out pairs, where there are some, are at their best after step 4."""
-    texts = [f"{thing} number {number}" for thing in ("sofa", "bicycle", "candle") for number in range(8)]
-    days = 3 if judged else 2
-    log = log_of(
-        {f"u{n}": [(n % 3 * 8 + (n + day * 3) % 8, day) for day in range(days)] for n in range(60 if judged else 3)}
-    )
+    log = things_log(60, 3) if judged else things_log(3, 2)
     weights: list[torch.Tensor] = []
     backward, losses = PairBatch.backward, iter([3.0, 2.0, 1.0, 1.5])
 
@@ -116,21 +115,15 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_says_in_which_step(
 
     monkeypatch.setattr(PairBatch, "backward", breaks)
     monkeypatch.setattr(PairBatch, "loss", lambda self, pairs: next(losses))
-    options, steps = AdaptOptions("last_layers", layers=1, steps=16, pairs=8, learning_rate=1e-3), []
-    adapted = adapt_encoder(
-        load_encoder(PACKAGED_ENCODER),
-        log,
-        texts,
-        options,
-        folder=tmp_path,
-        after_step=lambda *told: steps.append(told),
-    )
+    steps: list[tuple[int, float]] = []
+    encoder = load_encoder(PACKAGED_ENCODER)
+    adapted = adapt_encoder(encoder, log, THINGS, SIXTEEN, folder=tmp_path, after_step=lambda *one: steps.append(one))
     assert [step for step, _ in steps] == [1, 2, 3, 4, 5], "nobody hears of a loss that is no number"
     assert adapted.stopped is not None
     assert "in step 6 of 16: lower its learning rate (0.001)" in adapted.stopped
     assert f"{adapted.stopped}; the encoder goes on as it was after step {kept}" in capsys.readouterr().out
     torch.testing.assert_close(open_weights(adapted.encoder)[0], weights[kept])
-    assert np.isfinite(adapted.encoder.encode(texts)).all()
+    assert np.isfinite(adapted.encoder.encode(THINGS)).all()
 
 
 def test_a_step_of_a_long_gradient_is_shortened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
