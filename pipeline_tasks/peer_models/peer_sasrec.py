@@ -6,7 +6,7 @@ as published.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,16 +58,17 @@ def fit_sasrec(
     n_items: int,
     options: SasrecOptions | None = None,
     after_epoch: Callable[[int, float, SasrecScorer], bool] = lambda epoch, loss, scorer: True,
+    seed: int = 1,
 ) -> SasrecScorer:
     """Train on every position of every history's last `max_length + 1` items.
 
     For the epochs of the options, or until `after_epoch(epoch, mean loss, scorer)` returns False. Without options, with
-    the paper's for such a log.
+    the paper's for such a log and `seed`.
 
     Raises:
         TrainingError: no history has two events, or the loss is no number.
     """
-    options = options or paper_options(log)
+    options = options or replace(paper_options(log), seed=seed)
     device = prepare_torch(0)
     torch.manual_seed(options.seed)
     windows = _item_windows(log.select(np.flatnonzero(log.lengths >= 2)), options.max_length + 1)

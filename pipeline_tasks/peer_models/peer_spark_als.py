@@ -62,9 +62,12 @@ class AlsScorer:
         return users
 
 
-def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = None) -> AlsScorer:
-    """Fit on what each sequence holds, once per item, in the present Spark session or one that ends with the fit."""
-    options = options or AlsOptions()
+def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = None, seed: int = 1) -> AlsScorer:
+    """Fit on what each sequence holds, once per item, in the present Spark session or one that ends with the fit.
+
+    Without options, with the defaults and `seed`.
+    """
+    options = options or AlsOptions(seed=seed)
     with _session() as spark:
         _, items = train_als(spark, matrix_of(log, n_items), options)
     return AlsScorer("spark_als", log.evidence, items, options)

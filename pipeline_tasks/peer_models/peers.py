@@ -24,10 +24,12 @@ PEERS: Final = {
     "implicit_bpr": "peer_models.peer_implicit:fit_implicit_bpr",
 }
 """Name -> ``module:function`` within pipeline_tasks; each function is ``fit(log, n_items) -> Scorer``."""
+DRAWN: Final = ("sasrec", "spark_als", "implicit_als", "implicit_bpr")
+"""Peers that begin from random numbers: their functions take a ``seed`` too."""
 
 
-def fit_peer(name: str, log: Interactions, n_items: int) -> Scorer:
-    """Fit a peer at its default settings on all of `log`.
+def fit_peer(name: str, log: Interactions, n_items: int, seed: int = 1) -> Scorer:
+    """Fit a peer at its default settings on all of `log`; `seed` is for those of `DRAWN`.
 
     Raises:
         ValueError: there is no peer of that name.
@@ -36,5 +38,5 @@ def fit_peer(name: str, log: Interactions, n_items: int) -> Scorer:
     if name not in PEERS:
         raise ValueError(f"{name!r} is no peer: choose from {', '.join(PEERS)}")
     module, _, function = PEERS[name].partition(":")
-    fit: Callable[[Interactions, int], Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
-    return fit(log, n_items)
+    fit: Callable[..., Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
+    return fit(log, n_items, seed=seed) if name in DRAWN else fit(log, n_items)

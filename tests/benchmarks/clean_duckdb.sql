@@ -10,7 +10,7 @@ SELECT _row, _record_id, _corrupt, ds, arrived,
     as_key(shopper) AS user_key, as_key(session) AS session_id, lower(trim(kind)) AS event_type,
     as_key(item) AS item_id, lower(as_text(search)) AS query, as_number(dwell) AS dwell_seconds,
     as_number(price) AS price, as_number(units) AS units, TRY_CAST(as_number(place) AS INTEGER) AS position,
-    as_key(arm) AS arm, TRY_CAST(time AS TIMESTAMPTZ) AS ts,
+    NULL::DOUBLE AS rating, as_key(arm) AS arm, TRY_CAST(time AS TIMESTAMPTZ) AS ts,
     (as_key(dwell) IS NOT NULL AND as_number(dwell) IS NULL) OR (as_key(price) IS NOT NULL AND as_number(price) IS NULL)
         OR (as_key(units) IS NOT NULL AND as_number(units) IS NULL)
         OR (as_key(place) IS NOT NULL AND TRY_CAST(as_number(place) AS INTEGER) IS NULL) AS unreadable

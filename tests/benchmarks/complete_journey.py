@@ -24,6 +24,7 @@ def read_complete_journey(shared_data: Path) -> NightData:
     keys, shopper = np.unique(rows["household_id"].astype(str).to_numpy(dtype=str), return_inverse=True)
     rows = rows.assign(shopper=shopper).sort_values(["shopper", "transaction_timestamp"], kind="stable")
     ids, items = np.unique(rows["product_id"].astype(str).to_numpy(dtype=str), return_inverse=True)
+    products = _products(folder, set(ids.tolist()))
     times = rows["transaction_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     log = Interactions(
         keys.tolist(),
@@ -33,11 +34,33 @@ def read_complete_journey(shared_data: Path) -> NightData:
         np.full(len(rows), MODELLED_TYPES.index("purchase"), dtype=np.int64),
         times.astype(np.int64),
     )
-    catalog = catalog_of(_products(folder, set(ids.tolist())), ids.tolist())
+    log = log.described(_households(folder))
     ordered = pd.Series(np.sort(times))
     cuts = [ordered.iloc[int(len(ordered) * share)].to_pydatetime().replace(tzinfo=UTC) for share in (0.6, 0.8)]
+    prices = _prices(rows[times < np.datetime64(cuts[1].replace(tzinfo=None))])
+    catalog = catalog_of([{**row, "price": prices.get(row["item_id"])} for row in products], ids.tolist())
     split = {"split_id": "sample", "strategy": "temporal", "train_end": cuts[0], "validation_end": cuts[1]}
     return NightData(Night("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
+
+
+def _prices(rows: pd.DataFrame) -> dict[str, float]:
+    """Return each product's last shelf price, as the preset computes it, of the lines before test begins."""
+    paid = rows[["sales_value", "retail_disc", "coupon_disc", "coupon_match_disc"]].sum(axis=1)
+    rows = rows.assign(price=paid / rows["quantity"], product=rows["product_id"].astype(str))
+    last = rows.sort_values("transaction_timestamp", kind="stable").groupby("product")["price"].last()
+    return {str(product): float(price) for product, price in last.items()}
+
+
+def _households(folder: Path) -> dict[str, str]:
+    """Return the attributes of the 801 households that are described, as the preset maps them."""
+    rows = pd.read_parquet(folder / "demographics.parquet").astype(object)
+    names = {"age": "age", "household_size": "household_size", "income": "income", "kids": "kids_count"}
+    return {
+        str(row["household_id"]): json.dumps(
+            {name: str(row[column]) for name, column in names.items() if pd.notna(row[column])}
+        )
+        for row in rows.to_dict("records")
+    }
 
 
 def _products(folder: Path, wanted: set[str]) -> list[Row]:

@@ -11,8 +11,10 @@ from typing import Any, Final
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.evaluation.full_ranking import evaluate_tasks
 from pipeline_tasks.evaluation.intervals import mean_interval
+from pipeline_tasks.evaluation.ranking_metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import Goal, Scorer, build_tasks
 from pipeline_tasks.training.best_epoch import METRIC
+from tests.benchmarks.shopper_values import Values, keep_values
 from tests.benchmarks.side_by_side import RESULTS, present_commit
 
 OURS: Final = "two_tower"
@@ -47,24 +49,30 @@ class MeasuredScorer:
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     hardware: str = field(default_factory=_hardware)
 
+    @property
+    def fit(self) -> str:
+        """What its files are called."""
+        return f"{self.set}-{self.scorer}-{self.seed}"
 
-def measure(data: NightData, goals: Sequence[Goal], scorer: Scorer) -> Figures:
+
+def measure(data: NightData, goals: Sequence[Goal], scorer: Scorer) -> tuple[Figures, Values]:
     """Rank the whole catalog for everybody asked, each shopper scored once for all goals."""
     tasks = build_tasks(data.parts, "test", goals, len(data.catalog))
     figures: Figures = {}
+    values: dict[str, Reals] = {}
     for goal, result in zip(goals, evaluate_tasks(scorer, tasks), strict=True):
-        values = result.per_shopper[METRIC]
-        low, high = mean_interval(values)
+        values[goal] = own = result.per_shopper[METRIC]
+        low, high = mean_interval(own)
         kept = {name: round(float(result.overall[name]), 6) for name in _KEPT}
-        figures[goal] = kept | {"low": round(low, 6), "high": round(high, 6), "shoppers": len(values)}
-    return figures
+        figures[goal] = kept | {"low": round(low, 6), "high": round(high, 6), "shoppers": len(own)}
+    return figures, values
 
 
-def keep(measured: MeasuredScorer) -> None:
-    """Write the file, in place of an earlier one of the same set, scorer and seed."""
+def keep(measured: MeasuredScorer, values: Values) -> None:
+    """Write the files, in place of earlier ones of the same set, scorer and seed."""
     _FOLDER.mkdir(exist_ok=True)
-    path = _FOLDER / f"{measured.set}-{measured.scorer}-{measured.seed}.json"
-    path.write_text(json.dumps(asdict(measured), indent=1) + "\n")
+    (_FOLDER / f"{measured.fit}.json").write_text(json.dumps(asdict(measured), indent=1) + "\n")
+    keep_values(measured.fit, measured.commit, values)
 
 
 def read_kept() -> list[MeasuredScorer]:

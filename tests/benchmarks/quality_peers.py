@@ -44,11 +44,11 @@ def can_fit(peer: str, data: NightData) -> bool:
     return data.split["strategy"] != "leave_one_out" or peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
 
 
-def fit_quality_peer(peer: str, known: Interactions, n_items: int) -> Scorer:
-    """Fit on all that may be known before test, validation included."""
+def fit_quality_peer(peer: str, known: Interactions, n_items: int, seed: int) -> Scorer:
+    """Fit on all that may be known before test, validation included; `seed` is for peers that draw."""
     if peer == "ease":
         return ease(known, n_items, PENALTY, EASE_ITEMS)
-    return _own_baskets(known, n_items) if peer == OWN_BASKETS else fit_peer(peer, known, n_items)
+    return _own_baskets(known, n_items) if peer == OWN_BASKETS else fit_peer(peer, known, n_items, seed)
 
 
 def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:

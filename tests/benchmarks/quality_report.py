@@ -1,13 +1,13 @@
 """Renders quality.json, docs/quality.md and its picture from all that `measured_scorer` kept."""
 
 import json
-from statistics import mean
 from typing import Any, Final
 
 from pipeline_tasks.training.best_epoch import METRIC
-from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, MeasuredScorer, read_kept
+from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, read_kept
 from tests.benchmarks.plot_quality import plot_quality
 from tests.benchmarks.quality_row import Row
+from tests.benchmarks.quality_rows import rows_of
 from tests.benchmarks.quality_sets import SETS
 from tests.benchmarks.side_by_side import REPOSITORY, RESULTS
 
@@ -16,10 +16,13 @@ _HEAD = """# Quality on public sets
 Written by `make bench-quality`. NDCG@10 on test, full ranking; nothing set by hand, everything chosen on validation,
 test looked at once a run. *two_tower* is one dot product (and, with repeats, the sparse addition for own items);
 *blended* adds the item-to-item model, its weight chosen on validation. Leave-one-out: seen items masked, ours learned
-from train alone, as the published models did, the peers from train and validation; *two_tower_refitted* is ours fitted
-as the peers are. Temporal 6:2:2: all are refitted on train and validation. *Published* figures are quoted, the others
-ran here, with one seed. Intervals are bootstrap over shoppers, of the first seed. *Fitted in* lacks, in rows of ours
-before 5340c69, the fit on train and validation and the choice of the blend's weight.
+from train alone, as the published models did, the peers from train and validation; *two_tower_refitted* is ours
+fitted as the peers are. Temporal 6:2:2: all are refitted on train and validation. *Published* figures are quoted, the
+others ran here; *seeds* says how many fits a mean is of (peers that draw nothing have one). Intervals are bootstrap
+over shoppers, of the first seed. *Ours less it* is the mean over shoppers of two_tower less the scorer (of refitted
+ours less a peer of leave-one-out: both learned from validation), *p* that of its paired sign-flip test (4,000 flips:
+.0002 is the least); both are empty where one of the two was measured before values by shopper were kept. *Fitted in*
+lacks, in rows of ours before 5340c69, the fit on train and validation and the choice of the blend's weight.
 
 ![NDCG@10 of every scorer](quality.png)
 """
@@ -35,42 +38,12 @@ the same model with them banned from every list; the level at which they enter i
 
 def write_report() -> str:
     """Write the files and return the page."""
-    rows = [row for name in SETS for row in _rows(name, [one for one in read_kept() if one.set == name])]
+    rows = [row for name in SETS for row in rows_of(name, [one for one in read_kept() if one.set == name])]
     (RESULTS / "quality.json").write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
     plot_quality(rows, REPOSITORY / "docs" / "quality.png")
     text = _page(rows)
     (REPOSITORY / "docs" / "quality.md").write_text(text)
     return text
-
-
-def _rows(name: str, kept: list[MeasuredScorer]) -> list[Row]:
-    rows = []
-    for goal in SETS[name].goals if kept else ():
-        found = [
-            _row(goal, [one for one in kept if one.scorer == scorer]) for scorer in {one.scorer: 0 for one in kept}
-        ]
-        found += [Row(name, goal, peer, ndcg, [ndcg]) for peer, ndcg in SETS[name].published]
-        rows += sorted(found, key=lambda row: -row.ndcg)
-    return rows
-
-
-def _row(goal: str, runs: list[MeasuredScorer]) -> Row:
-    figures, first = [one.figures[goal] for one in runs], runs[0]
-    return Row(
-        first.set,
-        goal,
-        first.scorer,
-        round(mean(one[METRIC] for one in figures), 5),
-        [round(one[METRIC], 5) for one in figures],
-        round(mean(one["recall@10"] for one in figures), 5),
-        round(mean(one["coverage@10"] for one in figures), 4),
-        (figures[0]["low"], figures[0]["high"]),
-        int(figures[0]["shoppers"]),
-        round(mean(one.seconds for one in runs)),
-        first.commit,
-        first.date,
-        first.hardware,
-    )
 
 
 def _page(rows: list[Row]) -> str:
@@ -113,12 +86,18 @@ def _summary(group: list[Row]) -> list[Any]:
 
 
 def _detail(group: list[Row]) -> str:
-    titles = ("scorer", METRIC, "95 %", "recall@10", "coverage@10", "fitted in s", "date", "commit")
+    titles = (
+        *("scorer", METRIC, "seeds", "95 %", "ours less it", "p"),
+        *("recall@10", "coverage@10", "fitted in s", "date", "commit"),
+    )
     lines = [
         [
             f"**{row.scorer}**" if row.scorer == OURS else row.scorer,
             row.ndcg,
+            len(row.by_seed) if row.commit else None,
             f"{row.interval[0]:.4f} to {row.interval[1]:.4f}" if row.interval else None,
+            row.ours_minus,
+            row.p,
             row.recall,
             row.coverage,
             row.seconds,

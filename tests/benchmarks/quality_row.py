@@ -20,3 +20,7 @@ class Row:
     commit: str = ""
     date: str = ""
     hardware: str = ""
+    ours_minus: float | None = None
+    """Ours less this scorer, the mean over shoppers, each of both the mean over its seeds."""
+    p: float | None = None
+    """Of the paired sign-flip test of it; None where one of the two kept no values by shopper."""

@@ -5,7 +5,7 @@ microseconds: an order, and no more.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -39,16 +39,25 @@ def read_amazon_sports(shared_data: Path) -> NightData:
 
 
 def read_ml_1m(shared_data: Path) -> NightData:
-    """6,040 users, 3,416 films, 999,611 actions; a film has a title and genres."""
+    """6,040 users, 3,416 films, 999,611 actions; films and viewers are described as the preset `movielens` does it."""
     folder = shared_data / "ml-1m"
     rows = pd.read_parquet(folder / "sequences_sasrec_order.parquet").sort_values(["user_id", "pos"], kind="stable")
-    films = [line.split("::") for line in (folder / "movies.dat").read_text(encoding="latin-1").splitlines()]
-    described = [
-        {"item_id": number, "title": title, "attributes": json.dumps({"genres": genres.split("|")})}
-        for number, title, genres in films
-    ]
+    described = [_film(*line) for line in _fields(folder / "movies.dat")]
     histories = {int(str(user)): list(films) for user, films in rows.groupby("user_id")["movie_id"]}
-    return _night("ml_1m", histories, described)
+    viewers = {
+        number: json.dumps({"age": age, "gender": gender, "occupation": occupation})
+        for number, gender, age, occupation, _ in _fields(folder / "users.dat")
+    }
+    return _night("ml_1m", histories, described, viewers)
+
+
+def _fields(path: Path) -> list[list[str]]:
+    return [line.split("::") for line in path.read_text(encoding="latin-1").splitlines()]
+
+
+def _film(number: str, title: str, genres: str) -> Row:
+    each = genres.split("|")
+    return {"item_id": number, "title": title, "category": each[0], "attributes": json.dumps({"genres": each})}
 
 
 def _lines(path: Path) -> dict[int, list[int]]:
@@ -65,7 +74,9 @@ def _row(number: object, attribute_ids: str, **columns: str) -> Row:
     return {"item_id": str(number), "attributes": json.dumps({"attributes": attribute_ids.split()}), **columns}
 
 
-def _night(name: str, histories: dict[int, list[int]], rows: Sequence[Row]) -> NightData:
+def _night(
+    name: str, histories: dict[int, list[int]], rows: Sequence[Row], shoppers: Mapping[str, str] | None = None
+) -> NightData:
     lengths = np.array([len(history) for history in histories.values()])
     numbers, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
     known = set(map(str, numbers))
@@ -81,4 +92,5 @@ def _night(name: str, histories: dict[int, list[int]], rows: Sequence[Row]) -> N
         np.full(len(items), MODELLED_TYPES.index("rating"), dtype=np.int64),
         np.arange(len(items), dtype=np.int64) - np.repeat(offsets[:-1], lengths),
     )
+    log = log.described(shoppers or {})
     return NightData(Night(name, _DAY), catalog, log, {}, {"split_id": "published", "strategy": "leave_one_out"})

@@ -12,7 +12,7 @@ from pipeline_tasks.behavior.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.peer_models.peers import PEERS, fit_peer
+from pipeline_tasks.peer_models.peers import DRAWN, PEERS, fit_peer
 from tests.benchmarks.online_retail import read_online_retail
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -50,6 +50,12 @@ def test_a_peer_beats_chance_and_repeats_itself(name: str) -> None:
             refuse_lookup(peer, TASK)
     else:
         refuse_lookup(peer, TASK)
+
+
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - ELSEWHERE))
+def test_a_drawn_peer_differs_by_seed(name: str) -> None:
+    first, second = (fit_peer(name, TASK.known, ITEMS, seed) for seed in (1, 2))
+    assert np.abs(first.scores(TASK.histories) - second.scores(TASK.histories)).max() > 0
 
 
 def test_every_name_is_that_of_a_function() -> None:
