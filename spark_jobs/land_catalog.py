@@ -7,7 +7,8 @@ from pipeline_tasks.intake.landing import Landing
 from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
 from pipeline_tasks.intake.source_files import find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
-from spark_jobs.land_records import numbered, only_records, read_failures, write_landing
+from spark_jobs.land_records import numbered, only_records, write_landing
+from spark_jobs.read_failures import read_failures
 from spark_jobs.read_records import read_records
 
 
@@ -21,7 +22,8 @@ def land_catalog(
     if not files:
         raise FileNotFoundError(
             f"No {kind} of {source.name} for {night.ds}: no file fits {pattern.replace('{ds}', night.ds.isoformat())}; "
-            f"deliver it, correct {kind}.path, or remove [{kind}] to do without. Where to get it: {source.get}"
+            f"deliver it, correct {kind}.path, or remove [{kind}] to do without. "
+            f"Where to get it: {source.where_to_get}"
         )
     mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}))
     known = landing.ledger().deliveries

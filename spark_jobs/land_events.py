@@ -11,11 +11,13 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.landing import Landing, arrivals
 from pipeline_tasks.intake.source_contract import Source
-from pipeline_tasks.intake.source_files import SourceFile, day_pattern, find_files, fingerprint, full_pattern
+from pipeline_tasks.intake.source_files import SourceFile, day_pattern, find_days, find_files, fingerprint, full_pattern
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.intake.window_choice import delivered_window, is_dated
 from pipeline_tasks.night import Night
-from spark_jobs.land_records import numbered, only_records, read_failures, write_landing
+from spark_jobs.land_records import numbered, only_records, write_landing
 from spark_jobs.map_events import TIME, with_event_time
+from spark_jobs.read_failures import read_failures
 from spark_jobs.read_records import SOURCE_FILE, read_records
 
 
@@ -24,7 +26,7 @@ def land_events(spark: SparkSession, source: Source, night: Night, window_days: 
 
     Raises:
         FileNotFoundError: the night's own files are missing.
-        SourceError: an expression or a file does not fit; the message names it.
+        SourceError: an expression or a file does not fit, or every record is later than the night; the message says so.
     """
     if window_days or is_dated(source):
         _land_window(spark, source, night, delivered_window(window_days), landing)
@@ -34,7 +36,7 @@ def land_events(spark: SparkSession, source: Source, night: Night, window_days: 
 
 def _land_window(spark: SparkSession, source: Source, night: Night, window_days: int, landing: Landing) -> None:
     pattern = full_pattern(source.path, source.events.path)
-    found = {day: find_files(pattern, day) for day in night.window(window_days)}
+    found = find_days(pattern, night.window(window_days))
     _require(found, source, night, pattern)
     marks = {day: fingerprint(files, _reading(source)) for day, files in found.items() if files}
     known = landing.ledger().deliveries
@@ -63,9 +65,19 @@ def _land_whole(spark: SparkSession, source: Source, night: Night, landing: Land
         [file.path for file in files], bool(same), lambda ds: (ds <= F.lit(night.ds)) & ~ds.isin(sorted(same))
     )
     counts = _write(spark, source, night, chosen, incoming := landing.incoming())
+    _require_some(counts, [*arrivals(incoming), *ledger.days()], night)
     first = min([*arrivals(incoming), *ledger.deliveries, night.ds])
     landing.take_in(incoming, {day: mark for day in _days_since(first, night) if day not in same}, whole=mark)
     print(f"land events {night.source} {night.ds}: every day since {first}, {counts}")
+
+
+def _require_some(counts: dict[str, Any], landed: list[date], night: Night) -> None:
+    if counts["after_the_night"] and not landed:
+        raise SourceError(
+            f"No event of {night.source} happened by {night.ds}: the days of the file are {counts['first_day']} to "
+            f"{counts['last_day']}. Run one of them (--date), or correct events.columns.ts if they are wrong: "
+            f"timestamp_seconds(…) reads seconds, timestamp_millis(…) thousandths"
+        )
 
 
 def _days_since(first: date, night: Night) -> list[date]:
@@ -89,8 +101,9 @@ def _write(spark: SparkSession, source: Source, night: Night, chosen: _Chosen, i
         raw = read_records(spark, source.events, chosen.paths, "events")
         counts = Observation("events")
         records = only_records(raw, source.events, counts, "events")
-        write_landing(_place(records, source, night, chosen), incoming)
-    return counts.get
+        placed, times = _place(records, source, night, chosen)
+        write_landing(placed, incoming)
+    return counts.get | (times.get if times else {})
 
 
 def _require(found: dict[date, list[SourceFile]], source: Source, night: Night, pattern: str) -> None:
@@ -98,7 +111,7 @@ def _require(found: dict[date, list[SourceFile]], source: Source, night: Night, 
         wanted = pattern.replace("{ds}", night.ds.isoformat())
         raise FileNotFoundError(
             f"No events of {source.name} for {night.ds}: no file fits {wanted}; deliver it, or correct events.path or "
-            f"--source-path. Where to get it: {source.get or 'the TOML does not say (get = …)'}"
+            f"--source-path. Where to get it: {source.where_to_get}"
         )
     missing = [day.isoformat() for day, files in found.items() if not files]
     if missing:
@@ -111,9 +124,10 @@ def _reading(source: Source) -> str:
     return f"{form.model_dump_json(exclude={'columns'})} {form.columns.ts} {rules.earliest} {rules.late_days}"
 
 
-def _place(records: DataFrame, source: Source, night: Night, chosen: _Chosen) -> DataFrame:
+def _place(records: DataFrame, source: Source, night: Night, chosen: _Chosen) -> tuple[DataFrame, Observation | None]:
     """Add ds and arrived. A record whose time cannot be (none, too early, later than its delivery) stays with the
-    delivery's day, where cleaning refuses it; without a day of delivery that is the night's own day, once."""
+    delivery's day, where cleaning refuses it; without a day of delivery that is the night's own day, once, and a record
+    later than the night waits for its own: what is returned beside the records tells how many do."""
     timed = with_event_time(records, source)
     happened = F.to_date(TIME)
     impossible = happened.isNull() | (happened < F.lit(source.rules.earliest))
@@ -121,6 +135,13 @@ def _place(records: DataFrame, source: Source, night: Night, chosen: _Chosen) ->
         arrived = F.to_date(F.regexp_extract(SOURCE_FILE, day_pattern(source.events.path), 1))
         late = F.date_sub(arrived, source.rules.late_days)
         impossible = impossible | (happened > arrived) | (happened < late)
-        return numbered(timed, F.when(~impossible, happened).otherwise(arrived), arrived)
+        return numbered(timed, F.when(~impossible, happened).otherwise(arrived), arrived), None
     ds: Column = F.when(~impossible, happened).otherwise(F.lit(None if chosen.told else night.ds).cast("date"))
-    return numbered(timed.where(chosen.wanted(ds)), ds, ds)
+    times = Observation("times")
+    seen = timed.observe(
+        times,
+        F.count_if(happened > F.lit(night.ds)).alias("after_the_night"),
+        F.min(happened).cast("string").alias("first_day"),
+        F.max(happened).cast("string").alias("last_day"),
+    )
+    return numbered(seen.where(chosen.wanted(ds)), ds, ds), times

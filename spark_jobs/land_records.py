@@ -1,29 +1,30 @@
 """What landing does with records of any kind: tell records from other rows, number and hash them, write them."""
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.sources import SourceError
-from pipeline_tasks.settings import settings
 from spark_jobs.map_events import RECORD, ROW, TIME
 from spark_jobs.parquet_options import LANDED
 from spark_jobs.read_records import CORRUPT, FOUND
 from spark_jobs.sql_expressions import checked, lenient
 
 _KEPT: Final = "_kept"
+_RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, _KEPT)
+"""Names of the landing's folders, and of the columns that it adds."""
 
 
 def only_records(raw: DataFrame, form: FileForm, counts: Observation, where: str) -> DataFrame:
-    """Apply `where`; `counts` will tell how many rows there were and how many it left out. Corrupt rows stay."""
+    """Apply `where`; `counts` will tell how many rows there were and how many it left out. Corrupt rows stay.
+
+    Raises:
+        SourceError: a column has a name that the landing needs, or `where` does not fit.
+    """
+    _refuse_reserved(raw, where)
     with lenient(raw.sparkSession):
         wanted = checked(raw, form.where, f"{where}.where") if form.where else F.lit(True)
         kept = F.coalesce(wanted.cast("boolean"), F.lit(False)) | F.col(CORRUPT).isNotNull()
@@ -31,6 +32,16 @@ def only_records(raw: DataFrame, form: FileForm, counts: Observation, where: str
     left_out = F.coalesce(F.sum(F.when(~F.col(_KEPT), 1)), F.lit(0))
     seen = told.observe(counts, F.count(F.lit(1)).alias("rows_read"), left_out.alias("left_out_by_where"))
     return seen.where(F.col(_KEPT)).drop(_KEPT)
+
+
+def _refuse_reserved(raw: DataFrame, where: str) -> None:
+    clash = [name for name in raw.columns if name.lower() in _RESERVED]
+    if clash:
+        new = f"{clash[0].strip('_')}_"
+        raise SourceError(
+            f"The files of [{where}] have a column {clash[0]!r}, a name that the landing needs: rename it with "
+            f'select = ["* EXCEPT ({clash[0]})", "{clash[0]} AS {new}"] in [{where}]'
+        )
 
 
 def numbered(records: DataFrame, ds: Column, arrived: Column) -> DataFrame:
@@ -48,26 +59,3 @@ def numbered(records: DataFrame, ds: Column, arrived: Column) -> DataFrame:
 def write_landing(records: DataFrame, folder: Path) -> None:
     """Write the records as ``ds=…/arrived=…/*.parquet``."""
     records.write.options(**LANDED).partitionBy("ds", "arrived").parquet(str(folder))
-
-
-@contextmanager
-def read_failures(paths: Sequence[str]) -> Iterator[None]:
-    """Turn Spark's failure to read a damaged file into one clear error that names the file."""
-    try:
-        yield
-    except (AnalysisException, ParseException):
-        raise
-    except (PySparkException, Py4JJavaError) as error:
-        text = str(error)
-        named = re.search(r"(?:reading file|in file|file:)[ :]*(file:[^\s,'\"]+|/[^\s,'\"]+)", text)
-        file = re.sub("^file:(//)?", "", named.group(1)).rstrip(".") if named else ", ".join(paths)
-        cause = re.search(r"Caused by: ([^\n]+)", text)
-        if "OutOfMemoryError" in text:
-            raise SourceError(
-                f"{file} does not fit into {settings().spark_driver_memory} of memory: is a line longer than 100 MB? "
-                f"Deliver it with line ends, or raise NIGHTSHELF_SPARK_DRIVER_MEMORY"
-            ) from error
-        raise SourceError(
-            f"{file} cannot be read to its end "
-            f"({cause.group(1) if cause else text.splitlines()[0]}): it is cut off or damaged; deliver it again"
-        ) from error

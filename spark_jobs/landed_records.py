@@ -26,8 +26,10 @@ class LandedSource:
     def require(self, night: Night) -> None:
         """Raise unless events of the night's own day were landed."""
         if self.ledgers["events"].rows(night.ds) == 0:
+            before = [day for day in self.ledgers["events"].days() if day < night.ds]
+            latest = f"the last day that has some is {before[-1]} (--date {before[-1]}); else " if before else ""
             raise ValueError(
-                f"No events for {night.ds} in {self.landings['events'].folder}: land that day first "
+                f"No events for {night.ds} in {self.landings['events'].folder}: {latest}land that day first "
                 f"(nightshelf run --source {night.source} --date {night.ds}), or check that the shop's files hold it"
             )
 

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
 from pipeline_tasks.intake.source_contract import ItemForm, UserForm
+from pipeline_tasks.value_bounds import HIGHEST_PRICE
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.map_events import LANDED
 from spark_jobs.read_records import CORRUPT
@@ -33,7 +34,7 @@ def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
     ]
     key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType).alias("item_id")
     # A price that is no price is a missing value of the item, not a reason to lose the item.
-    sane = F.when(price.between(0, 1e9), price).alias("price")
+    sane = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
     typed = mapped.select(*LANDED, key, *texts, sane, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
@@ -79,7 +80,10 @@ def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserFor
         with lenient(raw.sparkSession):
             raw = raw.where(checked(raw, form.where, f"{where}.where"))
     named = {ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
-    return evaluate(raw, {**columns, **named}, LANDED, where)
+    keys = {name: f"columns.{name}" for name in columns} | {
+        ATTRIBUTE + name: f"attributes.{name}" for name in form.attributes
+    }
+    return evaluate(raw, {**columns, **named}, LANDED, where, keys)
 
 
 def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:

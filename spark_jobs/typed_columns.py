@@ -1,5 +1,6 @@
 """Turns what a shop's expressions yield into the contract's types, without ever failing on a value."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pyspark.sql import Column
@@ -19,7 +20,9 @@ from pipeline_tasks.intake.sources import SourceError
 
 _NOTHING: Final = ("", "null", "none", "nan", "n/a", "<na>")
 """What programs write where they have no value (lower case)."""
-_LONGEST: Final = max(map(len, _NOTHING))
+_NO_KEY: Final = (*_NOTHING, "na", "\\n")
+"""What they write where they have no id, R and MySQL too: as a text NA is Namibia, as a shopper everybody unknown."""
+_LONGEST: Final = max(map(len, _NO_KEY))
 _GROUPED: Final = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _CURRENCY: Final = r"[\s$€£¥]"
 
@@ -31,7 +34,7 @@ def as_key(value: Column, dtype: DataType) -> Column:
         text = F.when(value == F.floor(value), F.floor(value).cast("string")).otherwise(text)
     elif not isinstance(dtype, (StringType, NullType)):
         return text
-    return F.when(_says_something(F.trim(text)), F.trim(text))
+    return F.when(_says_something(F.trim(text), _NO_KEY), F.trim(text))
 
 
 def as_number(value: Column, dtype: DataType) -> Column:
@@ -77,6 +80,6 @@ def as_texts(values: Column) -> Column:
     return F.when(F.size(texts) > 0, texts)
 
 
-def _says_something(trimmed: Column) -> Column:
+def _says_something(trimmed: Column, nothing: Sequence[str] = _NOTHING) -> Column:
     # Bytes are counted in no time; only texts as short as "none" are turned to lower case and compared.
-    return (F.octet_length(trimmed) > _LONGEST) | ~F.lower(trimmed).isin(*_NOTHING)
+    return (F.octet_length(trimmed) > _LONGEST) | ~F.lower(trimmed).isin(*nothing)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from pipeline_tasks.settings import SplitStrategy
+from pipeline_tasks.value_bounds import HIGHEST_PRICE
 
 Rule = Literal[
     "known_user",
@@ -28,6 +29,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _not_said(value: str | None) -> bool:
+    return value is None
+
+
 class EventColumns(_Section):
     """One expression per column of `events`."""
 
@@ -42,6 +47,9 @@ class EventColumns(_Section):
     quantity: Expression | None = None
     position: Expression | None = None
     arm: Expression | None = None
+    rating: Expression | None = Field(None, exclude_if=_not_said)
+    """Left out of what is written where it is not said: the days of a source that maps none are not cleaned again for
+    a key that is newer than they are."""
 
 
 class ItemColumns(_Section):
@@ -116,7 +124,7 @@ class Rules(_Section):
     """An event before this day has an impossible time."""
     late_days: int = Field(7, ge=0)
     """How many days after its day an event may be delivered, where files name their day of delivery."""
-    highest_price: float = Field(1_000_000.0, gt=0)
+    highest_price: float = Field(1_000_000.0, gt=0, le=HIGHEST_PRICE)
     """A price above it is impossible."""
 
 
@@ -137,6 +145,11 @@ class Source(_Section):
     items: ItemForm | None = None
     users: UserForm | None = None
     rules: Rules = Rules()
+
+    @property
+    def where_to_get(self) -> str:
+        """What is said of missing files."""
+        return self.get or "the TOML does not say (get = …)"
 
     @model_validator(mode="after")
     def _only_catalogs_lie_within_events(self) -> "Source":

@@ -3,12 +3,17 @@
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from pyarrow import fs
+
+from pipeline_tasks.storage.file_location import file_location, table_location
+
+_DAY: Final = re.compile(r"(?=(\d{4}-\d{2}-\d{2}))")
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,34 @@ def day_pattern(pattern: str) -> str:
 def find_files(pattern: str, day: date | None = None) -> list[SourceFile]:
     """Return the files that fit `pattern`, `{ds}` being `day`, sorted by path; none is no error here."""
     wanted = pattern.replace("{ds}", day.isoformat()) if day else pattern
-    system, path = _open(wanted)
-    if not any(mark in path for mark in "*?["):
-        entry = system.get_file_info(path)
-        return [_described(entry, wanted)] if entry.type == fs.FileType.File else []
-    fixed = path[: min(path.index(mark) for mark in "*?[" if mark in path)].rpartition("/")[0]
-    entries = system.get_file_info(fs.FileSelector(fixed, recursive=True, allow_not_found=True))
-    prefix = wanted[: len(wanted) - len(path)]
-    fitting = [e for e in entries if e.type == fs.FileType.File and fnmatch.fnmatchcase(e.path, path)]
-    return [_described(entry, prefix + entry.path) for entry in sorted(fitting, key=lambda e: str(e.path))]
+    system, path = file_location(wanted)
+    if not _has_wildcard(path):
+        return _present([system.get_file_info(path)], wanted)
+    return _present([e for e in _below(system, _fixed_part(path)) if fnmatch.fnmatchcase(e.path, path)], wanted)
+
+
+def find_days(pattern: str, days: Sequence[date]) -> dict[date, list[SourceFile]]:
+    """Return what `find_files` finds for each of the days (one or more). Every folder is listed once.
+
+    Listed for each day anew, a folder of 6,000 files took 3.8 s in a window of 30 days, and 42 s in one of 300.
+    """
+    if "{ds}" not in pattern:
+        return dict.fromkeys(days, find_files(pattern))
+    named = {day.isoformat(): day for day in days}
+    wanted = [pattern.replace("{ds}", name) for name in named]
+    system, paths = table_location(wanted)
+    if not _has_wildcard(paths[0]):
+        entries = zip(days, system.get_file_info(paths), strict=True)
+        return {day: _present([entry], pattern) for day, entry in entries}
+    fitting: dict[date, list[fs.FileInfo]] = {day: [] for day in days}
+    patterns = dict(zip(named, paths, strict=True))
+    for folder in dict.fromkeys(map(_fixed_part, paths)):
+        for entry in _below(system, folder):
+            # Only the days that its path names: each path against each day would take a window of years minutes.
+            for name in patterns.keys() & _DAY.findall(entry.path):
+                if fnmatch.fnmatchcase(entry.path, patterns[name]):
+                    fitting[named[name]].append(entry)
+    return {day: _present(entries, pattern) for day, entries in fitting.items()}
 
 
 def fingerprint(files: Iterable[SourceFile], *facts: str) -> str:
@@ -60,20 +84,30 @@ def fingerprint(files: Iterable[SourceFile], *facts: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _open(path: str) -> tuple[fs.FileSystem, str]:
-    if "://" in path:
-        system, inner = fs.FileSystem.from_uri(path)
-        return system, inner
-    return fs.LocalFileSystem(), path
-
-
 def _is_file(path: str) -> bool:
-    system, inner = _open(path)
+    system, inner = file_location(path)
     return bool(system.get_file_info(inner).type == fs.FileType.File)
 
 
-def _described(entry: fs.FileInfo, path: str) -> SourceFile:
-    return SourceFile(path, int(entry.size), str(entry.mtime_ns))
+def _has_wildcard(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
+
+
+def _fixed_part(path: str) -> str:
+    """Return the folder below which all that fits lies."""
+    return path[: min(path.index(mark) for mark in "*?[" if mark in path)].rpartition("/")[0]
+
+
+def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    entries: list[fs.FileInfo] = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+    return entries
+
+
+def _present(entries: Iterable[fs.FileInfo], pattern: str) -> list[SourceFile]:
+    """Describe those entries that are files, sorted by path."""
+    scheme = f"{pattern.partition('://')[0]}://" if "://" in pattern else ""
+    files = sorted((e for e in entries if e.type == fs.FileType.File), key=lambda e: str(e.path))
+    return [SourceFile(scheme + e.path, int(e.size), str(e.mtime_ns)) for e in files]
 
 
 def _last_part(path: str) -> str:

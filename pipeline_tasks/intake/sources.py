@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.storage.whole_file import write_whole
 
 
 class SourceError(ValueError):
@@ -29,8 +30,8 @@ def load_source(name: str, source_path: str | None = None, config: Settings | No
     config = config or settings()
     file = _find(name, config)
     source = _parse(file)
-    override = source_path or (config.source_path if name == config.source else None)
-    return source.model_copy(update={"path": override or _folder(source, file, config)})
+    folder = source_path or _folder_set(name, config) or _folder(source, file, config)
+    return source.model_copy(update={"path": folder})
 
 
 def register_source(file: Path, config: Settings | None = None) -> Source:
@@ -39,10 +40,11 @@ def register_source(file: Path, config: Settings | None = None) -> Source:
     source = _parse(file)
     if source.name in preset_names():
         raise SourceError(f"{file}: name {source.name!r} is a preset's: choose another name for your source")
-    source = source.model_copy(update={"path": _folder(source, file, config)})
-    kept = config.home / "sources" / f"{source.name}.json"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(source.model_dump_json(indent=1))
+    folder = _folder_set(str(file), config) or _folder(source, file, config)
+    source = source.model_copy(update={"path": folder})
+    kept, text = config.home / "sources" / f"{source.name}.json", source.model_dump_json(indent=1)
+    if not kept.exists() or kept.read_text() != text:
+        write_whole(kept, text)
     return source
 
 
@@ -86,10 +88,17 @@ def _parse(file: Path) -> Source:
 def _problem(location: tuple[int | str, ...], message: str, kind: str) -> str:
     key = ".".join(map(str, location))
     if kind == "missing":
-        return f"{key} is missing: add it (a Spark SQL expression over the file's columns)"
+        column = "columns" in location[:-1]
+        form = "a Spark SQL expression over the file's columns" if column else "README.md shows where"
+        return f"{key} is missing: add it ({form})"
     if kind == "extra_forbidden":
         return f"{key} is not a key of this form: remove it or correct its spelling"
     return f"{key}: {message}"
+
+
+def _folder_set(named: str, config: Settings) -> str | None:
+    """Return `settings.source_path` where `named`, a name or a file, is `settings.source`."""
+    return config.source_path if Path(named) == Path(config.source) else None
 
 
 def _folder(source: Source, file: Path, config: Settings) -> str:

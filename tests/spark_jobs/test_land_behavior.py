@@ -4,7 +4,7 @@ from datetime import date, timedelta
 import pytest
 
 from pipeline_tasks.intake.sources import SourceError
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark
 
@@ -17,6 +17,13 @@ def test_a_missing_file_names_itself_and_where_to_get_it(shop: OneShop) -> None:
         shop.land()
     assert f"No events of clicks for 2026-11-20: no file fits {shop.files}/events-2026-11-20.csv" in str(failed.value)
     assert "Where to get it: ask the web team" in str(failed.value)
+
+
+def test_a_missing_catalog_of_which_nobody_says_where_to_get_it_says_so(shop: OneShop) -> None:
+    shop.describe("\n".join(line for line in (CLICKS + CATALOG).splitlines() if not line.startswith("get =")))
+    shop.deliver(VIEW)
+    with pytest.raises(FileNotFoundError, match=r"No items of clicks .*Where to get it: the TOML does not say \(get ="):
+        shop.land()
 
 
 def test_an_unmapped_column_names_the_column_the_key_and_what_there_is(shop: OneShop) -> None:

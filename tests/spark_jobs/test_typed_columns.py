@@ -32,3 +32,11 @@ def test_texts_that_stand_for_nothing_are_nothing_whatever_their_bytes(spark: Sp
     kept = {row["said"]: (row["key"], row["text"], row[3]) for row in found}
     wanted = {text: (text, text, True) for text in SAYS_SOMETHING} | dict.fromkeys(SAYS_NOTHING, (None, None, False))
     assert kept == wanted
+
+
+def test_what_stands_for_no_id_is_a_text_elsewhere(spark: SparkSession) -> None:
+    said = F.col("said")
+    rows = spark.createDataFrame([("NA",), (" na ",), ("\\N",), ("NAN1",), ("n",)], "said string")
+    found = rows.select(as_key(said, StringType()).alias("key"), as_text(said).alias("text")).collect()
+    assert [row["key"] for row in found] == [None, None, None, "NAN1", "n"]
+    assert [row["text"] for row in found] == ["NA", "na", "\\N", "NAN1", "n"]

@@ -1,8 +1,10 @@
 import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
-from pipeline_tasks.intake.source_files import day_pattern, find_files, fingerprint, full_pattern
+import pytest
+
+from pipeline_tasks.intake.source_files import day_pattern, find_days, find_files, fingerprint, full_pattern
 
 DAY = date(2026, 11, 20)
 
@@ -15,6 +17,24 @@ def test_files_of_a_day(tmp_path: Path) -> None:
     assert found == ["a.json", "b.json"]
     assert find_files(f"{tmp_path}/ds={{ds}}/*.csv", DAY) == []
     assert find_files(f"{tmp_path}/nothing-{{ds}}.csv", DAY) == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["log-{ds}.csv", "log-{ds}*.csv", "ds={ds}/*", "ds={ds}/a-{ds}.csv", "*-{ds}*", "log*.csv", "none-{ds}*"]
+)
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_window_finds_what_each_of_its_days_finds(pattern: str, scheme: str, tmp_path: Path) -> None:
+    days = [DAY - timedelta(days) for days in (2, 1, 0)]
+    for day in [*days, DAY + timedelta(1)]:
+        for name in (f"log-{day}.csv", f"log-{day}-2.csv", f"ds={day}/a-{day}.csv", f"ds={day}/of-2026-11-19/b"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(name)
+    wanted = f"{scheme}{tmp_path}/{pattern}"
+    found = find_days(wanted, days)
+    assert found == {day: find_files(wanted, day) for day in days}
+    assert list(found) == days
+    assert all(file.path.startswith(f"{scheme}{tmp_path}/") for files in found.values() for file in files)
+    assert any(found.values()) == (pattern != "none-{ds}*")
 
 
 def test_the_day_of_delivery_is_read_from_the_path() -> None:

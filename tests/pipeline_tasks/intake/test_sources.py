@@ -46,10 +46,33 @@ def test_a_file_of_ones_own_is_found_by_its_name_once_registered(tmp_path: Path,
     assert load_source("my_shop", "s3://bucket/logs", home).path == "s3://bucket/logs"
 
 
+def test_a_source_that_did_not_change_is_not_written_again(tmp_path: Path, home: Settings) -> None:
+    file, kept = tmp_path / "shop.toml", home.home / "sources" / "my_shop.json"
+    file.write_text(SMALLEST)
+    register_source(file, home)
+    before = kept.stat().st_mtime_ns
+    register_source(file, home)
+    assert kept.stat().st_mtime_ns == before
+    file.write_text(SMALLEST.replace("logs", "elsewhere"))
+    register_source(file, home)
+    assert load_source("my_shop", config=home).path == str(tmp_path / "elsewhere")
+
+
+def test_a_source_without_ratings_is_written_as_before_there_were_any(tmp_path: Path, home: Settings) -> None:
+    """What is written decides whether a day is cleaned again: all days of all sources would be."""
+    file = tmp_path / "shop.toml"
+    for rating in ("", 'rating = "stars"\n'):
+        file.write_text(SMALLEST + rating)
+        written = register_source(file, home).events.columns.model_dump_json()
+        assert ("rating" in written) == bool(rating)
+        assert load_source("my_shop", config=home).events.columns.model_dump_json() == written
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (('ts = "t"', ""), r"events.columns.ts is missing: add it \(a Spark SQL expression"),
+        (('path = "{ds}.csv"', ""), r"events.path is missing: add it \(README.md shows where"),
         (('ts = "t"', 'ts = "t"\ntime = "t"'), "events.columns.time is not a key of this form: remove it or correct"),
         (('ts = "t"', "ts = t"), "is not valid TOML"),
         (('"csv"', '"excel"'), r"events.format: Input should be 'csv', 'json', 'parquet' or 'text'"),
@@ -74,3 +97,35 @@ def test_an_unknown_name_lists_the_known_ones(home: Settings) -> None:
         load_source("shopp", config=home)
     with pytest.raises(FileNotFoundError, match=r"source file nowhere\.toml does not exist"):
         load_source("nowhere.toml", config=home)
+
+
+@pytest.mark.parametrize("named", ["shop.toml", "./shop.toml", "my_shop"])
+def test_the_setting_source_path_is_of_the_setting_source_however_it_is_named(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop.toml").write_text(SMALLEST)
+    Path("other.toml").write_text(SMALLEST.replace("my_shop", "other_shop"))
+    config = Settings(home=tmp_path / "home", source=named, source_path="s3://bucket/logs")
+    for file in ("shop.toml", "other.toml"):
+        register_source(Path(file), config)
+    assert load_source("my_shop", config=config).path == "s3://bucket/logs"
+    assert load_source("other_shop", config=config).path == str(tmp_path / "logs")
+    assert load_source("my_shop", "/elsewhere", config).path == "/elsewhere"
+
+
+@pytest.mark.parametrize("named", ["shop.toml", "./shop.toml"])
+def test_a_file_that_is_the_setting_source_is_loaded_from_the_setting_source_path(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop.toml").write_text(SMALLEST)
+    config = Settings(home=tmp_path / "home", source=named, source_path="s3://bucket/logs")
+    assert load_source("shop.toml", config=config).path == "s3://bucket/logs"
+
+
+def test_a_price_that_the_gate_would_refuse_is_no_highest_price(tmp_path: Path, home: Settings) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text(SMALLEST + "[rules]\nhighest_price = 1e10\n")
+    with pytest.raises(SourceError, match=r"rules\.highest_price: Input should be less than or equal to 1000000000"):
+        register_source(file, home)

@@ -1,0 +1,36 @@
+"""What Spark fails of, said as what it is; damaged files are in test_land_behavior.py."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.intake.sources import SourceError
+from spark_jobs.read_failures import read_failures
+
+
+def fail(spark: SparkSession, message: str) -> None:
+    with read_failures(["/data/events.csv"]):
+        spark.range(1).select(F.raise_error(F.lit(message))).collect()
+
+
+def test_a_full_disk_is_not_the_files_fault(spark: SparkSession) -> None:
+    with pytest.raises(OSError, match=r"No space left on device while /data/events\.csv was landed: .* free some"):
+        fail(spark, "java.io.IOException: No space left on device")
+
+
+def test_what_no_file_is_to_blame_for_is_raised_as_it_is(spark: SparkSession) -> None:
+    with pytest.raises(PySparkException, match="ExecutorLostFailure: executor 3 exited"):
+        fail(spark, "ExecutorLostFailure: executor 3 exited, unrelated to the running tasks")
+
+
+def test_what_is_no_parquet_file_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    file = tmp_path / "part.parquet"
+    file.write_bytes(b"no parquet at all, but long enough to be one")
+    with (
+        pytest.raises(SourceError, match=r"part\.parquet cannot be read to its end .*deliver it again"),
+        read_failures([str(file)]),
+    ):
+        spark.read.schema("a INT").parquet(str(file)).collect()
