@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 
 NEXT_ITEM: Final = "next_item"
-TASKS: Final = (NEXT_ITEM, "purchase_intent", "session_converts", "click")
-"""The softmax over the catalog; whether the shopper buys within 7 days, whether the session ends in a purchase, and
-whether what is shown is clicked, each by binary cross-entropy."""
+TASKS: Final = (NEXT_ITEM, "purchase_intent", "session_converts", "click", "rating")
+"""The softmax over the catalog; whether the shopper buys within 7 days, whether the session ends in a purchase, whether
+what is shown is clicked, and whether what is rated is liked, each by binary cross-entropy."""
 ONLY_NEXT_ITEM: Final = {NEXT_ITEM: 1.0}
 
 

@@ -16,7 +16,7 @@ ROW: Final = "_row"
 RECORD: Final = "_record_id"
 """xxhash64 of everything the shop said."""
 LANDED: Final = (ROW, RECORD, CORRUPT, SOURCE_FILE, "ds", "arrived")
-NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position")
+NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position", "rating")
 TIME: Final = "_ts"
 UNREADABLE: Final = "_unreadable"
 """Name of the first number column whose value is no number, NULL when all are."""

@@ -1,1 +1,1 @@
-"""What one night gives a model to learn from: histories, impressions, queries, the catalog, the parts of the split."""
+"""What one night gives a model to learn from: histories, what was shown, rated and typed, the catalog, the split."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_tasks.behavior.typed_queries import TypedQueries, read_queries
-from pipeline_tasks.contracts import EVENT_TYPES
+from pipeline_tasks.contracts import CHOSEN_TYPES
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
-
-# An impression was shown, not chosen; a search without a click and a cancellation name no liking.
-MODELLED_TYPES: Final = tuple(name for name in EVENT_TYPES if name not in ("impression", "search", "cancellation"))
-"""Event types that say a shopper wanted the item; `Interactions.types` are indices into this."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Interactions:
     items: Integers
     """Length m: index into the catalog."""
     types: Integers
-    """Length m: index into MODELLED_TYPES."""
+    """Length m: index into CHOSEN_TYPES."""
     times: Integers
     """Length m: epoch microseconds."""
     queries: TypedQueries | None = None
@@ -132,7 +127,7 @@ def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
         {
             "row": pc.list_parent_indices(sequences["item_ids"]),
             "item": pc.index_in(pc.list_flatten(sequences["item_ids"]), pa.array(item_ids, pa.string())),
-            "type": pc.index_in(pc.list_flatten(sequences["event_types"]), pa.array(MODELLED_TYPES)),
+            "type": pc.index_in(pc.list_flatten(sequences["event_types"]), pa.array(CHOSEN_TYPES)),
             "time": pc.list_flatten(sequences["timestamps"]),
         }
     )

@@ -7,7 +7,9 @@ from typing import Any
 from pipeline_tasks.behavior.impressions import Impressions
 from pipeline_tasks.behavior.interactions import Interactions, from_sequences
 from pipeline_tasks.behavior.item_catalog import ItemCatalog, build_catalog
+from pipeline_tasks.behavior.ratings import Ratings
 from pipeline_tasks.behavior.read_impressions import read_impressions
+from pipeline_tasks.behavior.read_ratings import read_ratings
 from pipeline_tasks.behavior.split_parts import Parts, split_parts
 from pipeline_tasks.night import Night
 from pipeline_tasks.storage.lake import Lake
@@ -37,6 +39,13 @@ class NightData:
         if self.lake is None:
             return Impressions.none()
         return read_impressions(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """What the window's shoppers gave the items that they rated; read when it is asked for, as few models do."""
+        if self.lake is None:
+            return Ratings.none()
+        return read_ratings(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
 
 
 def read_night(lake: Lake, night: Night) -> NightData:

@@ -5,9 +5,8 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.moments import DAY
 
-DAY: Final = 86_400_000_000
-"""Microseconds."""
 HORIZON_SHARES: Final = (1 / 56, 1 / 14, 1 / 4, 1.0)
 """Horizons as shares of the log's span: about a week, a month, a quarter and all of a year's log."""
 

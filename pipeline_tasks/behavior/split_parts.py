@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Evidence, Integers, Interactions
+from pipeline_tasks.moments import SECOND
 
 Part = Literal["validation", "test"]
 
@@ -54,7 +55,7 @@ def split_parts(log: Interactions, split: dict[str, Any]) -> Parts:
 
 def microseconds(moment: datetime) -> int:
     """Return epoch microseconds of an aware datetime, exactly."""
-    return round(moment.timestamp() * 1_000_000)
+    return round(moment.timestamp() * SECOND)
 
 
 def refuse_future(name: str, seen: Evidence, allowed: Interactions) -> None:

@@ -14,7 +14,8 @@ from pipeline_tasks.training.linear_weight import choose_linear_weight
 
 METRIC = "ndcg@10"
 Listener = Callable[[dict[str, float], int], None]
-"""Called with metrics and a step: MLflow's log_metrics, or nothing."""
+"""Called with the metrics of an epoch and its number: MLflow's log_metrics, or nothing; what it raises ends the
+training."""
 
 
 class BestEpoch:

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Floats, Integers, Interactions
+from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
 from pipeline_tasks.collaborative.fit_own_history import fit_looked_at, fit_own_history
 from pipeline_tasks.collaborative.item_cooccurrence import id_factors
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.encoders.whitening import fit_block_whitening
 from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
 from pipeline_tasks.model.two_tower import TwoTower
@@ -70,7 +71,7 @@ def _shape(
         layers=options.layers,
         dropout=options.dropout,
         max_length=options.max_length,
-        event_types=len(MODELLED_TYPES),
+        event_types=len(CHOSEN_TYPES),
         horizons=choose_horizons(log),
         linear_rank=min(options.linear_rank, known),
         linear_kind=options.linear_kind,

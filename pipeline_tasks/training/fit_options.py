@@ -42,6 +42,8 @@ class FitOptions:
     matching: str = "dot"
     task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
     """What is learned, and how much it counts."""
+    liked_rating: float | None = None
+    """Ratings of so much or more say that the item is liked; None where that is not learned."""
     linear_rank: int = 128
     linear_kind: LinearKind = "set"
     linear_coming: float = 0.0

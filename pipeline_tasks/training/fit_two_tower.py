@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from pipeline_tasks.behavior.impressions import Impressions
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Floats, Integers, Interactions
+from pipeline_tasks.behavior.head_evidence import NO_EVIDENCE, HeadEvidence
+from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
 from pipeline_tasks.model.tensor_names import tensors_of
@@ -43,7 +44,7 @@ class TwoTowerTrainer:
         options: FitOptions,
         device: str = "cpu",
         values: Integers | None = None,
-        impressions: Impressions | None = None,
+        evidence: HeadEvidence = NO_EVIDENCE,
         processes: Processes = ALONE,
         shoppers: ShopperContent = NOTHING,
     ) -> None:
@@ -70,7 +71,7 @@ class TwoTowerTrainer:
         self.average = AveragedWeights(self.model) if options.averaged and not sampled else None
         self.micro_batch = options.micro_batch or options.batch_positions
         self.targets = TargetDraw(log, options.reach, _type_weights(log, options), options.repeat_weight)
-        self.tasks = TaskLosses(log, options.task_weights, impressions, options.seed)
+        self.tasks = TaskLosses(log, options.task_weights, evidence, options.seed)
         self.inputs = UserInputs(log, self.model, shoppers)
         self.led = LedMoments(log, self.targets) if self.model.profile is not None else None
         self.kind = torch.bfloat16 if self.half else torch.float32
@@ -235,7 +236,7 @@ class TwoTowerTrainer:
 
 
 def _type_weights(log: Interactions, options: FitOptions) -> Floats:
-    weights = np.array([options.event_weights[name] for name in MODELLED_TYPES], dtype=np.float32)
+    weights = np.array([options.event_weights[name] for name in CHOSEN_TYPES], dtype=np.float32)
     if not weights[log.types].any():
         raise TrainingError(
             f"all events of the log are of types whose weight is 0 ({options.event_weights}): raise one of "

@@ -8,28 +8,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline_tasks.behavior.impressions import Impressions
+from pipeline_tasks.behavior.head_evidence import HeadEvidence
 from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.task_weights import NEXT_ITEM
-from pipeline_tasks.training.task_questions import Asker, Click, PurchaseIntent, SessionConverts
+from pipeline_tasks.training.item_questions import Click, Liking
+from pipeline_tasks.training.task_questions import Asker, PurchaseIntent, SessionConverts
 from pipeline_tasks.training_error import TrainingError
 
 
-def build_asker(task: str, log: Interactions, impressions: Impressions | None) -> Asker:
+def build_asker(task: str, log: Interactions, evidence: HeadEvidence) -> Asker:
     """Return the questions of `task` over `log`.
 
     Raises:
         TrainingError: the log does not hold what the task asks about.
     """
     if task == "click":
-        if impressions is None or not len(impressions.times):
+        if evidence.impressions is None or not len(evidence.impressions.times):
             raise TrainingError(
                 "training.task_weights has click, but nothing says what shoppers were shown: land events of type "
-                "impression (a log of ratings has none: a rating is learned from as an event, by its weight), or leave "
-                "click out"
+                "impression (a log of ratings has none: ask it for rating), or leave click out"
             )
-        return Click(log, impressions)
+        return Click(log, evidence.impressions)
+    if task == "rating":
+        if evidence.opinions is None or not len(evidence.opinions.times):
+            raise TrainingError(
+                "training.task_weights has rating, but no event of the window has one: map events.columns.rating in "
+                'the source\'s TOML (such as rating = "stars") and run the night again, or leave rating out'
+            )
+        return Liking(log, evidence.opinions)
     return PurchaseIntent(log) if task == "purchase_intent" else SessionConverts(log)
 
 
@@ -48,23 +55,24 @@ class AskedTask:
     """(k,) 1 or 0."""
     weights: Floats
     """(k,) of each answer; those of a whole batch add up to the task's weight."""
+    leanings: Floats | None = None
+    """(k, 2) what earlier answers say; None of tasks that do not read them."""
 
     def part(self, first: int, stop: int) -> "AskedTask":
         """Return the questions at first <= place < stop, counted from there."""
         kept = (self.place >= first) & (self.place < stop)
         place, lags, items = self.place[kept] - first, self.lags[kept], self.items[kept]
-        return AskedTask(self.task, place, lags, items, self.answers[kept], self.weights[kept])
+        leanings = None if self.leanings is None else self.leanings[kept]
+        return AskedTask(self.task, place, lags, items, self.answers[kept], self.weights[kept], leanings)
 
 
 class TaskLosses:
     """The heads' questions over the log that is trained on."""
 
-    def __init__(
-        self, log: Interactions, weights: Mapping[str, float], impressions: Impressions | None, seed: int
-    ) -> None:
+    def __init__(self, log: Interactions, weights: Mapping[str, float], evidence: HeadEvidence, seed: int) -> None:
         self.log, self.weights = log, dict(weights)
         self.next_item = self.weights.pop(NEXT_ITEM)
-        self.askers = {task: build_asker(task, log, impressions) for task in self.weights}
+        self.askers = {task: build_asker(task, log, evidence) for task in self.weights}
         self.begin(seed, 0)
         for task, asker in self.askers.items():
             answers = asker.ask(np.arange(len(log.items)), np.random.default_rng(seed)).answers
@@ -90,7 +98,7 @@ class TaskLosses:
                 lags = (asked.moments - self.log.times[asked.events]).astype(np.float32)
                 shares = (self.weights[task] * asked.weights / asked.weights.sum()).astype(np.float32)
                 where = places[np.searchsorted(events, asked.events)]
-                drawn.append(AskedTask(task, where, lags, asked.items, asked.answers, shares))
+                drawn.append(AskedTask(task, where, lags, asked.items, asked.answers, shares, asked.leanings))
         return tuple(drawn)
 
 
@@ -114,6 +122,7 @@ def heads_loss(
             flat.index_select(0, _on(one.place, flat)),
             _on(one.lags, flat),
             vectors.index_select(0, _on(about, flat)),
+            None if one.leanings is None else _on(one.leanings, flat),
         )
         each = binary_cross_entropy_with_logits(odds.float(), _on(one.answers, flat), reduction="none")
         total = total + (each * _on(one.weights, flat)).sum()

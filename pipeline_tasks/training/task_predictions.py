@@ -3,9 +3,12 @@
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.impressions import Impressions
+from pipeline_tasks.behavior.head_evidence import NO_EVIDENCE, HeadEvidence
 from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.behavior.leanings import leanings
+from pipeline_tasks.behavior.ratings import Opinions
 from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
+from pipeline_tasks.model.task_heads import ABOUT_ITEMS
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.task_losses import build_asker
 from pipeline_tasks.training.task_questions import INTENT_SPAN, PurchaseIntent, Questions
@@ -14,13 +17,13 @@ MOST_JUDGED = 5_000
 """Questions by which a head is judged: an AUC is then known to about .01."""
 
 
-@torch.inference_mode()
 def predict(
     recommender: TwoTowerRecommender,
     task: str,
     histories: Interactions,
     moments: Integers | None = None,
     items: Integers | None = None,
+    opinions: Opinions | None = None,
 ) -> Floats:
     """Return (n,) the probability of yes to a task's question; nan for a shopper without a history.
 
@@ -28,35 +31,47 @@ def predict(
         histories: of n shoppers.
         moments: (n,) epoch microseconds at which it is asked, None right after each last event.
         items: (n,) index of the item that is asked about; of tasks about an item.
+        opinions: what was said before, of rows of `histories`, as rating reads it; None where nothing is known.
 
     Raises:
         ValueError: the model has no such head, a moment is before the end of its history, or items are missing.
     """
-    model = recommender.model
-    if task not in model.heads:
+    if task not in recommender.model.heads:
         raise ValueError(f"the model was not trained for {task!r}: add it to training.task_weights and train again")
-    if task == "click" and items is None:
-        raise ValueError("click is a question about an item: give one to each history")
+    if task in ABOUT_ITEMS and items is None:
+        raise ValueError(f"{task} is a question about an item: give one to each history")
     some = np.flatnonzero(histories.lengths > 0)
     last = histories.times[histories.offsets[1:][some] - 1]
     asked = last if moments is None else moments[some]
     if (asked < last).any():
         raise ValueError("a moment lies before the end of its history: cut the history there")
-    states = torch.from_numpy(recommender.states(histories)[some]).to(model.device)
-    table = recommender.item_table()
-    about = np.zeros(len(some), np.int64) if items is None else items[some]
-    odds = model.heads[task](
-        states[:, : model.config.dimension],
-        torch.from_numpy((asked - last).astype(np.float32)).to(model.device),
-        table[torch.from_numpy(about).to(model.device)],
-    )
+    about = np.full(len(some), -1) if items is None else items[some]
+    told = None if opinions is None or items is None else leanings(opinions, some, about, asked)
+    questions = Questions(some, asked, about, np.zeros(0, np.float32), np.zeros(0, np.float32), told)
     probabilities = np.full(len(histories), np.nan, np.float32)
-    probabilities[some] = torch.sigmoid(odds).float().cpu().numpy()
+    probabilities[some] = _answer(recommender, task, histories.select(some), questions)
     return probabilities
 
 
+@torch.inference_mode()
+def _answer(recommender: TwoTowerRecommender, task: str, histories: Interactions, questions: Questions) -> Floats:
+    """Return (k,) the probability of yes to questions of k histories, none of them empty."""
+    model, table = recommender.model, recommender.item_table()
+    states = torch.from_numpy(recommender.states(histories)).to(model.device)
+    lags = (questions.moments - histories.times[histories.offsets[1:] - 1]).astype(np.float32)
+    told = questions.leanings
+    odds = model.heads[task](
+        states[:, : model.config.dimension],
+        torch.from_numpy(lags).to(model.device),
+        table[torch.from_numpy(np.maximum(questions.items, 0)).to(model.device)],
+        None if told is None else torch.from_numpy(told).to(model.device),
+    )
+    said: Floats = torch.sigmoid(odds).float().cpu().numpy()
+    return said
+
+
 def judge_heads(
-    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, impressions: Impressions | None = None
+    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, evidence: HeadEvidence = NO_EVIDENCE
 ) -> dict[str, float]:
     """Return `<task>_<metric>` of every head over the questions that `log` answers after `cutoff`.
 
@@ -66,31 +81,30 @@ def judge_heads(
     Args:
         log: up to the end of the part that is judged on; events after `cutoff` were not trained on.
         cutoff: the last moment (epoch microseconds) that the model may have seen.
+        evidence: what the heads ask about, of before and after.
     """
     figures: dict[str, float] = {}
     for task in recommender.model.heads:
-        questions, base, exponent = _unseen(task, log, cutoff, impressions)
+        questions, base, exponent = _unseen(task, log, cutoff, evidence)
         if not 0 < questions.answers.sum() < len(questions.answers):
             continue
         rows = log.rows[questions.events]
         histories = log.select(rows).before(questions.events - log.offsets[rows] + 1)
-        said = predict(recommender, task, histories, questions.moments, questions.items)
+        said = _answer(recommender, task, histories, questions)
         over_span = 1 - (1 - said.astype(np.float64)) ** exponent
         overall = judge_probabilities(questions.answers > 0, over_span, base).overall
         figures |= {f"{task}_{name}": value for name, value in overall.items()}
     return figures
 
 
-def _unseen(
-    task: str, log: Interactions, cutoff: int, impressions: Impressions | None
-) -> tuple[Questions, float, float]:
+def _unseen(task: str, log: Interactions, cutoff: int, evidence: HeadEvidence) -> tuple[Questions, float, float]:
     """Return the questions after `cutoff`, the share of yes before it, and the share of the task's span that is judged.
 
     Where less than 7 days are left, intent is judged over as many as there are: at an even rate of purchases, the
     probability of none in a share x of the time is the probability of none, to the power of x.
     """
     rng = np.random.default_rng(0)
-    asker = build_asker(task, log, impressions)
+    asker = build_asker(task, log, evidence)
     everything = np.arange(len(log.items))
     if isinstance(asker, PurchaseIntent):
         span = min(INTENT_SPAN, log.evidence.last_timestamp - cutoff - 1)

@@ -10,14 +10,11 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from pipeline_tasks.behavior.impressions import Impressions
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Flags, Floats, Integers, Interactions
+from pipeline_tasks.behavior.interactions import Flags, Floats, Integers, Interactions
+from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.moments import DAY, SESSION_GAP
 
-DAY: Final = 86_400_000_000
-"""Microseconds."""
 INTENT_SPAN: Final = 7 * DAY
-SESSION_GAP: Final = 1_800_000_000
-"""Half an hour without an event ends a session; it is also how long an impression may wait for its click."""
 _NEVER: Final = np.iinfo(np.int64).max
 
 
@@ -35,11 +32,14 @@ class Questions:
     """(k,) 1 or 0."""
     weights: Floats
     """(k,) how much each counts."""
+    leanings: Floats | None = None
+    """(k, 2) what earlier answers say (see behavior/leanings.py); None of tasks that do not read them."""
 
     def only(self, kept: Flags | Integers) -> "Questions":
         """Return some of them."""
         events, moments, items = self.events[kept], self.moments[kept], self.items[kept]
-        return Questions(events, moments, items, self.answers[kept], self.weights[kept])
+        leanings = None if self.leanings is None else self.leanings[kept]
+        return Questions(events, moments, items, self.answers[kept], self.weights[kept], leanings)
 
 
 class Asker(Protocol):
@@ -104,27 +104,6 @@ class SessionConverts:
         )
 
 
-class Click:
-    """Whether an item that is shown is clicked (or looked at) by the same shopper within half an hour."""
-
-    def __init__(self, log: Interactions, impressions: Impressions) -> None:
-        shown = impressions.until(log.evidence.last_timestamp - SESSION_GAP)
-        events = last_events(log, shown.rows, shown.times)
-        kept = np.flatnonzero(events >= 0)
-        order = kept[np.argsort(events[kept], kind="stable")]
-        shown = Impressions(shown.rows[order], shown.items[order], shown.times[order])
-        self.events, self.shown = events[order], shown
-        self.answers = clicked(log, shown)
-
-    def ask(self, events: Integers, rng: np.random.Generator) -> Questions:
-        """Ask of every impression that came after one of the events and before the next."""
-        starts, stops = (np.searchsorted(self.events, events, side=side) for side in ("left", "right"))
-        counts = stops - starts
-        places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        shown = (self.events[places], self.shown.times[places], self.shown.items[places])
-        return Questions(*shown, self.answers[places], np.ones(len(places), np.float32))
-
-
 def later_steps(log: Interactions) -> Integers:
     """Return (m,) the first event of the log after the event's own timestamp, at most the end of its sequence."""
     ends = log.offsets[1:][log.rows]
@@ -135,7 +114,7 @@ def later_steps(log: Interactions) -> Integers:
 
 def next_purchases(log: Interactions, following: Integers) -> Integers:
     """Return (m,) the time of the first purchase at `following` (m,) or after, else one that never comes."""
-    places = np.append(np.flatnonzero(log.types == MODELLED_TYPES.index("purchase")), len(log.times))
+    places = np.append(np.flatnonzero(log.types == CHOSEN_TYPES.index("purchase")), len(log.times))
     found = places[np.searchsorted(places, following)]
     inside = found < log.offsets[1:][log.rows]
     return np.where(inside, np.append(log.times, _NEVER)[found], _NEVER)
@@ -146,36 +125,3 @@ def session_ends(log: Interactions) -> Integers:
     breaks = np.flatnonzero((np.diff(log.times) > SESSION_GAP) | (np.diff(log.rows) != 0))
     last = np.append(breaks, len(log.times) - 1)
     return last[np.searchsorted(last, np.arange(len(log.times)))]
-
-
-def last_events(log: Interactions, rows: Integers, times: Integers) -> Integers:
-    """Return (n,) the last event of the sequence `rows` before `times`, -1 where there is none."""
-    both = np.concatenate([log.rows, rows]), np.concatenate([log.times, times])
-    asked = np.arange(len(both[0])) >= len(log.times)
-    # At equal times questions come first: the event is not before them.
-    order = np.lexsort((~asked, both[1], both[0]))
-    seen = np.cumsum(~asked[order]) - 1
-    found = np.empty(len(order), np.int64)
-    found[order] = seen
-    last = found[len(log.times) :]
-    return np.where((last >= log.offsets[rows]) & (last < log.offsets[rows + 1]), last, -1)
-
-
-def clicked(log: Interactions, shown: Impressions) -> Floats:
-    """Return (n,) 1 where a click or view of the item follows within half an hour, else 0."""
-    looks = np.isin(log.types, [MODELLED_TYPES.index(name) for name in ("click", "view")])
-    width = int(max(log.items.max(initial=0), shown.items.max(initial=0))) + 1
-    pairs = np.concatenate([log.rows[looks] * width + log.items[looks], shown.rows * width + shown.items])
-    times = np.concatenate([log.times[looks], shown.times])
-    asked = np.arange(len(pairs)) >= looks.sum()
-    order = np.lexsort((~asked, times, pairs))
-    # Backwards: the nearest look at or after each place.
-    is_look = ~asked[order]
-    place = np.where(is_look, np.arange(len(order)), len(order))
-    nearest = np.minimum.accumulate(place[::-1])[::-1]
-    inside = np.minimum(nearest, len(order) - 1)
-    same = (nearest < len(order)) & (pairs[order][inside] == pairs[order])
-    soon = same & (times[order][inside] - times[order] <= SESSION_GAP)
-    answers = np.empty(len(order), np.float32)
-    answers[order] = soon
-    return answers[len(pairs) - len(shown.rows) :]

@@ -19,10 +19,10 @@ from pipeline_tasks.champion.registry import ARTIFACT
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.model.saved_recommender import load_recommender
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.training.training_fingerprint import log_digest
-from tests.pipeline_tasks.logs import DAY
 from tests.pipeline_tasks.telling_logs import ITEMS, KINDS, profile_log
 
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")

@@ -3,10 +3,11 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, from_sequences
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.behavior.interactions import from_sequences
+from pipeline_tasks.contracts import CHOSEN_TYPES, TABLES
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.tables.schemas import arrow_schema
-from tests.pipeline_tasks.logs import DAY, log_of
+from tests.pipeline_tasks.logs import log_of
 
 
 def sequences(*rows: tuple[str, str | None, list[str | None], list[str], list[int]]) -> pa.Table:
@@ -28,7 +29,7 @@ def test_from_sequences_sorts_keys_and_leaves_out_what_is_no_liking() -> None:
     assert log.known.tolist() == [False, True, True]
     assert log.offsets.tolist() == [0, 1, 1, 3]
     assert log.items.tolist() == [0, 1, 0]
-    assert [MODELLED_TYPES[kind] for kind in log.types] == ["cart", "view", "purchase"]
+    assert [CHOSEN_TYPES[kind] for kind in log.types] == ["cart", "view", "purchase"]
     assert log.times.tolist() == [7, 1, 3]
 
 

@@ -4,17 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline_tasks.behavior.head_evidence import HeadEvidence
 from pipeline_tasks.behavior.impressions import Impressions
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.model.task_heads import build_heads
 from pipeline_tasks.model.training_windows import last_windows
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import judge_heads, predict
-from pipeline_tasks.training.task_questions import DAY
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
@@ -58,7 +60,7 @@ def shop(shoppers: int = 120, seed: int = 1) -> tuple[Interactions, Impressions]
         np.ones(shoppers, bool),
         np.searchsorted(rows, np.arange(shoppers + 1)).astype(np.int64),
         items,
-        np.array([MODELLED_TYPES.index(kind) for kind in kinds]),
+        np.array([CHOSEN_TYPES.index(kind) for kind in kinds]),
         times,
     )
     return log, Impressions(*(np.array(column, np.int64) for column in zip(*shown, strict=True)))
@@ -69,12 +71,12 @@ LOG, SHOWN = shop()
 
 @pytest.fixture(scope="module")
 def recommender() -> TwoTowerRecommender:
-    return TwoTowerTrainer(LOG.until(CUT), TEXTS, OPTIONS, impressions=SHOWN).fit()
+    return TwoTowerTrainer(LOG.until(CUT), TEXTS, OPTIONS, evidence=HeadEvidence(SHOWN)).fit()
 
 
 @pytest.mark.parametrize(("task", "auc"), [("purchase_intent", 0.75), ("session_converts", 0.7), ("click", 0.7)])
 def test_each_head_foresees_what_it_was_not_shown(recommender: TwoTowerRecommender, task: str, auc: float) -> None:
-    figures = judge_heads(recommender, LOG, CUT, SHOWN)
+    figures = judge_heads(recommender, LOG, CUT, HeadEvidence(SHOWN))
     assert figures[f"{task}_auc"] > auc
     assert figures[f"{task}_log_loss"] < figures[f"{task}_base_log_loss"] - 0.02
 

@@ -1,6 +1,7 @@
 """One night of fine-tuning as the DAG runs it, against a real MLflow store: nothing is replaced but the size."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,18 +18,21 @@ from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
 from pipeline_tasks.candidates.train_candidate import train_candidate
-from pipeline_tasks.champion.candidate_files import Candidate, Evaluation
+from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
 from pipeline_tasks.champion.embed_shelf import embed_shelf
+from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promote_champion import promote_champion
 from pipeline_tasks.champion.promotion import read_evaluation
 from pipeline_tasks.champion.registry import champion_version, client, load_version
 from pipeline_tasks.champion.retraining import why_retrain
+from pipeline_tasks.champion.served_code import NEEDED
 from pipeline_tasks.champion.tracking import start_night_run
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
 from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
+from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
 
 TRAINING = TrainingSettings(dimension=16, epochs=2, encoder_steps=2, require_win=False, max_length=20)
 
@@ -83,6 +87,22 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTu
     assert (lora.folder / "adapter" / "adapter_model.safetensors").exists()
 
 
+def test_only_candidates_of_the_run_that_is_evaluated_compete(night: FineTuned) -> None:
+    """Files of an earlier run of the night stay: its settings, or a candidate that is not asked for tonight."""
+    earlier = candidate_path(night.settings, NIGHT, "earlier")
+    left = night.candidates[0].model_copy(update={"name": "earlier", "parent_run_id": "another"})
+    try:
+        earlier.write_text(left.model_dump_json())
+        found = read_candidates(night.settings, NIGHT, "split-5", night.parent_run_id)
+    finally:
+        earlier.unlink()
+    assert found == sorted(night.candidates, key=lambda candidate: candidate.name)
+    with pytest.raises(FileNotFoundError, match="No candidate of tiny_shop 2026-11-20 was trained in run another on"):
+        read_candidates(night.settings, NIGHT, "split-5", "another")
+    with pytest.raises(FileNotFoundError, match="on split other"):
+        read_candidates(night.settings, NIGHT, "other", night.parent_run_id)
+
+
 def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTuned) -> None:
     reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in night.candidates}
     # Two steps of stage 1 may leave two candidates level.
@@ -124,6 +144,21 @@ def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> Non
     assert today["item_ids"].tolist() != model.predict(histories)["item_ids"].tolist()
     with pytest.raises(ValueError, match=r"History 1 has arrays of different lengths, {'item_ids': 1, "):
         model.predict(histories.assign(event_types=pd.Series([["view", "view"], ["view", "view"]])))
+
+
+def test_the_logged_model_is_served_where_nightshelf_is_not_installed(night: FineTuned, tmp_path: Path) -> None:
+    version = champion_version(night.settings, NIGHT)
+    assert version is not None
+    model = kept_version(night.settings, version)
+    answer, ours = served_alone(model, tmp_path)
+    here = mlflow.pyfunc.load_model(str(model)).predict(pd.DataFrame(ASKED), params={"top_k": 3})
+    assert answer == list(here["item_ids"][0])
+    assert ours
+    assert [file for file in ours.values() if not file.startswith(str(model))] == []
+    # What it says that it needs is what its modules import, and not a whole lock.
+    lines = (model / "requirements.txt").read_text().splitlines()
+    assert {re.split("[=; ]", line)[0] for line in lines} == set(NEEDED)
+    assert distributions_of(ours) <= set(NEEDED)
 
 
 def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(night: FineTuned) -> None:

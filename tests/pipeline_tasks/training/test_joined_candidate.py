@@ -1,5 +1,6 @@
 """A candidate trained by two processes, from the command line to what is saved: as a machine with two GPUs does it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,10 +18,13 @@ from pipeline_tasks.model.saved_recommender import load_recommender
 from pipeline_tasks.settings import REPOSITORY, Settings, TrainingSettings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.training import fit_two_tower
-from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
+from pipeline_tasks.training.task_predictions import predict
+from tests.pipeline_tasks.tiny_shop import NIGHT, ratings_of, write_events, write_tiny_shop
 
 # Dropout is drawn in each process by itself.
-TRAINING = TrainingSettings(dimension=16, max_length=20, dropout=0.0, threads=1, processes=2)
+TRAINING = TrainingSettings(
+    dimension=16, max_length=20, dropout=0.0, threads=1, processes=2, task_weights={"rating": 0.3}
+)
 START = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
 
 
@@ -28,11 +32,14 @@ START = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--local
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A night that waits for its candidates, and the environment that says where it lies."""
     settings = Settings(home=tmp_path, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", training=TRAINING)
-    write_tiny_shop(Lake.open(settings, NIGHT.source))
+    lake = Lake.open(settings, NIGHT.source)
+    write_tiny_shop(lake)
+    write_events(lake, [row for one in lake.read("sequences").to_pylist() for row in ratings_of(one)])
     monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path))
     monkeypatch.setenv("NIGHTSHELF_MLFLOW_TRACKING_URI", str(settings.mlflow_tracking_uri))
     for name in ("dimension", "max_length", "dropout", "threads"):
         monkeypatch.setenv(f"NIGHTSHELF_TRAINING__{name.upper()}", str(getattr(TRAINING, name)))
+    monkeypatch.setenv("NIGHTSHELF_TRAINING__TASK_WEIGHTS", json.dumps(TRAINING.task_weights))
     return settings
 
 
@@ -57,3 +64,7 @@ def test_two_processes_train_the_candidate_of_one(
     ours, theirs = load_recommender(joined.folder).recommender, alone.saved.recommender
     torch.testing.assert_close(ours.item_table(), theirs.item_table(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(ours.scores(data.log), theirs.scores(data.log), rtol=1e-3, atol=1e-3)
+    items, opinions = np.arange(len(data.log)) % len(data.catalog), data.ratings.opinions(4.0)
+    liked, alone_liked = (predict(one, "rating", data.log, None, items, opinions) for one in (ours, theirs))
+    assert liked.std() > 0.01
+    np.testing.assert_allclose(liked, alone_liked, rtol=1e-3, atol=1e-3)

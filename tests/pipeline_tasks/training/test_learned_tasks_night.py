@@ -1,4 +1,4 @@
-"""A night whose model learns, beside the next item, whether shoppers buy and click: from the lake to its figures."""
+"""A night whose model learns, beside the next item, whether shoppers buy, click and like: from lake to figures."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -6,22 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from safetensors import safe_open
 
 from pipeline_tasks.behavior.night_data import NightData, read_night
 from pipeline_tasks.behavior.split_parts import microseconds
-from pipeline_tasks.candidates.candidate_training import refit, train
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.candidates.candidate_training import CHECKPOINT, head_evidence, refit, train
 from pipeline_tasks.model.saved_recommender import load_recommender
 from pipeline_tasks.settings import Settings, TrainingSettings
 from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.tables.schemas import arrow_schema
+from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.task_predictions import predict
-from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
+from pipeline_tasks.training.training_fingerprint import digest
+from pipeline_tasks.training_error import TrainingError
+from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
 
 TRAINING = TrainingSettings(
-    epochs=1, dimension=16, threads=1, task_weights={"purchase_intent": 0.5, "click": 0.5}, event_weights={"view": 0.1}
+    epochs=1,
+    dimension=16,
+    threads=1,
+    task_weights={"purchase_intent": 0.5, "click": 0.5, "rating": 0.5},
+    event_weights={"view": 0.1},
 )
 MINUTE = 60_000_000
 
@@ -30,11 +35,8 @@ MINUTE = 60_000_000
 def data(tmp_path_factory: pytest.TempPathFactory) -> NightData:
     lake = Lake.open(Settings(home=tmp_path_factory.mktemp("tasks")), NIGHT.source)
     write_tiny_shop(lake)
-    shown = [row for sequence in lake.read("sequences").to_pylist() for row in _impressions(sequence)]
-    empty = dict.fromkeys(TABLES["events"].column_names)
-    rows = [empty | row | {"event_id": number} for number, row in enumerate(shown)]
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(TABLES["events"]))
-    lake.commit("events", sorted(set(table["ds"].to_pylist())), lake.write_arrow("events", table))
+    sequences = lake.read("sequences").to_pylist()
+    write_events(lake, [row for one in sequences for row in [*_impressions(one), *ratings_of(one)]])
     return read_night(lake, NIGHT)
 
 
@@ -43,18 +45,13 @@ def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:
     who = {"user_key": sequence["user_key"]} if sequence["user_key"] else {"session_id": "s1"}
     looks = zip(sequence["item_ids"], sequence["event_types"], sequence["timestamps"], strict=True)
     shown = [
-        who | {"item_id": name, "event_type": "impression"} | _at(time - MINUTE)
+        who | {"item_id": name, "event_type": "impression"} | at(time - MINUTE)
         for item, kind, time in looks
         if kind == "view"
         for name in (item, "i060")
     ]
     stranger = {"user_key": "stranger", "item_id": "i001", "event_type": "impression"}
-    return [*shown, stranger | _at(sequence["timestamps"][-1])]
-
-
-def _at(time: int) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(time / 1e6, UTC)
-    return {"ts": moment, "ds": moment.date(), "arrived": moment.date()}
+    return [*shown, stranger | at(sequence["timestamps"][-1])]
 
 
 def test_impressions_are_read_for_those_with_a_history(data: NightData) -> None:
@@ -71,7 +68,9 @@ def test_impressions_are_read_for_those_with_a_history(data: NightData) -> None:
 def test_heads_are_trained_measured_refitted_and_kept(data: NightData, tmp_path: Path) -> None:
     heard: dict[str, float] = {}
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: heard.update(metrics))
-    for task in ("purchase_intent", "click"):
+    train_end = data.parts.known_before("validation").evidence.last_timestamp
+    assert trained.saved.facts["options"]["liked_rating"] == data.ratings.choose_liked(train_end)
+    for task in ("purchase_intent", "click", "rating"):
         assert 0 <= heard[f"validation_{task}_auc"] <= 1
         assert heard[f"validation_{task}_log_loss"] > 0
         assert heard[f"validation_{task}_base_log_loss"] > 0
@@ -87,5 +86,29 @@ def test_heads_are_trained_measured_refitted_and_kept(data: NightData, tmp_path:
     assert again.recommender.evidence.last_timestamp <= known.evidence.last_timestamp
 
 
-def test_without_impressions_in_the_lake_there_are_none(data: NightData) -> None:
-    assert not len(replace(data, lake=None).impressions.times)
+def test_ratings_are_read_and_asked_at_their_own_moments(data: NightData) -> None:
+    evidence = head_evidence(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
+    assert evidence.impressions is None, "nothing is read that no head asks for"
+    opinions = evidence.opinions
+    assert opinions is not None
+    assert np.isin(opinions.times, data.log.times).all()
+    assert 0.3 < opinions.liked.mean() < 0.36
+    assert head_evidence(data, FitOptions(liked_rating=5.0)).opinions is None
+
+
+def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: NightData, tmp_path: Path) -> None:
+    told = TRAINING.model_copy(update={"liked_rating": 5.0})
+    trained = train(data, "frozen", told, tmp_path, lambda metrics, step: None)
+    assert trained.saved.facts["options"]["liked_rating"] == 5.0
+    asked = head_evidence(data, FitOptions(**trained.saved.facts["options"]))
+    with safe_open(tmp_path / CHECKPOINT, framework="pt") as file:
+        assert digest(asked.arrays) in file.metadata()["nightshelf"], "else a checkpoint of other answers would be used"
+
+
+def test_a_lake_without_impressions_and_ratings_has_none(data: NightData, tmp_path: Path) -> None:
+    bare = replace(data, lake=None)
+    assert not len(bare.impressions.times)
+    assert not len(bare.ratings.times)
+    told = TrainingSettings(epochs=1, dimension=16, threads=1, task_weights={"rating": 0.5})
+    with pytest.raises(TrainingError, match="has rating, but no event of the window has one"):
+        train(bare, "frozen", told, tmp_path, lambda metrics, step: None)

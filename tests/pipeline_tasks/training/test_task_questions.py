@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.behavior.impressions import Impressions
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.ratings import Opinions
+from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.moments import DAY, MINUTE, SESSION_GAP
+from pipeline_tasks.training.item_questions import Click, Liking
 from pipeline_tasks.training.task_questions import (
-    DAY,
-    SESSION_GAP,
     Asker,
-    Click,
     PurchaseIntent,
     Questions,
     SessionConverts,
 )
 from tests.pipeline_tasks.logs import random_log
 
-MINUTE = 60_000_000
 RNG = np.random.default_rng(0)
 
 
@@ -29,7 +29,7 @@ def log_at(*histories: tuple[str, list[tuple[str, int, int]]]) -> Interactions:
         np.array([not key.startswith("session:") for key in keys]),
         np.concatenate([[0], np.cumsum([len(history) for _, history in histories])]).astype(np.int64),
         np.array([item for _, item, _ in events], np.int64),
-        np.array([MODELLED_TYPES.index(kind) for kind, _, _ in events], np.int64),
+        np.array([CHOSEN_TYPES.index(kind) for kind, _, _ in events], np.int64),
         np.array([time for _, _, time in events], np.int64),
     )
 
@@ -115,20 +115,63 @@ def test_an_impression_is_clicked_by_the_same_shopper_within_half_an_hour() -> N
     assert found == [(0, 1, 5, 1.0), (0, 2, 5, 0.0), (2, 1, 12, 0.0), (4, 1, 5, 0.0), (4, 1, 40, 1.0)]
 
 
-@pytest.mark.parametrize("task", ["purchase_intent", "session_converts", "click"])
+def said(*opinions: tuple[int, int, int, bool]) -> Opinions:
+    """(row, item, time, liked)."""
+    rows, items, times, liked = zip(*opinions, strict=True)
+    return Opinions(np.array(rows), np.array(items), np.array(times), np.array(liked))
+
+
+def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> None:
+    log = log_at(
+        ("a", [("rating", 1, 0), ("rating", 2, DAY), ("cart", 3, DAY), ("rating", 4, 2 * DAY)]),
+        ("b", [("view", 1, 0), ("rating", 1, 3 * DAY)]),
+    )
+    opinions = said((0, 1, 0, True), (0, 2, DAY, True), (0, 4, 2 * DAY, False), (1, 1, 3 * DAY, True))
+    asked = Liking(log, opinions).ask(np.arange(6), RNG)
+    found = list(zip(asked.events, asked.items, asked.moments // DAY, asked.answers, strict=True))
+    # Of a's first rating nothing is known before; the second and the cart are of one moment.
+    assert found == [(0, 2, 1, 1.0), (2, 4, 2, 0.0), (4, 1, 3, 1.0)]
+    assert (asked.moments > log.times[asked.events]).all()
+
+
+def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
+    """Turned into its opposite, an answer changes what is said of later questions, and nothing said of its own."""
+    rng = np.random.default_rng(5)
+    log = random_log(40, 12, seed=3)
+    opinions = Opinions(log.rows, log.items, log.times, rng.random(len(log.items)) < 0.5)
+    events = np.arange(len(log.items))
+    before = Liking(log, opinions).ask(events, RNG)
+    assert before.leanings is not None
+    early = np.flatnonzero(before.moments < 50 * DAY)
+    for place in rng.choice(early, 20):
+        moment = before.moments[place]
+        other = replace(opinions, liked=np.where(log.times >= moment, ~opinions.liked, opinions.liked))
+        after = Liking(log, other).ask(events, RNG)
+        assert after.leanings is not None
+        assert after.answers[place] != before.answers[place]
+        np.testing.assert_array_equal(after.leanings[place], before.leanings[place])
+        assert (after.leanings != before.leanings).any()
+
+
+@pytest.mark.parametrize("task", ["purchase_intent", "session_converts", "click", "rating"])
 def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
     """The same questions over a log whose future was replaced by purchases of everything have the same answers."""
     whole = random_log(60, 12, seed=3)
     whole = replace(whole, types=np.random.default_rng(1).integers(0, 4, len(whole.types)))
     cut = 40 * DAY
     after = whole.times > cut
-    other = replace(whole, types=np.where(after, MODELLED_TYPES.index("purchase"), whole.types))
+    other = replace(whole, types=np.where(after, CHOSEN_TYPES.index("purchase"), whole.types))
     other = replace(other, items=np.where(after, 0, whole.items))
     rows = np.random.default_rng(2).integers(0, 60, 400)
     impressions = Impressions(rows, rows % 12, np.random.default_rng(3).integers(0, 60 * DAY, 400))
 
+    likes = np.random.default_rng(5).random(len(whole.items)) < 0.5
+    opinions = Opinions(whole.rows, whole.items, whole.times, likes)
+
     def asker(log: Interactions) -> Asker:
         known = log.until(cut)
+        if task == "rating":
+            return Liking(known, opinions if log is whole else replace(opinions, liked=np.where(after, ~likes, likes)))
         if task == "click":
             return Click(known, impressions)
         return PurchaseIntent(known) if task == "purchase_intent" else SessionConverts(known)
@@ -140,7 +183,7 @@ def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
     for ours, theirs in zip(vars(first).values(), vars(second).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     # And every answer is the one of the whole log: nothing that was given could still change.
-    if task != "click":
+    if task not in ("click", "rating"):
         kept = np.flatnonzero(~after)[first.events]
         limit = first.moments + 7 * DAY if task == "purchase_intent" else SessionConverts(whole).last_time[kept]
         np.testing.assert_array_equal(first.answers, PurchaseIntent(whole).bought[kept] <= limit)
