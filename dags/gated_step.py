@@ -11,14 +11,11 @@ from night_schedule import SPARK_POOL
 
 @task
 def publish(step: str) -> dict[str, int]:
-    """Commit the tables of a validated step; return the new snapshot ids."""
+    """Commit the tables of a step if its gate let them through as they are staged; return the new snapshot ids."""
+    from pipeline_tasks.gates.gated_publish import publish_step
     from pipeline_tasks.settings import settings
-    from pipeline_tasks.storage.lake import Lake
-    from pipeline_tasks.storage.staging import publish as commit
-    from pipeline_tasks.storage.staging import read_manifest
 
-    night = settle_night(get_current_context())
-    return commit(Lake.open(settings(), night.source), read_manifest(settings(), night, step))
+    return publish_step(settings(), settle_night(get_current_context()), step)
 
 
 def gate(step: str) -> SparkJob:

@@ -11,8 +11,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.moments import SECOND
 from pipeline_tasks.storage.file_days import file_days
-from pipeline_tasks.storage.footer_bounds import parquet_location
+from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from pipeline_tasks.tables.schemas import spark_ddl
@@ -23,7 +24,7 @@ REFERENCES = {
     "split": ("items",),
     "recommend": ("items", "sequences"),
 }
-"""Published tables, of the night's own day, that a step's expectations compare with."""
+"""Published tables, of the night's own day, that a step's expectations compare with: in the snapshot that it read."""
 STAGED_ROWS = pa.schema([("name", pa.string()), ("ds", pa.date32()), ("rows", pa.int64())])
 SHELF_ARMS = pa.schema([("arm", pa.string()), ("by_score", pa.bool_())])
 FACTS = pa.schema([("name", pa.string()), ("value", pa.string())])
@@ -38,7 +39,8 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
     `staged_rows` says how many rows of each day a staged table has, as its files' footers do.
     """
     for name in REFERENCES[manifest.step]:
-        files = lake.files(name, (manifest.ds, manifest.ds))
+        told = manifest.facts.get(f"{name}_snapshot_id")
+        files = lake.files(name, (manifest.ds, manifest.ds), int(told) if told else None)
         _read(spark, name, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
     for name, staged in manifest.tables.items():
         schema = written_schema(staged.files[0]) if staged.files else spark_ddl(TABLES[name])
@@ -49,7 +51,7 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
 
 def written_schema(file: str) -> StructType:
     """Return the schema as it is written, to be checked against the contract; Spark would start a job to infer it."""
-    system, inner = parquet_location(file)
+    system, inner = file_location(file)
     return from_arrow_schema(pq.read_schema(inner, filesystem=system))
 
 
@@ -79,7 +81,7 @@ def recently_purchased_sql(manifest: Manifest, days: int) -> str:
     Items that nobody may be shown, and those that may come again, are left out.
     """
     midnight = datetime.combine(manifest.ds, time(), UTC) + timedelta(days=1)
-    since = int((midnight - timedelta(days=days)).timestamp()) * 1_000_000
+    since = int((midnight - timedelta(days=days)).timestamp()) * SECOND
     return f"""
         SELECT DISTINCT user_key, event.item_ids AS item_id
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event

@@ -1,10 +1,11 @@
 """What all nightly tables are made from: one night's published tables, its vectors, and the shop's rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from pyspark import StorageLevel
@@ -12,17 +13,20 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import ScoringSettings, settings
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.settings import settings
 from pipeline_tasks.shelves.excluded_items import Excluded, find_excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf, read_meta
 from pipeline_tasks.shelves.shelf import Shelf, open_shelf
 from pipeline_tasks.shelves.shelf_rules import ShelfRules, load_shelf_rules
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import night_folder
 from spark_jobs.fallback_shelves import days_before_end
 from spark_jobs.find_replenishable import find_replenishable
 from spark_jobs.shopper_batch import COLUMNS, SHOPPERS_PER_PART, VECTORS, count_parts
 from spark_jobs.stage_table import read_table
+
+_READ: Final = ("splits", "sequences", "items", "events")
 
 
 @dataclass
@@ -33,6 +37,8 @@ class NightInputs:
     night: Night
     scoring: ScoringSettings
     lake: Lake
+    snapshots: Mapping[str, int | None]
+    """Of the tables that are read, all taken before the first is: another night may be published meanwhile."""
     vectors: Path
     """Folder written by embed_shelf."""
     meta: dict[str, Any]
@@ -91,12 +97,12 @@ class NightInputs:
     @cached_property
     def items(self) -> DataFrame:
         """The night's catalog."""
-        return read_table(self.spark, self.lake, "items", (self.ds, self.ds))
+        return self._read("items", (self.ds, self.ds))
 
     @cached_property
     def events(self) -> DataFrame:
         """The events of the window."""
-        return read_table(self.spark, self.lake, "events", self.window)
+        return self._read("events", self.window)
 
     @cached_property
     def user_vectors(self) -> DataFrame:
@@ -116,6 +122,9 @@ class NightInputs:
         # Three tables are made from it; on disk where memory is short.
         return joined.persist(StorageLevel.MEMORY_AND_DISK)
 
+    def _read(self, name: str, days: Days) -> DataFrame:
+        return read_table(self.spark, self.lake, name, days, snapshot_id=self.snapshots[name])
+
 
 def read_night_inputs(spark: SparkSession, night: Night, scoring: ScoringSettings) -> NightInputs:
     """Read the night and prepare its shelf.
@@ -129,23 +138,25 @@ def read_night_inputs(spark: SparkSession, night: Night, scoring: ScoringSetting
     vectors = night_folder(settings(), night) / "vectors"
     meta = read_meta(vectors)
     rules = load_shelf_rules(scoring.shelf_rules)
-    catalog = lake.read("items", day)
+    snapshots = {name: lake.snapshot_id(name) for name in _READ}
+    catalog = lake.read("items", day, snapshot_id=snapshots["items"])
     excluded = find_excluded(rules.exclude, catalog)
-    sequences = read_table(spark, lake, "sequences", day)
+    sequences = read_table(spark, lake, "sequences", day, snapshot_id=snapshots["sequences"])
     again = find_replenishable(rules.replenishable, catalog, sequences)
     folder, lost = prepare_shelf(vectors, catalog, excluded, again)
     # The block of shoppers that is scored at a time is the batch that Spark hands over.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.block_users))
     # What is sorted by shopper is grouped as it streams by: a third of the time of a hash of lists and medians.
     spark.conf.set("spark.sql.execution.replaceHashWithSortAgg", "true")
-    window = (_window_start(lake, night), night.ds)
+    window = (_window_start(lake, night, snapshots["splits"]), night.ds)
     return NightInputs(
-        spark, night, scoring, lake, vectors, meta, rules, excluded, catalog, folder, lost, sequences, window
+        spark, night, scoring, lake, snapshots, vectors, meta, rules, excluded, catalog, folder, lost, sequences, window
     )
 
 
-def _window_start(lake: Lake, night: Night) -> date:
-    starts = lake.read("splits", (night.ds, night.ds), columns=("window_start",))["window_start"].to_pylist()
+def _window_start(lake: Lake, night: Night, snapshot_id: int | None) -> date:
+    read = lake.read("splits", (night.ds, night.ds), ("window_start",), snapshot_id)
+    starts = read["window_start"].to_pylist()
     if not starts:
         raise ValueError(f"{night.source} {night.ds} was never split: run split_behavior for it first")
     first: date = min(starts)

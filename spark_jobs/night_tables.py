@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from spark_jobs.fallback_shelves import build_fallback, days_before_end
 from spark_jobs.find_audiences import AudienceOrder, find_audiences
 from spark_jobs.find_similar_items import similar_finder
 from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until
-from spark_jobs.local_rows import no_rows
+from spark_jobs.local_rows import local_rows, no_rows
 from spark_jobs.night_inputs import NightInputs
 from spark_jobs.predict_intent import learn_intent, predict_intent
 from spark_jobs.recommend_shoppers import Order, recommender
@@ -34,6 +35,8 @@ from spark_jobs.search_items import (
     suggestions,
 )
 from spark_jobs.stage_table import stage_table
+
+_HIDDEN: Final = pa.schema([("item_id", pa.string())])
 
 
 @dataclass
@@ -161,8 +164,11 @@ def _write(night: NightInputs, name: str, rows: pa.Table) -> StagedTable:
 
 def _without(night: NightInputs, items: DataFrame) -> DataFrame:
     """Return the items that may be shown."""
-    hidden = list(night.excluded.items)
-    return items.where(~F.col("item_id").isin(hidden)) if hidden else items
+    if not night.excluded.items:
+        return items
+    # No list in the condition, each of whose items Python hands to Java: 50,000 took 49 s in place of 3.
+    hidden = local_rows(night.spark, [(item_id,) for item_id in night.excluded.items], _HIDDEN)
+    return items.join(F.broadcast(hidden), on="item_id", how="left_anti")
 
 
 def _most_purchased(night: NightInputs, purchases: pa.Table) -> tuple[int, ...]:

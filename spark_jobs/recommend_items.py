@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import ScoringSettings, settings
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.staging import Manifest, write_manifest
 from spark_jobs.night_inputs import NightInputs, read_night_inputs
 from spark_jobs.night_tables import (
@@ -69,7 +70,7 @@ def describe(night: NightInputs) -> dict[str, str]:
         "arms": json.dumps(arms),
         "shelf_folder": night.folder,
     }
-    facts |= {f"{name}_snapshot_id": night.lake.snapshot_id(name) for name in ("sequences", "items", "events")}
+    facts |= {f"{name}_snapshot_id": snapshot for name, snapshot in night.snapshots.items() if snapshot is not None}
     return {name: str(value) for name, value in facts.items()} | night.excluded.describe()
 
 

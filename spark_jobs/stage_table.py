@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.storage.file_days import file_days
-from pipeline_tasks.storage.footer_bounds import parquet_location
+from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Days, Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
@@ -54,7 +54,7 @@ def stage_tables(
 
 def file_rows(folder: str) -> dict[str, int]:
     """Return the rows of every Parquet file below `folder`, from the footers."""
-    system, inner = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
+    system, inner = file_location(folder)
     prefix = folder[: len(folder) - len(inner)]
     entries = system.get_file_info(fs.FileSelector(inner, recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.path.endswith(".parquet")]
@@ -73,24 +73,29 @@ def rows_by_day(staged: StagedTable) -> dict[date, int]:
 
 def staged_column(file: str, name: str) -> pa.ChunkedArray:
     """Read one column of one staged file."""
-    system, inner = parquet_location(file)
+    system, inner = file_location(file)
     return pq.read_table(inner, columns=[name], filesystem=system)[name]
 
 
 def spark_schema(file: str) -> StructType:
     """Return the schema with which Spark wrote a Parquet file, from its footer."""
-    system, inner = parquet_location(file)
+    system, inner = file_location(file)
     return StructType.fromJson(json.loads(pq.read_metadata(inner, filesystem=system).metadata[_SPARK_SCHEMA]))
 
 
 def read_table(
-    spark: SparkSession, lake: Lake, name: str, days: Days | None = None, staged: StagedTable | None = None
+    spark: SparkSession,
+    lake: Lake,
+    name: str,
+    days: Days | None = None,
+    staged: StagedTable | None = None,
+    snapshot_id: int | None = None,
 ) -> DataFrame:
-    """Return the published rows of the days, with the days of `staged` in place of their published ones."""
-    files = lake.files(name, days)
-    if staged is not None:
-        replaced = set(staged.days)
-        kept = [day for day in lake.days(name) if day not in replaced and (days is None or days[0] <= day <= days[1])]
-        files = sorted({file for day in kept for file in lake.files(name, (day, day))}) + staged.files
+    """Return the rows of the days in a snapshot of the table (the current one by default).
+
+    With the days of `staged`, whichever they are, in place of their published ones.
+    """
+    replaced, fresh = (staged.days, staged.files) if staged is not None else ([], [])
+    files = lake.files(name, days, snapshot_id, without=replaced) + fresh
     schema = spark_ddl(TABLES[name])
     return spark.read.schema(schema).parquet(*files) if files else no_rows(spark, name)

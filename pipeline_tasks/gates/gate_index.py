@@ -15,13 +15,13 @@ _HEAD: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><ti
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-td.n{text-align:right}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
+.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
 @media (prefers-color-scheme:dark){body{background:#16181b;color:#e6e6e6}a{color:#8ab4f8}th,td{border-color:#3a3d42}
-.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
+small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
 <h1>Gates</h1><p>Each table of a step is held against its expectations before it is published. A failed critical
 expectation closes the gate: nothing of the step is published. Warnings are reported.</p>
-<table><tr><th>Night</th><th>Source</th><th>Step</th><th>Table</th><th>Rows</th><th>Expectations</th><th>Outcome</th>
-</tr>"""
+<table><tr><th>Night</th><th>Source</th><th>Step</th><th>Table</th><th class="n">Rows</th>
+<th class="n">Expectations</th><th>Outcome</th></tr>"""
 
 
 def write_index(settings: Settings) -> Path:
@@ -41,15 +41,24 @@ def _row(settings: Settings, report: GateReport, name: str) -> str:
     link = quote(table.page(settings.data_docs))
     cells = [report.ds.isoformat(), escape(report.source), report.step, f'<a href="{link}">{name}</a>']
     numbers = "".join(f'<td class="n">{number:,}</td>' for number in (table.rows, table.expectations))
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table)}</tr>"
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table, _says(report, name))}</tr>"
 
 
-def _outcome(table: TableReport) -> str:
+def _outcome(table: TableReport, says: str) -> str:
     if table.failed:
-        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}</td>'
+        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}{says}</td>'
     if table.warnings:
-        return f'<td class="warned">! {_warnings(table)}</td>'
+        return f'<td class="warned">! {_warnings(table)}{says}</td>'
     return '<td class="passed">✔ passed</td>'
+
+
+def _says(report: GateReport, name: str) -> str:
+    """Return what does not hold of the table: its page marks a warning as failed, as it does what closes the gate."""
+    return "".join(
+        f"<small>{escape(found.severity)}, {escape(found.column)}: {escape(found.says)}</small>"
+        for found in report.findings
+        if found.table == name
+    )
 
 
 def _warnings(table: TableReport) -> str:

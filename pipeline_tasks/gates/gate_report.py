@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.storage.whole_file import write_whole
 
 
 class GateError(ValueError):
-    """A critical expectation failed."""
+    """A critical expectation failed, or what is to be published is not what the gate let through."""
 
 
 class Finding(BaseModel):
@@ -57,6 +58,8 @@ class GateReport(BaseModel):
     source: str
     ds: date
     step: str
+    manifest: str = ""
+    """Digest of the manifest that was validated; reports of old say none."""
     seconds: float
     passed: bool
     tables: dict[str, TableReport]
@@ -87,7 +90,7 @@ def report_path(settings: Settings, night: Night, step: str) -> Path:
 def write_report(settings: Settings, report: GateReport) -> Path:
     """Write the report, replacing an earlier one."""
     path = report_path(settings, Night(report.source, report.ds), report.step)
-    path.write_text(report.model_dump_json(indent=1))
+    write_whole(path, report.model_dump_json(indent=1))
     return path
 
 

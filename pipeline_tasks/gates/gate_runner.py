@@ -1,5 +1,6 @@
 """Runs the suites of a step over Spark DataFrames and keeps the results as Data Docs."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -109,7 +110,9 @@ def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[str]
     if "unexpected_rows_query" in config.kwargs:
         found = rows.sparkSession.sql(over_batch(rows, config.kwargs["unexpected_rows_query"]))
     elif "breaks" in config.meta:
-        columns = [name for name in rows.columns if name in config.meta["breaks"]]
+        # A value that is called like a column is none: the event type 'rating'.
+        named = set(re.findall(r"\w+", re.sub("'[^']*'", "", config.meta["breaks"])))
+        columns = [name for name in rows.columns if name in named]
         found = rows.filter(config.meta["breaks"]).select(*columns)
     else:
         return []

@@ -42,8 +42,8 @@ def user_profiles_suite() -> list[Expectation]:
             _PROFILES,
         ),
         in_set("price_band", ("low", "middle", "high"), _PROFILES),
-        _favourites("top_categories", "category_interest"),
-        _favourites("top_brands", "brand_interest"),
+        _favorites("top_categories", "category_interest"),
+        _favorites("top_brands", "brand_interest"),
         finds_nothing(
             "every shopper with history has a profile",
             "SELECT DISTINCT user_key FROM sequences ANTI JOIN {batch} USING (user_key) WHERE user_key IS NOT NULL",
@@ -168,7 +168,7 @@ def similar_items_suite() -> list[Expectation]:
     ]
 
 
-def _favourites(names: str, interest: str) -> Expectation:
+def _favorites(names: str, interest: str) -> Expectation:
     return satisfies(
         f"at most 5 {names}, each with its share, the largest first, 1 together at most",
         f"size({names}) <= 5 AND size({names}) = size({interest}) AND {interest} = reverse(array_sort({interest})) "

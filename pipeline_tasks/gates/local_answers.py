@@ -18,7 +18,7 @@ from pyarrow import fs
 from pyspark.sql import DataFrame
 
 from pipeline_tasks.gates.told_by_footers import told_by_footers
-from pipeline_tasks.storage.footer_bounds import parquet_location
+from pipeline_tasks.storage.file_location import file_location
 
 FEW: Final = 10_000
 """Rows that are fetched from wherever they lie: a reconciliation has some ten a day."""
@@ -45,7 +45,7 @@ def rows_found_here(rows: DataFrame, query: str) -> int | None:
             connection.register(BESIDE, rows.sparkSession.table(BESIDE).toArrow())
         try:
             if many:
-                paths = [parquet_location(file)[1] for file in files]
+                paths = [file_location(file)[1] for file in files]
                 connection.read_parquet(paths, hive_partitioning=False).create_view("gate_batch")
             else:
                 connection.register("gate_batch", _fetch(files))
@@ -71,12 +71,10 @@ def _connect(rows: DataFrame, spill: str) -> duckdb.DuckDBPyConnection:
 def _is_here(rows: DataFrame, files: Sequence[str]) -> bool:
     """Return whether the files and Spark itself are on this machine: elsewhere Spark is where the rows are."""
     master = str(rows.sparkSession.sparkContext.master)
-    return master.startswith("local") and all(
-        isinstance(parquet_location(file)[0], fs.LocalFileSystem) for file in files
-    )
+    return master.startswith("local") and all(isinstance(file_location(file)[0], fs.LocalFileSystem) for file in files)
 
 
 def _fetch(files: Sequence[str]) -> pa.Table:
     return pa.concat_tables(
-        pq.read_table(path, filesystem=system, partitioning=None) for system, path in map(parquet_location, files)
+        pq.read_table(path, filesystem=system, partitioning=None) for system, path in map(file_location, files)
     )

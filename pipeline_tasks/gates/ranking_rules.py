@@ -6,7 +6,10 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.gates.gate_rules import Severity, finds_nothing
 
-SCORING: Final = "Run embed and recommend again; when it fails again, roll the champion back and report it."
+SCORING: Final = (
+    "Run embed and recommend again; when it fails again, roll the champion back (roll_back_night, what: champion) and "
+    "report it."
+)
 ENDLESS: Final = 1e30
 """No finite score comes near; NaN counts as larger than any number in Spark, so the bound refuses it too."""
 

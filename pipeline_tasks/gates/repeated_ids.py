@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
 from pipeline_tasks.storage.file_days import file_days
-from pipeline_tasks.storage.footer_bounds import parquet_location
+from pipeline_tasks.storage.file_location import file_location
 
 MOST_TEXTS: Final = 20_000_000
 """Of a day: hashed, each takes some 100 bytes of its task's memory, where a number that is sorted takes 16."""
@@ -47,7 +47,7 @@ def repeated_ids(rows: DataFrame, column: str) -> int:
 
 
 def _repeated(files: Sequence[str], column: str) -> int:
-    read = [pq.read_table(path, columns=[column], filesystem=system) for system, path in map(parquet_location, files)]
+    read = [pq.read_table(path, columns=[column], filesystem=system) for system, path in map(file_location, files)]
     ids = pa.concat_tables(read)[column]
     if not pa.types.is_integer(ids.type):
         return int(pc.sum(pc.greater(ids.value_counts().field("counts"), 1)).as_py() or 0)

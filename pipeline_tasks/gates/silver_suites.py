@@ -7,15 +7,25 @@ from great_expectations.expectations.expectation import Expectation
 from pipeline_tasks.contracts import EVENT_TYPES
 from pipeline_tasks.gates.contract_rules import contract_rules
 from pipeline_tasks.gates.gate_rules import Severity, between, finds_nothing, in_set, not_null, satisfies, some_rows
+from pipeline_tasks.moments import DAY
+from pipeline_tasks.value_bounds import (
+    HIGHEST_PRICE,
+    HIGHEST_QUANTITY,
+    HIGHEST_RATING,
+    LONGEST_DWELL,
+    MOST_RAW_CHARACTERS,
+)
 
 QUARANTINE_WARNING: Final = 0.05
 QUARANTINE_CRITICAL: Final = 0.50
 """Shares of refused rows in a day: above the first somebody should look, above the second the mapping is wrong."""
 
 # In whole numbers: to_date(ts) asks for the time zone of every row, half a second more of 18.8 million.
-_WITHIN_DAY: Final = "unix_micros(ts) BETWEEN unix_date(ds) * 86400000000 AND unix_date(ds) * 86400000000 + 86399999999"
+_WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_date(ds) * {DAY} + {DAY - 1}"
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
+_PARTS: Final = ("event", "quarantine", "duplicate", "forgotten")
+"""What a landed row may become."""
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
 
 
@@ -36,10 +46,11 @@ def events_suite() -> list[Expectation]:
             _MAPPING,
             any_given=("item_id",),
         ),
-        between("price", 0, 1e9, _MAPPING),
-        between("quantity", 0, 1e9, _MAPPING, above_low=True),
-        between("dwell_seconds", 0, 86_400, _MAPPING, "warning"),
+        between("price", 0, HIGHEST_PRICE, _MAPPING),
+        between("quantity", 0, HIGHEST_QUANTITY, _MAPPING, above_low=True),
+        between("dwell_seconds", 0, LONGEST_DWELL, _MAPPING, "warning"),
         between("position", 1, None, _MAPPING, "warning"),
+        between("rating", -HIGHEST_RATING, HIGHEST_RATING, _MAPPING),
         satisfies(
             "an event belongs to a shopper or a session",
             "user_key IS NOT NULL OR session_id IS NOT NULL",
@@ -55,7 +66,13 @@ def quarantine_suite() -> list[Expectation]:
     """One refused record per row."""
     return [
         *contract_rules("quarantine"),
-        satisfies("raw text is kept, cut at 10,000 characters", "length(raw) <= 10000", "raw", _CLEANING, "warning"),
+        satisfies(
+            f"raw text is kept, cut at {MOST_RAW_CHARACTERS:,} characters",
+            f"length(raw) <= {MOST_RAW_CHARACTERS}",
+            "raw",
+            _CLEANING,
+            "warning",
+        ),
     ]
 
 
@@ -63,7 +80,7 @@ def reconciliation_suite() -> list[Expectation]:
     """What became of a day's rows, held against the staged tables themselves."""
     return [
         *contract_rules("reconciliation"),
-        in_set("outcome", ("rows_in", "event", "quarantine", "duplicate"), _CLEANING),
+        in_set("outcome", ("rows_in", *_PARTS), _CLEANING),
         between("rows", 0, None, _CLEANING),
         _balanced(),
         _as_staged("event", "events"),
@@ -84,7 +101,7 @@ def items_suite() -> list[Expectation]:
             _MAPPING,
             in_order=("first_seen", "ds"),
         ),
-        between("price", 0, 1e9, _MAPPING),
+        between("price", 0, HIGHEST_PRICE, _MAPPING),
         not_null("title", "Map items.title: recommendations will show ids instead of titles.", "warning", 0.5),
         finds_nothing(
             "no more items have left the catalog since earlier nights than are in it",
@@ -109,13 +126,17 @@ def users_suite() -> list[Expectation]:
 
 
 def _balanced() -> Expectation:
-    parts = " + ".join(_OUTCOMES.format(name) for name in ("event", "quarantine", "duplicate"))
+    parts = " + ".join(_OUTCOMES.format(name) for name in _PARTS)
     rows_in = _OUTCOMES.format("rows_in")
     query = (
         f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
     )
     return finds_nothing(
-        "rows_in = events + quarantine + duplicates, each day, to the row", query, "rows", _CLEANING, shared_sql=True
+        "rows_in = events + quarantine + duplicates + forgotten, each day, to the row",
+        query,
+        "rows",
+        _CLEANING,
+        shared_sql=True,
     )
 
 

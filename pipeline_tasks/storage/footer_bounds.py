@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote
 
 import pyarrow.parquet as pq
-from pyarrow import fs
+
+from pipeline_tasks.storage.file_location import file_location
 
 _SPARK: Final = "parquet-mr"
 """Its writer takes a NaN for the greatest value, or tells none; Arrow's leaves NaN out, so that bounds hide it."""
@@ -31,19 +31,11 @@ class FileBounds(NamedTuple):
 
 def footer_bounds(file: str) -> FileBounds:
     """Return the bounds of a file's columns."""
-    system, path = parquet_location(file)
+    system, path = file_location(file)
     footer = pq.read_metadata(path, filesystem=system)
     plain = [at for at in range(footer.num_columns) if footer.schema.column(at).max_repetition_level == 0]
     bounds = {footer.schema.column(at).path: _bounds(footer, at) for at in plain}
     return FileBounds(footer.num_rows, {name: told for name, told in bounds.items() if told is not None})
-
-
-def parquet_location(file: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a path or URI, and the path on it. Spark writes local paths as escaped URIs."""
-    if file.startswith("file:"):
-        return fs.LocalFileSystem(), unquote("/" + file.removeprefix("file:").lstrip("/"))
-    system, path = fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)
-    return system, path
 
 
 def _bounds(footer: pq.FileMetaData, at: int) -> ColumnBounds | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TextIO
 import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
@@ -29,7 +30,7 @@ def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) ->
     It is `source`; where nobody `asked` for it, it has no tables, and one other has, that other.
     """
     present = source_names(settings)
-    if source in present or any(f"{name}." in sql for name in present):
+    if source in present or any(f"{name}." in sql.lower() for name in present):
         return source, ""
     if not present:
         return source, f"{source} has no tables yet: nightshelf run --source {source} --date YYYY-MM-DD"
@@ -41,9 +42,10 @@ def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) ->
 def open_database(settings: Settings, default_source: str, mentioned_in: str = "") -> duckdb.DuckDBPyConnection:
     """Return a connection with a schema per source, `default_source`'s tables being reachable without one.
 
-    Only tables whose name occurs in `mentioned_in` get a view (all when it is empty): listing a snapshot's files
-    costs 20 ms a table.
+    Only tables whose name occurs in `mentioned_in` (in letters of either case) can be read, all when it is empty:
+    listing a snapshot's files costs 20 ms a table. The others have names and columns.
     """
+    mentioned = mentioned_in.lower()
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     catalog = open_catalog(settings)
@@ -51,8 +53,7 @@ def open_database(settings: Settings, default_source: str, mentioned_in: str = "
         database.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
         lake = Lake(catalog, source)
         for name in TABLES:
-            if not mentioned_in or name in mentioned_in:
-                _create_view(database, lake, name)
+            _create_view(database, lake, name, readable=not mentioned or name in mentioned)
     database.execute(f"SET schema = '\"{default_source}\"'")
     return database
 
@@ -62,6 +63,8 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
     try:
         with open_database(settings, default_source, sql) as database:
             result = database.execute(sql)
+            if result is None:
+                raise ValueError('The statement is empty: write one, such as "SELECT * FROM events LIMIT 5"')
             names = [column[0] for column in result.description or []]
             return names, result.fetchall()
     except duckdb.Error as error:
@@ -79,18 +82,21 @@ def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO = sy
     else:
         drawn = RichTable(*names)
         for row in rows:
-            drawn.add_row(*("" if value is None else str(value) for value in row))
+            # As text: a title such as "[new] lamp" is no markup.
+            drawn.add_row(*(Text("" if value is None else str(value)) for value in row))
         Console(file=out, width=None if out.isatty() else 200).print(drawn)
 
 
-def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str) -> None:
-    files = lake.files(name)
+def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, readable: bool) -> None:
+    files = lake.files(name) if readable else []
     if files:
         paths = ", ".join("'" + file.removeprefix("file://").replace("'", "''") + "'" for file in files)
         rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
     else:
         columns = ", ".join(f"NULL::{_DUCKDB[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
-        rows = f"SELECT {columns} WHERE false"
+        # Read all the same, by a name that the statement puts together, it must not pass for empty.
+        unread = f"{name} is not read: write its name into the statement as one word"
+        rows = f"SELECT {columns} WHERE " + ("false" if readable else f"error('{unread}')::BOOLEAN")
     database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
 
 

@@ -31,11 +31,11 @@ def summarize_lake(settings: Settings) -> list[TableSummary]:
 
 
 def _summarize(lake: Lake, name: str) -> TableSummary | None:
-    snapshot_id = lake.snapshot_id(name)
-    if snapshot_id is None:
+    table = lake.present(name)
+    snapshot = table.current_snapshot() if table else None
+    if snapshot is None:
         return None
-    snapshot = lake.table(name).current_snapshot()
-    totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    totals = snapshot.summary.additional_properties if snapshot.summary else {}
     days = lake.days(name)
     return TableSummary(
         source=lake.source,
@@ -45,5 +45,5 @@ def _summarize(lake: Lake, name: str) -> TableSummary | None:
         first=days[0] if days else None,
         last=days[-1] if days else None,
         mebibytes=int(totals.get("total-files-size", 0)) / 2**20,
-        snapshot_id=snapshot_id,
+        snapshot_id=snapshot.snapshot_id,
     )

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from pipeline_tasks.contracts import TABLES, DataType, Table
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _load(connection: "Connection", night: Night, table: Table, files: list[str]
 
 
 def _rows(file: str) -> int:
-    system, inner = _located(file)
+    system, inner = file_location(file)
     rows: int = pq.read_metadata(inner, filesystem=system).num_rows
     return rows
 
@@ -179,13 +179,9 @@ def _as_csv(files: list[str], columns: list[str]) -> Iterator[bytes]:
     """Yield the files' rows as CSV, a batch at a time; NULL is an empty field, an empty text a quoted one."""
     options = pa_csv.WriteOptions(include_header=False)
     for file in files:
-        system, inner = _located(file)
+        system, inner = file_location(file)
         with system.open_input_file(inner) as opened:
             for batch in pq.ParquetFile(opened).iter_batches(_BATCH_ROWS, columns=columns):
                 buffer = io.BytesIO()
                 pa_csv.write_csv(pa.Table.from_batches([batch.select(columns)]), buffer, options)
                 yield buffer.getvalue()
-
-
-def _located(file: str) -> tuple[fs.FileSystem, str]:
-    return fs.FileSystem.from_uri(file) if "://" in file else (fs.LocalFileSystem(), file)

@@ -1,9 +1,10 @@
 """What a job hands to the next one within a night: a manifest of files written but not yet committed.
 
-Jobs build, gates validate, `publish` commits: until then no reader sees a row. Manifests lie at
+Jobs build, gates validate, publishing commits: until then no reader sees a row. Manifests lie at
 ``staging/<source>/<ds>/<step>.json``; running a step again replaces its manifest.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.whole_file import write_whole
 
 _LAST: Final = "recommendations"
 """Whoever finds tonight's shelves finds all else of the night: profiles, fallback, similar items, search."""
@@ -40,18 +42,21 @@ class Manifest(BaseModel):
     seconds: dict[str, float] = {}
     """Wall time of the step's parts, which may run beside one another; not kept by the commit."""
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest as it is written: a gate says of which manifest it tells."""
+        return hashlib.sha256(self.model_dump_json(indent=1).encode()).hexdigest()
+
 
 def night_folder(settings: Settings, night: Night) -> Path:
-    """Return (and make) the folder in which a night's steps hand on their work."""
-    folder = settings.staging / night.source / night.ds.isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Return the folder in which a night's steps hand on their work; who writes there makes it."""
+    return settings.staging / night.source / night.ds.isoformat()
 
 
 def write_manifest(settings: Settings, manifest: Manifest) -> Path:
     """Write the manifest of a step, replacing an earlier one."""
     path = night_folder(settings, Night(manifest.source, manifest.ds)) / f"{manifest.step}.json"
-    path.write_text(manifest.model_dump_json(indent=1))
+    write_whole(path, manifest.model_dump_json(indent=1))
     return path
 
 
@@ -66,7 +71,10 @@ def read_manifest(settings: Settings, night: Night, step: str) -> Manifest:
 
 
 def publish(lake: Lake, manifest: Manifest, only: Iterable[str] | None = None) -> dict[str, int]:
-    """Commit the staged tables of a validated manifest, one by one, and return the new snapshot ids by table."""
+    """Commit the staged tables of a manifest, one by one, and return the new snapshot ids by table.
+
+    Asks no gate: a night does so first (`gates.gated_publish`); tests and benchmarks publish what they made as it is.
+    """
     chosen = [name for name in manifest.tables if only is None or name in set(only)]
     names = sorted(chosen, key=lambda name: name == _LAST)
     return {

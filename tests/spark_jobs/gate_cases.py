@@ -51,8 +51,10 @@ DEFECTS: Final[dict[str, Defect]] = {
             event(6, quantity=0.0),
             event(7, dwell_seconds=1e6, position=0, user_key=None),
             event(8, ds=None),
+            event(9, rating=float("inf")),
         ],
         {(c, CRITICAL) for c in ("ds, event_id", "event_type", "ts", "arrived", "item_id", "price", "quantity", "ds")}
+        | {("rating", CRITICAL)}
         | {("dwell_seconds", "warning"), ("position", "warning"), ("user_key", "warning")},
     ),
     "no events": Defect("events", [], {("*", CRITICAL)}),
@@ -97,7 +99,7 @@ DEFECTS: Final[dict[str, Defect]] = {
     "broken histories": Defect(
         "sequences",
         [
-            sequence("ann", event_types=["view", "cancellation"]),
+            sequence("ann", event_types=["view", "impression"]),
             sequence("bob", days=(19, 12, 5), queries=["", "", ""]),
             sequence("bob", timestamps=[MICROS, MICROS, MICROS + 86_400_000_000]),
             sequence("cleo", user_key="dan", item_ids=["gone"] * 3),

@@ -75,3 +75,10 @@ def test_index_links_every_table_and_marks_closed_gates(tmp_path: Path) -> None:
     assert '<a href="validations/events/a%20b/events.html">events</a>' in page
     assert "1,234" in page
     assert "1 critical" in page
+
+
+def test_index_says_what_does_not_hold_of_which_table(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    write_report(settings, report(tmp_path, finding("events", "warning"), finding("items", "warning")))
+    page = write_index(settings).read_text()
+    assert page.count("<small>warning, event_type: values in [&#x27;view&#x27;]</small>") == 1

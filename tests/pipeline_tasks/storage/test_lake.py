@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -63,6 +64,49 @@ def test_empty_table_reads_as_empty(lake: Lake) -> None:
     assert lake.read("recommendations", columns=("user_key", "rank")).num_rows == 0
     assert lake.files("recommendations") == []
     assert lake.days("recommendations") == []
+
+
+def test_reading_writes_nothing(lake: Lake, tmp_path: Path) -> None:
+    day = date(2026, 11, 1)
+    lake.commit("sequences", [day], lake.write_arrow("sequences", sequences(day, ["u1"])))
+    before = sorted(tmp_path.rglob("*"))
+    for _ in range(3):
+        assert lake.read("sequences").num_rows == 1
+        assert len(lake.files("sequences")) == len(lake.days("sequences")) == len(lake.history("sequences")) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_reading_what_is_not_there_makes_neither_table_nor_source(lake: Lake) -> None:
+    for reads in (lake.read, lake.files, lake.days, lake.history, lake.facts, lake.snapshot_id):
+        assert not reads("recommendations")
+    assert lake.catalog.list_namespaces() == []
+
+
+def test_files_without_some_days_are_found_in_one_scan(lake: Lake) -> None:
+    days = [date(2026, 11, number) for number in (1, 2, 3)]
+    rows = pa.concat_tables(sequences(day, [str(day)]) for day in days)
+    earlier = lake.commit("sequences", days, files := lake.write_arrow("sequences", rows))
+    assert lake.files("sequences", without={days[1]}) == [files[0], files[2]]
+    assert lake.files("sequences", (days[0], days[1]), without={days[1]}) == [files[0]]
+    lake.commit("sequences", [days[0]], [])
+    assert lake.files("sequences", without={days[1]}) == [files[2]]
+    assert lake.files("sequences", without={days[1]}, snapshot_id=earlier) == [files[0], files[2]]
+
+
+def test_tables_of_a_new_source_are_made_beside_one_another(lake: Lake) -> None:
+    names = list(TABLES)[:6]
+    with ThreadPoolExecutor(len(names)) as threads:
+        made = list(threads.map(lake.table, [*names, *names]))
+    assert [table.name()[-1] for table in made] == [*names, *names]
+    assert lake.catalog.list_namespaces() == [("shop",)]
+
+
+def test_a_catalog_of_ones_own_is_opened_and_its_password_is_not_shown(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/own.db?timeout=77"
+    settings = Settings.model_validate({"home": tmp_path / "home", "lake_catalog_uri": uri})
+    assert Lake.open(settings, "shop").snapshot_id("items") is None
+    assert (tmp_path / "own.db").exists()
+    assert "timeout=77" not in f"{settings!r} {settings.model_dump()} {settings.model_dump_json()}"
 
 
 @pytest.mark.parametrize("name", TABLES)

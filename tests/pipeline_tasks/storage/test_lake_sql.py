@@ -40,6 +40,19 @@ def test_tables_show_the_current_snapshot_and_other_sources_are_schemas(settings
     assert source_names(settings) == ["other_shop", "shop"]
 
 
+def test_a_table_is_found_however_its_name_is_written(settings: Settings) -> None:
+    assert query(settings, "shop", "SELECT count(*) FROM USERS")[1] == [(3,)]
+    assert query(settings, "shop", 'SELECT count(*) FROM Other_Shop."Users"')[1] == [(1,)]
+
+
+def test_statement_that_names_no_table_sees_them_all(settings: Settings) -> None:
+    assert sorted(name for (name,) in query(settings, "shop", "SHOW TABLES")[1]) == sorted(TABLES)
+    columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'shop'"
+    assert len(query(settings, "shop", columns)[1]) == sum(len(table.columns) for table in TABLES.values())
+    with pytest.raises(ValueError, match="users is not read: write its name into the statement as one word"):
+        query(settings, "shop", "SELECT * FROM query_table('us' || 'ers')")
+
+
 def test_table_that_was_never_published_is_empty_and_typed(settings: Settings) -> None:
     names, rows = query(settings, "shop", "SELECT * FROM sequences")
     assert (names, rows) == (TABLES["sequences"].column_names, [])
@@ -70,6 +83,18 @@ def test_a_source_without_tables_is_said_and_the_only_other_is_read(settings: Se
 def test_mistaken_statement_is_answered_with_the_tables_there_are(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"recommendatoins(.|\n)*Tables: events, quarantine"):
         query(settings, "shop", "SELECT * FROM recommendatoins")
+
+
+@pytest.mark.parametrize("statement", ["", "  ;"])
+def test_an_empty_statement_is_said(settings: Settings, statement: str) -> None:
+    with pytest.raises(ValueError, match="The statement is empty: write one, such as"):
+        query(settings, "shop", statement)
+
+
+def test_a_value_is_drawn_as_it_is() -> None:
+    out = io.StringIO()
+    write_rows(["title"], [("[new] lamp [/]",)], "table", out)
+    assert "[new] lamp [/]" in out.getvalue()
 
 
 def test_formats() -> None:

@@ -4,7 +4,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline_tasks.champion.candidate_files import candidate_path, evaluation_path
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.gates.gate_report import read_report
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
@@ -58,6 +60,19 @@ def test_recommendations_are_committed_when_all_else_is(tmp_path: Path) -> None:
 def test_a_missing_step_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Step split has built nothing for shop 2026-11-20"):
         read_manifest(Settings(home=tmp_path), Night("shop", DAY), "split")
+
+
+def test_asking_for_a_mistyped_night_makes_no_folder(tmp_path: Path) -> None:
+    settings, mistyped = Settings(home=tmp_path), Night("shop", date(2062, 11, 20))
+    for ask in (
+        lambda: read_manifest(settings, mistyped, "clean"),
+        lambda: read_report(settings, mistyped, "clean"),
+        lambda: candidate_path(settings, mistyped, "frozen").read_text(),
+        lambda: evaluation_path(settings, mistyped).read_text(),
+    ):
+        with pytest.raises(FileNotFoundError):
+            ask()
+    assert not settings.staging.exists()
 
 
 def test_dates_survive_the_manifest(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Small files of state that are there as a whole or not at all, a kill and a power cut included."""
+
+import os
+import uuid
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put `text` (UTF-8) in the place of the file, making its folder: a reader sees the old text or the new one.
+
+    Two who write at once do not mix: the later one's text stays. A write that was killed leaves a file ``….new`` that
+    nobody reads.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
