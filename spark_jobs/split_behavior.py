@@ -3,7 +3,9 @@
     python spark_jobs/split_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30 --strategy temporal
 
 Writes the tables `splits` (two cut-offs over a snapshot of `events`: no copy) and `sequences`, and the manifest
-`split`. leave_one_out and per_user are positions in the histories; their counts are of all histories.
+`split`. leave_one_out and per_user are positions in the histories; their counts are of all histories. Where no strategy
+is asked for, the split is in time, and leave_one_out where hardly a history goes on past the cut-offs (sessions of
+anonymous visitors) or where times say nothing.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.build_sequences import build_sequences, chosen_events
 from spark_jobs.net_cancellations import netted_purchases
 from spark_jobs.spark_session import open_session
+from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.split_counts import count_by_day, count_positions, span_counts
 from spark_jobs.stage_table import read_table, stage_table
 from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
@@ -37,12 +40,16 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
     parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
     parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
-    parser.add_argument("--strategy", choices=get_args(SplitStrategy), help="default: the source's, then the settings'")
+    parser.add_argument(
+        "--strategy",
+        choices=get_args(SplitStrategy),
+        help="default: the source's, then the settings', then as the log says",
+    )
     return parser
 
 
-def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitStrategy) -> Manifest:
-    """Build both tables and return their manifest.
+def split(spark: SparkSession, night: Night, window_days: int, asked: SplitStrategy | None) -> Manifest:
+    """Build both tables and return their manifest; `asked` is None where the log shall say how it is split.
 
     Raises:
         ValueError: no published events for the night, or too few to split.
@@ -51,11 +58,12 @@ def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitSt
     snapshot = _snapshot(lake, night)
     window_days = cleaned_window(lake, night, window_days)
     start = night.window(window_days)[0]
-    events = read_table(spark, lake, "events", (start, night.ds))
+    events = read_table(spark, lake, "events", (start, night.ds), snapshot_id=snapshot)
     cancellations = events.where(F.col("event_type") == "cancellation").count()
     netted = netted_purchases(events).persist() if cancellations else None
     chosen = chosen_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, night.ds), [night.ds])
+    strategy, parts = _parts(chosen, sequences, asked)
     row: dict[str, Any] = {
         "strategy": strategy,
         "events_snapshot_id": snapshot,
@@ -63,7 +71,7 @@ def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitSt
         "cancellations": cancellations,
         "netted_purchases": netted.count() if netted is not None else 0,
         "ds": night.ds,
-        **_parts(chosen, sequences, strategy),
+        **parts,
     }
     row["split_id"] = hashlib.sha256(f"{strategy} {start} {night.ds} {snapshot}".encode()).hexdigest()[:16]
     files = lake.write_arrow("splits", pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"])))
@@ -76,7 +84,7 @@ def split(spark: SparkSession, night: Night, window_days: int, strategy: SplitSt
 
 def _snapshot(lake: Lake, night: Night) -> int:
     snapshot = lake.snapshot_id("events")
-    if snapshot is None or night.ds not in lake.days("events"):
+    if snapshot is None or not lake.files("events", (night.ds, night.ds), snapshot):
         raise ValueError(
             f"No published events for {night.source} {night.ds}: land, clean and publish that day first "
             f"(nightshelf run --source {night.source} --date {night.ds})"
@@ -84,19 +92,35 @@ def _snapshot(lake: Lake, night: Night) -> int:
     return snapshot
 
 
-def _parts(chosen: DataFrame, sequences: StagedTable, strategy: SplitStrategy) -> dict[str, Any]:
+def _parts(
+    chosen: DataFrame, sequences: StagedTable, asked: SplitStrategy | None
+) -> tuple[SplitStrategy, dict[str, Any]]:
+    """Return the strategy, and the columns of `splits` that say where it cuts and what the parts hold."""
+    if asked not in (None, "temporal"):
+        return asked, _by_position(sequences, asked)
+    try:
+        cut = find_cutoffs(count_by_day(chosen), span_counts(chosen))
+    except TooFewEventsError as error:
+        if asked == "temporal":
+            raise
+        print(f"split by leave_one_out, as times say too little: {error}")
+        return "leave_one_out", _by_position(sequences, "leave_one_out")
+    if asked is None and (share := share_going_on(sequences.files, cut)) < LEAST_GOING_ON:
+        print(f"split by leave_one_out, as {share:.2%} of the histories go on past a cut-off in time")
+        return "leave_one_out", _by_position(sequences, "leave_one_out")
+    counts = {"train_events": cut.train, "validation_events": cut.validation, "test_events": cut.test}
+    return "temporal", counts | {"train_end": cut.train_end, "validation_end": cut.validation_end}
+
+
+def _by_position(sequences: StagedTable, strategy: SplitStrategy) -> dict[str, Any]:
+    counts = count_positions(sequences.files, strategy)
+    if min(counts) == 0:
+        raise TooFewEventsError(
+            f"strategy {strategy} gives parts of {counts} events: no history is long enough; choose a longer "
+            f"window (--window-days)"
+        )
     names = ("train_events", "validation_events", "test_events")
-    if strategy != "temporal":
-        counts = count_positions(sequences.files, strategy)
-        if min(counts) == 0:
-            raise TooFewEventsError(
-                f"strategy {strategy} gives parts of {counts} events: no history is long enough; choose a longer "
-                f"window (--window-days)"
-            )
-        return dict(zip(names, counts, strict=True)) | {"train_end": None, "validation_end": None}
-    cut = find_cutoffs(count_by_day(chosen), span_counts(chosen))
-    counts = (cut.train, cut.validation, cut.test)
-    return dict(zip(names, counts, strict=True)) | {"train_end": cut.train_end, "validation_end": cut.validation_end}
+    return dict(zip(names, counts, strict=True)) | {"train_end": None, "validation_end": None}
 
 
 def main() -> None:

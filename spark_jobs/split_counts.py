@@ -7,9 +7,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.settings import SplitStrategy
 from spark_jobs.stage_table import staged_column
-from spark_jobs.time_cutoffs import DAY, Counts
+from spark_jobs.time_cutoffs import Counts
 
 
 def count_by_day(chosen: DataFrame) -> dict[int, int]:

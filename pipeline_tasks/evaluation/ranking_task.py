@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Evidence, Floats, Integers, Interactions
+from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
 from pipeline_tasks.behavior.split_parts import Part, Parts
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.evaluation.shopper_segments import Labels, activity_bands, given_segments, history_bands
 
 Goal = Literal["discovery", "repeats", "newcomers"]
@@ -29,6 +30,14 @@ class Scorer(Protocol):
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, items): higher is better. Reads no more than the histories given."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A scorer that repeats itself from call to call, and need not."""
+
+    def prepared(self) -> Scorer:
+        """Return a scorer of the same scores, to the bit, for many calls."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ def wanted_types(log: Interactions) -> Integers:
     """Return the types whose events count as answers: the strongest that the log has (purchases before views)."""
     present = set(np.unique(log.types).tolist())
     for names in _STRONGEST_FIRST:
-        chosen = [MODELLED_TYPES.index(name) for name in names]
+        chosen = [CHOSEN_TYPES.index(name) for name in names]
         if present & set(chosen):
             return np.array(chosen, dtype=np.int64)
     raise ValueError("no purchase, rating, cart, click or view in the log: there is nothing to learn or to evaluate")
@@ -85,7 +94,9 @@ def build_tasks(
     item_vectors: Floats | None = None,
     segments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[RankingTask]:
-    """Return one task per goal, of known shoppers with at least one relevant item; what is known is shared by all.
+    """Return one task per goal, of shoppers with at least one relevant item; what is known is shared by all.
+
+    Of known shoppers; of anonymous sessions in a log that has no others.
 
     Goals:
         discovery: of shoppers with a history; what they have wanted before is masked and does not count.
@@ -101,6 +112,7 @@ def build_tasks(
     wanted = matrix_of(known, n_items, types)
     future = matrix_of(parts.future(part), n_items, types)
     popularity = np.asarray(wanted.sum(axis=0)).ravel().astype(np.int64)
+    judges = parts.log.known if parts.log.known.any() else np.ones_like(parts.log.known)
     tasks = []
     for goal in goals:
         masked = wanted if goal == "discovery" else csr_matrix(wanted.shape, dtype=np.float32)
@@ -109,7 +121,7 @@ def build_tasks(
         relevant.sort_indices()
         has_history = known.lengths > 0
         audience = ~has_history if goal == "newcomers" else has_history
-        asked = np.flatnonzero(parts.log.known & audience & (relevant.getnnz(axis=1) > 0))
+        asked = np.flatnonzero(judges & audience & (relevant.getnnz(axis=1) > 0))
         histories = known.select(asked)
         labels = _labels(histories, known, segments or {})
         name = f"{goal}_{part}"

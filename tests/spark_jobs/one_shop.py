@@ -98,7 +98,7 @@ class OneShop:
         publish(self.lake, manifest)
         return manifest
 
-    def split(self, ds: date = DAY, window_days: int = 1, strategy: SplitStrategy = "temporal") -> Manifest:
+    def split(self, ds: date = DAY, window_days: int = 1, strategy: SplitStrategy | None = "temporal") -> Manifest:
         """Split and publish."""
         manifest = split(self.spark, Night(self._source.name, ds), window_days, strategy)
         publish(self.lake, manifest)

@@ -1,0 +1,47 @@
+"""How a window is split where neither the form nor the source says: in time, unless that would ask nobody anything."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_tasks.behavior.split_parts import microseconds
+from spark_jobs.stage_table import staged_column
+from spark_jobs.time_cutoffs import Cutoffs
+
+LEAST_GOING_ON: Final = 0.02
+"""Of the histories. Sessions of an hour end before the next part begins: of 17,765 in three weeks 1 % go on past a
+cut-off; of a shop's shoppers who came twice, a tenth and more."""
+
+
+def share_going_on(files: Sequence[str], cut: Cutoffs) -> float:
+    """Return the share of histories that have events before and after a cut-off, of the cut-off that fewer cross.
+
+    Of histories of two events or more; of known shoppers where there are some, else of anonymous sessions. 1 where
+    there is none.
+
+    Args:
+        files: of the staged table `sequences`.
+    """
+    counts = np.zeros((2, 3), dtype=np.int64)
+    ends = [microseconds(moment) for moment in (cut.train_end, cut.validation_end)]
+    for file in files:
+        first, last, known = _spans(file)
+        for place, whose in enumerate((known, ~known)):
+            crossing = [int((whose & (first <= end) & (last > end)).sum()) for end in ends]
+            counts[place] += np.array([int(whose.sum()), *crossing])
+    of_known, of_sessions = counts
+    total, *crossing = of_known if of_known[0] else of_sessions
+    return min(crossing) / total if total else 1.0
+
+
+def _spans(file: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return first and last moment (epoch microseconds) of the file's histories of two events or more, and whether
+    their shopper is known."""
+    lists: pa.ListArray = staged_column(file, "timestamps").combine_chunks()
+    offsets, moments = lists.offsets.to_numpy(), lists.values.to_numpy()
+    known = pc.is_valid(staged_column(file, "user_key")).to_numpy()
+    several = np.flatnonzero(np.diff(offsets) >= 2)
+    return moments[offsets[several]], moments[offsets[several + 1] - 1], known[several]

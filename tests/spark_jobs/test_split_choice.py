@@ -1,0 +1,92 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
+from spark_jobs.time_cutoffs import Cutoffs, TooFewEventsError
+from tests.spark_jobs.one_shop import DAY, OneShop
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+CUT = Cutoffs(START + timedelta(days=6), START + timedelta(days=8), 60, 20, 20)
+
+
+def staged(folder: Path, histories: list[tuple[str | None, list[float]]]) -> list[str]:
+    """Return the files of histories, each of a shopper (None: a session) and moments in days."""
+    moments = [[round((START + timedelta(days=day)).timestamp() * 1e6) for day in days] for _, days in histories]
+    table = pa.table(
+        {
+            "user_key": pa.array([key for key, _ in histories], pa.string()),
+            "timestamps": pa.array(moments, pa.list_(pa.int64())),
+        }
+    )
+    half = len(histories) // 2
+    files = [str(folder / name) for name in ("a.parquet", "b.parquet")]
+    for file, part in zip(files, (table.slice(0, half), table.slice(half)), strict=True):
+        pq.write_table(part, file)
+    return files
+
+
+def test_sessions_end_before_the_next_part_begins(tmp_path: Path) -> None:
+    files = staged(tmp_path, [(None, [day / 10, day / 10 + 0.01]) for day in range(100)])
+    assert share_going_on(files, CUT) < LEAST_GOING_ON
+
+
+def test_shoppers_come_back(tmp_path: Path) -> None:
+    files = staged(tmp_path, [("anna", [1, 7, 9]), ("ben", [1, 2]), ("cleo", [7, 9]), ("dan", [9])])
+    # Of three with two events or more, one goes on past the first cut-off, two past the second.
+    assert share_going_on(files, CUT) == pytest.approx(1 / 3)
+
+
+def test_sessions_beside_known_shoppers_have_no_say(tmp_path: Path) -> None:
+    sessions: list[tuple[str | None, list[float]]] = [(None, [5, 5.1])] * 99
+    assert share_going_on(staged(tmp_path, [("anna", [1, 7, 9]), *sessions]), CUT) == 1
+
+
+def test_nobody_with_two_events_changes_nothing(tmp_path: Path) -> None:
+    assert share_going_on(staged(tmp_path, [("anna", [1]), (None, [9])]), CUT) == 1
+
+
+@pytest.fixture
+def shop(spark: SparkSession, tmp_path: Path) -> OneShop:
+    return OneShop(spark, tmp_path).describe()
+
+
+def sessions(count: int, known: bool) -> list[str]:
+    """Return the lines of visits of three clicks, a visit every ten minutes of the day, each by somebody else."""
+    lines = []
+    for visit in range(count):
+        who = f"u{visit}" if known else ""
+        for click in range(3):
+            at = datetime(DAY.year, DAY.month, DAY.day) + timedelta(minutes=10 * visit, seconds=20 * click)
+            lines.append(f"{at},view,i{(visit + click) % 7},{who},s{visit},,,")
+    return lines
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_log_of_visits_is_split_by_position(shop: OneShop, known: bool) -> None:
+    shop.deliver(*sessions(100, known=known))
+    shop.night()
+    assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
+    split = shop.rows("splits")[0]
+    assert (split["train_events"], split["validation_events"], split["test_events"]) == (100, 100, 100)
+    assert shop.split(strategy="temporal").facts["strategy"] == "temporal"
+
+
+def test_a_log_without_real_times_is_split_by_position_unless_told_otherwise(shop: OneShop) -> None:
+    shop.deliver(*(f"{DAY} 08:00:00,view,i{item},u{who},s{who},,," for who in range(5) for item in range(4)))
+    shop.night()
+    assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
+    with pytest.raises(TooFewEventsError, match="too many share one moment"):
+        shop.split(strategy="temporal")
+
+
+def test_shoppers_who_come_back_are_split_in_time(shop: OneShop) -> None:
+    shop.deliver(
+        *(f"{DAY} {hour:02}:00:0{who},view,i{hour % 7},u{who},s{hour},,," for who in range(5) for hour in range(10))
+    )
+    shop.night()
+    assert shop.split(strategy=None).facts["strategy"] == "temporal"
