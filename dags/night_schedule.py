@@ -51,11 +51,12 @@ def on_one_gpu() -> dict[str, Any]:
 
     On a machine without a GPU the task runs on its cores.
     """
-    return {"pool": GPU_POOL, "queue": "gpu", "executor_config": _pod_with_one_gpu()}
-
-
-def _pod_with_one_gpu() -> dict[str, Any]:
     executors = airflow_configuration.conf.get("core", "executor")
+    return {"pool": GPU_POOL, "queue": "gpu", "executor_config": pod_with_one_gpu(executors)}
+
+
+def pod_with_one_gpu(executors: str) -> dict[str, Any]:
+    """Return the executor_config that asks for one GPU; empty where `executors` (core.executor) start no pods."""
     if "Kubernetes" not in executors:
         return {}
     # Imported only where it is heeded: it would cost every start of a task a second.
@@ -78,4 +79,5 @@ __all__ = [
     "SPARK_POOL",
     "after",
     "on_one_gpu",
+    "pod_with_one_gpu",
 ]

@@ -25,6 +25,35 @@ def test_no_image_floats() -> None:
         _, colon, tag = service["image"].partition(":")
         assert colon, f"{name} names no tag"
         assert tag != "latest", f"{name} would be another program tomorrow"
+    for base in bases_of((DOCKER / "Dockerfile").read_text()):
+        assert re.search(r"@sha256:|:\d+\.\d+-\w+-\w+$", base), f"{base} names no version and no Debian release"
+
+
+def test_what_installs_the_lock_is_pinned_as_the_lock_is() -> None:
+    installed = re.search(r"pip install .* uv(==\d+\.\d+\.\d+)? ", (DOCKER / "Dockerfile").read_text())
+    assert installed, "the Dockerfile no longer installs uv by pip"
+    assert installed.group(1), "another uv may resolve the same lock in another way"
+
+
+def bases_of(dockerfile: str) -> set[str]:
+    """Return the images that the stages begin with, arguments replaced by their defaults."""
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, flags=re.MULTILINE))
+    froms = re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE)
+    assert len(froms) > 2
+    return {re.sub(r"\$\{(\w+)\}", lambda found: defaults[found.group(1)], base) for base in froms} - {"scratch"}
+
+
+def test_every_role_reads_the_settings_of_the_shop_last() -> None:
+    """`nightshelf.env` holds, say, the object store's credentials: the MLflow server needs them as every task does."""
+    for name, service in OURS.items():
+        files = [entry if isinstance(entry, str) else entry["path"] for entry in service["env_file"]]
+        assert (files[0], files[-1]) == ("airflow.env", "nightshelf.env"), name
+    assert "../mlflow/server.env" in OURS["mlflow"]["env_file"]
+
+
+def test_mlflow_keeps_its_artifacts_where_the_variable_says() -> None:
+    kept = OURS["mlflow"]["environment"]["MLFLOW_ARTIFACTS_DESTINATION"]
+    assert kept == "${MLFLOW_ARTIFACTS_DESTINATION:-file:///var/lib/nightshelf/mlflow/artifacts}"
 
 
 def test_ports_are_open_on_this_machine_only() -> None:

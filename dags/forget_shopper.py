@@ -1,0 +1,64 @@
+"""Forget shoppers: in the landed files, in every night of every table, in staging, and in what comes later.
+
+- **What**: the keys are remembered as salted hashes; landed files are rewritten without their records; events,
+  quarantine, users, sequences and all gold tables lose their rows of all nights; vectors, manifests, and reports and
+  Data Docs that name them go from staging; the application's Postgres follows, where one is set.
+- **Safety**: it cannot be undone. All earlier snapshots of these tables expire and their files are deleted, so a way
+  back ends here. Every task can be run again with the same result; cleaning leaves out what the shop delivers of them
+  again.
+- **When**: from **Trigger**, while no night is under way.
+- **Then**: the next night cleans the days of the rewritten files again, and retrains. The shop's own files, older model
+  versions, and logs are not touched (docs/operations.md).
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, get_current_context, task
+from command_line import SparkJob
+from night_schedule import SHARED, SPARK_POOL
+from quiet_time import require_no_night
+from upkeep_form import which_source, whom_to_forget
+
+from pipeline_tasks.settings import settings
+
+with DAG(
+    "forget_shopper",
+    schedule=None,
+    description="Remove shoppers from everything that was made of the shop's files, and keep them out",
+    doc_md=__doc__,
+    tags=["nightshelf", "upkeep"],
+    params=which_source() | whom_to_forget(),
+    **SHARED,
+):
+    # From here on by hashes: no later task, command or log holds a key.
+    @task
+    def remember_shoppers() -> int:
+        """Remember the keys of the form as hashes; return how many the source has forgotten so far."""
+        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.upkeep.forget_shopper import remember_shoppers as remember
+
+        given = get_current_context()["params"]
+        return remember(settings(), source_name(given["source"]), given["user_keys"])
+
+    # Where a record names its shopper is known to the source's expressions alone: Spark's.
+    forget_landed = SparkJob(
+        task_id="forget_landed",
+        job="forget_landed.py",
+        about=("--source={{ night().source }}",),
+        pool=SPARK_POOL,
+        execution_timeout=timedelta(hours=2),
+    )
+
+    # Behind the landing: what is landed is what a night cleaned in between would bring back.
+    @task(execution_timeout=timedelta(hours=2))
+    def forget_rows() -> dict[str, Any]:
+        """Take the rows out of tables, staging and Postgres; return what went."""
+        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.upkeep.forget_shopper import forget_shoppers as forget
+
+        done = forget(settings(), source_name(get_current_context()["params"]["source"]))
+        print(done)
+        return done.model_dump(mode="json")
+
+    require_no_night() >> remember_shoppers() >> forget_landed >> forget_rows()

@@ -1,0 +1,78 @@
+"""Go back to an earlier night: its champion, its tables, or both.
+
+- **What**: moves the model's alias to the version that filled that night's shelves, and gives the nine gold tables back
+  the rows that they had then. The log says what was and what is.
+- **Safety**: a way back is one more snapshot: nothing is deleted, readers see it at once, and it can be undone by going
+  to the later night. What has expired, or a version that was deleted, is refused before anything changes. Every task
+  can be run again with the same result.
+- **When**: from **Trigger**, at any time; best while no night is under way, whose tables would follow it.
+- **Then**: events, sequences and splits stay as they are, as does the next night: it retrains where one is due, and may
+  promote anew. Find out first what was wrong.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, get_current_context, task
+from night_schedule import SHARED
+from upkeep_form import way_back, which_source
+
+from pipeline_tasks.settings import settings
+
+with DAG(
+    "roll_back_night",
+    schedule=None,
+    description="Go back to the champion and the tables of an earlier night",
+    doc_md=__doc__,
+    tags=["nightshelf", "upkeep"],
+    params=which_source() | way_back(),
+    **SHARED,
+):
+    # Settled once: each task behind it, run again, comes to the same place.
+    @task
+    def choose_way_back() -> dict[str, Any]:
+        """Settle which publication it goes back to; return it."""
+        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.night import parse_day
+        from pipeline_tasks.upkeep.roll_back_night import choose_way_back as choose
+
+        given = get_current_context()["params"]
+        day = parse_day(given["to_night"]) if given["to_night"] else None
+        way = choose(settings(), source_name(given["source"]), given["what"], day)
+        print(way)
+        return way.model_dump(mode="json")
+
+    # Before the tables: where it cannot be, they stay as well.
+    @task
+    def return_champion(way: dict[str, Any]) -> str:
+        """Move the alias; return what was and what is."""
+        from pipeline_tasks.upkeep.roll_back_night import return_champion as move
+        from pipeline_tasks.upkeep.way_back import WayBack
+
+        return move(settings(), WayBack.model_validate(way))
+
+    @task
+    def return_tables(way: dict[str, Any]) -> list[str]:
+        """Commit the earlier rows of every gold table; return the nights that are other ones now."""
+        from pipeline_tasks.upkeep.roll_back_night import return_tables as restore
+        from pipeline_tasks.upkeep.way_back import WayBack
+
+        restored = restore(settings(), WayBack.model_validate(way))
+        print("\n".join(map(str, restored)) or "the tables were not asked for: they stay")
+        return sorted({day.isoformat() for one in restored for day in one.days})
+
+    # What Airflow hands from task to task is, to a type checker, an argument of no known type.
+    way: Any = choose_way_back()
+    returned: Any = return_tables(way)
+    return_champion(way) >> returned
+    if settings().postgres_sink is not None:
+        # Behind the lake and apart from it, as on any night.
+        @task(execution_timeout=timedelta(hours=1))
+        def return_sunk_nights(way: dict[str, Any], days: list[str]) -> dict[str, str]:
+            """Let the application's Postgres follow; return what was done by night."""
+            from pipeline_tasks.night import parse_day
+            from pipeline_tasks.upkeep.follow_in_postgres import follow_nights
+
+            return follow_nights(settings(), way["source"], [parse_day(day) for day in days])
+
+        return_sunk_nights(way, returned)

@@ -1,0 +1,92 @@
+"""Whom a source has forgotten: hashes, by which what the shop delivers again is known without keeping anybody's name.
+
+They lie under ``home/forgotten/<source>.json`` with a salt of the source's own. Whoever reads that file and can list
+all keys that there may be can find out which ones were forgotten: keep it as closely as the landing.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, field_serializer
+
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.whole_file import write_whole
+
+SEPARATORS: Final = (r"""[\s,;|"'{}\[\]=]+""", r"""[\s,;|"'{}\[\]=:]+""")
+"""What stands between the words of a record's raw text; a key may itself hold a colon, and JSON puts one before a bare
+number."""
+WHOLE_NUMBER: Final = r"\.0$"
+"""What programs write behind a key that is a number (17850.0)."""
+
+
+class Forgotten(BaseModel):
+    """The shoppers that a source has forgotten."""
+
+    salt: str = ""
+    hashes: frozenset[str] = frozenset()
+
+    @field_serializer("hashes")
+    def _in_order(self, hashes: frozenset[str]) -> list[str]:
+        return sorted(hashes)
+
+    def __bool__(self) -> bool:
+        return bool(self.hashes)
+
+    def knows(self, key: str) -> bool:
+        """Tell whether the key is a forgotten shopper's."""
+        return bool(self.hashes) and hash_of(self.salt, key) in self.hashes
+
+    def is_named_in(self, text: str) -> bool:
+        """Tell whether a word of a record's raw text, or a value of it where it is JSON, is a forgotten shopper's key.
+
+        A short key (7) is found wherever the same word stands, be it a price: then more is taken for hers than is.
+        """
+        words = {word for separator in SEPARATORS for word in re.split(separator, text)} | _values(text)
+        return any(self.knows(re.sub(WHOLE_NUMBER, "", word)) for word in words)
+
+
+def hash_of(salt: str, key: str) -> str:
+    """Return what is kept of a key; Spark's ``sha2(concat(salt, key), 256)`` is the same."""
+    return hashlib.sha256(f"{salt}{key}".encode()).hexdigest()
+
+
+def read_forgotten(settings: Settings, source: str) -> Forgotten:
+    """Return whom the source has forgotten."""
+    path = _path(settings, source)
+    return Forgotten.model_validate_json(path.read_text()) if path.exists() else Forgotten()
+
+
+def remember(settings: Settings, source: str, keys: Iterable[str]) -> Forgotten:
+    """Add the shoppers to the forgotten ones, and return all; those who are there already change nothing.
+
+    Raises:
+        ValueError: a key is empty.
+    """
+    known = read_forgotten(settings, source)
+    salt = known.salt or secrets.token_hex(16)
+    given = [key.strip() for key in keys]
+    if not all(given):
+        raise ValueError("a user_key is empty: name each shopper as the tables do (SELECT user_key FROM users)")
+    now = Forgotten(salt=salt, hashes=known.hashes | {hash_of(salt, key) for key in given})
+    if now.hashes != known.hashes:
+        path = _path(settings, source)
+        write_whole(path, now.model_dump_json(indent=1))
+        path.chmod(0o600)
+    return now
+
+
+def _path(settings: Settings, source: str) -> Path:
+    return settings.home / "forgotten" / f"{source}.json"
+
+
+def _values(text: str) -> set[str]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return set()
+    return {str(value) for value in told.values()} if isinstance(told, dict) else set()

@@ -1,0 +1,1 @@
+"""What a shop does beside its nights: roll one back, forget, compare A/B arms."""

@@ -1,0 +1,88 @@
+"""Takes the rows of forgotten shoppers out of a table: files that hold some are written again without them."""
+
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.table import Table as IcebergTable
+
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.intake.forgotten import Forgotten
+from pipeline_tasks.storage.file_location import file_location
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.tables.table_contract import COMPRESSION
+from pipeline_tasks.upkeep.publications import FORGOT
+from pipeline_tasks.upkeep.table_files import data_files, replace_files
+
+TEXTS: Final = {"quarantine": ("raw", "detail")}
+"""Tables without a user_key, and the columns whose words may name a shopper."""
+OF_SHOPPERS: Final = tuple(name for name, table in TABLES.items() if "user_key" in table.column_names or name in TEXTS)
+
+
+def forget_rows(lake: Lake, name: str, forgotten: Forgotten) -> int:
+    """Commit the table without the shoppers' rows, of all nights, and return how many went; no commit for none.
+
+    Earlier snapshots still hold them: `forget_history` is what deletes those.
+    """
+    table = lake.present(name)
+    if table is None:
+        return 0
+    gone, new, rows = [], [], 0
+    for path, file in data_files(table, table.current_snapshot()).items():
+        hers = _hers(path, name, forgotten)
+        count = pc.sum(hers).as_py() or 0
+        if count:
+            gone.append(file)
+            rows += count
+            if count < len(hers):
+                new.append(_without(lake, table, name, path, hers))
+    if gone:
+        replacements = [parquet_file_to_data_file(table.io, table.metadata, path) for path in new]
+        # What the night kept with its snapshot is still true of the rows that stay.
+        replace_files(table, gone, replacements, lake.facts(name) | {"forgotten_rows": str(rows)})
+    return rows
+
+
+def forget_history(lake: Lake, name: str) -> int:
+    """Expire every snapshot of the table but the present one, and return how many.
+
+    The present one names what it took away, with the least and greatest key of each file; a further one no longer does.
+    """
+    table = lake.present(name)
+    if table is None or table.current_snapshot() is None:
+        return 0
+    facts = {f"nightshelf.{key}": value for key, value in (lake.facts(name) | {FORGOT: "all"}).items()}
+    with table.transaction() as transaction, transaction.update_snapshot(snapshot_properties=facts).fast_append():
+        pass
+    table = table.refresh()
+    present = table.metadata.current_snapshot_id
+    earlier = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != present]
+    if earlier:
+        table.maintenance.expire_snapshots().by_ids(earlier).commit()
+    return len(earlier)
+
+
+def _hers(path: str, name: str, forgotten: Forgotten) -> pa.Array:
+    """Return for each row of a file whether it is a forgotten shopper's."""
+    system, inner = file_location(path)
+    columns = list(TEXTS.get(name, ("user_key",)))
+    rows = pq.read_table(inner, columns=columns, filesystem=system, partitioning=None)
+    found = pa.array([False] * rows.num_rows, pa.bool_())
+    for column in columns:
+        values = rows[column].combine_chunks()
+        distinct = pc.unique(values).to_pylist()
+        told = forgotten.is_named_in if name in TEXTS else forgotten.knows
+        known = pa.array([value for value in distinct if value is not None and told(value)], values.type)
+        found = pc.or_(found, pc.is_in(values, value_set=known))
+    return found
+
+
+def _without(lake: Lake, table: IcebergTable, name: str, path: str, hers: pa.Array) -> str:
+    system, inner = file_location(path)
+    rows = pq.read_table(inner, filesystem=system, partitioning=None)
+    target = f"{lake.data_folder(name)}/{path.rpartition('/')[2]}"
+    with table.io.new_output(target).create() as stream:
+        pq.write_table(rows.filter(pc.invert(hers)), stream, compression=COMPRESSION)
+    return target

@@ -1,0 +1,97 @@
+"""Forgets shoppers in all that was made of the landed files; docs/operations.md lists what goes and what stays."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+from pipeline_tasks.champion.registry import champion_version, client
+from pipeline_tasks.champion.retraining import FORGETS
+from pipeline_tasks.intake.forgotten import read_forgotten, remember
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.upkeep.follow_in_postgres import forget_in_postgres
+from pipeline_tasks.upkeep.forget_rows import OF_SHOPPERS, forget_history, forget_rows
+from pipeline_tasks.upkeep.forget_staging import forget_staging
+from pipeline_tasks.upkeep.recount_days import recount_days
+from pipeline_tasks.upkeep.stored_files import remove_files
+from pipeline_tasks.upkeep.unnamed_files import unnamed_files
+
+
+class Forgetting(BaseModel):
+    """What went. Keys are in none of it."""
+
+    shoppers: int
+    """Forgotten by the source so far, those of earlier runs included."""
+    rows: dict[str, int]
+    """By table, of all nights together."""
+    snapshots: int
+    """Expired: a way back ends at this moment."""
+    files: int
+    """Deleted below the lake's folder."""
+    staged: list[str]
+    postgres_rows: int
+
+    def __str__(self) -> str:
+        rows = ", ".join(f"{name} {count}" for name, count in self.rows.items() if count) or "none"
+        return (
+            f"{self.shoppers} shoppers are forgotten. Rows that went: {rows}; Postgres {self.postgres_rows}. "
+            f"{self.snapshots} snapshots expired, {self.files} files of the lake and {len(self.staged)} entries of "
+            "staging and Data Docs deleted"
+        )
+
+
+def remember_shoppers(settings: Settings, source: str, keys: Sequence[str]) -> int:
+    """Remember shoppers as forgotten, and let the next night retrain where there are new ones; return how many are.
+
+    Raises:
+        ValueError: a key is empty.
+    """
+    known = read_forgotten(settings, source)
+    if not all(known.knows(key.strip()) for key in keys):
+        # First: an attempt that ends here does it again, one that ends behind it has nothing new to find.
+        _mark_champion(settings, source)
+    return len(remember(settings, source, keys).hashes)
+
+
+def forget_shoppers(settings: Settings, source: str) -> Forgetting:
+    """Forget all whom the source remembers as forgotten; no night of it may be under way. Run again, nothing is left.
+
+    Raises:
+        SinkError: Postgres could not be reached; all else is done, and it can be run again.
+    """
+    lake, forgotten = Lake.open(settings, source), read_forgotten(settings, source)
+    # Manifests first: nothing that they name may be published any more.
+    staged = forget_staging(settings, source, forgotten) if forgotten else []
+    rows = {name: forget_rows(lake, name, forgotten) for name in OF_SHOPPERS}
+    recount_days(lake)
+    snapshots, files = _forget_past(lake) if forgotten else (0, 0)
+    return Forgetting(
+        shoppers=len(forgotten.hashes),
+        rows=rows,
+        snapshots=snapshots,
+        files=files,
+        staged=staged,
+        postgres_rows=forget_in_postgres(settings, source, forgotten),
+    )
+
+
+def _mark_champion(settings: Settings, source: str) -> None:
+    """Mark the champion as one that has learned from a shopper who is forgotten: `why_retrain` looks for it."""
+    today = datetime.now(UTC).date()
+    champion = champion_version(settings, Night(source, today))
+    if champion is not None:
+        client(settings).set_model_version_tag(champion.name, champion.version, FORGETS, today.isoformat())
+
+
+def _forget_past(lake: Lake) -> tuple[int, int]:
+    expired = deleted = 0
+    for name in OF_SHOPPERS:
+        expired += forget_history(lake, name)
+        table = lake.present(name)
+        if table is not None:
+            files = unnamed_files(table, table.snapshots(), datetime.now(UTC))
+            remove_files(files)
+            deleted += len(files)
+    return expired, deleted

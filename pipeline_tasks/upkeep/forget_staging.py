@@ -1,0 +1,37 @@
+"""What lies beside the lake and names shoppers: vectors and manifests in staging, samples in reports and Data Docs."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pipeline_tasks.gates.gate_index import write_index
+from pipeline_tasks.intake.forgotten import Forgotten
+from pipeline_tasks.settings import Settings
+from pipeline_tasks.upkeep.old_staging import gate_pages
+
+_OF_SHOPPERS: Final = ("vectors", "shelf-*", "clean.json", "split.json", "recommend.json")
+"""Made again by the step that a night would go on with; the manifests name files that are gone now."""
+
+
+def forget_staging(settings: Settings, source: str, forgotten: Forgotten) -> list[str]:
+    """Delete what holds shoppers of every night of the source, and each report and page that names a forgotten one.
+
+    Return what went, as paths below `home`. Candidates and models hold no shopper (model/saved_shoppers.py): they stay.
+    """
+    nights = sorted(path for path in (settings.staging / source).glob("*-*-*") if path.is_dir())
+    gone = [path for night in nights for pattern in _OF_SHOPPERS for path in night.glob(pattern)]
+    gone += [path for path in _reports(settings, nights) if forgotten.is_named_in(path.read_text())]
+    for path in gone:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if gone:
+        write_index(settings)
+    return [str(path.relative_to(settings.home)) for path in gone]
+
+
+def _reports(settings: Settings, nights: list[Path]) -> Iterator[Path]:
+    for night in nights:
+        yield from night.glob("gate_*.json")
+    for page in gate_pages(settings, nights):
+        if page.path.endswith((".json", ".html")):
+            yield Path(page.path)

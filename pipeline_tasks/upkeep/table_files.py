@@ -1,0 +1,58 @@
+"""The data files that a snapshot names, and one commit in which some take the place of others."""
+
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def data_files(table: IcebergTable, snapshot: Snapshot | None) -> dict[str, DataFile]:
+    """Return the data files of a snapshot by path; none for no snapshot."""
+    if snapshot is None:
+        return {}
+    entries = (
+        entry
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    )
+    return {entry.data_file.file_path: entry.data_file for entry in entries}
+
+
+def day_of(file: DataFile) -> date:
+    """Return the `ds` that all rows of the file have."""
+    days: int = file.partition[0]
+    return _EPOCH + timedelta(days)
+
+
+def touched_days(table: IcebergTable, snapshot: Snapshot) -> set[date]:
+    """Return the days of which the snapshot itself added or took away files."""
+    own = [one for one in snapshot.manifests(table.io) if one.added_snapshot_id == snapshot.snapshot_id]
+    entries = [entry for one in own for entry in one.fetch_manifest_entry(table.io, discard_deleted=False)]
+    return {day_of(entry.data_file) for entry in entries if entry.status != ManifestEntryStatus.EXISTING}
+
+
+def replace_files(
+    table: IcebergTable, gone: Collection[DataFile], new: Collection[DataFile], facts: Mapping[str, str]
+) -> int:
+    """Commit one snapshot without `gone` and with `new`, and return its id; `facts` become its properties.
+
+    Nothing is rewritten, and the snapshots before it stay as they are: whoever reads one goes on reading.
+
+    Raises:
+        pyiceberg.exceptions.CommitFailedException: somebody else has committed meanwhile; nothing was changed.
+    """
+    properties = {f"nightshelf.{name}": value for name, value in facts.items()}
+    with table.transaction() as transaction:
+        update: Any = transaction.update_snapshot(snapshot_properties=properties)
+        with update.overwrite() as overwrite:
+            for file in gone:
+                overwrite.delete_data_file(file)
+            for file in new:
+                overwrite.append_data_file(file)
+    committed: int = table.refresh().metadata.current_snapshot_id
+    return committed

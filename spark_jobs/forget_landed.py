@@ -1,0 +1,92 @@
+"""Rewrites landed files without the records of the shoppers whom a source has forgotten.
+
+    python spark_jobs/forget_landed.py --source simulated_shop
+
+Reads everything that was landed once; only the parts that hold such a record are written again. The days that they are
+of are cleaned again by the next night. The shop's own files are not touched.
+"""
+
+import argparse
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.intake.forgotten import Forgotten, read_forgotten
+from pipeline_tasks.intake.landing import Kind
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.sources import load_source
+from pipeline_tasks.settings import settings
+from spark_jobs.forgotten_shoppers import is_of
+from spark_jobs.land_records import write_landing
+from spark_jobs.landed_records import LandedSource
+from spark_jobs.map_catalog import map_users
+from spark_jobs.map_events import ROW, map_events
+from spark_jobs.spark_session import open_session
+
+WITH_SHOPPERS: tuple[Kind, ...] = ("events", "users")
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Rewrite landed files without the shoppers that were forgotten")
+    parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
+    return parser
+
+
+def forget_landed(spark: SparkSession, source: Source, forgotten: Forgotten) -> dict[str, int]:
+    """Rewrite the parts and return how many records went, by kind."""
+    if not forgotten:
+        return dict.fromkeys(WITH_SHOPPERS, 0)
+    landed = LandedSource(spark, source, settings())
+    return {kind: _forget_kind(landed, kind, forgotten) for kind in WITH_SHOPPERS}
+
+
+def _forget_kind(landed: LandedSource, kind: Kind, forgotten: Forgotten) -> int:
+    raw = landed.days(kind, landed.landings[kind].days_on_disk())
+    mapped = _mapped(landed, kind, raw) if raw is not None else None
+    if raw is None or mapped is None:
+        return 0
+    hers = mapped.where(is_of(forgotten)).select(ROW, "ds", "arrived").persist()
+    counts = {(row["ds"], row["arrived"]): row["count"] for row in hers.groupBy("ds", "arrived").count().collect()}
+    if not counts:
+        return 0
+    landing = landed.landings[kind]
+    write_landing(_parts(landed, kind, set(counts)).join(hers.select(ROW), ROW, "left_anti"), landing.incoming())
+    landing.replace_parts(landing.folder / "incoming", counts)
+    hers.unpersist()
+    return sum(counts.values())
+
+
+def _mapped(landed: LandedSource, kind: Kind, raw: DataFrame) -> DataFrame | None:
+    """Return user_key and what LANDED names of every record."""
+    source = landed.source
+    if kind == "events":
+        return map_events(raw, source)
+    if source.users is None or source.users.path is None:
+        return None
+    return map_users(raw, source.users)
+
+
+def _parts(landed: LandedSource, kind: Kind, parts: set[tuple[date, date]]) -> DataFrame:
+    whole = landed.days(kind, sorted({ds for ds, _ in parts}))
+    assert whole is not None
+    chosen = landed.spark.createDataFrame(sorted(parts), "ds date, arrived date")
+    return whole.join(chosen, ["ds", "arrived"], "left_semi")
+
+
+def main() -> None:
+    """Run the job."""
+    arguments = arg_parser().parse_args()
+    with clear_exit():
+        source = load_source(arguments.source)
+        forgotten = read_forgotten(settings(), source.name)
+        gone = forget_landed(open_session(f"forget {source.name}"), source, forgotten)
+        told = ", ".join(f"{kind} {count}" for kind, count in gone.items())
+        print(
+            f"forget_landed {source.name}: {len(forgotten.hashes)} shoppers are forgotten; landed records gone: {told}"
+        )
+
+
+if __name__ == "__main__":
+    main()

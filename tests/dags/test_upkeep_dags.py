@@ -1,0 +1,95 @@
+"""The DAGs beside the night, run by Airflow itself, in this process and against a real lake and MLflow store."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline_tasks.champion.registry import champion_version, client
+from pipeline_tasks.intake.forgotten import read_forgotten
+from pipeline_tasks.intake.sources import register_source
+from pipeline_tasks.night import Night
+from pipeline_tasks.settings import REPOSITORY, Settings, settings
+from pipeline_tasks.storage.lake import Lake
+from tests.pipeline_tasks.upkeep.shelved_shop import FIRST, SECOND, SOURCE, nights, publish_shelves
+from tests.spark_jobs.one_shop import CLICKS
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+MODEL = f"nightshelf-{SOURCE}"
+
+
+def airflow(*command: str) -> None:
+    program = Path(sys.executable).with_name("airflow")
+    done = subprocess.run([program, *command], env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow_tables() -> Iterator[None]:
+    """Airflow's own tables with the DAGs in them, in the home of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(REPOSITORY / "dags"))
+        airflow("db", "migrate")
+        airflow("dags", "reserialize")
+        yield
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Two nights of a shop, each filled by a champion of its own."""
+    home = tmp_path_factory.mktemp("upkeep")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIGHTSHELF_HOME", str(home))
+        patch.setenv("NIGHTSHELF_MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        # spark-submit is called by its name.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        settings.cache_clear()
+        (home / "shop.toml").write_text(CLICKS.replace('name = "clicks"', f'name = "{SOURCE}"'))
+        register_source(home / "shop.toml")
+        api = client(settings())
+        api.create_registered_model(MODEL)
+        for number, ds in enumerate((FIRST, SECOND), start=1):
+            api.create_model_version(MODEL, source=f"file://{home}/{number}")
+            api.set_registered_model_alias(MODEL, "champion", str(number))
+            publish_shelves(settings(), ds, str(number))
+        yield settings()
+    settings.cache_clear()
+
+
+def run(bag: "DagBag", dag_id: str, **form: Any) -> str:  # noqa: ANN401
+    """Run the DAG with the form filled in, and return how it ended."""
+    return str(bag.dags[dag_id].test(run_conf={"source": SOURCE, **form}).state)
+
+
+def test_a_way_back_a_list_of_what_is_old_and_a_forgotten_shopper(dag_bag: "DagBag", shop: Settings) -> None:
+    assert run(dag_bag, "roll_back_night", what="both") == "success"
+    present = champion_version(shop, Night(SOURCE, SECOND))
+    assert present is not None
+    assert str(present.version) == "1"
+    assert set(nights(shop)) == {FIRST}
+    assert run(dag_bag, "forget_old_nights", retention_days=2) == "success"
+    assert run(dag_bag, "forget_shopper", user_keys=["ann"]) == "success"
+    shelves = Lake.open(shop, SOURCE).read("recommendations").to_pylist()
+    assert [(row["ds"], row["user_key"]) for row in shelves] == [(FIRST, "bob")]
+
+
+def test_what_cannot_be_ends_as_failed_and_changes_nothing(dag_bag: "DagBag", shop: Settings) -> None:
+    before = nights(shop)
+    assert run(dag_bag, "roll_back_night", to_night="2026-01-01") == "failed"
+    assert run(dag_bag, "report_arms", target_date="2026-11-20") == "failed", "no impressions, so no report"
+    assert nights(shop) == before
+
+
+def test_nothing_is_forgotten_while_a_night_is_under_way(dag_bag: "DagBag", shop: Settings) -> None:
+    # Queued for good: no scheduler runs here.
+    airflow("dags", "trigger", "prepare_behavior")
+    assert run(dag_bag, "forget_old_nights", retention_days=2, delete=True) == "failed"
+    assert run(dag_bag, "forget_shopper", user_keys=["bob"]) == "failed"
+    assert {row["user_key"] for row in Lake.open(shop, SOURCE).read("recommendations").to_pylist()} >= {"bob"}
+    assert not read_forgotten(shop, SOURCE).knows("bob")

@@ -1,0 +1,112 @@
+"""A forgotten shopper in landed files, and in what the shop delivers of her again."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline_tasks.intake.forgotten import hash_of, read_forgotten, remember
+from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.settings import settings
+from pipeline_tasks.upkeep.forget_shopper import forget_shoppers
+from spark_jobs.forget_landed import forget_landed
+from tests.pipeline_tasks.upkeep.found_text import files_with
+from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+
+pytestmark = pytest.mark.spark
+
+HER = "ann-7731"
+USERS = """
+[users]
+path = "users.csv"
+format = "csv"
+[users.columns]
+user_key = "who"
+[users.attributes]
+club = "club"
+"""
+HERS = (
+    f"2026-11-20T09:00:00Z,view,P1,{HER},s1,9.99,,",
+    f"2026-11-20T09:00:00Z,view,P1,{HER},s1,9.99,,",
+    f"2026-11-20T09:05:00Z,view,P1,{HER},s1,cheap,,",
+    f"2026-11-20T09:00:00Z,view,P1,{HER}",
+)
+OTHERS = (
+    "2026-11-20T10:00:00Z,view,P1,bob,s2,9.99,,",
+    f"2026-11-20T10:10:00Z,view,P1,{HER}0,s3,9.99,,",
+    "2026-11-20T10:20:00Z,view,P1,bob,s2,cheap,,",
+)
+
+
+@pytest.fixture
+def cleaned(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> OneShop:
+    """A night of hers and others', cleaned; and a day before it that is others' alone."""
+    monkeypatch.setenv("NIGHTSHELF_MLFLOW_TRACKING_URI", f"sqlite:///{shop.files}/mlflow.db")
+    settings.cache_clear()
+    shop.describe(CLICKS + USERS)
+    (shop.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},blue\nbob,red\n")
+    shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", day=DAY - timedelta(1))
+    shop.deliver(*HERS, *OTHERS)
+    shop.night(window_days=2)
+    return shop
+
+
+def landed_files_with(text: str) -> list[str]:
+    return files_with(settings().landing, text)
+
+
+def forget(shop: OneShop) -> dict[str, int]:
+    assert shop.source is not None
+    return forget_landed(shop.spark, shop.source, remember(settings(), "clicks", [HER]))
+
+
+def test_landed_files_are_rewritten_without_her_and_no_others(cleaned: OneShop) -> None:
+    landing = Landing(settings(), "clicks", "events")
+    [file] = landing.files([DAY - timedelta(1)])
+    before, marks = Path(file).read_bytes(), landing.ledger().deliveries[DAY].fingerprint
+    assert forget(cleaned) == {"events": 4, "users": 2}
+    assert landed_files_with(HER) == landed_files_with(f"{HER}0") != []
+    ledger = landing.ledger()
+    assert ledger.rows(DAY) == len(OTHERS)
+    assert ledger.deliveries[DAY].fingerprint == marks, "the shop's file is the same, and is not landed again"
+    assert Path(file).read_bytes() == before
+    assert forget(cleaned) == {"events": 0, "users": 0}
+
+
+def test_the_night_cleaned_again_is_as_if_she_had_never_come(cleaned: OneShop) -> None:
+    forget(cleaned)
+    forget_shoppers(settings(), "clicks")
+    assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
+    rows = {name: cleaned.rows(name) for name in ("events", "quarantine", "users")}
+    assert len(rows["events"]) == 3
+    cleaned.night(window_days=2)
+    assert cleaned.outcomes(DAY) == {"rows_in": 3, "event": 2, "unparsable_number": 1}
+    assert {name: cleaned.rows(name) for name in rows} == rows, "what was taken out is what is not made any more"
+
+
+def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: OneShop) -> None:
+    forget(cleaned)
+    forget_shoppers(settings(), "clicks")
+    cleaned.deliver(*HERS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
+    (cleaned.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},green\nbob,red\n")
+    cleaned.night(window_days=2)
+    assert landed_files_with(HER) != landed_files_with(f"{HER}0"), "landing keeps what the shop wrote"
+    assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
+    assert cleaned.outcomes(DAY) == {"rows_in": 8, "event": 3, "unparsable_number": 1, "forgotten": 4}
+    forgotten = [row for row in cleaned.rows("reconciliation") if row["outcome"] == "forgotten"]
+    assert [row["rule"] for row in forgotten] == ["forgotten"]
+    assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
+
+
+def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
+    from pyspark.sql import functions as F
+
+    from spark_jobs.forgotten_shoppers import is_of
+
+    remember(settings(), "clicks", ["Zoë 7", "17850"])
+    kept = read_forgotten(settings(), "clicks")
+    rows = [("Zoë 7", None), (None, "x;17850.0;y"), ("17851", "178500 a"), (None, None)]
+    frame = cleaned.spark.createDataFrame(rows, "user_key string, _corrupt string").select(is_of(kept).alias("hers"))
+    assert [row["hers"] for row in frame.collect()] == [True, True, False, False]
+    hashed = cleaned.spark.range(1).select(F.sha2(F.concat(F.lit("salt"), F.lit("Zoë 7")), 256).alias("h")).collect()
+    assert hashed[0]["h"] == hash_of("salt", "Zoë 7")
