@@ -34,10 +34,17 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0
 class SparkJob(SparkSubmitOperator):
     """spark-submit of one file of spark_jobs/, through the connection `spark_default`."""
 
-    def __init__(self, *, job: str, options: Sequence[str] = (), **of_any_task: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        job: str,
+        options: Sequence[str] = (),
+        about: Sequence[str] = THE_NIGHT,
+        **of_any_task: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(
             application=str(REPOSITORY / "spark_jobs" / job),
-            application_args=[*THE_NIGHT, *options],
+            application_args=[*about, *options],
             conn_id="spark_default",
             driver_memory=settings().spark_driver_memory,
             # At INFO the words of a failed job drown in those of Spark's shutdown.
@@ -111,4 +118,4 @@ class ChildProcess(BaseOperator):
 
 def without_unset(arguments: Sequence[str]) -> list[str]:
     """Return the arguments without the options that have no value."""
-    return [argument for argument in arguments if not argument.endswith("=")]
+    return [argument for argument in arguments if argument.partition("=")[1:] != ("=", "")]

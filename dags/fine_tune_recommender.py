@@ -1,11 +1,12 @@
 """Fine-tune the recommender for one night, and let it challenge the champion.
 
-When a retrain is due, every candidate is trained as a mapped task with an MLflow child run; the best of them on
-validation is evaluated on test against the reigning champion and the baselines. Only a challenger that wins is
-promoted: at once, or, with *Approval* set to *person*, after somebody approves it under *Required Actions*.
-
-When no retrain is due, or the challenger loses, the night goes on with the reigning champion.
-Runs when **prepare_behavior** hands on a night, or from *Trigger*. Ends by handing it to **nightly_recommendations**.
+- **What**: when a retrain is due, every candidate is trained as a mapped task with an MLflow child run; the best of
+  them on validation is evaluated on test against the reigning champion and the baselines.
+- **Safety**: only a challenger that wins is promoted: at once, or, with **Approval** by a person, after somebody
+  approves it under **Required Actions**. When no retrain is due, or the challenger loses, the night goes on with the
+  reigning champion.
+- **When**: as **prepare_behavior** hands on a night, or from **Trigger**.
+- **Then**: hands the night to **nightly_recommendations**.
 """
 
 from datetime import timedelta

@@ -5,10 +5,13 @@ form (`conf` alone) or caused by the asset of the DAG before it (partition key a
 """
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import ParamValidationError
 from jinja2 import pass_context
 
 from pipeline_tasks.intake.sources import source_name
@@ -54,11 +57,16 @@ def settle_night(context: Mapping[str, Any]) -> Night:
 
 
 def choices_given(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was chosen for this night here or upstream, without the form's defaults."""
+    """Return what was chosen for this night here or upstream, without the form's defaults.
+
+    Raises ValueError where a field of this DAG's form does not take what was handed on.
+    """
     handed_on: dict[str, Any] = {}
     for events in (context.get("triggering_asset_events") or {}).values():
         for event in events:
             handed_on |= (event.extra or {}).get("choices", {})
+    for name, value in handed_on.items():
+        _refuse_misfit(context["dag"].params, name, value)
     return {**handed_on, **(context["dag_run"].conf or {})}
 
 
@@ -74,6 +82,18 @@ def hand_on(context: "Context", asset: Asset) -> str:
     event.add_partitions(key)
     event.extra = {"choices": choices | {"source": settled.source}}
     return key
+
+
+def _refuse_misfit(form: ParamsDict, name: str, value: object) -> None:
+    """Hold a choice against the field: Airflow did so with the form of the DAG it was given to, which may lack it."""
+    if name not in form:
+        return
+    try:
+        # A copy, because it would keep the value.
+        copy(form.get_param(name)).resolve(value)
+    except ParamValidationError as error:
+        what = str(error).partition("\n")[0]
+        raise ValueError(f"{name} = {value!r} was given to the DAG before this one, and does not fit: {what}") from None
 
 
 def _as_text(value: object) -> str:

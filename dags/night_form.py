@@ -42,7 +42,7 @@ def preparation() -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Folder of the files",
-            description="Overrides `path` in the source's TOML: a folder or an object-store prefix.",
+            description="Where the files lie, if not where the source's TOML says: a folder or an object-store prefix.",
         ),
         "window_days": _number(
             defaults.window_days,
@@ -55,8 +55,11 @@ def preparation() -> dict[str, Param]:
             None,
             type=["null", "string"],
             enum=[None, "temporal", "leave_one_out", "per_user"],
+            # Airflow's form writes null where nothing is chosen.
+            values_display={"null": "as the source says, else as the log wants it"},
             title="Split strategy",
-            description="How 6:2:2 is cut. Empty: as the source says, else temporal; the others leak the future.",
+            description="How 6:2:2 is cut: temporal, where the log does not want leave_one_out (anonymous sessions, no "
+            "times). All but temporal leak the future.",
         ),
         "rules": Param(
             None,
@@ -64,7 +67,7 @@ def preparation() -> dict[str, Param]:
             items={"type": "string", "enum": list(get_args(Rule))},
             examples=list(get_args(Rule)),
             title="Cleaning rules",
-            description="The rules that are on. Empty: as the source's TOML says.",
+            description="The rules that are on (spark_jobs/cleaning_rules.py). Empty: as the source's TOML says.",
         ),
     }
 
@@ -77,8 +80,10 @@ def fine_tuning() -> dict[str, Param]:
             "when_due",
             type="string",
             enum=["when_due", "always"],
+            values_display={"when_due": "when due", "always": "always"},
             title="Retrain",
-            description=f"When due: there is none, or the champion's days are {defaults.retrain_every_days} or more.",
+            description="Due where there is no champion, where it was made from another split, and where it is "
+            f"{_days(defaults.retrain_every_days)} old.",
         ),
         "candidates": Param(
             defaults.candidates,
@@ -88,7 +93,13 @@ def fine_tuning() -> dict[str, Param]:
             minItems=1,
             maxItems=20,
             title="Candidates",
-            description="Ways to fine-tune the encoder, each a mapped task and an MLflow child run.",
+            values_display={
+                "frozen": "frozen: the encoder as it is",
+                "lora": "lora: small matrices beside its layers",
+                "last_layers": "last_layers: its last blocks",
+                "full": "full: all its weights",
+            },
+            description="What of the text encoder is tuned: each is trained as a mapped task and an MLflow child run.",
         ),
         "epochs": _number(
             defaults.epochs,
@@ -107,8 +118,9 @@ def fine_tuning() -> dict[str, Param]:
             "automatic",
             type="string",
             enum=["automatic", "person"],
+            values_display={"automatic": "automatic", "person": "a person"},
             title="Approval",
-            description="Who promotes a challenger that wins: nobody has to, or a person in Required Actions.",
+            description="A challenger that wins is promoted at once, or waits for a person in Required Actions.",
         ),
     }
 
@@ -125,6 +137,10 @@ def shelves() -> dict[str, Param]:
             "Items bought within so many days are left out; 0 allows repeats at once.",
         ),
     }
+
+
+def _days(count: int) -> str:
+    return "a day" if count == 1 else f"{count} days"
 
 
 def _number(default: int, minimum: int, title: str, description: str) -> Param:

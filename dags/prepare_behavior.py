@@ -1,14 +1,16 @@
 """Prepare the behavior log of one night.
 
-Lands what the shop delivered, cleans the days that changed, and splits the window 6:2:2 in time. Each table passes its
-Great Expectations gate before it is published: of every table, readers see the old night or the new one, never a mix,
-and a night that fails leaves yesterday's tables as they were. Every task can be run again with the same result.
-
-Runs at 02:00 UTC for the day that has just ended, or for any night from *Trigger* or
-`nightshelf run --date 2026-11-20`. Ends by handing the night to **fine_tune_recommender**.
+- **What**: lands what the shop delivered, cleans the days that changed, and splits the window 6:2:2 in time.
+- **Safety**: each table passes its Great Expectations gate before it is published. Of every table, readers see the old
+  night or the new one, never a mix; a night that fails leaves yesterday's tables as they were. Every task can be run
+  again with the same result.
+- **When**: at 02:00 UTC for the day that has just ended; for any night from **Trigger** or by
+  `nightshelf run --date 2026-11-20`.
+- **Then**: hands the night to **fine_tune_recommender**.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 from command_line import SparkJob
@@ -18,7 +20,7 @@ from night_form import preparation, which_night
 from night_schedule import EVERY_NIGHT, PREPARED_BEHAVIOR, SHARED, SPARK_POOL
 
 WINDOW = "--window-days={{ night().window_days }}"
-ON_SPARK = {"pool": SPARK_POOL, "execution_timeout": timedelta(hours=2)}
+ON_SPARK: dict[str, Any] = {"pool": SPARK_POOL, "execution_timeout": timedelta(hours=2)}
 
 with DAG(
     "prepare_behavior",

@@ -6,9 +6,8 @@ nightshelf sql "SELECT …"              the lake in SQL
 nightshelf tables | doctor | down
 """
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import date as date_type
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, partition_key
@@ -24,6 +24,8 @@ from pipeline_tasks.settings import settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Restocks every shopper's shelf overnight.")
 console = Console(highlight=False)
+errors = Console(highlight=False, stderr=True)
+"""Apart from what was asked for, which may be on its way into a file."""
 
 EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
 """What commands raise when something outside them is at fault: shown as one message, not as a stack trace."""
@@ -43,11 +45,11 @@ def up(
         with console.status("starting") as status:
             started = start_servers(settings(), status.update)
         console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
-        if not servers_only:
-            night = Night(source_name(settings().source), _day(date))
-            _run_chain(night, {})
+        night = None if servers_only else Night(source_name(settings().source), _day(date))
+        if night is not None:
+            _run_chain(night)
             _show_shelves(night)
-        _show_addresses()
+        _show_addresses(night)
 
 
 @app.command()
@@ -66,21 +68,20 @@ def run(
     source: SourceOption = None,
     source_path: Annotated[str | None, typer.Option(help="Folder of the source's files.")] = None,
     choices: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2 (JSON or text).")
+        list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2; may be repeated.")
     ] = None,
 ) -> None:
     """Run the chain for one night through Airflow, follow it, show some shelves; exits with 1 when a task fails."""
     with _clear_errors():
         night = Night(source_name(source or settings().source), _day(date))
-        chosen: dict[str, Any] = {"source_path": _absolute(source_path)} if source_path else {}
-        _run_chain(night, chosen | dict(_parse_choice(choice) for choice in choices or []))
+        _run_chain(night, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
         _show_shelves(night)
 
 
 @app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM recommendations LIMIT 5".')],
-    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
+    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Of the rows.")] = "table",
     source: SourceOption = None,
 ) -> None:
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
@@ -103,6 +104,9 @@ def tables() -> None:
 
     with _clear_errors():
         found = summarize_lake(settings())
+        if not found:
+            console.print("no tables yet: `nightshelf run` makes them (`nightshelf up` first, where nothing runs)")
+            return
         names = ["source", "table", "rows", "nights", "first", "last", "MiB", "snapshot"]
         rows = [
             (t.source, t.table, t.rows, t.nights, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
@@ -125,16 +129,18 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _run_chain(night: Night, choices: dict[str, Any]) -> None:
+def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
     from pipeline_tasks.operation.airflow_client import AirflowClient
     from pipeline_tasks.operation.chain_progress import ConsoleProgress
-    from pipeline_tasks.operation.chain_run import await_dags, follow_chain, trigger_night
+    from pipeline_tasks.operation.chain_run import await_dags, chain_fields, follow_chain, trigger_night
+    from pipeline_tasks.operation.form_fields import read_choices
     from pipeline_tasks.operation.servers import POOLS
 
     with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:
         for pool, meaning in POOLS.items():
             airflow.set_pool(pool, 1, meaning)
         await_dags(airflow, status.update)
+        choices = read_choices(given, chain_fields(airflow)) | dict(options or {})
         console.print(f"night [bold]{night.ds}[/] of [bold]{night.source}[/]")
         nightly = source_name(settings().source)
         first = trigger_night(airflow, night, nightly, choices)
@@ -144,22 +150,29 @@ def _run_chain(night: Night, choices: dict[str, Any]) -> None:
 def _show_shelves(night: Night) -> None:
     from pipeline_tasks.operation.night_summary import count_rows, more_command, some_shelves
 
-    shoppers = ""
-    for user, rank, item, title, score, reason in some_shelves(settings(), night):
-        if user != shoppers:
-            console.print(f"\nshelf of shopper [bold]{user}[/]")
-            shoppers = user
-        console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", soft_wrap=True)
+    _print_shelves(some_shelves(settings(), night))
     rows = count_rows(settings(), night, "recommendations")
     more = more_command(settings(), night)
     console.print(f"\n{rows} recommendations for {night.ds}; to see more:\n  {more}", soft_wrap=True)
 
 
-def _show_addresses() -> None:
+def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> None:
+    shopper = ""
+    for user, rank, item, title, score, reason in shelves:
+        if user != shopper:
+            console.print(f"\nshelf of shopper [bold]{escape(user)}[/]")
+            shopper = user
+        # A title may hold brackets, `[new] lamp`, which rich would take for markup.
+        console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", markup=False, soft_wrap=True)
+
+
+def _show_addresses(night: Night | None) -> None:
+    from pipeline_tasks.champion.tracking import runs_page
     from pipeline_tasks.operation.night_summary import addresses
 
     console.print()
-    for what, address, login in addresses(settings()):
+    mlflow = settings().tracking_uri if night is None else runs_page(settings(), night)
+    for what, address, login in addresses(settings(), mlflow):
         console.print(f"{what:10} {address}  ({login})", soft_wrap=True)
     console.print("stop them with: nightshelf down (or make down)")
 
@@ -172,23 +185,13 @@ def _absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).resolve())
 
 
-def _parse_choice(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text!r} is not NAME=VALUE, for example --set epochs=2")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
-        console.print(f"[red]{type(error).__name__}[/]: ", end="")
-        console.print(str(error), markup=False, soft_wrap=True)
+        errors.print(f"[red]{type(error).__name__}[/]: ", end="")
+        errors.print(str(error), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

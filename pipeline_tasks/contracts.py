@@ -1,4 +1,4 @@
-"""Every column name and every table schema, declared once.
+"""Every table, its columns and what they may hold, declared once.
 
 Jobs, gates, model and tests import from here; a table is described in one neutral form (`Table`) and rendered as
 Spark DDL, a pyarrow schema or an Iceberg schema by `pipeline_tasks.tables.schemas`.
@@ -12,32 +12,12 @@ from pipeline_tasks.tables.search_tables import SEARCH_RESULTS, SEARCH_SUGGESTIO
 from pipeline_tasks.tables.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
 from pipeline_tasks.tables.table_contract import Column, DataType, Table
 
-
-class Columns:
-    """The standard names. `ds` is the day (UTC) that a row belongs to, and the partition of every table."""
-
-    DS: Final = "ds"
-    EVENT_ID: Final = "event_id"
-    USER_KEY: Final = "user_key"
-    SESSION_ID: Final = "session_id"
-    EVENT_TYPE: Final = "event_type"
-    ITEM_ID: Final = "item_id"
-    QUERY: Final = "query"
-    DWELL_SECONDS: Final = "dwell_seconds"
-    PRICE: Final = "price"
-    QUANTITY: Final = "quantity"
-    POSITION: Final = "position"
-    ARM: Final = "arm"
-    TS: Final = "ts"
-    SEGMENT: Final = "segment"
-    RANK: Final = "rank"
-    SCORE: Final = "score"
-    REASON: Final = "reason"
-    MODEL_VERSION: Final = "model_version"
-
-
 EVENT_TYPES: Final = ("impression", "view", "click", "cart", "purchase", "rating", "search", "cancellation")
 """What `events.event_type` may hold. A cancellation is a ledger entry: it is netted when sequences are built."""
+
+CHOSEN_TYPES: Final = tuple(name for name in EVENT_TYPES if name not in ("impression", "search", "cancellation"))
+"""Event types that say a shopper wanted the item, and that histories are made of: an impression was shown, not chosen;
+a search and a cancellation name no liking."""
 
 SEGMENTS: Final = ("lapsed", "new", "loyal", "buyer", "browser")
 """What `user_profiles.segment` may hold, in the order in which they are decided (`spark_jobs/build_profiles.py`)."""
@@ -65,4 +45,4 @@ TABLES: Final = {
 }
 """Every table of the lake by name."""
 
-__all__ = ["EVENT_TYPES", "SEGMENTS", "TABLES", "Column", "Columns", "DataType", "Table"]
+__all__ = ["CHOSEN_TYPES", "EVENT_TYPES", "SEGMENTS", "TABLES", "Column", "DataType", "Table"]

@@ -9,11 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.setting_names import DELIMITER, PREFIX, Concern, misfits, refuse_unknown
 from pipeline_tasks.task_weights import ONLY_NEXT_ITEM, complete_tasks
+from pipeline_tasks.value_bounds import MOST_RAW_CHARACTERS
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
@@ -24,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 """Where dags/, spark_jobs/ and mlflow/ lie."""
 
 
-class SimulationSettings(BaseModel):
+class SimulationSettings(Concern):
     """The simulated shop: the embedded default source."""
 
     events: int = Field(100_000, ge=1_000)
@@ -37,28 +40,29 @@ class SimulationSettings(BaseModel):
     """Equal seeds give equal files, whatever the number of executors."""
 
 
-class CleaningSettings(BaseModel):
+class CleaningSettings(Concern):
     """Rules of cleaning that are thresholds; which rules are on is the source's business (its TOML, `[rules]`)."""
 
     bot_events_per_day: int = Field(2_000, ge=1)
     """A shopper or session with more events in a day is a bot."""
     near_duplicate_seconds: float = Field(1.0, ge=0)
     """The same shopper, item and event type again within this many seconds is one event."""
-    max_raw_characters: int = Field(10_000, ge=100)
+    max_raw_characters: int = Field(MOST_RAW_CHARACTERS, ge=100, le=MOST_RAW_CHARACTERS)
     """Raw text kept of a quarantined record."""
 
 
-class SplitSettings(BaseModel):
+class SplitSettings(Concern):
     """The 6:2:2 split."""
 
-    strategy: SplitStrategy = "temporal"
-    """Temporal by default: random and per-user splits leak the future."""
+    strategy: SplitStrategy | None = None
+    """None: temporal, and leave_one_out where hardly a history goes on past a cut-off in time (anonymous sessions), or
+    where times say nothing. All but temporal leak the future."""
     window_days: int = Field(0, ge=0)
     """Days of events, the last being the night's own. 0: all that a file of many days holds (its latest 20 million
     records), 30 where files name their day of delivery."""
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Concern):
     """Fine-tuning of the two-tower recommender."""
 
     candidates: list[CandidateName] = ["frozen", "lora"]
@@ -103,7 +107,10 @@ class TrainingSettings(BaseModel):
     matching: MatchingName = "dot"
     """How the two towers' vectors make a score; additive is no dot product, and trains at a tanh per hidden number."""
     task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
-    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click."""
+    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click, rating."""
+    liked_rating: float | None = None
+    """Task rating: a rating of so much or more says that the item is liked, a lower one that it is not. None: the value
+    that cuts the log's ratings nearest in half (see behavior/ratings.py)."""
     event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
     """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1
@@ -123,42 +130,7 @@ class TrainingSettings(BaseModel):
     """Promote only what beats the baselines of mlflow/registry.yaml; False is for trying out a shop that is tiny."""
 
 
-class ScoringSettings(BaseModel):
-    """The nightly tables."""
-
-    top_k: int = Field(20, ge=1)
-    """Rows per shopper in recommendations."""
-    fallback_k: int = Field(50, ge=1)
-    """Rows per segment in fallback_recommendations."""
-    fallback_days: int = Field(7, ge=1)
-    """Days up to the night whose events make the popularity in fallback_recommendations."""
-    similar_k: int = Field(20, ge=1)
-    """Rows per item in similar_items."""
-    exclude_purchased_days: int = Field(30, ge=0)
-    """Items bought within so many days are not recommended, as far as the window (split.window_days) goes: what was
-    bought before it is not known. 0 allows repeats at once."""
-    shelf_rules: Path | None = None
-    """TOML file of what is excluded, how shelves are varied, and A/B arms (`shelves/shelf_rules.py`)."""
-    clusters: int = Field(8, ge=1)
-    """Groups of taste in user_profiles."""
-    search_queries: int = Field(1_000, ge=0)
-    """Most asked queries of the window in search_results and search_suggestions; 0 leaves both empty."""
-    search_min_shoppers: int = Field(2, ge=1)
-    """A query by fewer shoppers or sessions could give somebody away: it is in neither table."""
-    search_k: int = Field(20, ge=1)
-    """Rows per query in search_results."""
-    search_days: int = Field(7, ge=1)
-    """Who asked within so many days gets an order of their own."""
-    audience_k: int = Field(50, ge=1)
-    """Shoppers per item and category in audiences."""
-    audience_items: int = Field(10_000, ge=0)
-    """Items that get an audience: those most purchased. Bounds memory at items x audience_k x 20 bytes per core."""
-    block_users: int = Field(2_048, ge=1)
-    """Shoppers scored at a time: bounds memory at block_users x items x 12 bytes per core (a score and its item's
-    place); large tables need less."""
-
-
-class ServerSettings(BaseModel):
+class ServerSettings(Concern):
     """The servers that `nightshelf up` starts, all on 127.0.0.1."""
 
     airflow_port: int = 8080
@@ -170,7 +142,7 @@ class ServerSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything together."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTSHELF_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid")
 
     home: Path = REPOSITORY / ".nightshelf"
     """State of this machine: landing, lake, logs, servers' databases."""
@@ -180,7 +152,7 @@ class Settings(BaseSettings):
     """Folder or object-store prefix that holds the source's files; overrides `path` in its TOML."""
     lake_warehouse: str | None = None
     """Root of the tables: None is `home/lake`, grown it is e.g. s3://bucket/lake."""
-    lake_catalog_uri: str | None = None
+    lake_catalog_uri: SecretStr | None = None
     """SQLAlchemy URI of the Iceberg catalog: None is SQLite under `home`."""
     lake_catalog_properties: dict[str, str] = {}
     """More pyiceberg catalog properties, e.g. s3.endpoint; `type: rest` switches to a REST catalog."""
@@ -188,6 +160,8 @@ class Settings(BaseSettings):
     """None is the local server on `server.mlflow_port`."""
     postgres_sink: SecretStr | None = None
     """DSN of an application's Postgres that gets the shelves too: postgresql://user:password@host/database."""
+    retention_days: int = Field(90, ge=2)
+    """What forget_old_nights keeps of staging and of the tables' snapshots, by when they were made."""
     spark_master: str = "local[2]"
     """Used by jobs started without Airflow, and as the embedded Airflow's connection `spark_default`."""
     spark_driver_memory: str = "1536m"
@@ -241,10 +215,23 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """Return the process's settings, read from the environment once."""
-    return Settings()
+    """Return the process's settings, read from the environment once.
+
+    Raises:
+        SettingError: the environment names a setting that there is not, or a value that does not fit.
+    """
+    refuse_unknown(os.environ, Settings)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise misfits(error) from None
+
+
+def is_submitted() -> bool:
+    """Return whether spark-submit started this process: it has then chosen the master and the memory."""
+    return "SPARK_ENV_LOADED" in os.environ
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return a copy of this process's environment, for the servers that it starts."""
+    """Return a copy of this process's environment, for the processes that it starts."""
     return dict(os.environ)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Vectors
 from pipeline_tasks.shelves.own_scores import OwnScores
 from pipeline_tasks.shelves.shelf import Shelf
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from spark_jobs.shopper_batch import count_parts
-from spark_jobs.shopper_interests import event_weight, find_favourites, rank_values
+from spark_jobs.shopper_interests import event_weight, find_favorites, rank_values
 
 _RFM: Final = ("recency_days", "frequency", "monetary")
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
@@ -43,8 +43,8 @@ def profile_shoppers(
     )
     prices = sample_shoppers(touched, shoppers).agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds"))
     joined = (
-        lived.join(find_favourites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
-        .join(find_favourites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
+        lived.join(find_favorites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
+        .join(find_favorites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
         .join(_prefer_hours(touched), "user_key", how="left")
         .join(clusters, "user_key", how="left")
         .join(F.broadcast(everybody), how="cross")

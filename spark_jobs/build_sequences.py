@@ -1,17 +1,13 @@
 """Builds histories from events."""
 
 from datetime import date
-from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.contracts import EVENT_TYPES, TABLES
+from pipeline_tasks.contracts import CHOSEN_TYPES, TABLES
 from spark_jobs.carry_queries import LED_BY, anybody_typed, is_chosen, with_queries, without_queries
 from spark_jobs.net_cancellations import ABSORBED
-
-CHOSEN_TYPES: Final = tuple(kind for kind in EVENT_TYPES if kind not in ("impression", "search", "cancellation"))
-"""Events that say a shopper chose the item: an impression was only shown, a search names no item."""
 
 
 def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:

@@ -5,10 +5,10 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline_tasks.moments import SESSION_GAP
+
 LED_BY: Final = "led_by"
 """The query that led to an event, NULL for none."""
-REACH: Final = 1_800
-"""Seconds after which a query leads to nothing any more; half an hour without an event ends a session elsewhere too."""
 _CHOSEN: Final = "is_chosen"
 
 
@@ -20,8 +20,9 @@ def anybody_typed(events: DataFrame) -> bool:
 def with_queries(chosen: DataFrame, others: DataFrame, key: Column) -> DataFrame:
     """Return events that are chosen and `others`, which are not, with `sequence_key` and `led_by`.
 
-    What was typed last in the same session, at most REACH before, led to an event; its own query, where the shop names
-    one, before all others. Later queries are not looked at. One shuffle, by the key that histories are gathered by too.
+    What was typed last in the same session, at most SESSION_GAP before, led to an event; its own query, where the shop
+    names one, before all others. Later queries are not looked at. One shuffle, by the key that histories are gathered
+    by too.
     """
     columns = ("user_key", "session_id", "item_id", "event_type", "query", "ts", "event_id", "ds")
     parts = [part.select(*columns, F.lit(kept).alias(_CHOSEN)) for part, kept in ((chosen, True), (others, False))]
@@ -30,7 +31,7 @@ def with_queries(chosen: DataFrame, others: DataFrame, key: Column) -> DataFrame
     session = Window.partitionBy("sequence_key", "session_id").orderBy("ts", _CHOSEN, "event_id")
     typed = F.when(F.col("query").isNotNull(), F.struct("ts", "query"))
     latest = F.last(typed, ignorenulls=True).over(session)
-    recent = F.unix_micros("ts") - F.unix_micros(latest["ts"]) <= REACH * 1_000_000
+    recent = F.unix_micros("ts") - F.unix_micros(latest["ts"]) <= SESSION_GAP
     return keyed.withColumn(LED_BY, F.when(recent, latest["query"]))
 
 

@@ -8,13 +8,12 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import EVENT_TYPES
 from pipeline_tasks.intake.source_contract import Rules
+from pipeline_tasks.value_bounds import HIGHEST_QUANTITY, HIGHEST_RATING, LONGEST_DWELL
 from spark_jobs.map_events import NUMBERS, UNREADABLE
 from spark_jobs.read_records import CORRUPT
 
 RULE: Final = "_rule"
 """The rule that refuses the record, NULL when none does."""
-HIGHEST_QUANTITY: Final = 1e9
-LONGEST_DWELL: Final = 86_400
 
 _ORDERED: Final = ("purchase", "cancellation")
 
@@ -84,4 +83,5 @@ def _impossible_number(rules: Rules) -> Column:
         | (F.col("dwell_seconds") < 0)
         | (F.col("dwell_seconds") > LONGEST_DWELL)
         | (F.col("position") < 1)
+        | (F.abs("rating") > HIGHEST_RATING)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.insight.taste_clusters import nearest_center, tastes
 
 CLUSTERED = "user_key string, cluster int"

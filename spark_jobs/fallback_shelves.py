@@ -8,11 +8,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import SEGMENTS, TABLES
+from pipeline_tasks.moments import SECOND
 from spark_jobs.local_rows import local_rows
 
 EVERYONE: Final = "everyone"
-_SHOWN_ONLY: Final = ("impression", "search")
-"""Not the shopper's choice of an item."""
 
 
 def build_fallback(
@@ -67,14 +66,13 @@ def build_fallback(
 def days_before_end(ds: date, days: int) -> int:
     """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds."""
     end = datetime.combine(ds + timedelta(days=1), time(), UTC)
-    return int((end - timedelta(days=days)).timestamp()) * 1_000_000
+    return int((end - timedelta(days=days)).timestamp()) * SECOND
 
 
 def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFrame:
-    event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
+    event = F.explode(F.arrays_zip("item_ids", "timestamps")).alias("event")
     return (
         sequences.select("user_key", event)
-        .where(~F.col("event.event_types").isin(*_SHOWN_ONLY))
         .select(
             "user_key",
             F.col("event.item_ids").alias("item_id"),

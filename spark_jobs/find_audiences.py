@@ -19,8 +19,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores, Vectors
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelves.diversify import NOTHING
 from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own

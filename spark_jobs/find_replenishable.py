@@ -1,16 +1,13 @@
 """Decides which items a shopper may be offered again as soon as they were bought."""
 
 import json
-from typing import Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.shelves.shelf_rules import ReplenishRules
-
-_DAY: Final = 86_400_000_000
-"""Microseconds."""
 
 
 def find_replenishable(rules: ReplenishRules, catalog: pa.Table, sequences: DataFrame) -> set[str]:
@@ -39,8 +36,8 @@ def often_bought_again(rules: ReplenishRules, sequences: DataFrame) -> DataFrame
         .where(F.col("event.event_types") == "purchase")
         .groupBy("user_key", F.col("event.item_ids").alias("item_id"))
         .agg(
-            F.min(F.floor(F.col("event.timestamps") / _DAY)).alias("first"),
-            F.max(F.floor(F.col("event.timestamps") / _DAY)).alias("last"),
+            F.min(F.floor(F.col("event.timestamps") / DAY)).alias("first"),
+            F.max(F.floor(F.col("event.timestamps") / DAY)).alias("last"),
         )
     )
     shares = buyers.groupBy("item_id").agg(

@@ -6,8 +6,9 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from pipeline_tasks.bulk_top_k.arrays import Exclusions
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, top_k
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.shelves.excluded_items import only
 from pipeline_tasks.shelves.shelf import open_shelf

@@ -10,6 +10,7 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline_tasks.moments import SECOND
 from pipeline_tasks.settings import CleaningSettings
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.map_events import RECORD, ROW
@@ -65,7 +66,7 @@ def _likeness(on: Sequence[str]) -> Column:
 
 
 def _micros(limits: CleaningSettings) -> int:
-    return round(limits.near_duplicate_seconds * 1_000_000)
+    return round(limits.near_duplicate_seconds * SECOND)
 
 
 def _true(name: str) -> Column:

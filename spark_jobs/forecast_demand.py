@@ -12,10 +12,9 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.insight.demand_forecast import HORIZONS, Sales, backtest, calibrate, forecast
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.tables.schemas import arrow_schema
 
-_DAY: Final = 86_400_000_000
-"""Microseconds."""
 _FEWEST_DAYS: Final = 28
 """To calibrate over 14 days there must be as many before them."""
 
@@ -37,7 +36,7 @@ def daily_purchases(sequences: DataFrame) -> DataFrame:
         .where(F.col("event.event_types") == "purchase")
         .groupBy(
             F.col("event.item_ids").alias("item_id"),
-            F.floor(F.col("event.timestamps") / _DAY).cast("int").alias("day"),
+            F.floor(F.col("event.timestamps") / DAY).cast("int").alias("day"),
         )
         .agg(F.count(F.lit(1)).alias("purchases"))
     )

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores, Vectors
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.search.rank_fusion import fuse
 from pipeline_tasks.search.search_results import Found, open_found, say_why, suggest

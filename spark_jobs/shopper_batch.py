@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Vectors
 from pipeline_tasks.shelves.excluded_items import joined, only
 from pipeline_tasks.shelves.own_scores import OwnScores
 from pipeline_tasks.shelves.shelf import Shelf

@@ -5,28 +5,28 @@ from typing import Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-EVENT_WEIGHTS: Final = {"view": 1, "click": 1, "rating": 3, "cart": 3, "purchase": 5}
+INTEREST_WEIGHTS: Final = {"view": 1, "click": 1, "rating": 3, "cart": 3, "purchase": 5}
 """Interest in an item by what was done with it, along the funnel; integers, so that sums do not depend on their order.
 
 Impressions and searches say nothing of one item; a cancellation takes back what its purchase said of money, not of
 interest.
 """
-FAVOURITES: Final = 5
+FAVORITES: Final = 5
 
 
 def event_weight() -> Column:
-    """Return the weight of `event_type`, 0 for types that are not in `EVENT_WEIGHTS`."""
-    weights = F.create_map(*(F.lit(part) for pair in EVENT_WEIGHTS.items() for part in pair))
+    """Return the weight of `event_type`, 0 for types that are not in `INTEREST_WEIGHTS`."""
+    weights = F.create_map(*(F.lit(part) for pair in INTEREST_WEIGHTS.items() for part in pair))
     return F.coalesce(F.try_element_at(weights, F.col("event_type")), F.lit(0))
 
 
-def find_favourites(touched: DataFrame, column: str, name: str, interest: str) -> DataFrame:
+def find_favorites(touched: DataFrame, column: str, name: str, interest: str) -> DataFrame:
     """Return (user_key, `name`, `interest`): up to 5 values of `column` by weighted events and their interest scores.
 
     A score is the value's share of all the shopper's weighted events that have one, in (0, 1]. Ties are in
     alphabetical order. `touched` holds user_key, weight and `column`.
     """
-    best = rank_values(touched, column, FAVOURITES)
+    best = rank_values(touched, column, FAVORITES)
     share = F.transform("best", lambda one: F.round(one["less_weight"] / F.col("all"), 4))
     return best.select("user_key", F.col("best.value").alias(name), share.alias(interest))
 

@@ -6,7 +6,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.operation.java import java_home, spark_java_options
-from pipeline_tasks.settings import settings
+from pipeline_tasks.settings import is_submitted, settings
 
 
 def open_session(name: str) -> SparkSession:
@@ -15,7 +15,7 @@ def open_session(name: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["JAVA_HOME"] = str(java_home(settings()))
     builder = SparkSession.builder.appName(name)
-    if "SPARK_ENV_LOADED" not in os.environ:
+    if not is_submitted():
         builder = (
             builder.master(settings().spark_master)
             .config("spark.driver.memory", settings().spark_driver_memory)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pipeline_tasks.moments import DAY, SECOND
+
 TRAIN_SHARE: Final = (6, 10)
 VALIDATION_SHARE: Final = (8, 10)
-DAY: Final = 86_400_000_000
-"""Microseconds."""
-_SECOND: Final = 1_000_000
 
 Counts = Callable[[int, int, int], Mapping[int, int]]
 """(from, to, width) in epoch microseconds -> events of every span of `width` that has some, by the span's start."""
@@ -59,8 +58,8 @@ def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
 def _at_rank(per_day: Mapping[int, int], counts: Counts, rank: int) -> tuple[int, int]:
     """Return the moment of the event at the 0-based rank, and how many events happened earlier."""
     day, earlier = _span_of(per_day, rank, 0)
-    second, earlier = _span_of(counts(day, day + DAY, _SECOND), rank, earlier)
-    return _span_of(counts(second, second + _SECOND, 1), rank, earlier)
+    second, earlier = _span_of(counts(day, day + DAY, SECOND), rank, earlier)
+    return _span_of(counts(second, second + SECOND, 1), rank, earlier)
 
 
 def _span_of(spans: Mapping[int, int], rank: int, earlier: int) -> tuple[int, int]:

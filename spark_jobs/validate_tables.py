@@ -51,6 +51,7 @@ def validate_step(spark: SparkSession, config: Settings, night: Night, step: str
         source=night.source,
         ds=night.ds,
         step=step,
+        manifest=manifest.digest,
         seconds=round(time.monotonic() - started, 2),
         passed=not any(finding.severity == "critical" for finding in findings),
         tables={name: table for name, (table, _) in outcomes.items()},

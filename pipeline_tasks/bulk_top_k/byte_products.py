@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline_tasks.bulk_top_k.top_k import Scores, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Scores, Vectors
 
 
 @cache

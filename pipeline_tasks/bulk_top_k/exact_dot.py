@@ -1,4 +1,4 @@
-"""The float64 dot product in machine code, to the bit that of `top_k.dot_products`."""
+"""The float64 dot product in machine code, to the bit that of `dot_products`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 
 
 def _type_sum(typing: Any, user: Any, item: Any, first: Any, last: Any) -> Any:  # noqa: ANN401

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline_tasks.bulk_top_k.arrays import Block, Exclusions, Vectors
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_device
-from pipeline_tasks.bulk_top_k.top_k import Block, Exclusions, Vectors
 
 
 def fast_blocks(users: Vectors, items: Vectors, k: int, banned: Exclusions | None) -> Iterator[Block]:

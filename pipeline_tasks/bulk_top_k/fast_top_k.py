@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from pipeline_tasks.bulk_top_k.arrays import Block, Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.bulk_top_k.byte_products import multiplies_bytes
 from pipeline_tasks.bulk_top_k.first_pass import FirstPass, first_pass
 from pipeline_tasks.bulk_top_k.mapped_items import MappedItems, mapped
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, Candidates, Tile, gather, guess_bounds
 from pipeline_tasks.bulk_top_k.settle_kernels import settle
-from pipeline_tasks.bulk_top_k.top_k import Block, Exclusions, Indices, Scores, Vectors
 
 _USERS: Final = 512
 """Users of a block."""

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import torch
 
+from pipeline_tasks.bulk_top_k.arrays import SMALLEST, Indices, Scores, Vectors, norms
 from pipeline_tasks.bulk_top_k.byte_products import byte_scale, padded_width, to_bytes
 from pipeline_tasks.bulk_top_k.lane_masks import LANES
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, Columns, Margins, Tile
-from pipeline_tasks.bulk_top_k.top_k import SMALLEST, Indices, Scores, Vectors, norms
 
 _SAMPLE: Final = 8
 """One in so many items, drawn at random, comes first: bounds are guessed from them."""

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipeline_tasks.bulk_top_k.top_k import SMALLEST, Vectors
+from pipeline_tasks.bulk_top_k.arrays import SMALLEST, Vectors
 
 HALF = torch.bfloat16
 """What tensor cores multiply. Not final: Triton's interpreter multiplies the bits of bfloat16 as integers, so that the
@@ -85,7 +85,7 @@ def gpu_items(items: Vectors, device: str, share: int, tile: int, step: int) -> 
 
 
 def ordered_dots(users: torch.Tensor, items: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Return (n, m) float64 products of users (n, d) with items[chosen (n, m)], to the bit `top_k.dot_products`.
+    """Return (n, m) float64 products of users (n, d) with items[chosen (n, m)], to the bit `dot_products`.
 
     Each addition is an operation of its own, so that none is fused with a product.
     """

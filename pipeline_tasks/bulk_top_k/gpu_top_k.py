@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from pipeline_tasks.bulk_top_k import group_kernels as kernels
+from pipeline_tasks.bulk_top_k.arrays import Block, Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.bulk_top_k.gpu_items import GpuItems, filled_up, gpu_items, ordered_dots
 from pipeline_tasks.bulk_top_k.mapped_items import MappedItems, mapped
-from pipeline_tasks.bulk_top_k.top_k import Block, Exclusions, Indices, Scores, Vectors
 
 _USERS: Final = 8_192
 """Users of a block."""

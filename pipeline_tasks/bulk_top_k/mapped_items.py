@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,10 @@ from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
-from pipeline_tasks.bulk_top_k.top_k import (
-    Exclusions,
-    Indices,
-    Part,
-    Scores,
-    TopK,
-    Vectors,
-    best_of_block,
-    dot_products,
-    join_parts,
-    norms,
-    refuse_bad_input,
-    rounding_of_dots,
-    top_k,
-)
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Part, Scores, TopK, Vectors, join_parts, norms
+from pipeline_tasks.bulk_top_k.dot_products import dot_products
+from pipeline_tasks.bulk_top_k.fit_input import refuse_bad_input
+from pipeline_tasks.bulk_top_k.top_k import best_of_block, rounding_of_dots, top_k
 
 _TILE: Final = 64
 """Shoppers whose hidden numbers are made at a time: those of one dimension stay in the cache."""

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores, Vectors
 from pipeline_tasks.bulk_top_k.lane_masks import LANES, lanes_reaching, lowest_bit
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, Vectors
 
 Columns = npt.NDArray[np.int32]
 Tile = npt.NDArray[np.int32] | Vectors

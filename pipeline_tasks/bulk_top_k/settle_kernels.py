@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numba import njit
 
+from pipeline_tasks.bulk_top_k.arrays import Scores, Vectors
 from pipeline_tasks.bulk_top_k.exact_dot import dot
 from pipeline_tasks.bulk_top_k.lane_masks import prefetch
 from pipeline_tasks.bulk_top_k.select_kernels import Candidates, Columns, Margins, drop_below, reached_by
-from pipeline_tasks.bulk_top_k.top_k import Scores, Vectors
 
 _AHEAD: Final = 6
 """Items that are brought from memory while one is multiplied."""

@@ -7,53 +7,27 @@ give equal scores, wherever and however often they are computed.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from pipeline_tasks.bulk_top_k.arrays import (
+    SMALLEST,
+    Exclusions,
+    Indices,
+    Part,
+    Scores,
+    TopK,
+    Vectors,
+    join_parts,
+    norms,
+)
+from pipeline_tasks.bulk_top_k.dot_products import dot_products
+from pipeline_tasks.bulk_top_k.fit_input import refuse_bad_input
 from pipeline_tasks.bulk_top_k.pass_choice import takes_fast_pass
-
-Vectors = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 _SLACK: Final = 16
 """Candidates beyond k that the first pass keeps; more are looked at only where more lie within its rounding."""
-SMALLEST: Final = 2.0**-126
-"""The smallest float32 with all of its bits; some processors take less for nothing."""
-_RESCORED_NUMBERS: Final = 8_000_000
-"""float64 numbers gathered at a time for the second pass: 64 MB."""
-
-
-@dataclass(frozen=True)
-class Exclusions:
-    """Items that users must not get: user u's are items[starts[u]:starts[u + 1]]."""
-
-    starts: Indices
-    items: Indices
-
-    def block(self, first: int, last: int) -> tuple[Indices, Indices]:
-        """Return (row within the block, item) of all exclusions of users first..last-1."""
-        counts = np.diff(self.starts[first : last + 1])
-        rows = np.repeat(np.arange(last - first, dtype=np.int64), counts)
-        return rows, self.items[self.starts[first] : self.starts[last]]
-
-    def of(self, users: Indices) -> "Exclusions":
-        """Return those of some users, in their order."""
-        parts = [self.items[self.starts[user] : self.starts[user + 1]] for user in users]
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-        return Exclusions(starts, np.concatenate([self.items[:0], *parts]))
-
-
-@dataclass(frozen=True)
-class TopK:
-    """Best items, user by user and best first: user u's are items[starts[u]:starts[u + 1]] with their scores."""
-
-    starts: Indices
-    items: Indices
-    scores: Scores
 
 
 def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None = None, block: int = 2_048) -> TopK:
@@ -73,22 +47,6 @@ def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None 
     refuse_bad_input(users, items, k, block)
     fast = takes_fast_pass(len(users), len(items))
     return join_parts(list((_fast_parts if fast else _parts)(users, items, k, exclusions, block)))
-
-
-Part = tuple[Indices, Indices, Scores]
-"""Of consecutive users: how many items each has, and all their items and scores."""
-Block = tuple[int, Indices, Indices, Scores]
-"""The same of a first pass: first user, how many items each has (-1: not settled), all their items and scores."""
-
-
-def join_parts(parts: list[Part]) -> TopK:
-    """Return the parts, which follow one another, as one."""
-    counts = np.concatenate([np.zeros(1, np.int64), *(part[0] for part in parts)])
-    return TopK(
-        np.cumsum(counts),
-        np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)]),
-        np.concatenate([np.zeros(0, np.float64), *(part[2] for part in parts)]),
-    )
 
 
 def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
@@ -121,21 +79,6 @@ def _merge(fast: Part, crowded: Indices, dense: Part) -> Part:
     columns[is_dense], scores[is_dense] = dense[1], dense[2]
     columns[~is_dense], scores[~is_dense] = fast[1], fast[2]
     return counts, columns, scores
-
-
-def dot_products(users: Vectors, items: Vectors, rows: Indices, columns: Indices) -> Scores:
-    """Return the float64 dot products of pairs (users[rows], items[columns]): the score that tables hold."""
-    width = max(users.shape[1], 1)
-    step = max(_RESCORED_NUMBERS // width, 1)
-    scores = np.zeros(len(rows), np.float64)
-    for first in range(0, len(rows), step):
-        part = slice(first, first + step)
-        products = users[rows[part]].astype(np.float64) * items[columns[part]]
-        # Not einsum or matmul: their order of additions depends on where in the block a row lies. By 128, as far as
-        # numpy's own order needs no recursion: exact_dot.dot adds alike.
-        for start in range(0, width, 128):
-            scores[part] += products[:, start : start + 128].sum(axis=1)
-    return scores
 
 
 def _top_k_of_block(
@@ -201,34 +144,3 @@ def _rounding(users: Vectors, longest: float) -> Scores:
     unit = users.shape[1] * 2.0**-24
     bound: Scores = unit / (1 - unit) * norms(users) * longest + users.shape[1] * SMALLEST
     return bound
-
-
-def norms(vectors: Vectors) -> Scores:
-    """Return (n,) lengths, summed in float64."""
-    squares: Scores = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
-    return np.sqrt(squares)
-
-
-def refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None:
-    """Raise ValueError where nothing can be ranked: see `top_k`."""
-    if k < 1 or block < 1:
-        raise ValueError(f"k is {k} and block is {block}: both must be at least 1")
-    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
-        raise ValueError(
-            f"user vectors {users.shape} and item vectors {items.shape} differ in width: embed both with one model "
-            f"(run embed_shelf again)"
-        )
-    if len(items) == 0:
-        raise ValueError("there are no item vectors: run embed_shelf again on a night with a catalog")
-    refuse_bad_vectors("user", users)
-    refuse_bad_vectors("item", items)
-
-
-def refuse_bad_vectors(name: str, vectors: Vectors) -> None:
-    """Raise ValueError where a number is NaN, or so large that the float32 product of two vectors overflows."""
-    wrong = np.flatnonzero(~(np.abs(vectors).max(axis=1, initial=0.0) < 1e15))
-    if len(wrong):
-        raise ValueError(
-            f"{len(wrong)} of {len(vectors)} {name} vectors hold NaN or numbers beyond 1e15, the first in row "
-            f"{wrong[0]}: the model diverged; roll back or train again"
-        )

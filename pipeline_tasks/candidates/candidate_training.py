@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline_tasks.behavior.impressions import Impressions
+from pipeline_tasks.behavior.head_evidence import HeadEvidence
 from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.encoded_catalog import encode_catalog
@@ -89,6 +89,7 @@ def train(
     best, raw = BestEpoch(task, hear), processes.share(content.raw)
     trainer = _trainer(data, known, replace(content, raw=raw), options, device, shoppers, processes)
     run = {"candidate": name, "device": device, "processes": processes.count, "values": digest([content.values])}
+    run |= {"heads' questions": digest(head_evidence(data, options).arrays)}
     run |= {"queries": digest([shoppers.queries.raw]), "profile": shoppers.profile}
     made_from = training_fingerprint(known, raw, options, task, **run)
     stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from)))
@@ -107,7 +108,7 @@ def train_along(data: NightData, training: TrainingSettings, work: Path, process
     """Do what every process but the first does of `train`: its part of every batch."""
     device = prepare_torch(training.threads)
     values, options, shoppers = processes.tell()
-    given = (processes.share(None), options, device, values, shown(data, options), processes, shoppers)
+    given = (processes.share(None), options, device, values, head_evidence(data, options), processes, shoppers)
     fit_along(TwoTowerTrainer(data.parts.known_before("validation"), *given), work / CHECKPOINT)
 
 
@@ -126,7 +127,9 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
     known = data.parts.known_before("test")
     shoppers = saved.knowing(saved.recommender, known).shoppers
-    trainer = TwoTowerTrainer(known, saved.raw_texts, options, device, values, shown(data, options), shoppers=shoppers)
+    trainer = TwoTowerTrainer(
+        known, saved.raw_texts, options, device, values, head_evidence(data, options), shoppers=shoppers
+    )
 
     def go_on(epoch: int, loss: float) -> bool:
         print(f"fitted on train and validation: epoch {epoch} of {epochs}, loss {loss:.4f}", flush=True)
@@ -142,9 +145,12 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     return replace(saved, recommender=trainer.recommender, facts=facts)
 
 
-def shown(data: NightData, options: FitOptions) -> Impressions | None:
-    """Return what shoppers were shown, where a head learns from it."""
-    return data.impressions if "click" in options.task_weights else None
+def head_evidence(data: NightData, options: FitOptions) -> HeadEvidence:
+    """Return what heads learn from beside histories; nothing is read that no head asks for."""
+    tasks, liked = options.task_weights, options.liked_rating
+    impressions = data.impressions if "click" in tasks else None
+    opinions = data.ratings.opinions(liked) if "rating" in tasks and liked is not None else None
+    return HeadEvidence(impressions, opinions)
 
 
 def _trainer(
@@ -156,7 +162,7 @@ def _trainer(
     shoppers: ShopperContent,
     processes: Processes = ALONE,
 ) -> TwoTowerTrainer:
-    described = (content.values, shown(data, options))
+    described = (content.values, head_evidence(data, options))
     return TwoTowerTrainer(known, content.raw, options, device, *described, processes, shoppers)
 
 
@@ -164,8 +170,16 @@ def _options(data: NightData, task: RankingTask, content: Content, training: Tra
     chosen = choose_options(task.known, data.split["strategy"], training, len(content.raw))
     options = choose_linear(task, chosen)
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
+    options = replace(options, liked_rating=_liked_rating(data, task.known, training))
     print(f"chosen from the log: {options}", flush=True)
     return options
+
+
+def _liked_rating(data: NightData, known: Interactions, training: TrainingSettings) -> float | None:
+    """Return from which rating on an item is liked, None where no head asks or there are no ratings to choose by."""
+    if "rating" not in training.task_weights or training.liked_rating is not None:
+        return training.liked_rating
+    return data.ratings.choose_liked(known.evidence.last_timestamp)
 
 
 def _choose_weights(
@@ -191,7 +205,7 @@ def _hear_heads(
 ) -> None:
     """Measure the heads, where there are some, by what validation answers."""
     judged = data.parts.known_before("test")
-    figures = judge_heads(recommender, judged, known.evidence.last_timestamp, shown(data, options))
+    figures = judge_heads(recommender, judged, known.evidence.last_timestamp, head_evidence(data, options))
     if figures:
         hear({f"validation_{name}": value for name, value in figures.items()})
 
@@ -202,14 +216,9 @@ def _judges(data: NightData) -> int:
 
 def _validation(data: NightData, training: TrainingSettings) -> RankingTask:
     task = build_task(data.parts, "validation", "discovery", len(data.catalog))
-    if not data.log.known.any():
-        raise TrainingError(
-            f"nobody to choose a model by: all {len(data.log)} histories of {data.night.source} are anonymous "
-            "sessions, and a model is chosen by known shoppers: map events.columns.user_key, or deliver days with some"
-        )
     if not len(task.histories):
         raise TrainingError(
             f"nobody to choose a model by: in the validation part of {data.night.source} no shopper wanted an item "
-            f"that was new to her (items in the catalog: {len(data.catalog)}): widen the window or land more days"
+            f"that was new to them (items in the catalog: {len(data.catalog)}): widen the window or land more days"
         )
     return sample_task(task, _judges(data), training.seed)

@@ -19,6 +19,7 @@ from pipeline_tasks.encoders.text_encoder import load_encoder
 from pipeline_tasks.model.item_content import text_block
 from pipeline_tasks.model.shopper_content import most_asked
 from pipeline_tasks.settings import CandidateName, TrainingSettings
+from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
 
@@ -65,8 +66,7 @@ def encode_catalog(
     work.mkdir(parents=True, exist_ok=True)
     np.save(vectors, raw_texts)
     # Last, and at once: without it, the vectors do not count.
-    described.with_suffix(".new").write_text(json.dumps({**wanted, _STOPPED: stopped}))
-    described.with_suffix(".new").replace(described)
+    write_whole(described, json.dumps({**wanted, _STOPPED: stopped}))
     return EncodedCatalog(raw_texts, folder, stopped)
 
 

@@ -25,6 +25,7 @@ from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import METRIC
 
 
@@ -32,9 +33,8 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
     """Judge, register and describe the night's best candidate."""
     lake = Lake.open(settings, night.source)
     data = read_night(lake, night)
-    best = max(
-        read_candidates(settings, night, data.split["split_id"]), key=lambda candidate: candidate.validation[METRIC]
-    )
+    trained = read_candidates(settings, night, data.split["split_id"], parent_run_id)
+    best = max(trained, key=lambda candidate: candidate.validation[METRIC])
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
@@ -59,16 +59,8 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         promote=promote,
         reasons=reasons + done.notes,
     )
-    evaluation_path(settings, night).write_text(evaluation.model_dump_json(indent=1))
+    write_whole(evaluation_path(settings, night), evaluation.model_dump_json(indent=1))
     return evaluation
-
-
-def judge(
-    data: NightData, saved: SavedRecommender, champion: SavedRecommender | None
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table of ours, the champion and the nightly baselines on test, and what could not be compared."""
-    done = compare_scorers(data, saved, champion, registry().evaluation.baselines, registry().promotion.metric)
-    return done.table, done.notes
 
 
 def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
+from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.fit_options import FitOptions
 
-Listener = Callable[[dict[str, float], int], None]
-"""Called with the metrics of an epoch and its number; what it raises ends the training."""
 Fit = Callable[[FitOptions, Listener], float]
 """Trains with options, and returns the best NDCG@10 on validation."""
 Tune = Callable[[FitOptions, Fit], FitOptions]

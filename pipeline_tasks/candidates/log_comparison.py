@@ -2,12 +2,15 @@
 
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import mlflow
 
 from pipeline_tasks.candidates.compare_scorers import OURS, Comparison
 from pipeline_tasks.champion.promotion_rule import Promotion
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
+
+_TABLE: Final = "evaluation/evaluation.json"
 
 
 def log_comparison(done: Comparison, rule: Promotion) -> None:
@@ -21,4 +24,6 @@ def log_comparison(done: Comparison, rule: Promotion) -> None:
         plot_segments(segments, OURS, rule.metric, folder / "segments.png")
         plot_trade_off(done.table, OURS, rule.metric, "intra_list_distance@10", folder / "diversity.png")
         mlflow.log_artifacts(name, "evaluation")
-    mlflow.log_table(done.table, "evaluation/evaluation.json")
+    # MLflow shows a table's first columns, and offers the others.
+    first = ["task", "scorer", rule.metric, "ours_minus", "ours_minus_p", "low", "high"]
+    mlflow.log_table(done.table[[*first, *done.table.columns.difference(first, sort=False)]], _TABLE)

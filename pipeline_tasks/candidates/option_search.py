@@ -15,9 +15,10 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline_tasks.candidates.fit_trial import Fit, Listener
+from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.search_space import SearchSpace
 from pipeline_tasks.candidates.search_tracking import TrialRuns
+from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
 

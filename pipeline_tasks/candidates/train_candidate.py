@@ -22,6 +22,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings, settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
 
@@ -57,11 +58,12 @@ def train_candidate(
         model_uri=uri,
         folder=folder / ARTIFACT,
         split_id=data.split["split_id"],
+        parent_run_id=parent_run_id,
         best_epoch=trained.best_epoch,
         validation=trained.validation.overall,
         seconds=trained.seconds,
     )
-    path.write_text(candidate.model_dump_json(indent=1))
+    write_whole(path, candidate.model_dump_json(indent=1))
     shutil.rmtree(work)
     return candidate
 

@@ -18,6 +18,8 @@ class Candidate(BaseModel):
     folder: Path
     """The saved recommender on this machine's (or the shared) staging folder."""
     split_id: str
+    parent_run_id: str = ""
+    """MLflow run of the night that asked for it; empty in files from before it was kept."""
     best_epoch: int
     validation: dict[str, float]
     seconds: float
@@ -45,24 +47,26 @@ class Evaluation(BaseModel):
 
 def candidate_path(settings: Settings, night: Night, name: str) -> Path:
     """Return where the candidate `name` is described."""
-    folder = night_folder(settings, night) / "candidates"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{name}.json"
+    return night_folder(settings, night) / "candidates" / f"{name}.json"
 
 
-def read_candidates(settings: Settings, night: Night, split_id: str) -> list[Candidate]:
-    """Read the candidates of the night that were trained on this split, by name.
+def read_candidates(settings: Settings, night: Night, split_id: str, parent_run_id: str) -> list[Candidate]:
+    """Read the candidates of the night that were trained on this split and asked for by this run, by name.
+
+    What an earlier run of the night left, with other settings or of candidates that are not asked for again, does not
+    compete.
 
     Raises:
         FileNotFoundError: there is none.
     """
     folder = candidate_path(settings, night, "any").parent
     found = [Candidate.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    current = [candidate for candidate in found if candidate.split_id == split_id]
+    asked = (split_id, parent_run_id)
+    current = [candidate for candidate in found if (candidate.split_id, candidate.parent_run_id) == asked]
     if not current:
         raise FileNotFoundError(
-            f"No candidate of {night.source} {night.ds} was trained on split {split_id} in {folder}: "
-            "run pipeline_tasks.candidates.train_candidate first"
+            f"No candidate of {night.source} {night.ds} was trained in run {parent_run_id} on split {split_id} "
+            f"in {folder}: run pipeline_tasks.candidates.train_candidate first"
         )
     return current
 

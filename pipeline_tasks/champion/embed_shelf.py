@@ -24,6 +24,7 @@ from pipeline_tasks.search.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.storage.whole_file import write_whole
 
 _USERS_PER_FILE = 50_000
 
@@ -74,7 +75,7 @@ def write_vectors(
     pq.write_table(pa.table({"item_id": item_ids}), folder / "item_ids.parquet")
     meta = about | _shape(recommender, items)
     # Last: its presence says that the folder is complete.
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    write_whole(folder / "meta.json", json.dumps(meta, indent=1))
     return meta
 
 

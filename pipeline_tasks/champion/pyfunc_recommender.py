@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -16,9 +17,10 @@ from mlflow.types.schema import Array
 
 from pipeline_tasks.behavior.interactions import Interactions, from_sequences
 from pipeline_tasks.champion.registry import ARTIFACT
+from pipeline_tasks.champion.served_code import requirements, write_code
 from pipeline_tasks.evaluation.full_ranking import top_items
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.moments import MINUTE
 
 _INPUT = Schema(
     [
@@ -96,23 +98,25 @@ _SEQUENCES = pa.schema(
 def log_recommender(saved: SavedRecommender, folder: Path) -> str:
     """Save the recommender into `folder`, log it to the active run with signature and example, return the model URI."""
     saved.save(folder)
-    items, minute, now = saved.catalog.item_ids[:2], 60_000_000, saved.recommender.moment
+    items, now = saved.catalog.item_ids[:2], saved.recommender.moment
     example = pd.DataFrame(
         {
             "item_ids": [items],
             "event_types": [["view", "purchase"][: len(items)]],
-            "timestamps": [[now - 2 * minute, now - minute][: len(items)]],
+            "timestamps": [[now - 2 * MINUTE, now - MINUTE][: len(items)]],
         }
     )
-    logged = mlflow.pyfunc.log_model(
-        name="recommender",
-        python_model=PyfuncRecommender(),
-        artifacts={ARTIFACT: str(folder)},
-        signature=SIGNATURE,
-        input_example=example,
-        # Named, not inferred: inferring loads the model in a second process (about 20 s).
-        pip_requirements=str(REPOSITORY / "requirements.lock"),
-    )
+    with TemporaryDirectory() as code:
+        logged = mlflow.pyfunc.log_model(
+            name="recommender",
+            python_model=PyfuncRecommender(),
+            artifacts={ARTIFACT: str(folder)},
+            signature=SIGNATURE,
+            input_example=example,
+            code_paths=[str(write_code(Path(code)))],
+            # Named, not inferred: inferring loads the model in a second process (about 20 s).
+            pip_requirements=requirements(),
+        )
     uri: str = logged.model_uri
     return uri
 

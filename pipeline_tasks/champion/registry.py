@@ -1,7 +1,6 @@
 """The model registry: names and the rule of promotion (mlflow/registry.yaml), the champion, and who becomes it."""
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -11,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promotion_rule import Promotion
 from pipeline_tasks.night import Night
 from pipeline_tasks.peer_models.peers import PEERS
@@ -88,10 +88,9 @@ def champion_version(settings: Settings, night: Night) -> ModelVersion | None:
 
 
 def load_version(settings: Settings, version: ModelVersion) -> "SavedRecommender":
-    """Download a registered version and read its recommender."""
+    """Read the recommender of a registered version, downloading it where this machine does not keep it yet."""
     # Imported here: torch costs seconds, and most callers only ask who is champion.
     from pipeline_tasks.model.saved_recommender import load_recommender
 
     client(settings)
-    folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}")
-    return load_recommender(Path(folder) / "artifacts" / ARTIFACT)
+    return load_recommender(kept_version(settings, version) / "artifacts" / ARTIFACT)

@@ -8,6 +8,8 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 
+FORGETS: Final = "shopper_forgotten"
+"""Tag of a version that learned from a shopper who was forgotten since: the day of that."""
 _ALIKE: Final = 0.1
 """Of its days, by how much a window may differ from the champion's."""
 
@@ -19,6 +21,8 @@ def why_retrain(settings: Settings, night: Night) -> str | None:
         return f"{night.source} has no champion yet"
     name = f"champion {champion.name} version {champion.version}"
     splits = Lake.open(settings, night.source).read("splits", (night.ds, night.ds)).to_pylist()
+    if FORGETS in champion.tags:
+        return f"{name} has learned from a shopper who was forgotten on {champion.tags[FORGETS]}"
     made = date.fromisoformat(champion.tags["ds"])
     if made == night.ds:
         same = any(split["split_id"] == champion.tags["split_id"] for split in splits)
@@ -30,10 +34,11 @@ def why_retrain(settings: Settings, night: Night) -> str | None:
         days, window = int(champion.tags["window_days"]), (night.ds - split["window_start"]).days + 1
         if differ(days, window, made - timedelta(days - 1) == split["window_start"]):
             return f"{name} was made from a window of {days} days, tonight has {window}"
-    age = (night.ds - made).days
-    if age >= settings.training.retrain_every_days:
-        return f"{name} is {age} days old, a retrain is due every {settings.training.retrain_every_days}"
-    return None
+    return _too_old(name, (night.ds - made).days, settings.training.retrain_every_days)
+
+
+def _too_old(name: str, age: int, every: int) -> str | None:
+    return f"{name} is {age} days old, a retrain is due every {every}" if age >= every else None
 
 
 def differ(days: int, window: int, same_start: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import mlflow
 from mlflow.data.dataset_source_registry import resolve_dataset_source
@@ -13,6 +14,12 @@ from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 
 SYSTEM_METRICS_SECONDS = 5
+OF_AN_EXPERIMENT: Final = {
+    # Of training: not of prompts and agents, which MLflow takes for the usual.
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "One run per night, and below it one per candidate. The night's run holds the comparison: "
+    "artifacts, **evaluation**. Who reigns: model registry, alias *champion*.",
+}
 
 
 def start_night_run(settings: Settings, night: Night) -> str:
@@ -20,10 +27,19 @@ def start_night_run(settings: Settings, night: Night) -> str:
     api = client(settings)
     name = registry().experiment_name(night)
     experiment = api.get_experiment_by_name(name)
-    experiment_id = experiment.experiment_id if experiment else api.create_experiment(name)
+    experiment_id = experiment.experiment_id if experiment else api.create_experiment(name, tags=OF_AN_EXPERIMENT)
     tags = {"source": night.source, "ds": night.ds.isoformat(), "mlflow.runName": f"night {night.ds.isoformat()}"}
     run_id: str = api.create_run(experiment_id, tags=tags).info.run_id
     return run_id
+
+
+def runs_page(settings: Settings, night: Night) -> str:
+    """Return the address of the runs of the night's source in MLflow's UI, of MLflow itself where there are none."""
+    experiment = client(settings).get_experiment_by_name(registry().experiment_name(night))
+    if experiment is None:
+        return settings.tracking_uri
+    # Without the choice, MLflow 3 opens the experiment as one of traces of language models: empty.
+    return f"{settings.tracking_uri}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
 from pipeline_tasks.collaborative.own_pairs import OwnPairs, events_of, own_pairs
+from pipeline_tasks.moments import DAY
 
 _RECENT_SHARES: Final = (1 / 40, 1 / 10, 1.0)
 """Of the log's span: over which the demand for an item is counted."""
@@ -30,7 +31,7 @@ class OwnHistory:
     """A fitted scorer of own items, with the demand for every item at one moment."""
 
     types: tuple[int, ...]
-    """Events that count, as indices into MODELLED_TYPES."""
+    """Events that count, as indices into CHOSEN_TYPES."""
     unless: tuple[int, ...]
     """Pairs with an event of these are left to another scorer; () where `types` are what shoppers are to want again."""
     span: float
@@ -106,4 +107,4 @@ def pair_features(
 
 
 def _log_days(microseconds: Integers | Floats) -> Floats:
-    return np.asarray(np.log1p(np.maximum(microseconds, 0) / 86_400_000_000), dtype=np.float32)
+    return np.asarray(np.log1p(np.maximum(microseconds, 0) / DAY), dtype=np.float32)

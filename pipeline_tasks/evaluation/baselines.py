@@ -10,9 +10,9 @@ from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
+from pipeline_tasks.moments import DAY
 
 RECENT_DAYS = 30
-_DAY = 86_400_000_000
 _BLOCK = 2_000
 """Columns of ItemKNN at a time: never more than so many times the items, also where all have been bought together."""
 
@@ -71,7 +71,7 @@ def popularity(log: Interactions, n_items: int) -> ItemLevel:
 
 def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
     """Count only what was wanted in the last 30 days of the log."""
-    recent = log.only(log.times > log.evidence.last_timestamp - RECENT_DAYS * _DAY)
+    recent = log.only(log.times > log.evidence.last_timestamp - RECENT_DAYS * DAY)
     counts = matrix_of(recent, n_items, wanted_types(log)).sum(axis=0)
     return ItemLevel("recent_popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 

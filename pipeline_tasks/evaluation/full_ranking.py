@@ -11,7 +11,7 @@ from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
 from pipeline_tasks.behavior.split_parts import refuse_future
 from pipeline_tasks.evaluation.ranked_lists import CUTOFFS, RankedLists, overall_figures, per_shopper_figures
 from pipeline_tasks.evaluation.ranking_metrics import Reals
-from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
+from pipeline_tasks.evaluation.ranking_task import Preparable, RankingTask, Scorer
 from pipeline_tasks.evaluation.shopper_segments import Labels
 
 _BLOCK_CELLS: Final = 16_000_000
@@ -97,6 +97,7 @@ def rank_of(scores: Floats, rows: Integers, items: Integers) -> Integers:
 
 def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedLists]:
     union, rows_of = _union(tasks)
+    scorer = scorer.prepared() if isinstance(scorer, Preparable) else scorer
     pieces: list[list[tuple[Integers, RankedLists]]] = [[] for _ in tasks]
     for start, histories in _blocks(union, tasks[0].relevant.shape[1]):
         scores = np.asarray(scorer.scores(histories), dtype=np.float32)

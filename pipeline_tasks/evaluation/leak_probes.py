@@ -21,12 +21,12 @@ import numpy as np
 from pipeline_tasks.behavior.interactions import Floats
 from pipeline_tasks.behavior.split_parts import FutureLeakError, Part, Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
+from pipeline_tasks.moments import DAY
 
 _SAMPLE = 64
 _TOLERANCE = 0.01
 """Of the spread of scores: other company in a batch moves float32 scores by 1e-5 of it, bfloat16 by up to its rounding,
 .004; an answer moves them by all of it."""
-_DAY = 86_400_000_000
 
 
 def refuse_lookup(scorer: Scorer, task: RankingTask, seed: int = 0) -> None:
@@ -71,7 +71,7 @@ def scramble_future(parts: Parts, part: Part, n_items: int, seed: int = 0) -> Pa
     stops = parts.train_stops if part == "validation" else parts.validation_stops
     later = np.arange(len(log.items)) - log.offsets[log.rows] >= stops[log.rows]
     random = np.random.default_rng(seed).integers(0, n_items, len(log.items))
-    scrambled = replace(log, items=np.where(later, random, log.items), times=log.times + later * _DAY)
+    scrambled = replace(log, items=np.where(later, random, log.items), times=log.times + later * DAY)
     return replace(parts, log=scrambled)
 
 

@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.profile_values import fit_profile_values
+from pipeline_tasks.moments import DAY
 
 Labels = npt.NDArray[np.str_]
 UNKNOWN: Final = "unknown"
 MOST_SEGMENTS: Final = 12
 """Values of an attribute: more would be bars that nobody compares."""
-_DAY: Final = 86_400_000_000
 _LENGTHS: Final = ((0, "0 none"), (1, "1"), (2, "2 to 4"), (5, "5 to 9"), (10, "10 to 24"), (25, "25 and more"))
 _SILENT_DAYS: Final = ((0, "last 7 days"), (7, "last 30 days"), (30, "earlier"))
 
@@ -28,7 +28,7 @@ def activity_bands(histories: Interactions, now: int) -> Labels:
     last = np.full(len(histories), -1, dtype=np.int64)
     some = histories.lengths > 0
     last[some] = histories.times[histories.offsets[1:][some] - 1]
-    labels = _bands((now - last) // _DAY, _SILENT_DAYS)
+    labels = _bands((now - last) // DAY, _SILENT_DAYS)
     return np.where(some, labels, "never")
 
 

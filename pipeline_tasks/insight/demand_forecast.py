@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
 
 HORIZONS: Final = (7, 14)
 COVERAGE: Final = 0.8

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Scores
+from pipeline_tasks.bulk_top_k.arrays import Scores
 from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
-from pipeline_tasks.insight.intent_features import DAY
 from pipeline_tasks.insight.intent_model import (
     MEASURED_DAYS,
     MINIMUM_DAYS,
@@ -17,6 +16,7 @@ from pipeline_tasks.insight.intent_model import (
     cutoffs,
     examples,
 )
+from pipeline_tasks.moments import DAY
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
+from pipeline_tasks.moments import DAY
 
-DAY: Final = 86_400_000_000
-"""Microseconds."""
 LOOK_BACK_DAYS: Final = 14
 LABEL_DAYS: Final = 7
 _RECENT_DAYS: Final = 3

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores
-from pipeline_tasks.insight.intent_features import DAY, LABEL_DAYS, Deeds, active_before, bought_after, group_features
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
+from pipeline_tasks.insight.intent_features import LABEL_DAYS, Deeds, active_before, bought_after, group_features
+from pipeline_tasks.moments import DAY
 
 ANY: Final = "any"
 """In place of a category: whatever it is."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_tasks.bulk_top_k.top_k import Indices, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Indices, Vectors
 
 SAMPLE: Final = 20_000
 """Shoppers that the centers are fitted on: 8 centers in 128 dimensions need no more, and it takes under a second."""
@@ -50,7 +50,7 @@ def nearest_center(part: Vectors, centers: Vectors) -> Indices:
 
 
 def sample_tastes(users: Path, total: int, width: int) -> Vectors:
-    """Return the tastes of every so-manieth shopper, `SAMPLE` at most, read one file at a time."""
+    """Return the tastes of every n-th shopper, `SAMPLE` at most, read one file at a time."""
     step = max(-(-total // SAMPLE), 1)
     parts = [tastes(vectors[::step], width) for vectors in _read(users)]
     return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)

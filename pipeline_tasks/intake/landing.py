@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.whole_file import write_whole
 
 Kind = Literal["events", "items", "users"]
 
@@ -99,8 +101,34 @@ class Landing:
                 shutil.rmtree(self._part(ds, arrived), ignore_errors=True)
                 self._part(ds, arrived).parent.mkdir(parents=True, exist_ok=True)
                 (incoming / f"ds={ds}" / f"arrived={arrived}").rename(self._part(ds, arrived))
-        (self.folder / "deliveries.json").write_text(ledger.model_dump_json(indent=1))
+        write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
         shutil.rmtree(incoming, ignore_errors=True)
+
+    def replace_parts(self, incoming: Path, parts: Iterable[tuple[date, date]]) -> None:
+        """Put what lies in `incoming` in the place of parts (event day, day of arrival); one that it lacks is gone.
+
+        The deliveries keep their fingerprints: the shop's files are the same, and are not landed again.
+        """
+        ledger, landed, replaced = self.ledger(), _measure(incoming), list(parts)
+        for ds, arrived in replaced:
+            days = ledger.deliveries[arrived].days
+            if ds in landed.get(arrived, {}):
+                days[ds] = landed[arrived][ds]
+            else:
+                days.pop(ds, None)
+        # First: where it ends on the way, the parts that are left are found and replaced by the next attempt.
+        write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
+        for ds, arrived in replaced:
+            part, gone = self._part(ds, arrived), self._part(ds, arrived).with_name(f"gone-{arrived}")
+            part.rename(gone)
+            if ds in landed.get(arrived, {}):
+                (incoming / f"ds={ds}" / f"arrived={arrived}").rename(part)
+            shutil.rmtree(gone)
+        shutil.rmtree(incoming, ignore_errors=True)
+
+    def days_on_disk(self) -> list[date]:
+        """Return the event days that have a folder, whatever the ledger says of them, oldest first."""
+        return sorted(date.fromisoformat(path.name.removeprefix("ds=")) for path in self.folder.glob("ds=*"))
 
     def files(self, days: list[date]) -> list[str]:
         """Return the landed files of the event days."""

@@ -3,7 +3,7 @@
 Item tower: P (whitened text) + the vectors of its structured values + id embedding where there is one, then the item's
 popularity trends as they are.
 User tower: a causal transformer (post-LN) over the same item vectors with event type, time gap and, where the log has
-them, the query that led to an event and what the shopper says of herself, which also stands before the first event;
+them, the query that led to an event and what shoppers say of themselves, which also stands before the first event;
 beside its d numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score
 stays one dot.
 A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from pipeline_tasks.model.matching import DotMatching, build_matching
 from pipeline_tasks.model.quick_dropout import quick_dropout
 from pipeline_tasks.model.shopper_modules import ProfileInput, QueryInput
-from pipeline_tasks.model.task_heads import build_heads
+from pipeline_tasks.model.task_heads import RatingHead, build_heads
 from pipeline_tasks.model.two_tower_config import TwoTowerConfig
 
 
@@ -98,7 +98,7 @@ class TwoTower(PreTrainedModel):
             nn.init.zeros_(module.weight[module.padding_idx])
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-        if isinstance(module, DotMatching):
+        if isinstance(module, DotMatching | RatingHead):
             module.reset()
         if isinstance(module, TwoTower):
             # 1 each: before training everybody follows the crowd.

@@ -1,7 +1,7 @@
 """A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from pipeline_tasks.behavior.popularity_trends import PopularityTrends
 from pipeline_tasks.bulk_top_k.pair_scores import PairScores, pair_scores
 from pipeline_tasks.collaborative.linear_part import history_weights
 from pipeline_tasks.collaborative.own_history import OwnHistory
-from pipeline_tasks.model.borrowed_ids import borrow_ids
+from pipeline_tasks.model.item_side import ItemSide
 from pipeline_tasks.model.matching import AdditiveMatching
 from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
 from pipeline_tasks.model.training_windows import last_windows
@@ -46,15 +46,23 @@ class TwoTowerRecommender:
     """Scores of what a shopper looked at and has not had yet, where the log knows both."""
     shoppers: ShopperContent = NOTHING
     """What is read of shoppers beside their events; a query that is not in it is not read (see `knowing`)."""
+    _kept: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
+    """Of a recommender that is `prepared`; a copy that differs in anything has none."""
+
+    def prepared(self) -> "TwoTowerRecommender":
+        """Return the recommender for many calls of `scores`: what it says of items is worked out once for all of them.
+
+        It is not to be used after the model has changed.
+        """
+        ready = replace(self)
+        ready._kept = self._items()
+        return ready
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
         """Return (n, width + trends + 1 + rank): the item vectors."""
         self.model.train(False)
-        device = self.model.device
-        trends = torch.from_numpy(self.trends).to(device)
-        full = self.model.full_item_vectors(self.item_table(), self.rows.to(device), trends)
-        return full.float().cpu().numpy()
+        return self._items().matrix
 
     @property
     def additive_weights(self) -> Floats:
@@ -89,7 +97,7 @@ class TwoTowerRecommender:
     @torch.inference_mode()
     def states(self, histories: Interactions) -> Floats:
         """Return (histories, d + trends): what the user tower says after each last event; with no event, what it says
-        of a shopper's attributes, and zeros where nothing is known of her."""
+        of a shopper's attributes, and zeros where nothing is known of them."""
         return self._states(self._inputs(histories))
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
@@ -119,8 +127,9 @@ class TwoTowerRecommender:
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""
-        scores = np.asarray(self.pair_scores.all(self.user_matrix(histories), self.item_matrix()), dtype=np.float32)
-        added = self.own_additions(histories).tocoo()
+        ready = self.prepared()
+        scores = np.asarray(ready.pair_scores.all(ready.user_matrix(histories), ready.item_matrix()), dtype=np.float32)
+        added = ready.own_additions(histories).tocoo()
         scores[added.row, added.col] += added.data
         return scores
 
@@ -140,9 +149,7 @@ class TwoTowerRecommender:
 
     def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
         """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
-        id_rows = self.rows.cpu().numpy()
-        outward = self.model.linear_out.float().cpu().numpy()[np.maximum(id_rows, 0)] * (id_rows >= 0)[:, None]
-        sums = self._linear_sums(histories)
+        outward, sums = self._items().outward, self._linear_sums(histories)
         parts = [
             np.einsum("pr,pr->p", sums[rows[start:stop]], outward[items[start:stop]])
             for start in range(0, len(rows), _PAIRS)
@@ -170,20 +177,16 @@ class TwoTowerRecommender:
 
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""
-        rows = self.rows.cpu().numpy()
-        inward = self.model.linear_in.float().cpu().numpy()[np.maximum(rows, 0)] * (rows >= 0)[:, None]
-        config = self.model.config
-        weights = history_weights(config.linear_kind, histories, len(rows), self.moment, config.linear_half_life)
+        config, inward = self.model.config, self._items().inward
+        weights = history_weights(config.linear_kind, histories, len(inward), self.moment, config.linear_half_life)
         return np.asarray(weights @ inward, dtype=np.float32)
 
     def item_table(self) -> torch.Tensor:
         """Return (n, d), on the model's device: what the item tower says of each item."""
-        texts, values, rows = (part.to(self.model.device) for part in (self.texts, self.values, self.rows))
-        vectors = self.model.item_vectors(texts, values, rows)
-        if self.model.config.borrowed_ids and bool((rows < 0).any()):
-            content = self.model.content_vectors(texts, values)
-            vectors = vectors + borrow_ids(content, self.model.item_ids.weight, rows)
-        return vectors
+        return self._items().table
+
+    def _items(self) -> ItemSide:
+        return self._kept or ItemSide(self.model, self.texts, self.rows, self.values, self.trends)
 
     def _last_states(self, inputs: UserInputs, windows: Integers, rows: Integers, table: torch.Tensor) -> Floats:
         device = table.device

@@ -83,6 +83,10 @@ class AirflowClient:
         """Tell whether the DAG has been read and can be triggered."""
         return self._http.get(f"/dags/{dag_id}").is_success
 
+    def form_fields(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Return the JSON schema of each field of the DAG's form, by name."""
+        return {name: field["schema"] for name, field in self._get(f"/dags/{dag_id}/details")["params"].items()}
+
     def import_errors(self) -> list[str]:
         """Return what went wrong reading DAG files."""
         errors = self._get("/importErrors")["import_errors"]

@@ -39,6 +39,11 @@ def trigger_night(airflow: AirflowClient, night: Night, default_source: str, cho
     return airflow.trigger(CHAIN[0], key, {"source": night.source, **choices})
 
 
+def chain_fields(airflow: AirflowClient) -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of every field of the forms of the chain's DAGs, by name."""
+    return {name: schema for dag_id in CHAIN for name, schema in airflow.form_fields(dag_id).items()}
+
+
 def follow_chain(airflow: AirflowClient, first: DagRun, key: str, progress: Progress) -> list[DagRun]:
     """Follow the chain of the night `key` that begins with `first` to its end and return its runs.
 
@@ -124,9 +129,13 @@ def telling_lines(log: list[str]) -> list[str]:
 
 def clear_error(lines: list[str]) -> str:
     """Return the last line in which a job says what was wrong, else the last line of all."""
+    if any(line.startswith(_STOPPED) for line in lines):
+        return "Stopped from outside: somebody marked or cleared the task, or its run, in Airflow"
     said = [line for line in lines if _ERROR.match(line) and not line.startswith("AirflowException")]
     return (said or lines or ["its log is empty"])[-1]
 
 
 _CHATTER: Final = re.compile(r"^::(end)?group::|^(\d\d[/: ]){6}(INFO|WARN) |^Task failed with exception$")
+_STOPPED: Final = "Server indicated the task shouldn't be running anymore"
+"""What a worker says of a task whose state was changed under it; the errors that follow are of its death alone."""
 _ERROR: Final = re.compile(r"^(\w+\.)*[A-Z]\w*(Error|Exception|Timeout|Exit): ")

@@ -39,12 +39,12 @@ def some_shelves(settings: Settings, night: Night) -> list[tuple[str, int, str, 
         return database.execute(SHELVES, [night.ds, ITEMS, night.ds, SHOPPERS]).fetchall()
 
 
-def addresses(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return (what, URL, how to log in) of the servers."""
+def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
+    """Return (what, URL, how to log in) of the servers; `mlflow` is the page of MLflow to begin with."""
     ports = settings.server
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
-        ("MLflow", settings.tracking_uri, "no login"),
+        ("MLflow", mlflow, "no login"),
         ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
     ]
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
 
 SATURATION: Final = 1.2
 """k1: how soon more of the same word says no more. As Lucene."""

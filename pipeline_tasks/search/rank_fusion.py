@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
 
 CONSTANT: Final = 60
 """As published: how little the very first places count for more than those after them."""

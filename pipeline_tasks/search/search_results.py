@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.behavior.item_values import describe_item
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, top_k
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from pipeline_tasks.search.bm25 import TextIndex
 from pipeline_tasks.search.rank_fusion import fuse
 from pipeline_tasks.shelves.shelf import Shelf

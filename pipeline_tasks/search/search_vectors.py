@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.model.saved_recommender import SavedRecommender
-from pipeline_tasks.settings import ScoringSettings
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.storage.file_location import table_location
 from pipeline_tasks.storage.lake import Lake
 
 QUERIES = pa.schema([("query", pa.string()), ("searches", pa.int64())])
@@ -25,10 +25,9 @@ def top_queries(lake: Lake, window: tuple[date, date], scoring: ScoringSettings)
     files = lake.files("events", window)
     if not files or scoring.search_queries == 0:
         return QUERIES.empty_table()
-    system, first = fs.FileSystem.from_uri(files[0]) if "://" in files[0] else (fs.LocalFileSystem(), files[0])
-    inner = [file.removeprefix(files[0].removesuffix(first)) for file in files]
+    system, paths = table_location(files)
     # Read batch by batch with the filter: a window of 20 million events has few searches.
-    asked = ds.dataset(inner, filesystem=system, format="parquet").to_table(
+    asked = ds.dataset(paths, filesystem=system, format="parquet").to_table(
         ["query", "event_type", "user_key", "session_id"], filter=ds.field("query").is_valid()
     )
     searches = pc.equal(asked["event_type"], "search")

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Indices, Scores, TopK, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Indices, Scores, TopK, Vectors
 from pipeline_tasks.shelves.shelf_rules import ShelfPlan
 
 NOTHING: Final = -1

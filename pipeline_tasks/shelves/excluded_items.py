@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Exclusions
+from pipeline_tasks.bulk_top_k.arrays import Exclusions
 from pipeline_tasks.shelves.shelf_rules import ExcludeRules
 
 OPT_OUTS = pa.schema([("user_key", pa.string()), ("item_id", pa.string())])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.shelves.diversify import NOTHING, Candidates, as_candidates, diversify
 from pipeline_tasks.shelves.excluded_items import joined, only
 from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own

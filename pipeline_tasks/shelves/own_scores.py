@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.bulk_top_k.pair_scores import DotScores, PairScores
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Scores, Vectors
 from pipeline_tasks.shelves.diversify import NOTHING, Candidates, as_candidates
 from pipeline_tasks.shelves.excluded_items import joined, only
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Vectors, refuse_bad_vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
+from pipeline_tasks.bulk_top_k.fit_input import refuse_bad_vectors
 from pipeline_tasks.shelves.excluded_items import Excluded
 
 

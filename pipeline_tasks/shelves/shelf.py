@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Vectors
 from pipeline_tasks.bulk_top_k.pair_scores import DotScores, PairScores, pair_scores
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
 from pipeline_tasks.shelves.diversify import Likeness
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS
 

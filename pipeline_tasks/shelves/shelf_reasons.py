@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Flags
-from pipeline_tasks.bulk_top_k.top_k import Indices
+from pipeline_tasks.bulk_top_k.arrays import Indices
 from pipeline_tasks.shelves.shelf import Shelf
 
 _DEEDS: Final = {"purchase": "bought {}", "cart": "put {} in your cart", "rating": "rated {}"}

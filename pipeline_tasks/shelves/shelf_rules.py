@@ -34,7 +34,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline_tasks.bulk_top_k.top_k import Indices
+from pipeline_tasks.bulk_top_k.arrays import Indices
 
 CONTROL: Final = "control"
 """The arm of everybody when the file names none."""

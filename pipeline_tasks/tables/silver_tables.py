@@ -17,6 +17,7 @@ EVENTS = Table(
         column("price", "double", "price of one unit in the shop's currency", nullable=True),
         column("quantity", "double", "units", nullable=True),
         column("position", "int", "1-based place on the page", nullable=True),
+        column("rating", "double", "what the shopper gave the item, as the shop counts: stars, points", nullable=True),
         column("arm", "string", "A/B arm the shopper was shown", nullable=True),
         column("ts", "timestamp", "when it happened (UTC)"),
         column("arrived", "date", "the day whose delivery held it; later than ds for a late event"),
@@ -40,9 +41,9 @@ QUARANTINE = Table(
 RECONCILIATION = Table(
     "reconciliation",
     "silver",
-    "what became of the rows of a day: rows_in = event + quarantine + duplicate, to the row",
+    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten, to the row",
     (
-        column("outcome", "string", "rows_in, event, quarantine or duplicate"),
+        column("outcome", "string", "rows_in, event, quarantine, duplicate, or forgotten: of a forgotten shopper"),
         column("rule", "string", "the rule behind the outcome; 'all' for rows_in and event"),
         column("rows", "long", "how many"),
         column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),

@@ -14,8 +14,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Vectors
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Vectors, top_k
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from tests.benchmarks.side_by_side import seconds_in_turn, write_results
 
 K: Final = 100

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from pipeline_tasks.bulk_top_k.top_k import Indices
+from pipeline_tasks.bulk_top_k.arrays import Indices
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.evaluation.full_ranking import top_items
 from pipeline_tasks.evaluation.list_metrics import intra_list_distance

@@ -13,8 +13,7 @@ from typing import Final
 
 import duckdb
 
-from pipeline_tasks.contracts import EVENT_TYPES, TABLES
-from spark_jobs.build_sequences import CHOSEN_TYPES
+from pipeline_tasks.contracts import CHOSEN_TYPES, EVENT_TYPES, TABLES
 from spark_jobs.time_cutoffs import TRAIN_SHARE, VALIDATION_SHARE
 
 THREADS: Final = 2

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.item_values import Row
 from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.night import Night
 
 
@@ -31,7 +32,7 @@ def read_complete_journey(shared_data: Path) -> NightData:
         np.ones(len(keys), dtype=bool),
         np.concatenate([[0], np.cumsum(np.bincount(rows["shopper"]))]).astype(np.int64),
         items.astype(np.int64),
-        np.full(len(rows), MODELLED_TYPES.index("purchase"), dtype=np.int64),
+        np.full(len(rows), CHOSEN_TYPES.index("purchase"), dtype=np.int64),
         times.astype(np.int64),
     )
     log = log.described(_households(folder))

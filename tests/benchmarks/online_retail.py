@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.night import Night
 
 TRAIN_END = datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
@@ -31,7 +32,7 @@ def read_online_retail(shared_data: Path) -> NightData:
         np.ones(len(keys), dtype=bool),
         np.concatenate([[0], np.cumsum(np.bincount(kept["shopper"]))]).astype(np.int64),
         items.astype(np.int64),
-        np.full(len(kept), MODELLED_TYPES.index("purchase"), dtype=np.int64),
+        np.full(len(kept), CHOSEN_TYPES.index("purchase"), dtype=np.int64),
         kept["InvoiceDate"].to_numpy().astype("datetime64[us]").astype(np.int64),
     )
     # As of the moment when test begins: a later price would say what still sold then, of 14 % of the items otherwise.

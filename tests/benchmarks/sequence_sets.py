@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.item_values import Row
 from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.night import Night
 
 _DAY = date(2026, 1, 1)
@@ -89,7 +90,7 @@ def _night(
         np.ones(len(histories), dtype=bool),
         offsets,
         items.astype(np.int64),
-        np.full(len(items), MODELLED_TYPES.index("rating"), dtype=np.int64),
+        np.full(len(items), CHOSEN_TYPES.index("rating"), dtype=np.int64),
         np.arange(len(items), dtype=np.int64) - np.repeat(offsets[:-1], lengths),
     )
     log = log.described(shoppers or {})

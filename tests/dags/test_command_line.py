@@ -77,6 +77,8 @@ def test_options_without_a_value_are_left_out() -> None:
     from command_line import without_unset
 
     assert without_unset(["--rules=", "--top-k=5", "--source-path="]) == ["--top-k=5"]
+    given = ["--source-path=/data/part=", "--where=a=b", "own"]
+    assert without_unset(given) == given
 
 
 def _execute(task: Any) -> None:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""What every DAG must hold, and the exact shape of the three of the night."""
+"""What every DAG must hold, and its exact shape."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,19 @@ EDGES = {
         "publish_recommend": {"hand_on_shelves"},
         "hand_on_shelves": set(),
     },
+    "roll_back_night": {
+        "choose_way_back": {"return_champion", "return_tables"},
+        "return_champion": {"return_tables"},
+        "return_tables": set(),
+    },
+    "forget_shopper": {
+        "require_no_night": {"remember_shoppers"},
+        "remember_shoppers": {"forget_landed"},
+        "forget_landed": {"forget_rows"},
+        "forget_rows": set(),
+    },
+    "forget_old_nights": {"require_no_night": {"forget_old_nights"}, "forget_old_nights": set()},
+    "report_arms": {"report_arms": set()},
 }
 ON_GPU = {"train_candidate", "evaluate_candidates", "embed_shelf"}
 

@@ -17,8 +17,12 @@ DEFAULTS = {"target_date": None, "source": "simulated_shop", "window_days": 30, 
 
 def run(key: str | None = None, upstream: dict[str, Any] | None = None, **conf: Any) -> dict[str, Any]:  # noqa: ANN401
     """A task's context: of a run with a partition key, the choices of the DAG before it, and its own."""
+    from airflow.sdk.definitions.param import Param, ParamsDict
+
+    form = ParamsDict({"window_days": Param(30, type="integer"), "rules": Param(None, type=["null", "array"])})
     events = {"asset": [SimpleNamespace(extra={"choices": upstream})]} if upstream is not None else {}
     return {
+        "dag": SimpleNamespace(params=form),
         "params": {**DEFAULTS, **conf},
         "partition_key": key,
         "dag_run": SimpleNamespace(conf=conf, run_after=datetime(2026, 11, 21, 2, tzinfo=UTC)),
@@ -68,6 +72,14 @@ def test_own_choice_wins_over_handed_on_and_that_over_the_default() -> None:
     assert (chosen["window_days"], chosen["rules"], chosen["target_date"]) == ("3", "bots,known_user", "")
     assert night(run(key="2026-11-18", upstream={"window_days": 7}))["window_days"] == "7"
     assert night(run(key="2026-11-18"))["window_days"] == "30"
+
+
+def test_what_was_handed_on_must_fit_the_form_that_has_such_a_field() -> None:
+    from night_choice import night
+
+    assert night(run(key="2026-11-18", upstream={"epochs": "of another form"}))["epochs"] == "of another form"
+    with pytest.raises(ValueError, match=r"window_days = 'a week' was given to the DAG before this one.*'integer'$"):
+        night(run(key="2026-11-18", upstream={"window_days": "a week"}))
 
 
 def test_hand_on_gives_the_next_dag_key_source_and_choices_but_not_the_date_field() -> None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
-
-DAY = 86_400_000_000
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.moments import DAY
 
 
 def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") -> Interactions:
@@ -16,7 +16,7 @@ def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") 
         np.array([not key.startswith("session:") for key in histories]),
         np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
         np.array([item for item, _ in events], dtype=np.int64),
-        np.full(len(events), MODELLED_TYPES.index(kind), dtype=np.int64),
+        np.full(len(events), CHOSEN_TYPES.index(kind), dtype=np.int64),
         np.array([day * DAY for _, day in events], dtype=np.int64),
     )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
 from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
@@ -19,7 +19,7 @@ OPTIONS = FitOptions(epochs=1, dimension=8, text_dimension=4, max_length=10, lin
 
 
 def test_every_modelled_type_has_a_weight_and_purchases_the_highest() -> None:
-    assert set(EVENT_WEIGHTS) == set(MODELLED_TYPES)
+    assert set(EVENT_WEIGHTS) == set(CHOSEN_TYPES)
     assert EVENT_WEIGHTS["purchase"] > EVENT_WEIGHTS["cart"] > EVENT_WEIGHTS["click"] > EVENT_WEIGHTS["view"] > 0
 
 

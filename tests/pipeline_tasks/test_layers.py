@@ -1,15 +1,22 @@
+"""Who may know whom, read from the source: imports at the start of a file and later ones alike."""
+
 import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
-LIBRARY: Final = Path(__file__).resolve().parents[2] / "pipeline_tasks"
+import pytest
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+LIBRARY: Final = REPOSITORY / "pipeline_tasks"
 BASE: Final = {"clear_exit", "device", "event_weights", "night", "night_arguments", "settings", "task_weights"} | {
-    "training_error"
+    *("training_error", "scoring_settings", "setting_names", "value_bounds", "moments")
 }
 LAYERS: Final = (
     *("base", "tables", "storage", "intake", "gates", "operation", "behavior", "bulk_top_k", "evaluation"),
     *("collaborative", "encoders", "model", "training", "peer_models", "shelves", "search", "insight"),
-    *("champion", "candidates", "cli"),
+    *("champion", "candidates", "upkeep", "cli"),
 )
 """Each may import those before it, never one behind it."""
 
@@ -20,9 +27,78 @@ def _layer(module: str) -> str:
     return "base" if first in BASE else "tables" if first == "contracts" else first
 
 
-def _imported(file: Path) -> set[str]:
-    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
-    return {node.module for node in nodes if node.module and node.module.startswith("pipeline_tasks.")}
+def _module_of(file: Path) -> str:
+    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES: Final = {_module_of(file): file for file in LIBRARY.rglob("*.py")}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Return the modules that are imported anywhere in it; a name taken from a package may be a module of it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inside & set(FILES) or {node.module}
+    return found
+
+
+def environment_reads(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that read the environment; what is set there for Java and for child processes is no reading."""
+    set_there = [
+        target.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Subscript)
+    ] + [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "setdefault"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node not in set_there:
+            found = {ast.unparse(node)}
+        elif isinstance(node, ast.ImportFrom):
+            found = {f"{node.module}.{alias.name}" for alias in node.names}
+        else:
+            continue
+        if found & {"os.environ", "os.getenv"}:
+            yield node.lineno
+
+
+TREES: Final = {module: ast.parse(file.read_text()) for module, file in FILES.items()}
+OURS: Final = {module: imported(tree) & set(FILES) - {"pipeline_tasks"} for module, tree in TREES.items()}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("import pipeline_tasks.storage.lake", "pipeline_tasks.storage.lake"),
+        ("from pipeline_tasks import settings", "pipeline_tasks.settings"),
+        ("from pipeline_tasks.storage import lake as one", "pipeline_tasks.storage.lake"),
+        ("def later():\n    from pipeline_tasks.storage.lake import Lake", "pipeline_tasks.storage.lake"),
+        ("from airflow.sdk import DAG", "airflow.sdk"),
+    ],
+)
+def test_every_form_of_import_is_seen(line: str, found: str) -> None:
+    assert imported(ast.parse(line)) == {found}
+
+
+@pytest.mark.parametrize(
+    ("line", "reads"),
+    [
+        ("os.environ['HOME']", True),
+        ("'HOME' in os.environ", True),
+        ("given = os.environ | {}", True),
+        ("os.getenv('HOME')", True),
+        ("from os import environ", True),
+        ("os.environ['JAVA_HOME'] = java", False),
+        ("os.environ.setdefault('PYSPARK_PYTHON', python)", False),
+    ],
+)
+def test_every_reading_of_the_environment_is_seen(line: str, reads: bool) -> None:
+    assert bool(list(environment_reads(ast.parse(line)))) is reads
 
 
 def test_every_module_is_in_a_layer() -> None:
@@ -33,8 +109,35 @@ def test_every_module_is_in_a_layer() -> None:
 
 def test_knowledge_flows_from_one_layer_to_the_next_and_never_back() -> None:
     place = {layer: number for number, layer in enumerate(LAYERS)}
-    backward = []
-    for file in set(LIBRARY.rglob("*.py")) - {LIBRARY / "__init__.py"}:
-        own = _layer(".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts))
-        backward += [f"{file} imports {module}" for module in _imported(file) if place[_layer(module)] > place[own]]
+    backward = [
+        f"{module} imports {other}"
+        for module, others in OURS.items()
+        for other in others
+        if module != "pipeline_tasks" and place[_layer(other)] > place[_layer(module)]
+    ]
     assert not backward
+
+
+def test_no_module_comes_back_to_itself() -> None:
+    try:
+        TopologicalSorter(OURS).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_library_knows_no_scheduler_and_no_job() -> None:
+    above = ("airflow", "spark_jobs", "dags")
+    assert [
+        f"{module} imports {other}"
+        for module, tree in TREES.items()
+        for other in imported(tree)
+        if other.partition(".")[0] in above
+    ] == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    files = [*FILES.values(), *(REPOSITORY / "spark_jobs").glob("*.py"), *(REPOSITORY / "dags").glob("*.py")]
+    readers = {file: list(environment_reads(ast.parse(file.read_text()))) for file in files}
+    assert {str(file.relative_to(REPOSITORY)) for file, lines in readers.items() if lines} == {
+        "pipeline_tasks/settings.py"
+    }

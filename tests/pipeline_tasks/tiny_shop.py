@@ -1,6 +1,8 @@
 """A shop small enough to train on in seconds: two kinds of shoppers, two kinds of items, a few new of each."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +40,29 @@ def write_tiny_shop(lake: Lake, night: Night = NIGHT, users: int = 120, items: i
     for name, rows in (("sequences", [*sequences, anonymous]), ("splits", [split]), ("items", catalog)):
         table = pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name]))
         lake.commit(name, [night.ds], lake.write_arrow(name, table))
+
+
+def write_events(lake: Lake, rows: Sequence[Mapping[str, object]]) -> None:
+    """Put events of any days into the lake, in place of those days' own."""
+    empty = dict.fromkeys(TABLES["events"].column_names)
+    numbered = [empty | dict(row) | {"event_id": number} for number, row in enumerate(rows)]
+    table = pa.Table.from_pylist(numbered, schema=arrow_schema(TABLES["events"]))
+    lake.commit("events", sorted(set(table["ds"].to_pylist())), lake.write_arrow("events", table))
+
+
+def ratings_of(sequence: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return an event with a rating for each of a history's: every third item has 2 stars, the others 4 or 5."""
+    who = {"user_key": sequence["user_key"]} if sequence["user_key"] else {"session_id": "s1"}
+    return [
+        who | {"item_id": item, "event_type": kind, "rating": (2.0, 4.0, 5.0)[int(item[1:]) // 2 % 3]} | at(time)
+        for item, kind, time in zip(sequence["item_ids"], sequence["event_types"], sequence["timestamps"], strict=True)
+    ]
+
+
+def at(time: int) -> dict[str, object]:
+    """Return ts, ds and arrived of an event at epoch microseconds."""
+    moment = datetime.fromtimestamp(time / 1e6, UTC)
+    return {"ts": moment, "ds": moment.date(), "arrived": moment.date()}
 
 
 def _sequence(

@@ -4,7 +4,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import ScoringSettings, Settings
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.staging import Manifest
 from spark_jobs.night_inputs import read_night_inputs
 from spark_jobs.night_tables import stage_recommendations

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import ScoringSettings, Settings
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest, night_folder
 from pipeline_tasks.tables.schemas import arrow_schema
@@ -41,7 +42,7 @@ SEQUENCES = [
     history("cleo", *((name, "purchase", 20) for name in ITEMS)),
     history("dan", *((name, "purchase", 20) for name in ITEMS[2:])),
     history("eve", ("i02", "view", 1)),
-    history(None, ("i05", "view", 20), ("i05", "view", 20), ("i04", "impression", 20)),
+    history(None, ("i05", "view", 20), ("i05", "view", 20)),
 ]
 SEGMENTS = {"ann": "loyal", "bob": "new", "cleo": "new", "dan": "new", "eve": "lapsed"}
 

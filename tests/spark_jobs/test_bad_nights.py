@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.build_profiles import SAMPLE, profile_shoppers, sample_shoppers
-from spark_jobs.shopper_interests import event_weight, find_favourites
+from spark_jobs.shopper_interests import event_weight, find_favorites
 
 DS = date(2026, 11, 20)
 
@@ -66,7 +66,7 @@ def test_recency_frequency_monetary(profiles: dict[str, dict[str, Any]]) -> None
     assert (profiles["dan"]["frequency"], profiles["dan"]["monetary"]) == (1, 0.0)
 
 
-def test_favourites_are_weighted_by_what_was_done(profiles: dict[str, dict[str, Any]]) -> None:
+def test_favorites_are_weighted_by_what_was_done(profiles: dict[str, dict[str, Any]]) -> None:
     # tea: one purchase, 5; pot: a view and a cart, 4.
     assert profiles["ann"]["top_categories"] == ["Kitchen > Tea", "Kitchen > Pots"]
     assert profiles["ann"]["top_brands"] == ["Leaf", "Clay"]
@@ -114,10 +114,10 @@ def test_segments(profiles: dict[str, dict[str, Any]]) -> None:
     assert segments == {"ann": "loyal", "bob": "lapsed", "cleo": "new", "dan": "browser", "eve": "buyer"}
 
 
-def test_at_most_five_favourites_in_a_fixed_order(spark: SparkSession) -> None:
+def test_at_most_five_favorites_in_a_fixed_order(spark: SparkSession) -> None:
     rows = [("u", name, 1) for name in "gfedcba"] + [("u", "z", 9), ("u", None, 50)]
     touched: DataFrame = spark.createDataFrame(rows, "user_key string, brand string, weight int")
-    found = find_favourites(touched, "brand", "top", "share").collect()[0]
+    found = find_favorites(touched, "brand", "top", "share").collect()[0]
     assert found["top"] == ["z", "a", "b", "c", "d"]
     assert found["share"] == [0.5625, 0.0625, 0.0625, 0.0625, 0.0625]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from spark_jobs import find_audiences

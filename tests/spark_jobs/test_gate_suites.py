@@ -83,7 +83,7 @@ def test_messages_hold_the_values_at_fault(gate: GateRun, night: SparkSession) -
     rows = frame(night, "events", DEFECTS["event values"].rows)
     _, findings = gate.validate("events", rows)
     observed = {finding.column: finding.observed for finding in findings}
-    assert observed["event_type"] == "1 of 9 rows, e.g. event_type=teleport"
+    assert observed["event_type"] == "1 of 10 rows, e.g. event_type=teleport"
     assert "event_id=1, times=2" in observed["ds, event_id"]
     assert "ts=2026-11-19" in observed["ts"]
 

@@ -105,8 +105,7 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
         s: [r for r in rows if r["segment"] == s] for s in ("lapsed", "new", "loyal", "buyer", "browser", "everyone")
     }
     assert {segment: len(shelf) for segment, shelf in shelves.items()} == dict.fromkeys(shelves, 6)
-    # Recent events of everyone: i05 4 (two anonymous views), i03 3, all others 2, i02 more earlier; impressions
-    # do not count.
+    # Recent events of everyone: i05 4 (two anonymous views), i03 3, all others 2, i02 more earlier.
     assert [row["item_id"] for row in shelves["everyone"][:3]] == ["i05", "i03", "i02"]
     assert shelves["everyone"][0]["score"] == pytest.approx(4 / 27)
     # lapsed did nothing lately: its shelf is topped up with what everyone turned to, at score 0.

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline_tasks.bulk_top_k.arrays import TopK
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_device
-from pipeline_tasks.bulk_top_k.top_k import TopK
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from pipeline_tasks.shelves.shelf_rules import ShelfRules

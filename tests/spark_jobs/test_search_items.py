@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.search.search_results import find_items, save_found
 from pipeline_tasks.search.search_vectors import top_queries
-from pipeline_tasks.settings import ScoringSettings, Settings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from pipeline_tasks.shelves.shelf import open_shelf
@@ -74,9 +75,9 @@ def test_who_asked_gets_an_order_of_their_own(order: SearchOrder) -> None:
     assert {(row["query"], row["user_key"]) for row in rows} == {("title", "bob"), ("title i07", "bob")}
     scores = item_vectors().astype(np.float64) @ user_vectors()["bob"].astype(np.float64)
     shown = [place for place, name in enumerate(ITEMS) if name != "i10"]
-    favourite = ITEMS[max(shown, key=lambda place: scores[place])]
+    favorite = ITEMS[max(shown, key=lambda place: scores[place])]
     mine = {row["item_id"]: row for row in rows if row["query"] == "title"}
-    assert mine[favourite]["reason"] == "matches “title” and what you like"
+    assert mine[favorite]["reason"] == "matches “title” and what you like"
     assert [row["score"] for row in rows[:5]] == sorted((row["score"] for row in rows[:5]), reverse=True)
 
 

@@ -15,7 +15,7 @@ from pipeline_tasks.gates.gate_report import GateReport, read_report
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import REPOSITORY, Settings
 from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, StagedTable, publish, write_manifest
+from pipeline_tasks.storage.staging import Manifest, StagedTable, publish, read_manifest, write_manifest
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.gate_rows import DS, GOOD, Row, event, sequence
@@ -89,6 +89,7 @@ def test_recommendations_are_held_against_the_published_tables(spark: SparkSessi
     report = validate_recommendations(spark, tmp_path, top_k=2)
     assert report.findings == []
     assert report.passed
+    assert report.manifest == read_manifest(Settings(home=tmp_path), NIGHT, "recommend").digest
     assert report.tables["recommendations"].rows == 4
 
 

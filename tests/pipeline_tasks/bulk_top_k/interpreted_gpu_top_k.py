@@ -6,9 +6,10 @@ import torch
 
 from pipeline_tasks.bulk_top_k import gpu_items
 from pipeline_tasks.bulk_top_k import gpu_top_k as module
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Vectors, join_parts
 from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Vectors, join_parts, top_k
 from pipeline_tasks.bulk_top_k.top_k import _parts as dense_parts
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from tests.pipeline_tasks.bulk_top_k.test_top_k import exclusions_of
 
 

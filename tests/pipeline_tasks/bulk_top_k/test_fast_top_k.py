@@ -5,12 +5,14 @@ from hypothesis import strategies as st
 
 from pipeline_tasks.bulk_top_k import pass_choice
 from pipeline_tasks.bulk_top_k import top_k as module
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.bulk_top_k.byte_products import multiplies_bytes
+from pipeline_tasks.bulk_top_k.dot_products import dot_products
 from pipeline_tasks.bulk_top_k.exact_dot import dot
 from pipeline_tasks.bulk_top_k.fast_top_k import fast_top_k
 from pipeline_tasks.bulk_top_k.first_pass import first_pass
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, error_of, reached_by
-from pipeline_tasks.bulk_top_k.top_k import Vectors, dot_products, top_k
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from tests.pipeline_tasks.bulk_top_k.test_top_k import brute_force, exclusions_of, problems, shelves_of
 
 

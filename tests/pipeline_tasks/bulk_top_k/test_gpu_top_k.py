@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_tasks.bulk_top_k.dot_products import dot_products
 from pipeline_tasks.bulk_top_k.gpu_items import filled_up, gpu_items, ordered_dots
-from pipeline_tasks.bulk_top_k.top_k import dot_products
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

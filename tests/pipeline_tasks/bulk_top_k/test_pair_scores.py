@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Vectors
 from pipeline_tasks.bulk_top_k.pair_scores import AdditiveScores, DotScores, PairScores, pair_scores
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Vectors
 
 A, REST, USERS, ITEMS = 5, 3, 70, 90
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.bulk_top_k import pass_choice, top_k
+from pipeline_tasks.bulk_top_k.arrays import Part
 from pipeline_tasks.bulk_top_k.pass_choice import REPAID, SMALL_CALL, Tally, takes_fast_pass
 
 
@@ -43,10 +44,8 @@ def test_the_change_of_pass_shows_in_no_number(fresh: Tally, monkeypatch: pytest
     assert np.array_equal(before.scores, after.scores)
 
 
-def _noted(
-    parts: Callable[..., Iterator[top_k.Part]], name: str, taken: list[str]
-) -> Callable[..., Iterator[top_k.Part]]:
-    def run(*given: object) -> Iterator[top_k.Part]:
+def _noted(parts: Callable[..., Iterator[Part]], name: str, taken: list[str]) -> Callable[..., Iterator[Part]]:
+    def run(*given: object) -> Iterator[Part]:
         taken.append(name)
         return parts(*given)
 

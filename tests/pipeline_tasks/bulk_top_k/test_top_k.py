@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, TopK, Vectors, dot_products, top_k
+from pipeline_tasks.bulk_top_k import fit_input
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, TopK, Vectors
+from pipeline_tasks.bulk_top_k.dot_products import dot_products
+from pipeline_tasks.bulk_top_k.top_k import top_k
 
 
 def brute_force(users: Vectors, items: Vectors, k: int, excluded: list[set[int]]) -> list[list[tuple[int, float]]]:
@@ -117,3 +120,28 @@ def test_memory_is_bounded_by_the_block() -> None:
     tracemalloc.stop()
     # 4,000 x 2,000 scores would be 32 MB.
     assert peak < 16_000_000
+
+
+def test_items_that_nobody_can_write_to_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    look = fit_input.refuse_bad_vectors
+
+    def told(name: str, vectors: Vectors) -> None:
+        looked.append(name)
+        look(name, vectors)
+
+    monkeypatch.setattr(fit_input, "refuse_bad_vectors", told)
+    users, items = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
+    for _ in range(2):
+        top_k(users, items, 1)
+    assert looked == ["user", "item"] * 2
+    looked.clear()
+    items.flags.writeable = False
+    for _ in range(3):
+        top_k(users, items, 1)
+    assert looked == ["user", "item", "user", "user"]
+    bad = np.full((4, 3), np.nan, np.float32)
+    bad.flags.writeable = False
+    for _ in range(2):
+        with pytest.raises(ValueError, match="4 of 4 item vectors hold NaN"):
+            top_k(users, bad, 1)

@@ -8,11 +8,12 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from pipeline_tasks.candidates.fit_trial import Fit, Listener
+from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
 from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
 

@@ -6,24 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.split_parts import Parts
 from pipeline_tasks.collaborative.fit_own_history import fit_looked_at
 from pipeline_tasks.collaborative.linear_part import LinearRecipe
 from pipeline_tasks.collaborative.own_history import OwnHistory
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.model.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.own_weight import weigh_as, weigh_own
 from pipeline_tasks.training.training_choices import looked_at_share, wants_looked_at
-from tests.pipeline_tasks.logs import DAY, log_of
+from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 60
-VIEW, CART, PURCHASE, RATING = (MODELLED_TYPES.index(name) for name in ("view", "cart", "purchase", "rating"))
+VIEW, CART, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "cart", "purchase", "rating"))
 RECIPE = LinearRecipe("set", 4)
 
 

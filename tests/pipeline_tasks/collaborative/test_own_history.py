@@ -6,7 +6,6 @@ import pytest
 
 from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.popularity_trends import DAY
 from pipeline_tasks.behavior.split_parts import Parts
 from pipeline_tasks.collaborative.fit_own_history import fit_own_history
 from pipeline_tasks.collaborative.linear_part import LinearRecipe
@@ -20,6 +19,7 @@ from pipeline_tasks.model.item_vocabulary import ItemVocabulary
 from pipeline_tasks.model.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.own_weight import weigh_own

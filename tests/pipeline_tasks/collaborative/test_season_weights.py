@@ -4,11 +4,11 @@ import torch
 from sklearn.linear_model import Ridge
 
 from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.popularity_trends import DAY
 from pipeline_tasks.behavior.split_parts import Parts
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life, history_weights
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, matrix_of
+from pipeline_tasks.moments import DAY
 from pipeline_tasks.training.choose_linear import choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from tests.pipeline_tasks.logs import log_of, random_log

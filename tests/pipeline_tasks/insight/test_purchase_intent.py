@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.insight.fit_intent import fit_intent, fit_logistic
-from pipeline_tasks.insight.intent_features import DAY, FEATURES, Deeds, active_before, bought_after, group_features
+from pipeline_tasks.insight.intent_features import FEATURES, Deeds, active_before, bought_after, group_features
 from pipeline_tasks.insight.intent_model import Histories, cutoffs, examples
+from pipeline_tasks.moments import DAY
 
 END = 100 * DAY
 

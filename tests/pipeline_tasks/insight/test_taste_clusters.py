@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_tasks.bulk_top_k.top_k import Vectors
+from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.insight.taste_clusters import fit_clusters, nearest_center, sample_tastes, tastes
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.popularity_trends import DAY, PopularityTrends, bucket_moments, choose_horizons
+from pipeline_tasks.behavior.popularity_trends import PopularityTrends, bucket_moments, choose_horizons
 from pipeline_tasks.encoders.whitening import fit_whitening
 from pipeline_tasks.model.training_windows import TargetDraw, cut_windows, gap_buckets, last_windows
+from pipeline_tasks.moments import DAY
 from tests.pipeline_tasks.logs import log_of, random_log
 
 WEIGHTS = np.ones(5, dtype=np.float32)

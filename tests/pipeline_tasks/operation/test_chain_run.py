@@ -26,6 +26,13 @@ def test_log_is_cut_down_to_what_tells() -> None:
         (["started", "pyspark.errors.AnalysisException: no column x"], "pyspark.errors.AnalysisException: no column x"),
         (["started", "Killed"], "Killed"),
         ([], "its log is empty"),
+        (
+            [
+                "Server indicated the task shouldn't be running anymore. Terminating process",
+                "AirflowRuntimeError: API_SERVER_ERROR: {'status_code': 409}",
+            ],
+            "Stopped from outside: somebody marked or cleared the task, or its run, in Airflow",
+        ),
     ],
 )
 def test_clear_error_is_the_jobs_own_and_not_airflows(lines: list[str], error: str) -> None:

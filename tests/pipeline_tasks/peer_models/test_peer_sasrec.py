@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.behavior.interactions import MODELLED_TYPES, Interactions
+from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.split_parts import split_parts
+from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import build_task
@@ -94,7 +95,7 @@ def read_beauty(shared_data: Path) -> tuple[Interactions, int]:
     lengths = np.array([len(row) for row in rows])
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     places = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
-    purchase = np.full(len(items), MODELLED_TYPES.index("purchase"), dtype=np.int64)
+    purchase = np.full(len(items), CHOSEN_TYPES.index("purchase"), dtype=np.int64)
     keys = [line.split(maxsplit=1)[0] for line in lines]
     known = np.ones(len(rows), dtype=bool)
     return Interactions(keys, known, offsets, items, purchase, places * 86_400_000_000), int(items.max()) + 1

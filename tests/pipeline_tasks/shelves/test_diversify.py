@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.bulk_top_k.top_k import Indices
+from pipeline_tasks.bulk_top_k.arrays import Indices
 from pipeline_tasks.shelves.diversify import NOTHING, Candidates, Likeness, diversify, relevance
 from pipeline_tasks.shelves.shelf_rules import ShelfPlan
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions
+from pipeline_tasks.bulk_top_k.arrays import Exclusions
 from pipeline_tasks.shelves.excluded_items import Excluded, find_excluded, joined, only
 from pipeline_tasks.shelves.shelf_rules import ExcludeRules
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions, Indices, Vectors
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, Vectors
 from pipeline_tasks.shelves.diversify import NOTHING
 from pipeline_tasks.shelves.fill_shelves import Filled, fill_shelves
 from pipeline_tasks.shelves.own_scores import OwnScores

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.bulk_top_k.top_k import Exclusions
+from pipeline_tasks.bulk_top_k.arrays import Exclusions
 from pipeline_tasks.shelves.diversify import NOTHING
 from pipeline_tasks.shelves.own_scores import OwnScores, best_with_own
 from tests.pipeline_tasks.bulk_top_k.test_top_k import exclusions_of

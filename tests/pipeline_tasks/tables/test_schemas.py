@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES, Columns
+from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec, spark_ddl
 
 
@@ -26,12 +26,6 @@ def _plain(kind: pa.DataType) -> str:
 def test_every_table_is_partitioned_by_day_and_knows_its_key(name: str) -> None:
     table = TABLES[name]
     field = partition_spec(table).fields[0]
-    assert iceberg_schema(table).find_column_name(field.source_id) == Columns.DS
+    assert iceberg_schema(table).find_column_name(field.source_id) == "ds"
     assert set(table.key) <= set(table.column_names)
     assert all(column.doc for column in table.columns)
-
-
-def test_column_names_are_declared_once() -> None:
-    names = {value for key, value in vars(Columns).items() if key.isupper()}
-    declared = {column.name for table in TABLES.values() for column in table.columns}
-    assert names <= declared

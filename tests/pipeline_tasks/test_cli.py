@@ -1,0 +1,39 @@
+"""What the commands say without a server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline_tasks import cli
+from pipeline_tasks.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def test_an_empty_lake_says_how_to_fill_it() -> None:
+    done = CliRunner().invoke(cli.app, ["tables"])
+    assert done.exit_code == 0
+    assert "no tables yet: `nightshelf run` makes them" in done.stdout
+
+
+def test_an_error_is_no_part_of_what_goes_into_a_file() -> None:
+    done = CliRunner().invoke(cli.app, ["sql", "--format", "csv", "SELECT nothing FROM events"])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert 'column "nothing" not found' in done.stderr
+
+
+def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._print_shelves([("[u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("[u]1", 2, "i2", "[/] mug", 0.4, "popular")])
+    said = capsys.readouterr().out
+    assert "shelf of shopper [u]1" in said
+    assert "  1. [new] lamp (i1), score 0.5: for you" in said
+    assert "  2. [/] mug (i2), score 0.4: popular" in said
