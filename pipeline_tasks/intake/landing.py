@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel
@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.whole_file import write_whole
 
+_GONE: Final = "gone-"
+"""Begins the name of a landed part that another is about to take the place of."""
 Kind = Literal["events", "items", "users"]
 
 
@@ -119,12 +121,21 @@ class Landing:
         # First: where it ends on the way, the parts that are left are found and replaced by the next attempt.
         write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
         for ds, arrived in replaced:
-            part, gone = self._part(ds, arrived), self._part(ds, arrived).with_name(f"gone-{arrived}")
+            part, gone = self._part(ds, arrived), self._part(ds, arrived).with_name(f"{_GONE}{arrived}")
             part.rename(gone)
             if ds in landed.get(arrived, {}):
                 (incoming / f"ds={ds}" / f"arrived={arrived}").rename(part)
             shutil.rmtree(gone)
         shutil.rmtree(incoming, ignore_errors=True)
+
+    def put_back(self) -> None:
+        """Undo what a kill within `replace_parts` left: a part that no other took the place of stands there again."""
+        for gone in self.folder.glob(f"ds=*/{_GONE}*"):
+            part = gone.with_name(f"arrived={gone.name.removeprefix(_GONE)}")
+            if part.exists():
+                shutil.rmtree(gone)
+            else:
+                gone.rename(part)
 
     def days_on_disk(self) -> list[date]:
         """Return the event days that have a folder, whatever the ledger says of them, oldest first."""

@@ -1,5 +1,6 @@
 """A forgotten shopper in landed files, and in what the shop delivers of her again."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def test_landed_files_are_rewritten_without_her_and_no_others(cleaned: OneShop) 
     assert ledger.deliveries[DAY].fingerprint == marks, "the shop's file is the same, and is not landed again"
     assert Path(file).read_bytes() == before
     assert forget(cleaned) == {"events": 0, "users": 0}
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_kill_between_two_renames_loses_nothing(cleaned: OneShop, replaced: bool) -> None:
+    [file] = map(Path, Landing(settings(), "clicks", "events").files([DAY]))
+    if replaced:
+        shutil.copytree(file.parent, file.parent.with_name(f"gone-{DAY}"))
+    else:
+        file.parent.rename(file.parent.with_name(f"gone-{DAY}"))
+    assert forget(cleaned) == {"events": 4, "users": 2}
+    assert Landing(settings(), "clicks", "events").ledger().rows(DAY) == len(OTHERS)
+    assert [path.name for path in file.parent.parent.iterdir()] == [f"arrived={DAY}"]
 
 
 def test_the_night_cleaned_again_is_as_if_she_had_never_come(cleaned: OneShop) -> None:
