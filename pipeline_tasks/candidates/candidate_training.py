@@ -28,6 +28,7 @@ from pipeline_tasks.training.choose_linear import choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.linear_weight import choose_blend
+from pipeline_tasks.training.newcomer_weights import choose_newcomers
 from pipeline_tasks.training.own_weight import weigh_as, weigh_own
 from pipeline_tasks.training.task_predictions import judge_heads
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
@@ -138,6 +139,8 @@ def refit(data: NightData, saved: SavedRecommender, training: TrainingSettings) 
     trainer.fit(go_on)
     fitted = trainer.recommender.model.config
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
+    fitted.newcomer_trends, fitted.newcomer_share = chosen.newcomer_trends, chosen.newcomer_share
+    fitted.newcomer_level = chosen.newcomer_level
     again, weighed = trainer.recommender, saved.recommender
     again.own = weigh_as(again.own, weighed.own)
     again.looked_at = weigh_as(again.looked_at, weighed.looked_at)
@@ -188,6 +191,8 @@ def _choose_weights(
     """Choose on validation how much each part of the score counts."""
     choose_blend(recommender, task)
     choose_new_item_level(recommender, task, training)
+    newcomers = build_task(data.parts, "validation", "newcomers", len(data.catalog))
+    choose_newcomers(recommender, sample_task(newcomers, _judges(data), training.seed), task)
     if recommender.looked_at is not None:
         recommender.looked_at = weigh_own(replace(recommender, looked_at=None), recommender.looked_at, task)
     if recommender.own is not None:

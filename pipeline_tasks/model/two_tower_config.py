@@ -49,6 +49,13 @@ class TwoTowerConfig(PreTrainedConfig):
     """Of the collaborative part's score beside the transformer's; chosen on validation."""
     trend_shift: list[float] = field(default_factory=list)
     """Added to everybody's weights of the trends, by default nothing; chosen on validation."""
+    newcomer_trends: list[float] = field(default_factory=list)
+    """Weights of the trends for shoppers without an event, in place of everybody's; none: everybody's. Chosen on
+    validation."""
+    newcomer_share: float = 1.0
+    """Of what their attributes say, beside newcomer_trends; chosen on validation."""
+    newcomer_level: float = 0.0
+    """In place of new_item_level, beside newcomer_trends; chosen on validation."""
     borrowed_ids: bool = False
     """Whether items without an id borrow their neighbors'; not while training."""
     new_item_level: float = 0.0

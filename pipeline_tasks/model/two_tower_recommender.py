@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.behavior.interactions import Evidence, Flags, Floats, Integers, Interactions
 from pipeline_tasks.behavior.popularity_trends import PopularityTrends
 from pipeline_tasks.bulk_top_k.pair_scores import PairScores, pair_scores
 from pipeline_tasks.collaborative.linear_part import history_weights
@@ -91,6 +91,7 @@ class TwoTowerRecommender:
         vectors[(histories.lengths == 0) & ~inputs.introduced, :width] = self.model.matching.nobody
         vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
         level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
+        self._welcome(vectors, level, (histories.lengths == 0) & ~inputs.typed)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
         return np.concatenate([vectors, level, linear], axis=1)
 
@@ -124,6 +125,15 @@ class TwoTowerRecommender:
             chosen = order[start : start + _BATCH]
             vectors[chosen] = self._last_states(inputs, windows[chosen, : sizes[chosen].max()], chosen, table)
         return vectors
+
+    def _welcome(self, vectors: Floats, level: Floats, newcomers: Flags) -> None:
+        """Have `newcomers` (n,), who did nothing and typed nothing, follow trends and attributes as their like did in
+        validation. Vectors (n, width + trends) and levels of new items (n, 1) are changed in place."""
+        config, width = self.model.config, self.model.matching.width
+        if config.newcomer_trends:
+            vectors[newcomers, :width] *= np.float32(config.newcomer_share)
+            vectors[newcomers, width:] = np.array(config.newcomer_trends, dtype=np.float32)
+            level[newcomers] = config.newcomer_level
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""

@@ -30,13 +30,17 @@ class UserInputs:
             self.queries = whiten_queries(raw, model.whitening_center, model.whitening_map)
 
     @property
+    def typed(self) -> Flags:
+        """(n,) whether something that can be read was typed since the last event."""
+        if self.queries is None or self.log.queries is None:
+            return np.zeros(len(self.log), dtype=np.bool_)
+        readable = (self.queries != 0).any(dim=1).cpu().numpy()
+        return np.asarray(readable[self.log.queries.last])
+
+    @property
     def introduced(self) -> Flags:
         """(n,) whether something is known of a shopper without any event: attributes, or what was typed last."""
-        typed = np.zeros(len(self.log), dtype=np.bool_)
-        if self.queries is not None and self.log.queries is not None:
-            readable = (self.queries != 0).any(dim=1).cpu().numpy()
-            typed = readable[self.log.queries.last]
-        return np.asarray((self.profiles > 0).any(axis=1) | typed)
+        return np.asarray((self.profiles > 0).any(axis=1) | self.typed)
 
     def states(self, windows: Integers, rows: Integers, item_vectors: Tensor) -> Tensor:
         """Return (batch, lead + length, d + trends): the states of windows (batch, length) of event indices, -1 beyond

@@ -33,8 +33,8 @@ def choose_linear_weight(recommender: TwoTowerRecommender, task: RankingTask) ->
     """Set `linear_weight` of the model to the best of SHARES on the task; return the NDCG@10 there, and without it."""
     config = recommender.model.config
     parts = _score(recommender, task)
-    unit = _spread(parts.alone) / max(_spread(parts.linear), 1e-9) if parts.linear.any() else 0.0
-    config.linear_weight, best = _best(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
+    unit = spread_of(parts.alone) / max(spread_of(parts.linear), 1e-9) if parts.linear.any() else 0.0
+    config.linear_weight, best = best_weight(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
     return best, quick_ndcg(parts.alone, task)
 
 
@@ -45,10 +45,10 @@ def choose_blend(recommender: TwoTowerRecommender, task: RankingTask) -> float:
     best, _ = choose_linear_weight(recommender, task)
     parts = _score(recommender, task)
     total = parts.alone + np.float32(config.linear_weight) * parts.linear
-    spread = _spread(total)
+    spread = spread_of(total)
     for column, trend in enumerate(parts.trends):
         unit = spread / max(float(trend.std()), 1e-9)
-        config.trend_shift[column], best = _best(unit, TREND_SHARES, total, trend, task)
+        config.trend_shift[column], best = best_weight(unit, TREND_SHARES, total, trend, task)
         total += np.float32(config.trend_shift[column]) * trend
     return best
 
@@ -65,7 +65,9 @@ def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
     return _Scores(recommender.pair_scores.all(users[:, :width], items[:, :width]), linear, recommender.trends.T)
 
 
-def _best(unit: float, shares: Sequence[float], base: Floats, part: Floats, task: RankingTask) -> tuple[float, float]:
+def best_weight(
+    unit: float, shares: Sequence[float], base: Floats, part: Floats, task: RankingTask
+) -> tuple[float, float]:
     """Return the weight of `part` beside `base`, a share times the unit, that is best, and its NDCG@10."""
     chosen, best, worse = 0.0, -1.0, 0
     for share in shares:
@@ -78,5 +80,6 @@ def _best(unit: float, shares: Sequence[float], base: Floats, part: Floats, task
     return chosen, best
 
 
-def _spread(scores: Floats) -> float:
+def spread_of(scores: Floats) -> float:
+    """Return the standard deviation of scores (n, items) within a shopper, the mean over shoppers."""
     return float(scores.std(axis=1).mean())
