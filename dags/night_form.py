@@ -3,7 +3,7 @@
 A field that is left alone takes the value that the DAG before it handed on, else the default shown.
 """
 
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from airflow.sdk import Param
 
@@ -11,6 +11,13 @@ from pipeline_tasks.intake.source_contract import Rule
 from pipeline_tasks.intake.sources import preset_names
 from pipeline_tasks.night import DELIVERED_DAYS
 from pipeline_tasks.settings import CandidateName, settings
+
+_CANDIDATES: Final = {
+    "frozen": "frozen: the encoder as it is",
+    "lora": "lora: small matrices beside its layers",
+    "last_layers": "last_layers: its last blocks",
+    "full": "full: all its weights",
+}
 
 
 def which_night() -> dict[str, Param]:
@@ -93,12 +100,7 @@ def fine_tuning() -> dict[str, Param]:
             minItems=1,
             maxItems=20,
             title="Candidates",
-            values_display={
-                "frozen": "frozen: the encoder as it is",
-                "lora": "lora: small matrices beside its layers",
-                "last_layers": "last_layers: its last blocks",
-                "full": "full: all its weights",
-            },
+            values_display=_CANDIDATES,
             description="What of the text encoder is tuned: each is trained as a mapped task and an MLflow child run.",
         ),
         "epochs": _number(

@@ -15,7 +15,7 @@ from pipeline_tasks.storage.staging import StagedTable
 from spark_jobs.earlier_nights import EARLIER, EarlierNights
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_catalog import FIELDS, as_json_object, map_items, one_each
-from spark_jobs.stage_table import staged_column
+from spark_jobs.stage_table import staged_columns
 
 _DESCRIPTION: Final = (*FIELDS, "attributes")
 
@@ -123,9 +123,7 @@ def require_catalog(landed: LandedSource, staged: StagedTable) -> None:
     if form is None or not staged.rows:
         return
     where = landed.landings["items" if form.path else "events"].folder
-    rows = pa.concat_tables(
-        pa.table({name: staged_column(file, name) for name in ("title", "listed")}) for file in staged.files
-    )
+    rows = pa.concat_tables(staged_columns(file, "title", "listed") for file in staged.files)
     if _own_catalog(landed):
         # What earlier nights' catalogs said of items is no word on tonight's.
         rows = rows.filter(rows["listed"])

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_tasks.behavior.split_parts import microseconds
-from spark_jobs.stage_table import staged_column
+from spark_jobs.stage_table import staged_columns
 from spark_jobs.time_cutoffs import Cutoffs
 
 LEAST_GOING_ON: Final = 0.02
-"""Of the histories. Sessions of an hour end before the next part begins: of 17,765 in three weeks 1 % go on past a
-cut-off; of a shop's shoppers who came twice, a tenth and more."""
+"""Of the histories. Visits end before the next part begins: of 17,765 in three weeks 1 % go on past a cut-off; of
+shoppers with two events, 36 and 45 % in Online Retail, 85 and 92 % in Complete Journey."""
 
 
 def share_going_on(files: Sequence[str], cut: Cutoffs) -> float:
@@ -40,8 +40,9 @@ def share_going_on(files: Sequence[str], cut: Cutoffs) -> float:
 def _spans(file: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return first and last moment (epoch microseconds) of the file's histories of two events or more, and whether
     their shopper is known."""
-    lists: pa.ListArray = staged_column(file, "timestamps").combine_chunks()
+    keys, timestamps = staged_columns(file, "user_key", "timestamps").columns
+    lists: pa.ListArray = timestamps.combine_chunks()
     offsets, moments = lists.offsets.to_numpy(), lists.values.to_numpy()
-    known = pc.is_valid(staged_column(file, "user_key")).to_numpy()
+    known = pc.is_valid(keys).to_numpy()
     several = np.flatnonzero(np.diff(offsets) >= 2)
     return moments[offsets[several]], moments[offsets[several + 1] - 1], known[several]

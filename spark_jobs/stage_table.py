@@ -73,8 +73,13 @@ def rows_by_day(staged: StagedTable) -> dict[date, int]:
 
 def staged_column(file: str, name: str) -> pa.ChunkedArray:
     """Read one column of one staged file."""
+    return staged_columns(file, name)[name]
+
+
+def staged_columns(file: str, *names: str) -> pa.Table:
+    """Read columns of one staged file, in the order in which they are named."""
     system, inner = file_location(file)
-    return pq.read_table(inner, columns=[name], filesystem=system)[name]
+    return pq.read_table(inner, columns=list(names), filesystem=system)
 
 
 def spark_schema(file: str) -> StructType:

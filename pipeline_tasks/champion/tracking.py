@@ -24,13 +24,17 @@ OF_AN_EXPERIMENT: Final = {
 
 def start_night_run(settings: Settings, night: Night) -> str:
     """Start the parent run of a night's fine-tuning and return its id; it stays open for the tasks that follow."""
-    api = client(settings)
-    name = registry().experiment_name(night)
-    experiment = api.get_experiment_by_name(name)
-    experiment_id = experiment.experiment_id if experiment else api.create_experiment(name, tags=OF_AN_EXPERIMENT)
     tags = {"source": night.source, "ds": night.ds.isoformat(), "mlflow.runName": f"night {night.ds.isoformat()}"}
-    run_id: str = api.create_run(experiment_id, tags=tags).info.run_id
+    run_id: str = client(settings).create_run(experiment_id(settings, night), tags=tags).info.run_id
     return run_id
+
+
+def experiment_id(settings: Settings, night: Night) -> str:
+    """Return the experiment of the night's source, made if it is new."""
+    api, name = client(settings), registry().experiment_name(night)
+    experiment = api.get_experiment_by_name(name)
+    found: str = experiment.experiment_id if experiment else api.create_experiment(name, tags=OF_AN_EXPERIMENT)
+    return found
 
 
 def runs_page(settings: Settings, night: Night) -> str:

@@ -18,12 +18,13 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.table.snapshots import Snapshot, ancestors_of
+from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.utils.datetime import date_to_days
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.snapshot_facts import as_properties, facts_of
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
 from pipeline_tasks.tables.table_contract import COMPRESSION
 
@@ -105,7 +106,7 @@ class Lake:
         A day without a file ends up empty. `facts` is kept as snapshot properties.
         """
         table = self._grown(name)
-        properties = {f"nightshelf.{key}": value for key, value in (facts or {}).items()}
+        properties = as_properties(facts or {})
         with table.transaction() as transaction:
             if table.current_snapshot() is not None:
                 transaction.delete(In("ds", set(days)), snapshot_properties=properties)
@@ -181,7 +182,7 @@ class Lake:
         table = self._published(name)
         if table is None:
             return []
-        return [_facts(snapshot) for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
+        return [facts_of(snapshot) for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
 
     def _published(self, name: str) -> IcebergTable | None:
         """Return the table as it is now, None where it has no snapshot yet."""
@@ -191,11 +192,6 @@ class Lake:
 
 def _fresh_folder(table: IcebergTable) -> str:
     return f"{table.location()}/data/{uuid.uuid4().hex}".removeprefix("file://")
-
-
-def _facts(snapshot: Snapshot) -> dict[str, str]:
-    properties = snapshot.summary.additional_properties if snapshot.summary else {}
-    return {k.removeprefix("nightshelf."): v for k, v in properties.items() if k.startswith("nightshelf.")}
 
 
 def _within(days: Days | None) -> BooleanExpression:

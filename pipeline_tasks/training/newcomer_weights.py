@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Floats
-from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
+from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg, sample_task
 from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.model.matching import AdditiveMatching
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
@@ -32,40 +32,33 @@ def choose_newcomers(recommender: TwoTowerRecommender, task: RankingTask, of_oth
     model, config = recommender.model, recommender.model.config
     if len(task) < LEAST or not config.horizons or isinstance(model.matching, AdditiveMatching):
         return
-    as_everybody = quick_ndcg(recommender.scores(task.histories), task)
+    items, width = recommender.item_matrix(), model.matching.width
+
+    def at_level(level: float) -> tuple[float, float]:
+        config.newcomer_level = level
+        # All of their score: nobody of them has an item of their own.
+        return quick_ndcg(recommender.user_matrix(task.histories) @ items.T, task), level
+
+    as_everybody, _ = at_level(0.0)
     weights, crowd = _follow(recommender.trends.T, task)
-    width = model.matching.width
-    own = recommender.user_matrix(task.histories)[:, :width] @ recommender.item_matrix()[:, :width].T
+    own = recommender.user_matrix(task.histories)[:, :width] @ items[:, :width].T
     unit = spread_of(crowd) / max(spread_of(own), 1e-9) if own.any() else 0.0
     share, _ = best_weight(unit, SHARES if unit else SHARES[:1], crowd, own, task)
     # As high above the others as for those who have a history, or not lifted at all.
-    lifted = (
-        config.new_item_level
-        * spread_of(crowd + np.float32(share) * own)
-        / _spread_without_level(recommender, of_others)
-    )
+    others = recommender.user_matrix(sample_task(of_others, _ENOUGH, 0).histories)
+    others[:, width + len(weights)] = 0
+    spreads = spread_of(crowd + np.float32(share) * own) / max(spread_of(others @ items.T), 1e-9)
     config.newcomer_trends, config.newcomer_share = weights, share
-    best, config.newcomer_level = max((_at_level(recommender, task, level), level) for level in (0.0, lifted))
+    best, config.newcomer_level = max(map(at_level, (0.0, config.new_item_level * spreads)))
     if best <= as_everybody:
         config.newcomer_trends, config.newcomer_share, config.newcomer_level = [], 1.0, 0.0
     print(f"newcomers: validation ndcg@10 {max(best, as_everybody):.4f}, as everybody {as_everybody:.4f}", flush=True)
 
 
-def _at_level(recommender: TwoTowerRecommender, task: RankingTask, level: float) -> float:
-    recommender.model.config.newcomer_level = level
-    return quick_ndcg(recommender.scores(task.histories), task)
-
-
-def _spread_without_level(recommender: TwoTowerRecommender, task: RankingTask) -> float:
-    histories = task.histories.select(np.arange(min(len(task), _ENOUGH)))
-    users, items = recommender.user_matrix(histories), recommender.item_matrix()
-    users[:, recommender.model.matching.width + recommender.trends.shape[1]] = 0
-    return max(spread_of(users @ items.T), 1e-9)
-
-
 def _follow(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
     """Return a weight for each of trends (h, items), and their sum (n, items): from the best one on, one by one."""
-    units = 1 / np.maximum(trends.std(axis=1), 1e-9)
+    spreads = trends.std(axis=1)
+    units = np.divide(1, spreads, out=np.zeros_like(spreads), where=spreads > 0)
     alone = [quick_ndcg(_for_all(unit * trend, task), task) for unit, trend in zip(units, trends, strict=True)]
     order = np.argsort(alone)[::-1]
     weights = np.zeros(len(trends))

@@ -12,7 +12,9 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.intake.forgotten import Forgotten
 from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.snapshot_facts import as_properties
 from pipeline_tasks.tables.table_contract import COMPRESSION
+from pipeline_tasks.upkeep.old_snapshots import expire
 from pipeline_tasks.upkeep.publications import FORGOT
 from pipeline_tasks.upkeep.table_files import data_files, replace_files
 
@@ -53,14 +55,13 @@ def forget_history(lake: Lake, name: str) -> int:
     table = lake.present(name)
     if table is None or table.current_snapshot() is None:
         return 0
-    facts = {f"nightshelf.{key}": value for key, value in (lake.facts(name) | {FORGOT: "all"}).items()}
+    facts = as_properties(lake.facts(name) | {FORGOT: "all"})
     with table.transaction() as transaction, transaction.update_snapshot(snapshot_properties=facts).fast_append():
         pass
     table = table.refresh()
     present = table.metadata.current_snapshot_id
-    earlier = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != present]
-    if earlier:
-        table.maintenance.expire_snapshots().by_ids(earlier).commit()
+    earlier = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id != present]
+    expire(table, earlier)
     return len(earlier)
 
 

@@ -13,6 +13,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.snapshot_facts import facts_of
 from pipeline_tasks.upkeep.table_files import data_files, day_of, touched_days
 
 GOLD: Final = tuple(name for name, table in TABLES.items() if table.layer == "gold")
@@ -20,7 +21,6 @@ RESTORED: Final = "restored_from"
 """Fact of a snapshot that rolling back made: the moment (epoch milliseconds) that it went back to."""
 FORGOT: Final = "forgotten_history"
 """Fact of the snapshot with which a table begins anew, where a shopper was forgotten in all of its past."""
-_PREFIX: Final = "nightshelf."
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,14 @@ def publications(lake: Lake) -> list[Publication]:
 
 def lineage(lake: Lake, name: str) -> list[Snapshot]:
     """Return the current snapshot of a table and those it follows from, newest first; none for no table."""
-    if lake.snapshot_id(name) is None:
-        return []
-    table = lake.table(name)
-    return list(ancestors_of(table.current_snapshot(), table.metadata))
+    table = lake.present(name)
+    return list(ancestors_of(table.current_snapshot(), table.metadata)) if table is not None else []
 
 
 def _commits(lake: Lake) -> Iterator[_Commit]:
     for name in GOLD:
-        snapshots = lineage(lake, name)
-        table = lake.table(name) if snapshots else None
-        for snapshot in snapshots:
+        table = lake.present(name)
+        for snapshot in ancestors_of(table.current_snapshot(), table.metadata) if table is not None else ():
             facts = facts_of(snapshot)
             days = touched_days(table, snapshot)
             if FORGOT in facts:
@@ -86,9 +83,3 @@ def _commits(lake: Lake) -> Iterator[_Commit]:
                 days = set(map(day_of, data_files(table, snapshot).values()))
             if days:
                 yield _Commit(snapshot.timestamp_ms, frozenset(days), tuple(sorted(facts.items())))
-
-
-def facts_of(snapshot: Snapshot) -> dict[str, str]:
-    """Return the facts kept with a snapshot."""
-    told = snapshot.summary.additional_properties if snapshot.summary else {}
-    return {key.removeprefix(_PREFIX): value for key, value in told.items() if key.startswith(_PREFIX)}

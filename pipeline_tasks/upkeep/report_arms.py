@@ -8,7 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.champion.registry import client, registry
+from pipeline_tasks.champion.tracking import experiment_id
 from pipeline_tasks.evaluation.arm_comparison import compare_groups
 from pipeline_tasks.evaluation.intervals import mean_intervals
 from pipeline_tasks.night import Night
@@ -50,12 +50,8 @@ def report_arms(settings: Settings, night: Night, days: int, horizon_days: int) 
     lake = Lake.open(settings, night.source)
     rows = arm_events(lake, night.ds, days, horizon_days).to_pandas()
     report = compare_arms(rows)
-    api = client(settings)
-    name = registry().experiment_name(night)
-    experiment = api.get_experiment_by_name(name)
-    experiment_id = experiment.experiment_id if experiment else api.create_experiment(name)
     tags = {"source": night.source, "ds": night.ds.isoformat(), "snapshot.events": str(lake.snapshot_id("events"))}
-    with mlflow.start_run(experiment_id=experiment_id, run_name=f"arms {night.ds}", tags=tags):
+    with mlflow.start_run(experiment_id=experiment_id(settings, night), run_name=f"arms {night.ds}", tags=tags):
         mlflow.log_params({"days": days, "horizon_days": horizon_days})
         mlflow.log_table(report.arms, "arms/arms.json")
         mlflow.log_table(report.differences, "arms/differences.json")

@@ -12,7 +12,8 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
 from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.upkeep.publications import GOLD, RESTORED, Publication, facts_of, lineage
+from pipeline_tasks.storage.snapshot_facts import facts_of
+from pipeline_tasks.upkeep.publications import GOLD, RESTORED, Publication, lineage
 from pipeline_tasks.upkeep.table_files import data_files, day_of, replace_files, touched_days
 
 LAST: Final = "recommendations"

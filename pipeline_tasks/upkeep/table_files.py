@@ -8,6 +8,8 @@ from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
+from pipeline_tasks.storage.snapshot_facts import as_properties
+
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -46,9 +48,8 @@ def replace_files(
     Raises:
         pyiceberg.exceptions.CommitFailedException: somebody else has committed meanwhile; nothing was changed.
     """
-    properties = {f"nightshelf.{name}": value for name, value in facts.items()}
     with table.transaction() as transaction:
-        update: Any = transaction.update_snapshot(snapshot_properties=properties)
+        update: Any = transaction.update_snapshot(snapshot_properties=as_properties(facts))
         with update.overwrite() as overwrite:
             for file in gone:
                 overwrite.delete_data_file(file)

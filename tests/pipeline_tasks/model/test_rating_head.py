@@ -14,25 +14,14 @@ from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.moments import DAY
-from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import judge_heads, predict
 from pipeline_tasks.training_error import TrainingError
+from tests.pipeline_tasks.model.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
-SHOPPERS, DAYS, ITEMS = 120, 28, 20
-CUT = 20 * DAY
+SHOPPERS = 120
 VIEW, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "purchase", "rating"))
-TEXTS = np.random.default_rng(9).standard_normal((ITEMS, 12)).astype(np.float32)
-OPTIONS = FitOptions(
-    epochs=6,
-    dimension=16,
-    text_dimension=8,
-    max_length=40,
-    linear_rank=4,
-    learning_rate=1e-2,
-    batch_positions=128,
-    task_weights={"next_item": 1.0, "rating": 0.5},
-)
+OPTIONS = options_for({"next_item": 1.0, "rating": 0.5})
 
 
 def rated_shop(seed: int = 1) -> tuple[Interactions, Integers]:

@@ -12,29 +12,17 @@ from pipeline_tasks.model.task_heads import build_heads
 from pipeline_tasks.model.training_windows import last_windows
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.moments import DAY
+from pipeline_tasks.moments import DAY, MINUTE
 from pipeline_tasks.settings import TrainingSettings
-from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import judge_heads, predict
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
+from tests.pipeline_tasks.model.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
-MINUTE, DAYS, ITEMS = 60_000_000, 28, 20
-CUT = 20 * DAY
-TEXTS = np.random.default_rng(9).standard_normal((ITEMS, 12)).astype(np.float32)
 WEIGHTS = {"next_item": 1.0, "purchase_intent": 0.5, "session_converts": 0.5, "click": 0.5}
-OPTIONS = FitOptions(
-    epochs=6,
-    dimension=16,
-    text_dimension=8,
-    max_length=40,
-    linear_rank=4,
-    learning_rate=1e-2,
-    batch_positions=128,
-    task_weights=WEIGHTS,
-)
+OPTIONS = options_for(WEIGHTS)
 
 
 def shop(shoppers: int = 120, seed: int = 1) -> tuple[Interactions, Impressions]:
