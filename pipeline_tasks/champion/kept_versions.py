@@ -46,11 +46,20 @@ def _download(version: ModelVersion, kept: Path) -> None:
 
 
 def _remove_earlier(folder: Path, kept: Path) -> None:
-    parts = set(folder.glob(f"{_PART}*"))
-    abandoned = [part for part in parts if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS]
-    earlier = [other for other in set(folder.iterdir()) - parts if _registered(other) < _registered(kept)]
-    for stale in [*abandoned, *sorted(earlier, key=_registered)[:-1]]:
+    # Listed once: others who download here begin and end their parts meanwhile.
+    listed = set(folder.iterdir())
+    parts = {path for path in listed if path.name.startswith(_PART)}
+    earlier = sorted((other for other in listed - parts if _registered(other) < _registered(kept)), key=_registered)
+    for stale in [*filter(_abandoned, parts), *earlier[:-1]]:
         shutil.rmtree(stale, ignore_errors=True)
+
+
+def _abandoned(part: Path) -> bool:
+    try:
+        return time.time() - part.stat().st_mtime > _ABANDONED_SECONDS
+    except FileNotFoundError:
+        # Its download ended since it was listed.
+        return False
 
 
 def _registered(kept: Path) -> int:
