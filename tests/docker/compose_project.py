@@ -14,6 +14,7 @@ from pipeline_tasks.settings import REPOSITORY, inherited_environment
 
 DOCKER: Final = REPOSITORY / "docker"
 COMPOSE_FILE: Final = DOCKER / "compose.yaml"
+SMALL_NIGHT: Final = Path(__file__).with_name("small_night.yaml")
 TEST_TAG: Final = "test"
 PORT_VARIABLES: Final = ("AIRFLOW_PORT", "MLFLOW_PORT", "DOCS_PORT", "SPARK_PORT")
 
@@ -31,11 +32,12 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 class ComposeProject:
-    """A project of docker/compose.yaml with its own name, image tag, volumes and ports."""
+    """A project of docker/compose.yaml with its own name, image tag, volumes and ports, and a small shop."""
 
     def __init__(self, name: str) -> None:
         self.ports = dict(zip(PORT_VARIABLES, free_ports(len(PORT_VARIABLES)), strict=True))
-        self._command = ["docker", "compose", "--project-name", name, "--file", str(COMPOSE_FILE)]
+        files = ["--file", str(COMPOSE_FILE), "--file", str(SMALL_NIGHT)]
+        self._command = ["docker", "compose", "--project-name", name, *files]
         chosen = {variable: str(port) for variable, port in self.ports.items()} | {"NIGHTSHELF_VERSION": TEST_TAG}
         self._environment = inherited_environment() | chosen | wheel_folder()
 

@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not engine_answers(), reason="no Docker engine with Compose v2 answers: start one first"),
 ]
 JOB = Path(__file__).with_name("count_on_cluster.py")
+NIGHT = "2026-11-20"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,18 @@ def test_a_job_runs_on_the_cluster(project: ComposeProject) -> None:
 
 def test_nobody_runs_as_root(project: ComposeProject) -> None:
     assert project.run("exec", "-T", "airflow-scheduler", "id", "-u").strip() == "1000"
+
+
+def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> None:
+    """The commands of docs/operations.md, from the shop's files to shelves with all gates between."""
+    nightshelf = ("exec", "-T", "airflow-api", "nightshelf")
+    said = project.run(*nightshelf, "run", "--date", NIGHT, seconds=1_800)
+    for task in ("land_behavior", "publish_split", "train_candidate [lora]", "promote_champion", "publish_recommend"):
+        assert task in said
+    query = "SELECT user_key, count(*) AS items FROM recommendations GROUP BY user_key"
+    shelves = json.loads(project.run(*nightshelf, "sql", query, "--format", "json"))
+    assert len(shelves) > 100
+    assert {shelf["items"] for shelf in shelves} == {5}
+    master = httpx.get(f"http://127.0.0.1:{project.ports['SPARK_PORT']}/json/", timeout=30).raise_for_status().json()
+    finished = {app["name"] for app in master["completedapps"] if app["state"] == "FINISHED"}
+    assert {f"{job} simulated_shop {NIGHT}" for job in ("clean", "split", "recommend")} <= finished
