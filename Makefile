@@ -39,8 +39,8 @@ up: install ## start Airflow and MLflow, restock the simulated shop's shelves, s
 down: install ## stop what `make up` started
 	@nightshelf down
 
-test: install ## all tests
-	pytest
+test: install ## all tests, in two processes
+	pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: install ## ruff, ruff format, mypy strict
 	ruff check .
