@@ -36,7 +36,7 @@ def open_session(name: str) -> SparkSession:
         # A file for each day is open at a time. Spark would sort all rows by day to need one alone.
         .config("spark.sql.maxConcurrentOutputFileWriters", "64")
         # Else what is kept for a second look is as many tasks as a cluster's shuffle has parts: 800 for 2,563 events,
-        # whose cleaning on a cluster of two cores took 93 to 100 s in place of 68 to 71.
+        # whose cleaning on a cluster of two cores took 78 to 100 s in place of 68 to 71.
         .config("spark.sql.optimizer.canChangeCachedPlanOutputPartitioning", "true")
         # Above 32 files, the default, they are listed by a Spark job of as many tasks: a second in place of nothing.
         .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "2000")

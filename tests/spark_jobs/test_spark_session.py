@@ -1,0 +1,17 @@
+"""What every job's session is set to."""
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+
+def test_few_rows_kept_for_a_second_look_are_few_tasks(spark: SparkSession) -> None:
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    # A cluster's default.
+    spark.conf.set("spark.sql.shuffle.partitions", "200")
+    kept = spark.range(1_000).groupBy((F.col("id") % 100).alias("group")).count().persist()
+    try:
+        assert kept.count() == 100
+        assert kept.rdd.getNumPartitions() <= 2 * spark.sparkContext.defaultParallelism
+    finally:
+        kept.unpersist()
+        spark.conf.set("spark.sql.shuffle.partitions", str(before))
