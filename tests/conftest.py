@@ -7,14 +7,17 @@ from pyspark.sql import SparkSession
 from spark_jobs.spark_session import open_session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-CHAIN = Path(__file__).parent / "chain"
+TESTS = Path(__file__).parent
+CHAIN = TESTS / "chain"
 
 
+# First: xdist puts the group into the test's name where it finds one.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares servers, a night or a trained model in one process: a file, and all files of the chain."""
     for item in items:
         group = CHAIN if item.path.is_relative_to(CHAIN) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
 
 
 @pytest.fixture(scope="session")
