@@ -40,7 +40,7 @@ down: install ## stop what `make up` started
 	@nightshelf down
 
 test: install ## all tests, in two processes
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install ## ruff, ruff format, mypy strict
 	ruff check .

@@ -3,21 +3,25 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from spark_jobs.spark_session import open_session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-TESTS = Path(__file__).parent
-CHAIN = TESTS / "chain"
+CHAIN = "tests/chain"
 
 
-# First: xdist puts the group into the test's name where it finds one.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares servers, a night or a trained model in one process: a file, and all files of the chain."""
-    for item in items:
-        group = CHAIN if item.path.is_relative_to(CHAIN) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
+class FilesTogether(LoadFileScheduling):  # type: ignore[misc]
+    """Gives a file to one process, as its tests share a night or a trained model; all of the chain's, as they share
+    servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return CHAIN if nodeid.startswith(f"{CHAIN}/") else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:
+    return FilesTogether(config, log)
 
 
 @pytest.fixture(scope="session")
