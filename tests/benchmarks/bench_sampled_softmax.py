@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ class Epochs:
     @property
     def seconds(self) -> float:
         """Of an epoch with its look at validation: the median after the first, whose begin is not known."""
-        return statistics.median(later - earlier for earlier, later in zip(self.ended, self.ended[1:], strict=False))
+        return statistics.median(later - earlier for earlier, later in pairwise(self.ended))
 
 
 @pytest.mark.real_data

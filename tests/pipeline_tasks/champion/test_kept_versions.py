@@ -77,12 +77,14 @@ def test_a_registry_begun_anew_is_another_one(shop: Settings, tmp_path: Path) ->
 
 def test_those_who_ask_at_once_all_get_all_of_it(shop: Settings, tmp_path: Path) -> None:
     # Ten times: one who is done lists the folder while another's part comes or goes in only some of them.
+    before: set[Path] = set()
     for attempt in range(10):
         version = register(shop, tmp_path, f"shared {attempt}")
         with ThreadPoolExecutor(4) as pool:
             kept = set(pool.map(kept_version, [shop] * 4, [version] * 4))
         assert [(path / "artifacts" / "weights").read_text() for path in kept] == [f"shared {attempt}"]
-    assert [path.name for path in kept.pop().parent.iterdir() if path.name.startswith(".part-")] == []
+        assert set((shop.home / "champions" / NAME).iterdir()) == kept | before
+        before = kept
 
 
 def test_a_download_that_was_killed_is_removed_after_a_day(shop: Settings, tmp_path: Path) -> None:
