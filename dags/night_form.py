@@ -10,7 +10,8 @@ from airflow.sdk import Param
 from pipeline_tasks.intake.source_contract import Rule
 from pipeline_tasks.intake.sources import preset_names
 from pipeline_tasks.night import DELIVERED_DAYS
-from pipeline_tasks.settings import CandidateName, settings
+from pipeline_tasks.settings import settings
+from pipeline_tasks.training_settings import CandidateName
 
 _CANDIDATES: Final = {
     "frozen": "frozen: the encoder as it is",

@@ -7,22 +7,17 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
 from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.setting_names import DELIMITER, PREFIX, Concern, misfits, refuse_unknown
-from pipeline_tasks.task_weights import ONLY_NEXT_ITEM, complete_tasks
+from pipeline_tasks.training_settings import TrainingSettings
 from pipeline_tasks.value_bounds import MOST_RAW_CHARACTERS
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
-MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
-"""How a shopper and an item make a number: pipeline_tasks/model/matching.py."""
-CandidateName = Literal["frozen", "lora", "last_layers", "full"]
-"""What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Where dags/, spark_jobs/ and mlflow/ lie."""
 
@@ -60,74 +55,6 @@ class SplitSettings(Concern):
     window_days: int = Field(0, ge=0)
     """Days of events, the last being the night's own. 0: all that a file of many days holds (its latest 20 million
     records), 30 where files name their day of delivery."""
-
-
-class TrainingSettings(Concern):
-    """Fine-tuning of the two-tower recommender."""
-
-    candidates: list[CandidateName] = ["frozen", "lora"]
-    """Trained side by side as mapped tasks; the best on validation goes on."""
-    epochs: int = Field(0, ge=0)
-    """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
-    all that is 0 or empty here (see training_choices)."""
-    encoder_steps: int = Field(40, ge=1)
-    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each."""
-    encoder_pairs: int = Field(32, ge=8)
-    """Pairs of items in a step of stage 1: every other text of the step is a negative. More than 256 texts are encoded
-    part by part, twice (cached gradients): larger batches cost time and no memory."""
-    encoder_layers: int = Field(2, ge=1)
-    """Blocks of the encoder that candidate last_layers tunes."""
-    encoder: str = "all-MiniLM-L6-v2"
-    """The packaged default encoder, or any Hugging Face id or path."""
-    image_encoder: str = ""
-    """Any Hugging Face id or path of a vision model for the pictures that items name; "" reads none."""
-    profile_attributes: list[str] | None = None
-    """Attributes of shoppers that the model may read, as the source's `[users.attributes]` names them; None: all whose
-    values 20 shoppers or more share, []: none, where what shoppers say of themselves is not to shape their shelves."""
-    read_queries: bool = False
-    """Whether the user tower reads what shoppers typed, where the log has it. Off: it answers a query at once, and cost
-    the simulated shop .005 to .008 of .093 in NDCG@10 on validation (docs/decisions.md)."""
-    dimension: int = Field(0, ge=0, multiple_of=4)
-    """Width d of user and item vectors."""
-    max_length: int = Field(0, ge=0)
-    """Most recent events of a history that the user tower sees."""
-    dropout: float | None = Field(None, ge=0, lt=1)
-    """Share of the user tower's numbers that a training step leaves out."""
-    cold_bias: float | None = None
-    """Added to the scores of items that are new since training, in units of the spread of a shopper's scores; None:
-    chosen on validation."""
-    new_item_cost: float = Field(0.02, ge=0, lt=1)
-    """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
-    repeats: bool | None = None
-    """Whether what a shopper had, or looked at and has not had yet, gets a score of its own."""
-    search_trials: int = Field(0, ge=0)
-    """Trials of Optuna around what is chosen from the log, for every candidate; 0: what is chosen is taken as it is."""
-    search_minutes: float = Field(60, gt=0)
-    """Time limit of a candidate's search; the trial that runs then ends with its epoch."""
-    matching: MatchingName = "dot"
-    """How the two towers' vectors make a score; additive is no dot product, and trains at a tanh per hidden number."""
-    task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
-    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click, rating."""
-    liked_rating: float | None = None
-    """Task rating: a rating of so much or more says that the item is liked, a lower one that it is not. None: the value
-    that cuts the log's ratings nearest in half (see behavior/ratings.py)."""
-    event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
-    """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
-    seed: int = 1
-    """Of initialization, dropout and batch order."""
-    threads: int = Field(0, ge=0)
-    """torch threads; 0 is all cores of the machine."""
-    processes: int = Field(0, ge=0)
-    """Processes that train one candidate together, each on a GPU of its own; 0 is one for each GPU of the machine."""
-    micro_batch: int = Field(0, ge=0)
-    """Places of histories computed at a time, 0 for a whole batch: less memory, the same gradient."""
-    negatives: int = Field(0, ge=0)
-    """Items that stand for the catalog in a step's softmax; 0: chosen from the catalog's size. As many as there are
-    items, or more, is the whole catalog."""
-    retrain_every_days: int = Field(1, ge=1)
-    """A retrain is due when the champion is this old, or was made from another split."""
-    require_win: bool = True
-    """Promote only what beats the baselines of mlflow/registry.yaml; False is for trying out a shop that is tiny."""
 
 
 class ServerSettings(Concern):

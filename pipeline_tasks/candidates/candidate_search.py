@@ -9,9 +9,10 @@ from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import SearchSpace, space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings
+from pipeline_tasks.settings import Settings, SplitStrategy
 from pipeline_tasks.storage.staging import night_folder
 from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 
 def search_of(

@@ -22,7 +22,6 @@ from pipeline_tasks.model.new_items import choose_new_item_level
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.model.shopper_content import ShopperContent, fit_shopper_content
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.training.best_epoch import BestEpoch, Listener
 from pipeline_tasks.training.choose_linear import choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
@@ -36,6 +35,7 @@ from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training.training_fingerprint import digest, training_fingerprint
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 JUDGES = 5_000
 """Shoppers of validation by whom choices are made: one standard error of NDCG@10 is then about .002."""

@@ -18,10 +18,10 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.encoders.text_encoder import load_encoder
 from pipeline_tasks.model.item_content import text_block
 from pipeline_tasks.model.shopper_content import most_asked
-from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 _STOPPED = "stopped"
 

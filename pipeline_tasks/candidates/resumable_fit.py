@@ -16,7 +16,7 @@ def resumable_fit(trainer: TwoTowerTrainer, best: BestEpoch, checkpoint: Trainin
     """
 
     def after(epoch: int, loss: float) -> bool:
-        goes_on = best.after(loss, trainer.recommender, micro_batch=trainer.micro_batch)
+        goes_on = best.after(loss, trainer.recommender, micro_batch=trainer.gradient.micro_batch)
         checkpoint.write(trainer, best)
         return goes_on
 

@@ -10,8 +10,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from pipeline_tasks.settings import SplitStrategy, TrainingSettings
+from pipeline_tasks.settings import SplitStrategy
 from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training_settings import ATTENTION_HEADS, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class SearchSpace:
 def space_around(chosen: FitOptions, strategy: SplitStrategy, training: TrainingSettings) -> SearchSpace:
     """Return half to twice of what is a size, and as far to both sides of what is a share."""
     space: dict[str, BaseDistribution] = {
-        "dimension": CategoricalDistribution(_near(chosen.dimension, least=16)),
+        "dimension": CategoricalDistribution(_near(chosen.dimension, least=16, step=ATTENTION_HEADS * chosen.members)),
         "dropout": FloatDistribution(max(0.0, chosen.dropout - 0.2), min(0.8, chosen.dropout + 0.2)),
         "epochs": IntDistribution(max(1, chosen.epochs // 2), chosen.epochs + chosen.epochs // 2),
         "learning_rate": FloatDistribution(chosen.learning_rate / 2, chosen.learning_rate * 2, log=True),
@@ -52,6 +53,6 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
     return SearchSpace(chosen, {name: values for name, values in space.items() if not given.get(name)})
 
 
-def _near(size: int, least: int) -> list[int]:
-    """Return half, the same and twice; widths stay multiples of 4."""
-    return sorted({max(least, size // 2), size, size * 2})
+def _near(size: int, least: int, step: int = 1) -> list[int]:
+    """Return half, rounded up to a multiple of `step`, the same and twice."""
+    return sorted({max(least, -(-size // 2 // step) * step), size, size * 2})

@@ -20,11 +20,12 @@ from pipeline_tasks.champion.tracking import candidate_run, log_snapshots
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
-from pipeline_tasks.settings import CandidateName, Settings, SplitStrategy, TrainingSettings, settings
+from pipeline_tasks.settings import Settings, SplitStrategy, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 
 def train_candidate(

@@ -15,7 +15,7 @@ from pipeline_tasks.encoders.image_encoder import image_block, load_image_encode
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.trainable_encoder import open_encoder
 from pipeline_tasks.model.item_vocabulary import ItemVocabulary, fit_vocabulary
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipeline_tasks.behavior.interactions import Flags, Floats
 from pipeline_tasks.evaluation.quick_ndcg import lists_ndcg, top_lists
 from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 
 LEVELS: Final = (-2.0, -1.0, -0.5, *(step / 8 for step in range(25)))
 """In units of the spread of the scores within a shopper."""

@@ -16,9 +16,9 @@ from pipeline_tasks.behavior.item_catalog import ItemCatalog, load_catalog, save
 from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.model.item_content import ContentEncoders, join_blocks, recall_block
 from pipeline_tasks.model.item_vocabulary import ItemVocabulary
+from pipeline_tasks.model.model_files import load_model
 from pipeline_tasks.model.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.model.saved_shoppers import load_shoppers, save_shoppers
-from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 
 
@@ -110,12 +110,17 @@ class SavedRecommender:
 
 
 def load_recommender(folder: Path) -> SavedRecommender:
-    """Read a folder that `save` wrote. Raises FileNotFoundError where a part of it is missing."""
+    """Read a folder that `save` wrote.
+
+    Raises:
+        FileNotFoundError: a part of it is missing.
+        ModelFilesError: its weights are not those of the model that its config describes.
+    """
     about = json.loads((folder / "recommender.json").read_text())
     catalog, id_rows = load_catalog(folder / "items.parquet")
     raw_texts = np.load(folder / "raw_texts.npy", allow_pickle=False)
     vocabulary = ItemVocabulary(json.loads((folder / "vocabulary.json").read_text()))
-    model: TwoTower = TwoTower.from_pretrained(folder / "two_tower")
+    model = load_model(folder / "two_tower")
     torch.nn.Module.to(model.train(False), "cuda" if torch.cuda.is_available() else "cpu")
     recommender = TwoTowerRecommender(
         about["name"],

@@ -17,15 +17,15 @@ class ProfileInput(nn.Module):
         self.values = nn.Embedding(values + 1, width, padding_idx=0)
         self.start = nn.Embedding(1, width)
 
-    def forward(self, tokens: Tensor, profiles: Tensor) -> Tensor:
-        """(batch, length, d) tokens of events, and (batch, most) numbers of attributes, 0 for none ->
-        (batch, 1 + length, d)."""
-        first = self.start.weight.expand(len(profiles), -1).unsqueeze(1)
+    def forward(self, tokens: Tensor, profiles: Tensor, part: slice) -> Tensor:
+        """(batch, length, d) tokens of events, of which d may be a part, and (batch, most) numbers of attributes, 0 for
+        none -> (batch, 1 + length, d)."""
+        first = self.start.weight[:, part].expand(len(profiles), -1).unsqueeze(1)
         led = torch.cat([first, tokens], dim=1)
         if not profiles.shape[1]:
             return led
         said = functional.embedding_bag(profiles, self.values.weight, mode="sum", padding_idx=0)
-        return led + said.unsqueeze(1)
+        return led + said[:, part].unsqueeze(1)
 
 
 class QueryInput(nn.Module):

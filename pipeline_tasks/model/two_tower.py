@@ -5,7 +5,8 @@ popularity trends as they are.
 User tower: a causal transformer (post-LN) over the same item vectors with event type, time gap and, where the log has
 them, the query that led to an event and what shoppers say of themselves, which also stands before the first event;
 beside its d numbers it gives one weight per trend, so how far a shopper follows the crowd is learned and the score
-stays one dot.
+stays one dot. Members are several such pairs of towers side by side in slices of all vectors, each taught by its own
+loss: their mean is one dot product of vectors as many times as wide.
 A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
 """
 
@@ -15,45 +16,10 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pipeline_tasks.model.matching import DotMatching, build_matching
-from pipeline_tasks.model.quick_dropout import quick_dropout
 from pipeline_tasks.model.shopper_modules import ProfileInput, QueryInput
 from pipeline_tasks.model.task_heads import RatingHead, build_heads
 from pipeline_tasks.model.two_tower_config import TwoTowerConfig
-
-
-class Block(nn.Module):
-    """Causal self-attention and a feed-forward layer, each normalized after its residual sum."""
-
-    def __init__(self, config: TwoTowerConfig) -> None:
-        super().__init__()
-        width = config.dimension
-        self.heads = config.heads
-        self.rate = config.dropout
-        self.inward = nn.Linear(width, 3 * width)
-        self.outward = nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, length, d) -> the same shape; a position sees itself and what is before it."""
-        heads = self.inward(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = causal_attention(heads[0], heads[1], heads[2])
-        mixed = self.outward(mixed.transpose(1, 2).flatten(2))
-        tokens = self.norms[0](tokens + quick_dropout(mixed, self.rate, self.training))
-        fed = quick_dropout(self.feed(tokens), self.rate, self.training)
-        return self.norms[1](tokens + fed)  # type: ignore[no-any-return]
-
-
-def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """(batch, heads, length, d) three times -> the same shape; a position attends to itself and what is before it."""
-    if queries.device.type != "cpu":
-        return functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-    # torch's own kernel takes 20.7 ms in bfloat16 for 40 x 4 x 50 x 32, forward and backward on one core; this 3.3 ms.
-    length = queries.shape[-2]
-    scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-    later = torch.full((length, length), torch.finfo(scores.dtype).min, dtype=scores.dtype).triu(1)
-    mixed: Tensor = (scores + later).softmax(dim=-1).to(values.dtype) @ values
-    return mixed
+from pipeline_tasks.model.user_tower import UserTower
 
 
 class TwoTower(PreTrainedModel):
@@ -76,13 +42,11 @@ class TwoTower(PreTrainedModel):
         self.positions = nn.Embedding(config.max_length, width)
         self.event_types = nn.Embedding(config.event_types, width)
         self.gaps = nn.Embedding(config.gap_buckets, width)
-        self.enter = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
-        self.trend_weights = nn.Linear(width, len(config.horizons))
+        self.members = nn.ModuleList([UserTower(config) for _ in range(config.members)])
         self.matching = build_matching(config.matching, width)
         self.heads = build_heads(config.tasks, width, config.dropout)
         self.profile = ProfileInput(config.profile_values, width) if config.has_lead else None
-        trends = len(config.horizons)
+        trends = config.members * len(config.horizons)
         self.queries = QueryInput(config.text_dimension, width, trends) if config.reads_queries else None
         self.register_buffer("linear_in", torch.zeros(config.known_items, config.linear_rank))
         self.register_buffer("linear_out", torch.zeros(config.known_items, config.linear_rank))
@@ -101,8 +65,15 @@ class TwoTower(PreTrainedModel):
         if isinstance(module, DotMatching | RatingHead):
             module.reset()
         if isinstance(module, TwoTower):
-            # 1 each: before training everybody follows the crowd.
-            nn.init.constant_(module.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
+            # 1 in all: before training everybody follows the crowd. Not asked of the members: transformers passes over
+            # modules that have no weights of their own.
+            for member in module.towers:
+                nn.init.constant_(member.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
+
+    @property
+    def towers(self) -> list[UserTower]:
+        """The user towers of the members."""
+        return [tower for tower in self.members if isinstance(tower, UserTower)]
 
     def whiten(self, raw: Tensor) -> Tensor:
         """(n, raw) text vectors of the encoder -> (n, text) centered, decorrelated, of unit variance."""
@@ -131,31 +102,59 @@ class TwoTower(PreTrainedModel):
         gaps: Tensor,
         queries: Tensor | None = None,
         profiles: Tensor | None = None,
+        member: int | None = None,
     ) -> Tensor:
-        """Return (batch, lead + length, d + trends): the user vector after each event of right-padded histories, and
-        before the first one where the model has a lead (lead is 1, else 0).
+        """Return (batch, lead + length, d + members x trends): the state after each event of right-padded histories,
+        and before the first one where the model has a lead (lead is 1, else 0).
 
         Args:
             item_vectors: (batch, length, d). event_types, gaps: (batch, length) indices.
             queries: (batch, length, text) whitened, of what led to each event, 0 for none; None where nobody typed.
             profiles: (batch, most) numbers of attributes; of a model with a lead.
+            member: the one whose state is asked for, of its own part of the item vectors; None for all.
         """
-        length = item_vectors.shape[1]
-        positions = self.positions(torch.arange(length, device=item_vectors.device))
-        tokens = item_vectors + positions + self.event_types(event_types) + self.gaps(gaps)
+        width, length = self.config.member_width, item_vectors.shape[1]
+        part = slice(None) if member is None else slice(member * width, (member + 1) * width)
+        positions = self.positions(torch.arange(length, device=item_vectors.device))[..., part]
+        tokens = item_vectors + positions + self.event_types(event_types)[..., part] + self.gaps(gaps)[..., part]
         if self.queries is not None and queries is not None:
-            tokens = tokens + self.queries.led(queries)
+            tokens = tokens + self.queries.led(queries)[..., part]
         if self.profile is not None:
-            tokens = self.profile(tokens, profiles)
-        tokens = quick_dropout(self.enter(tokens), self.config.dropout, self.training)
-        for block in self.blocks:
-            tokens = block(tokens)
-        return torch.cat([tokens, self.trend_weights(tokens)], dim=-1)
+            tokens = self.profile(tokens, profiles, part)
+        towers = self.towers if member is None else [self.towers[member]]
+        said = [tower(own) for tower, own in zip(towers, tokens.split(width, dim=-1), strict=True)]
+        return torch.cat([*(states for states, _ in said), *(trends for _, trends in said)], dim=-1)
+
+    def state_of_member(self, states: Tensor, member: int | None) -> Tensor:
+        """Return of (..., d + members x trends) the part that is a member's, all of it for None."""
+        if member is None or self.config.members == 1:
+            return states
+        width, trends = self.config.member_width, len(self.config.horizons)
+        own, pull = states[..., : self.config.dimension], states[..., self.config.dimension :]
+        return torch.cat([own.split(width, -1)[member], pull[..., member * trends : (member + 1) * trends]], dim=-1)
 
     def user_vectors(self, states: Tensor) -> Tensor:
-        """Return (..., width + trends) of states (..., d + trends): the side of the shopper in `matching`."""
-        width = self.config.dimension
-        return torch.cat([self.matching.users(states[..., :width]), states[..., width:]], dim=-1)
+        """Return (..., width + trends) of states (..., d + members x trends): the side of the shopper in `matching`.
+
+        A score is the mean over the members of what each says.
+        """
+        width, members = self.config.dimension, self.config.members
+        own, pull = states[..., :width], states[..., width:]
+        if members > 1:
+            own, pull = own / members, pull.unflatten(-1, (members, len(self.config.horizons))).mean(dim=-2)
+        return torch.cat([self.matching.users(own), pull], dim=-1)
+
+    def member_sides(self, states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both sides of what one member is taught by, of its states (n, d + trends) and its part of the item
+        vectors (items, d)."""
+        if self.config.members > 1:
+            return states, vectors
+        return self.user_vectors(states), self.matching.items(vectors)
+
+    @property
+    def crowd_weights(self) -> Tensor:
+        """(members x trends,) what the trends weigh for a shopper of whom nothing is known."""
+        return torch.cat([tower.trend_weights.bias for tower in self.towers])
 
     def full_item_vectors(self, vectors: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
         """Return (n, width + trends + 1 + rank): what a user vector is matched with; the 1 says that an item is new."""

@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from pipeline_tasks.collaborative.linear_part import LinearKind
+from pipeline_tasks.training_settings import ATTENTION_HEADS
 
 
 @strict
@@ -24,11 +25,14 @@ class TwoTowerConfig(PreTrainedConfig):
     raw_text_dimension: int = 384
     """Width of the text encoder's own vectors."""
     dimension: int = 128
-    """Width d of both towers."""
+    """Width d of both towers, all members together."""
+    members: int = 1
+    """Towers that learn side by side, each on a loss of its own, and whose scores are averaged (Lakshminarayanan et al.
+    2017, Deep Ensembles): still one dot product."""
     layers: int = 2
     """Transformer blocks of the user tower."""
-    heads: int = 4
-    """Attention heads of each."""
+    heads: int = ATTENTION_HEADS
+    """Attention heads of each block."""
     dropout: float = 0.2
     """Share of numbers that a step of training forgets."""
     max_length: int = 50
@@ -73,6 +77,11 @@ class TwoTowerConfig(PreTrainedConfig):
         """Fill up what follows from other fields."""
         self.trend_shift = self.trend_shift or [0.0] * len(self.horizons)
         super().__post_init__(**more)  # type: ignore[no-untyped-call]
+
+    @property
+    def member_width(self) -> int:
+        """Width of one member."""
+        return self.dimension // self.members
 
     @property
     def has_lead(self) -> bool:

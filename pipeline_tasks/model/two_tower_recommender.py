@@ -97,8 +97,8 @@ class TwoTowerRecommender:
 
     @torch.inference_mode()
     def states(self, histories: Interactions) -> Floats:
-        """Return (histories, d + trends): what the user tower says after each last event; with no event, what it says
-        of a shopper's attributes, and zeros where nothing is known of them."""
+        """Return (histories, d + members x trends): what the user tower says after each last event; with no event, what
+        it says of a shopper's attributes, and zeros where nothing is known of them."""
         return self._states(self._inputs(histories))
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
@@ -113,10 +113,10 @@ class TwoTowerRecommender:
         histories = inputs.log
         windows = last_windows(histories, self.model.config.max_length)
         table = self.item_table()
-        width = self.model.config.dimension + self.trends.shape[1]
-        vectors = np.zeros((len(histories), width), dtype=np.float32)
+        crowd = self.model.crowd_weights.float().cpu().numpy()
+        vectors = np.zeros((len(histories), self.model.config.dimension + len(crowd)), dtype=np.float32)
         # A shopper of whom nothing is known follows the crowd.
-        vectors[:, self.model.config.dimension :] = self.model.trend_weights.bias.float().cpu().numpy()
+        vectors[:, self.model.config.dimension :] = crowd
         sizes = (windows >= 0).sum(axis=1)
         # Equal lengths together: no shopper pays for a longer neighbor's padding.
         order = np.argsort(sizes, kind="stable")

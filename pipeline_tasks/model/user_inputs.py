@@ -42,9 +42,10 @@ class UserInputs:
         """(n,) whether something is known of a shopper without any event: attributes, or what was typed last."""
         return np.asarray((self.profiles > 0).any(axis=1) | self.typed)
 
-    def states(self, windows: Integers, rows: Integers, item_vectors: Tensor) -> Tensor:
-        """Return (batch, lead + length, d + trends): the states of windows (batch, length) of event indices, -1 beyond
-        the end, of the sequences `rows` (batch,); item_vectors (batch, length, d) are those of the windows' items.
+    def states(self, windows: Integers, rows: Integers, item_vectors: Tensor, member: int | None = None) -> Tensor:
+        """Return (batch, lead + length, d + members x trends): the states of windows (batch, length) of event indices,
+        -1 beyond the end, of the sequences `rows` (batch,); item_vectors (batch, length, d) are those of the windows'
+        items. Of one member, where one is named, both are its part alone.
 
         The lead, where the model has one, is the state before the first event.
         """
@@ -54,19 +55,20 @@ class UserInputs:
             led = self.queries[self._tensor(self.log.queries.led[filled])]
         profiles = self._tensor(self.profiles[rows]) if self.model.profile is not None else None
         types, gaps = self._tensor(self.log.types[filled]), self._tensor(self.gaps[filled])
-        states: Tensor = self.model(item_vectors, types, gaps, led, profiles)
+        states: Tensor = self.model(item_vectors, types, gaps, led, profiles, member)
         return states
 
     def rows_of(self, windows: Integers) -> Integers:
         """Return (batch,) the sequence of each window of one event or more."""
         return np.asarray(np.searchsorted(self.log.offsets, windows[:, 0], side="right") - 1, dtype=np.int64)
 
-    def asking(self, states: Tensor, numbers: Integers) -> Tensor:
-        """Return states (n, d + trends) of shoppers who have typed the queries `numbers` (n,), 0 for none, since."""
+    def asking(self, states: Tensor, numbers: Integers, member: int | None = None) -> Tensor:
+        """Return states (n, d + members x trends), or a member's, of shoppers who have typed the queries `numbers`
+        (n,), 0 for none, since."""
         if self.queries is None or self.model.queries is None:
             return states
         typed: Tensor = self.model.queries.last(self.queries[self._tensor(numbers)])
-        return states + typed
+        return states + self.model.state_of_member(typed, member)
 
     def _tensor(self, values: Integers) -> Tensor:
         return torch.from_numpy(values).to(self.model.device)

@@ -14,6 +14,8 @@ class FitOptions:
 
     epochs: int = 8
     dimension: int = 128
+    members: int = 1
+    """Towers of dimension / members side by side."""
     text_dimension: int = 256
     """Axes kept of each block of content."""
     content_blocks: tuple[int, ...] = ()

@@ -12,9 +12,10 @@ from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
 from pipeline_tasks.collaborative.item_to_item import step_numbers
 from pipeline_tasks.evaluation.ranking_task import wanted_types
-from pipeline_tasks.settings import SplitStrategy, TrainingSettings
+from pipeline_tasks.settings import SplitStrategy
 from pipeline_tasks.task_weights import refuse_contradictions
 from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training_settings import ATTENTION_HEADS, TrainingSettings
 
 WHOLE_CATALOG: Final = 100_000
 """Items up to which a step's softmax is over all of them."""
@@ -78,10 +79,12 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
     refuse_contradictions(training.task_weights, strategy)
     facts = look_at(log)
     next_item = strategy == "leave_one_out"
+    members = training.members or _members(facts, training, next_item=next_item)
     return FitOptions(
         seed=training.seed,
         epochs=training.epochs or _epochs(facts, next_item=next_item),
-        dimension=training.dimension or _dimension(facts, next_item=next_item),
+        dimension=training.dimension or _dimension(facts, members, next_item=next_item),
+        members=members,
         max_length=training.max_length or _max_length(log),
         dropout=_dropout(facts) if training.dropout is None else training.dropout,
         # Trained as it is asked: for the very next item, or for all that is wanted in the weeks to come.
@@ -135,10 +138,15 @@ def _epochs(facts: LogFacts, *, next_item: bool) -> int:
     return 8 if not next_item else 16 if facts.events < 500_000 else 10
 
 
-def _dimension(facts: LogFacts, *, next_item: bool) -> int:
+def _dimension(facts: LogFacts, members: int, *, next_item: bool) -> int:
     # Amazon Beauty on test: .0632 with 128, .0662 with 256. Asked for weeks to come, the collaborative part carries
     # most (Online Retail), and twice the width is twice the time.
-    return 256 if next_item and facts.events >= 100_000 else 128
+    return members * (256 if next_item and facts.events >= 100_000 else 128)
+
+
+def _members(facts: LogFacts, training: TrainingSettings, *, next_item: bool) -> int:
+    plain = training.matching == "dot" and training.dimension % (2 * ATTENTION_HEADS) == 0
+    return 2 if next_item and plain and facts.events >= 100_000 else 1
 
 
 def _max_length(log: Interactions) -> int:

@@ -10,7 +10,7 @@ from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.learning_rate import rate_share
 
 GREATEST_NORM = 5.0
-"""Of a step's gradient; what is longer is shortened to it."""
+"""Of a step's gradient, times the root of the members; what is longer is shortened to it."""
 
 
 class TrainingOptimizer:
@@ -26,6 +26,7 @@ class TrainingOptimizer:
         sparse = [table.weight for table in tables]
         dense = [weight for weight in model.parameters() if not any(weight is one for one in sparse)]
         self.parameters = [*dense, *sparse]
+        self.greatest_norm = GREATEST_NORM * math.sqrt(options.members)
         self.rate, self.schedule, self.taken, self.planned = options.learning_rate, options.schedule, 0, 0
         betas = (0.9, 0.98)
         # Fused, one pass over the numbers: 4 ms a step in place of 27 (3.6 million parameters, two cores).
@@ -46,7 +47,7 @@ class TrainingOptimizer:
         if not math.isfinite(norm.item()):
             return False
         for values in gradients:
-            values.mul_((GREATEST_NORM / (norm + 1e-6)).clamp(max=1.0))
+            values.mul_((self.greatest_norm / (norm + 1e-6)).clamp(max=1.0))
         for adam in self._adams:
             for group in adam.param_groups:
                 group["lr"] = self.rate * rate_share(self.schedule, self.taken, self.planned)

@@ -59,7 +59,7 @@ def _seconds(size: int, negatives: int) -> tuple[float, float]:
         started = time.process_time()
         batch = draw_batch(windows, trainer.trends.buckets, trainer.targets, options.answers, trainer.rng)
         trainer.optimizer.clear()
-        trainer._backward(batch)
+        trainer.gradient.add([batch], trainer.rng)
         trainer.optimizer.step()
         taken.append(time.process_time() - started)
     return statistics.median(taken[1:]), built

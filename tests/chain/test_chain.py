@@ -21,8 +21,13 @@ TOP_K = 5
 
 
 def night_of(installation: Installation, ds: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of all tables for the night, in the order of their keys."""
-    return {name: installation.rows(f"SELECT * FROM {name} WHERE ds = '{ds}' ORDER BY ALL") for name in TABLES}
+    """Return all rows of all tables for the night, in one order."""
+    # One statement: a process for each of 16 tables, five times over, were 80 of 2 s and more.
+    each = (f"SELECT '{name}' AS name, to_json(t)::VARCHAR AS row FROM {name} t WHERE ds = '{ds}'" for name in TABLES)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for row in installation.rows(f"FROM ({' UNION ALL '.join(each)}) ORDER BY ALL"):
+        found[row["name"]].append(json.loads(row["row"]))
+    return found
 
 
 @pytest.fixture(scope="module")

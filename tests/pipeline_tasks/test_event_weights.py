@@ -6,11 +6,11 @@ import pytest
 
 from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.event_weights import EVENT_WEIGHTS, complete_weights
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import random_log
 
 LOG = random_log(30, 10, seed=2)

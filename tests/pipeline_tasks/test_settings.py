@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from pipeline_tasks.setting_names import SettingError, refuse_unknown
-from pipeline_tasks.settings import REPOSITORY, Settings, TrainingSettings, settings
+from pipeline_tasks.settings import REPOSITORY, Settings, settings
+from pipeline_tasks.training_settings import TrainingSettings
 
 WRITTEN = ("Makefile", "docker/*", "mlflow/*", "README.md", "docs/*.md", "tests/**/*.py", "pipeline_tasks/**/*.py")
 
@@ -105,3 +107,17 @@ def test_every_name_that_is_written_anywhere_is_known() -> None:
 def test_a_setting_that_is_no_field_is_refused_in_code_too() -> None:
     with pytest.raises(ValidationError, match="epoch"):
         TrainingSettings(epoch=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("set_by_hand", "says"),
+    [
+        ({"members": 2, "matching": "additive"}, r"members is 2, but training\.matching additive: .* members to 1"),
+        ({"members": 2, "task_weights": {"click": 1}}, r"members is 2, but training\.task_weights has click, whose"),
+        ({"members": 3, "dimension": 64}, r"dimension is 64, which training\.members, 3 of 4 .* a multiple of 12"),
+        ({"dimension": 6}, r"training\.dimension is 6, .* a multiple of 4"),
+    ],
+)
+def test_members_that_cannot_be_are_refused_with_both_names(set_by_hand: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        TrainingSettings(**set_by_hand)

@@ -21,8 +21,8 @@ from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.model.saved_recommender import load_recommender
 from pipeline_tasks.moments import DAY
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.training.training_fingerprint import log_digest
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 from tests.pipeline_tasks.telling_logs import ITEMS, KINDS, profile_log
 
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")

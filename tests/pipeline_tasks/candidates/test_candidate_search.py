@@ -12,10 +12,11 @@ from pipeline_tasks.champion.candidate_files import Candidate
 from pipeline_tasks.champion.registry import client
 from pipeline_tasks.champion.tracking import start_night_run
 from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.settings import Settings, TrainingSettings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
 from pipeline_tasks.training import fit_two_tower
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
 
 

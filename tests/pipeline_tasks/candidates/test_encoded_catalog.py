@@ -10,7 +10,7 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import random_log
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)

@@ -7,15 +7,16 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities import Run
+from optuna.distributions import CategoricalDistribution
 
 from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import TrainingSettings
 
 CHOSEN = FitOptions(epochs=4, dimension=64, dropout=0.3)
 SPACE = space_around(CHOSEN, "temporal", TrainingSettings())
@@ -154,3 +155,13 @@ def test_what_is_set_by_hand_is_not_searched_and_every_range_holds_the_start() -
     for name, values in SPACE.distributions.items():
         assert values._contains(values.to_internal_repr(SPACE.start[name])), name
     assert SPACE.options(SPACE.start) == CHOSEN
+
+
+def test_every_width_that_is_tried_is_shared_by_all_heads_of_all_members() -> None:
+    chosen = FitOptions(dimension=72, members=3)
+    widths = space_around(chosen, "leave_one_out", TrainingSettings()).distributions["dimension"]
+    assert isinstance(widths, CategoricalDistribution)
+    assert widths.choices == (36, 72, 144)
+    widths = space_around(replace(chosen, members=2), "leave_one_out", TrainingSettings()).distributions["dimension"]
+    assert isinstance(widths, CategoricalDistribution)
+    assert widths.choices == (40, 72, 144)

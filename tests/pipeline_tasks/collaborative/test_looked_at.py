@@ -17,11 +17,11 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.model.saved_own_history import load_own_history, save_own_history
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.moments import DAY
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.own_weight import weigh_as, weigh_own
 from pipeline_tasks.training.training_choices import looked_at_share, wants_looked_at
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 60

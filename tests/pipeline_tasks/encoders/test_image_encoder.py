@@ -14,7 +14,7 @@ from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.encoders.image_encoder import ImageError, image_block, load_image_encoder
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
 from pipeline_tasks.model.item_content import fit_content
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 
 
 @pytest.fixture(scope="module")

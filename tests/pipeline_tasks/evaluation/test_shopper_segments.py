@@ -20,7 +20,7 @@ from pipeline_tasks.evaluation.shopper_segments import (
 )
 from pipeline_tasks.moments import DAY
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 LOG = log_of({"a": [(0, 1)], "b": [(0, 1), (1, 70)], "c": [(0, day) for day in range(64, 90)], "d": []})

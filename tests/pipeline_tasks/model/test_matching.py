@@ -15,7 +15,6 @@ from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.model.matching import MATCHINGS, build_matching
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from pipeline_tasks.shelves.shelf import open_shelf
@@ -23,6 +22,7 @@ from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.linear_weight import choose_blend
 from pipeline_tasks.training.training_choices import choose_options
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 40

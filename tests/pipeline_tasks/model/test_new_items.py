@@ -15,9 +15,9 @@ from pipeline_tasks.model.matching import MATCHINGS
 from pipeline_tasks.model.new_items import choose_new_item_level
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 60

@@ -13,11 +13,11 @@ from pipeline_tasks.model.training_windows import last_windows
 from pipeline_tasks.model.two_tower import TwoTower
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.moments import DAY, MINUTE
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import judge_heads, predict
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.model.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 

@@ -130,8 +130,8 @@ def test_a_log_that_says_nothing_more_has_the_weights_it_always_had() -> None:
     models = [fitted(log, content_of(log)).model.state_dict() for log in (silent, plain)]
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[1])
     assert {name.split(".")[0] for name in models[1]} == {
-        *("text_projection", "item_ids", "item_values", "positions", "event_types", "gaps", "enter", "blocks"),
-        *("trend_weights", "linear_in", "linear_out", "whitening_center", "whitening_map"),
+        *("text_projection", "item_ids", "item_values", "positions", "event_types", "gaps", "members"),
+        *("linear_in", "linear_out", "whitening_center", "whitening_map"),
     }
 
 

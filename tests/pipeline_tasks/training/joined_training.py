@@ -27,7 +27,7 @@ TEXTS = np.random.default_rng(9).standard_normal((ITEMS, 12)).astype(np.float32)
 PLAIN = FitOptions(
     epochs=2, dimension=16, text_dimension=8, max_length=20, linear_rank=8, dropout=0.0, half=False, batch_positions=400
 )
-KINDS = {"full": PLAIN, "sampled": replace(PLAIN, negatives=16)}
+KINDS = {"full": PLAIN, "sampled": replace(PLAIN, negatives=16), "members": replace(PLAIN, members=2)}
 
 
 def trained(options: FitOptions, processes: Processes = ALONE) -> tuple[dict[str, torch.Tensor], list[float]]:

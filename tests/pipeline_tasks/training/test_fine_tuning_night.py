@@ -28,9 +28,10 @@ from pipeline_tasks.champion.retraining import why_retrain
 from pipeline_tasks.champion.served_code import NEEDED
 from pipeline_tasks.champion.tracking import start_night_run
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import CandidateName, Settings, TrainingSettings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
 from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
 

@@ -13,12 +13,13 @@ from pipeline_tasks.behavior.night_data import NightData, read_night
 from pipeline_tasks.behavior.split_parts import microseconds
 from pipeline_tasks.candidates.candidate_training import CHECKPOINT, head_evidence, refit, train
 from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.settings import Settings, TrainingSettings
+from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.task_predictions import predict
 from pipeline_tasks.training.training_fingerprint import digest
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
 
 TRAINING = TrainingSettings(

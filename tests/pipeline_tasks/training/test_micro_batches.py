@@ -21,14 +21,14 @@ def gradients(options: FitOptions, full_from: int | None = None) -> tuple[list[t
     windows = cut_windows(LOG, 20, trainer.rng)[:30]
     forward = trainer.model.forward
 
-    def on_full_gpu(items: torch.Tensor, *more: torch.Tensor) -> Any:  # noqa: ANN401
+    def on_full_gpu(items: torch.Tensor, *more: Any) -> Any:  # noqa: ANN401
         if full_from is not None and items.shape[0] * items.shape[1] >= full_from:
             raise torch.OutOfMemoryError("pretended")
         return forward(items, *more)
 
     trainer.model.forward = on_full_gpu  # type: ignore[method-assign, assignment]
     batch = draw_batch(windows, trainer.trends.buckets, trainer.targets, 4, trainer.rng)
-    trainer._backward(batch)
+    trainer.gradient.add([batch], trainer.rng)
     return [one.grad.to_dense() for one in trainer.optimizer.parameters if one.grad is not None], trainer
 
 
@@ -72,7 +72,7 @@ def test_a_gpu_that_is_full_of_items_is_said(
 def test_a_full_gpu_halves_the_parts_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     whole, _ = gradients(PLAIN)
     halved, trainer = gradients(PLAIN, full_from=200)
-    assert trainer.micro_batch == 100
+    assert trainer.gradient.micro_batch == 100
     said = capsys.readouterr().out
     assert "the GPU is out of memory: 200 places at a time from here on" in said
     assert "100 places at a time from here on" in said

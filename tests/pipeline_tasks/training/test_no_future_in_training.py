@@ -13,7 +13,7 @@ from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit
 from pipeline_tasks.evaluation.ranking_task import Scorer
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import TrainingSettings
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 40

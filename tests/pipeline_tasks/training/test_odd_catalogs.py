@@ -12,9 +12,9 @@ from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.night import Night
-from pipeline_tasks.settings import CandidateName, TrainingSettings
 from pipeline_tasks.training import training_choices
 from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)

@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.settings import TrainingSettings
 from pipeline_tasks.training.training_choices import choose_options, look_at, negatives_for
+from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
@@ -37,7 +39,9 @@ def test_size_and_shape_of_the_log_decide_the_rest() -> None:
     few, many = (choose_options(log, "temporal", TrainingSettings(), 50) for log in (small, large))
     assert few.linear_rank < many.linear_rank
     assert choose_options(small, "leave_one_out", TrainingSettings(), 50).dimension == 128
-    assert choose_options(large, "leave_one_out", TrainingSettings(), 50).dimension == 256
+    next_of_large = choose_options(large, "leave_one_out", TrainingSettings(), 50)
+    assert (next_of_large.dimension, next_of_large.members) == (512, 2)
+    assert (few.members, many.members) == (1, 1)
     assert few.dropout > many.dropout
     assert few.max_length < many.max_length <= 200
 
@@ -57,6 +61,12 @@ def test_what_is_set_is_kept() -> None:
     options = choose_options(long_log(20, 5, 3), "temporal", training, 50)
     assert (options.epochs, options.dimension, options.max_length, options.dropout) == (3, 32, 9, 0.4)
     assert (options.repeats, options.seed) == (False, 7)
+
+
+@pytest.mark.parametrize("by_hand", [{"members": 1}, {"matching": "additive"}, {"dimension": 12}])
+def test_members_are_one_where_they_are_set_so_or_two_cannot_be(by_hand: dict[str, Any]) -> None:
+    options = choose_options(long_log(1200, 100, 50), "leave_one_out", TrainingSettings(**by_hand), 50)
+    assert (options.members, options.dimension) == (1, by_hand.get("dimension", 256))
 
 
 def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
