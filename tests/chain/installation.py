@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
@@ -16,6 +16,18 @@ from pipeline_tasks.settings import REPOSITORY
 
 COMMAND_SECONDS = 1_800
 FIRST = "2026-11-19"
+SMALL_NIGHT: Final = {
+    "NIGHTSHELF_SIMULATION__EVENTS": "8000",
+    "NIGHTSHELF_SIMULATION__USERS": "300",
+    "NIGHTSHELF_SIMULATION__ITEMS": "200",
+    "NIGHTSHELF_TRAINING__EPOCHS": "2",
+    "NIGHTSHELF_TRAINING__ENCODER_STEPS": "4",
+    # Two epochs on 8,000 events teach too little to beat the baselines for certain.
+    "NIGHTSHELF_TRAINING__REQUIRE_WIN": "false",
+    "NIGHTSHELF_SPLIT__WINDOW_DAYS": "10",
+    "NIGHTSHELF_SCORING__TOP_K": "5",
+}
+"""A shop so small that a night takes minutes on two cores; in containers, tests/docker/small_night.yaml."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +89,8 @@ def _environment(home: Path) -> dict[str, str]:
         "NIGHTSHELF_SERVER__AIRFLOW_PORT": str(airflow),
         "NIGHTSHELF_SERVER__MLFLOW_PORT": str(mlflow),
         "NIGHTSHELF_SERVER__DOCS_PORT": str(docs),
-        "NIGHTSHELF_SIMULATION__EVENTS": "8000",
-        "NIGHTSHELF_SIMULATION__USERS": "300",
-        "NIGHTSHELF_SIMULATION__ITEMS": "200",
-        "NIGHTSHELF_TRAINING__EPOCHS": "2",
-        "NIGHTSHELF_TRAINING__ENCODER_STEPS": "4",
+        **SMALL_NIGHT,
         "NIGHTSHELF_TRAINING__RETRAIN_EVERY_DAYS": "7",
-        # Two epochs on 8,000 events teach too little to beat the baselines for certain.
-        "NIGHTSHELF_TRAINING__REQUIRE_WIN": "false",
-        "NIGHTSHELF_SPLIT__WINDOW_DAYS": "10",
-        "NIGHTSHELF_SCORING__TOP_K": "5",
         "COLUMNS": "200",
     }
 

@@ -6,10 +6,13 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 
 from pipeline_tasks.operation.servers import POOLS, mlflow_server_settings
 from pipeline_tasks.settings import REPOSITORY
+from tests.chain.installation import SMALL_NIGHT
 from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, read_env, read_services
+from tests.docker.compose_project import SMALL_NIGHT as SMALL_NIGHT_FILE
 
 SERVICES = read_services()
 OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
@@ -131,6 +134,12 @@ def test_a_role_that_does_not_answer_is_unhealthy_and_says_why() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("spark-master does not answer: ")
+
+
+def test_the_small_night_in_containers_is_that_of_the_chain() -> None:
+    services = yaml.safe_load(SMALL_NIGHT_FILE.read_text())["services"]
+    for name, service in services.items():
+        assert {variable: str(value) for variable, value in service["environment"].items()} == SMALL_NIGHT, name
 
 
 @pytest.mark.skipif(not compose_answers(), reason="no docker client with Compose v2 to read the compose file with")
