@@ -97,10 +97,10 @@ class TrainingSettings(Concern):
                 f"training.members is {self.members}, but training.task_weights has {', '.join(heads)}, whose heads "
                 "read one tower: leave them out, or set members to 1"
             )
-        step = ATTENTION_HEADS * max(1, self.members)
-        if self.dimension % step:
+        members = max(1, self.members)
+        if self.dimension % (ATTENTION_HEADS * members):
             raise ValueError(
-                f"training.dimension is {self.dimension}, which training.members, {self.members} of {ATTENTION_HEADS} "
-                f"attention heads each, cannot share: make it a multiple of {step}"
+                f"training.dimension is {self.dimension}, which training.members, {members} of {ATTENTION_HEADS} "
+                f"attention heads each, cannot share: make it a multiple of {ATTENTION_HEADS * members}"
             )
         return self

@@ -54,5 +54,6 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
 
 
 def _near(size: int, least: int, step: int = 1) -> list[int]:
-    """Return half, rounded up to a multiple of `step`, the same and twice."""
-    return sorted({max(least, -(-size // 2 // step) * step), size, size * 2})
+    """Return half, or `least` if that is more, rounded up to a multiple of `step`; the same; and twice."""
+    half = max(least, size // 2)
+    return sorted({-(-half // step) * step, size, size * 2})

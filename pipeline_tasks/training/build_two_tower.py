@@ -95,10 +95,10 @@ def _start_from_counts(
     inward, outward = fit_linear_part(recipe, log, n_items)
     model.linear_in.copy_(torch.from_numpy(inward[seen]))
     model.linear_out.copy_(torch.from_numpy(outward[seen]))
-    for number, part in enumerate(model.item_ids.weight.split(model.config.member_width, dim=1)):
-        # Each from a random subspace of its own, or they would begin as one.
-        factors = id_factors(log, n_items, part.shape[1], options.seed + number)[seen]
-        part.copy_(torch.from_numpy(options.id_scale * factors))
+    # Members start from random subspaces of their own, or they would begin as one.
+    seeds = [options.seed + number for number in range(options.members)]
+    factors = id_factors(log, n_items, model.config.member_width, seeds)[seen]
+    model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))
     model.text_projection.weight.mul_(options.text_scale / 0.02 / math.sqrt(options.text_dimension))
     if model.queries is not None:
         model.queries.start_from(model.text_projection.weight)

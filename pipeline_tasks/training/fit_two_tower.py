@@ -167,8 +167,7 @@ class TwoTowerTrainer:
     def _steps(self) -> list[list[Integers]]:
         """Return the windows of each step, (windows, length) for every member.
 
-        Members that read the same batches err alike: two of them, Amazon Sports, epoch 6, towers alone, .0432 on
-        validation, and .0465 with batches of their own; one .0443.
+        Each member draws its own: two that read the same batches were worth no more than one (docs/decisions.md).
         """
         each = [self._batches() for _ in range(self.options.members)]
         # They differ by a batch or two, as histories are cut at random.

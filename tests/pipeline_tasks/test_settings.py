@@ -115,7 +115,7 @@ def test_a_setting_that_is_no_field_is_refused_in_code_too() -> None:
         ({"members": 2, "matching": "additive"}, r"members is 2, but training\.matching additive: .* members to 1"),
         ({"members": 2, "task_weights": {"click": 1}}, r"members is 2, but training\.task_weights has click, whose"),
         ({"members": 3, "dimension": 64}, r"dimension is 64, which training\.members, 3 of 4 .* a multiple of 12"),
-        ({"dimension": 6}, r"training\.dimension is 6, .* a multiple of 4"),
+        ({"dimension": 6}, r"dimension is 6, which training\.members, 1 of 4 .* a multiple of 4"),
     ],
 )
 def test_members_that_cannot_be_are_refused_with_both_names(set_by_hand: dict[str, Any], says: str) -> None:

@@ -165,3 +165,6 @@ def test_every_width_that_is_tried_is_shared_by_all_heads_of_all_members() -> No
     widths = space_around(replace(chosen, members=2), "leave_one_out", TrainingSettings()).distributions["dimension"]
     assert isinstance(widths, CategoricalDistribution)
     assert widths.choices == (40, 72, 144)
+    widths = space_around(replace(chosen, dimension=24), "leave_one_out", TrainingSettings()).distributions["dimension"]
+    assert isinstance(widths, CategoricalDistribution)
+    assert widths.choices == (24, 48), "the least, 16, is none that three share"

@@ -65,7 +65,8 @@ def test_many_short_histories_are_learned_by_two() -> None:
     short, long = long_log(10_000, 10, 50), long_log(1200, 100, 50)
     chosen = [choose_options(log, "leave_one_out", TrainingSettings(), 50) for log in (short, long)]
     chosen.append(choose_options(short, "temporal", TrainingSettings(), 50))
-    assert [(options.members, options.dimension) for options in chosen] == [(2, 512), (1, 256), (1, 128)]
+    chosen.append(choose_options(short, "leave_one_out", TrainingSettings(), 100_001))
+    assert [(options.members, options.dimension) for options in chosen] == [(2, 512), (1, 256), (1, 128), (1, 256)]
 
 
 @pytest.mark.parametrize("by_hand", [{"members": 1}, {"matching": "additive"}, {"dimension": 12}])
