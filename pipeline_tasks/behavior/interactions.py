@@ -110,6 +110,10 @@ class Interactions:
             queries=self.queries and self.queries.only(keep, ends),
         )
 
+    def in_order(self) -> "Interactions":
+        """Return the log with an event's place in its sequence for its time: so the lines of a basket have an order."""
+        return replace(self, times=np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows])
+
     def described(self, attributes: Mapping[str, str | None]) -> "Interactions":
         """Return the log with what is known of its shoppers, by key; unchanged where that is nothing of anybody."""
         own = [attributes.get(key) for key in self.keys]

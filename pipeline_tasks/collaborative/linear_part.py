@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Floats, Interactions
 from pipeline_tasks.collaborative.item_to_item import recent_items
-from pipeline_tasks.collaborative.linear_factors import factors_of, linear_factors
+from pipeline_tasks.collaborative.linear_factors import PENALTY, factors_of, linear_factors
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.collaborative.sequence_factors import sequence_factors
 from pipeline_tasks.evaluation.ranking_task import matrix_of
@@ -27,6 +27,10 @@ class LinearRecipe:
     coming: float = 0.0
     """Share of what came next, of the kind season."""
     seed: int = 1
+    penalty: float = PENALTY
+    """Of the kind set."""
+    in_order: bool = False
+    """Whether lines of a basket follow one another, to the kind sequence."""
 
 
 def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
@@ -35,8 +39,9 @@ def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tu
         weights = season_weights(log, n_items)
         histories = recent_history(log, n_items, int(log.times.max()) + 1, history_half_life(log))
         return factors_of(weights.joined(recipe.coming), weights.chosen, histories, recipe.rank, recipe.seed)
-    fit = sequence_factors if recipe.kind == "sequence" and recipe.rank else linear_factors
-    return fit(log, n_items, recipe.rank, recipe.seed)
+    if recipe.kind == "sequence" and recipe.rank:
+        return sequence_factors(log.in_order() if recipe.in_order else log, n_items, recipe.rank, recipe.seed)
+    return linear_factors(log, n_items, recipe.rank, recipe.seed, recipe.penalty)
 
 
 def half_life(kind: LinearKind, log: Interactions) -> int:

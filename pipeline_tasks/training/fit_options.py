@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pipeline_tasks.collaborative.linear_factors import PENALTY
 from pipeline_tasks.collaborative.linear_part import LinearKind
 from pipeline_tasks.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
@@ -38,6 +39,8 @@ class FitOptions:
     """Items drawn to stand for the catalog in a step's softmax (see sampled_items); 0: the whole catalog."""
     answers: int = 4
     reach: int = 50
+    in_order: bool = False
+    """Whether the lines of a basket follow one another, as where the last line of a basket is what is asked for."""
     repeat_weight: float = 0.0
     event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
     """Of an answer, by its event type."""
@@ -50,6 +53,8 @@ class FitOptions:
     linear_kind: LinearKind = "set"
     linear_coming: float = 0.0
     """Share of what came next, of linear_kind season."""
+    linear_penalty: float = PENALTY
+    """Of linear_kind set."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False

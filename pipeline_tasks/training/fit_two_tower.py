@@ -68,7 +68,8 @@ class TwoTowerTrainer:
         self.optimizer, self.epoch = TrainingOptimizer(self.model, options), 0
         # Not of a table of which a step touches few rows: the average would cost all of them.
         self.average = AveragedWeights(self.model) if options.averaged and not sampled else None
-        self.targets = TargetDraw(log, options.reach, _type_weights(log, options), options.repeat_weight)
+        asked = log.in_order() if options.in_order else log
+        self.targets = TargetDraw(asked, options.reach, _type_weights(log, options), options.repeat_weight)
         self.tasks = TaskLosses(log, options.task_weights, evidence, options.seed)
         self.inputs = UserInputs(log, self.model, shoppers)
         self.led = LedMoments(log, self.targets) if self.model.profile is not None else None

@@ -1,0 +1,119 @@
+"""Visits of a shop that knows nobody: each is one basket, whose lines have one time and no order."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.item_catalog import catalog_of
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part
+from pipeline_tasks.evaluation.ranking_task import build_task
+from pipeline_tasks.night import Night
+from pipeline_tasks.training.build_two_tower import build_two_tower
+from pipeline_tasks.training.choose_linear import PENALTIES, choose_linear
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.training_choices import choose_options, look_at
+from pipeline_tasks.training_settings import TrainingSettings
+from tests.pipeline_tasks.logs import log_of, random_log
+
+GROUPS, SIZE = 12, 6
+ITEMS = GROUPS * SIZE
+
+
+def baskets(visits: int = 240) -> Interactions:
+    """Return visits that buy five of a group's six items, in any order, at one time."""
+    rng = np.random.default_rng(1)
+    lines = {
+        f"session:{n:04d}": [(int(group * SIZE + item), n) for item in rng.permutation(SIZE)[:5]]
+        for n, group in enumerate(rng.integers(GROUPS, size=visits))
+    }
+    return log_of(lines)
+
+
+def night(log: Interactions) -> NightData:
+    catalog = catalog_of([{"item_id": f"i{n:02d}", "title": "mug"} for n in range(ITEMS)], [])
+    split = {"split_id": "s", "strategy": "leave_one_out"}
+    return NightData(Night("shop", date(2026, 11, 20)), catalog, log, {}, split)
+
+
+def test_an_order_is_each_events_place() -> None:
+    log = log_of({"a": [(1, 5), (2, 5), (3, 9)], "b": [], "c": [(4, 5)]}).in_order()
+    assert log.times.tolist() == [0, 1, 2, 0]
+
+
+def test_visits_are_told_from_histories_by_their_times() -> None:
+    facts = look_at(
+        log_of({"a": [(0, 1), (1, 1)], "b": [(0, 1), (1, 2), (2, 2)], "c": [(0, 1), (1, 2)], "d": [(3, 1)]})
+    )
+    assert facts.one_basket == pytest.approx(1 / 3)
+    assert facts.ends_in_basket == pytest.approx(2 / 3)
+
+
+def test_what_completes_a_basket_is_learned_as_a_set() -> None:
+    visits = choose_options(baskets(), "leave_one_out", TrainingSettings(), ITEMS)
+    assert (visits.linear_kind, visits.in_order, visits.answers, visits.averaged) == ("set", True, 4, False)
+    in_time = choose_options(baskets(), "temporal", TrainingSettings(), ITEMS)
+    assert not in_time.in_order, "weeks to come are never in the same basket"
+    one_by_one = choose_options(random_log(50, 20, seed=1).in_order(), "leave_one_out", TrainingSettings(), 50)
+    assert (one_by_one.linear_kind, one_by_one.in_order) == ("sequence", False)
+
+
+def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
+    rng = np.random.default_rng(0)
+    shoppers = {f"u{n}": [(int(item), day) for day in range(4) for item in rng.choice(20, 2)] for n in range(30)}
+    options = choose_options(log_of(shoppers), "leave_one_out", TrainingSettings(), 20)
+    assert (options.linear_kind, options.in_order, options.reach) == ("sequence", True, 1)
+
+
+def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
+    data = night(baskets())
+    task = build_task(data.parts, "validation", "discovery", ITEMS)
+    chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
+    assert chosen.linear_kind == "set"
+    assert chosen.linear_penalty in PENALTIES
+
+
+def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
+    task = build_task(night(random_log(200, ITEMS, seed=5)).parts, "validation", "discovery", ITEMS)
+    chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
+    assert chosen.linear_kind == "sequence"
+
+
+def test_lines_of_a_basket_follow_one_another_only_in_order() -> None:
+    log = log_of({f"session:{n}": [(0, n), (1, n)] for n in range(5)})
+    for in_order in (False, True):
+        inward, outward = fit_linear_part(LinearRecipe("sequence", 2, in_order=in_order), log, 2)
+        assert bool((inward @ outward.T)[0, 1] > 0) == in_order
+
+
+def test_the_penalty_reaches_the_model() -> None:
+    log, texts = baskets(), np.random.default_rng(0).normal(size=(ITEMS, 8)).astype(np.float32)
+    scores = []
+    for penalty in (20.0, 500.0):
+        options = FitOptions(dimension=8, linear_rank=ITEMS, linear_penalty=penalty, linear_weight=1.0)
+        model = build_two_tower(log, texts, options, device=TwoTowerTrainer(log, texts, options).device).model
+        scores.append((model.linear_in @ model.linear_out.T).abs().max())
+    assert scores[0] > 2 * scores[1]
+
+
+def test_the_rest_of_a_basket_is_an_answer_where_it_is_asked_for() -> None:
+    log, texts = baskets(), np.random.default_rng(0).normal(size=(ITEMS, 8)).astype(np.float32)
+    options = FitOptions(dimension=8, epochs=1, linear_rank=0)
+    silent, asked = (TwoTowerTrainer(log, texts, replace(options, in_order=each)) for each in (False, True))
+    assert not silent.targets.room.any()
+    assert (asked.targets.room > 0).mean() == pytest.approx(0.8), "all lines but the last of five have one"
+
+
+def test_a_shop_of_anonymous_baskets_is_served(tmp_path: Path) -> None:
+    data = night(baskets())
+    training = TrainingSettings(epochs=2, dimension=16, threads=1)
+    trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
+    # Of six items of a group, four are shown: two are left, and no order says which.
+    assert trained.validation.overall["ndcg@10"] > 0.6
+    assert trained.saved.facts["options"]["linear_kind"] == "set"
