@@ -53,14 +53,14 @@ def choose_linear(task: RankingTask, options: FitOptions) -> FitOptions:
 
 def _of_baskets(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
     for penalty in PENALTIES:
-        yield _as_set(task, penalty), _Choice("set", penalty=penalty)
+        yield set_ndcg(task, penalty), _Choice("set", penalty=penalty)
     followed = sequence_item_to_item(task.known.in_order(), task.relevant.shape[1], POWER)
     yield quick_ndcg(followed.scores(task.histories), task), _Choice("sequence")
 
 
 def _of_shoppers(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
     n_items = task.relevant.shape[1]
-    yield _as_set(task, PENALTY), _Choice("set")
+    yield set_ndcg(task, PENALTY), _Choice("set")
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
     taste, coming = (recent @ part.numpy() for part in (weights.taste, weights.coming))
@@ -71,7 +71,8 @@ def _of_shoppers(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
         )
 
 
-def _as_set(task: RankingTask, penalty: float) -> float:
+def set_ndcg(task: RankingTask, penalty: float) -> float:
+    """Return NDCG@10 on the task of EASE of all that may be known, over the items most wanted."""
     n_items = task.relevant.shape[1]
     chosen = most_wanted(task.known, n_items)
     whole = matrix_of(task.histories, n_items)[:, chosen] @ ease_weights(task.known, n_items, chosen, penalty).numpy()

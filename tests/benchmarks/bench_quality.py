@@ -82,7 +82,7 @@ def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
     if not can_fit(peer, data):
         pytest.skip(f"{peer} is not fitted on {name}: made for another question")
     started = time.monotonic()
-    scorer = fit_quality_peer(peer, data.parts.known_before("test"), len(data.catalog), seed)
+    scorer = fit_quality_peer(peer, data, seed)
     seconds = round(time.monotonic() - started)
     figures, values = measure(data, chosen.goals, scorer)
     keep(MeasuredScorer(name, peer, seed, figures, seconds), values)

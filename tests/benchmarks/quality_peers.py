@@ -7,12 +7,13 @@ import numpy as np
 
 from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.collaborative.linear_factors import PENALTY
 from pipeline_tasks.collaborative.own_pairs import own_pairs
 from pipeline_tasks.evaluation.baselines import recent_popularity
 from pipeline_tasks.evaluation.ease import ease
-from pipeline_tasks.evaluation.ranking_task import Scorer
+from pipeline_tasks.evaluation.quick_ndcg import sample_task
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
 from pipeline_tasks.peer_models.peers import PEERS, fit_peer
+from pipeline_tasks.training.choose_linear import PENALTIES, set_ndcg
 
 OWN_BASKETS: Final = "own_baskets_then_popular"
 QUALITY_PEERS: Final = (*PEERS, OWN_BASKETS)
@@ -44,11 +45,18 @@ def can_fit(peer: str, data: NightData) -> bool:
     return data.split["strategy"] != "leave_one_out" or peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
 
 
-def fit_quality_peer(peer: str, known: Interactions, n_items: int, seed: int) -> Scorer:
+def fit_quality_peer(peer: str, data: NightData, seed: int) -> Scorer:
     """Fit on all that may be known before test, validation included; `seed` is for peers that draw."""
+    known, n_items = data.parts.known_before("test"), len(data.catalog)
     if peer == "ease":
-        return ease(known, n_items, PENALTY, EASE_ITEMS)
+        return ease(known, n_items, _penalty(data), EASE_ITEMS)
     return _own_baskets(known, n_items) if peer == OWN_BASKETS else fit_peer(peer, known, n_items, seed)
+
+
+def _penalty(data: NightData) -> float:
+    """Return EASE's best on validation."""
+    task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), 5_000, 1)
+    return max(PENALTIES, key=lambda penalty: set_ndcg(task, penalty))
 
 
 def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:

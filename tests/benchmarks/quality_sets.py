@@ -12,6 +12,7 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.evaluation.ranking_task import Goal
 from tests.benchmarks.complete_journey import read_complete_journey
 from tests.benchmarks.online_retail import read_online_retail
+from tests.benchmarks.online_retail_visits import read_online_retail_visits
 from tests.benchmarks.sequence_sets import read_amazon_beauty, read_amazon_sports, read_ml_1m
 
 
@@ -27,6 +28,7 @@ class QualitySet:
 
 SETS = {
     "online_retail": QualitySet(read_online_retail, ("discovery", "repeats")),
+    "online_retail_visits": QualitySet(read_online_retail_visits, ("discovery",)),
     "completejourney": QualitySet(read_complete_journey, ("discovery", "repeats")),
     "amazon_beauty": QualitySet(
         read_amazon_beauty,
