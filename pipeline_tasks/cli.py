@@ -148,20 +148,23 @@ def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, An
 
 
 def _show_shelves(night: Night) -> None:
-    from pipeline_tasks.operation.night_summary import count_rows, more_command, some_shelves
+    from pipeline_tasks.operation.night_summary import OWN, count_rows, more_command, shown_table, some_shelves
 
-    _print_shelves(some_shelves(settings(), night))
-    rows = count_rows(settings(), night, "recommendations")
-    more = more_command(settings(), night)
-    console.print(f"\n{rows} recommendations for {night.ds}; to see more:\n  {more}", soft_wrap=True)
+    table = shown_table(settings(), night)
+    _print_shelves(some_shelves(settings(), night, table))
+    rows, more = count_rows(settings(), night, table), more_command(settings(), night, table)
+    said = f"{rows} {table} for {night.ds}; to see more:"
+    if table != OWN:
+        said = f"no shopper of {night.ds} is known by a key: {rows} {table}; to see what goes with an item:"
+    console.print(f"\n{said}\n  {more}", soft_wrap=True)
 
 
 def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> None:
-    shopper = ""
-    for user, rank, item, title, score, reason in shelves:
-        if user != shopper:
-            console.print(f"\nshelf of shopper [bold]{escape(user)}[/]")
-            shopper = user
+    shown = ""
+    for whose, rank, item, title, score, reason in shelves:
+        if whose != shown:
+            console.print(f"\nshelf of [bold]{escape(whose)}[/]")
+            shown = whose
         # A title may hold brackets, `[new] lamp`, which rich would take for markup.
         console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", markup=False, soft_wrap=True)
 

@@ -13,30 +13,51 @@ from pipeline_tasks.storage.lake_sql import open_database
 SHOPPERS: Final = 3
 ITEMS: Final = 5
 
-SHELVES: Final = """
-SELECT r.user_key, r.rank, r.item_id, coalesce(i.title, r.item_id) AS title, round(r.score, 3) AS score, r.reason
+OWN, EVERYONES = "recommendations", "fallback_recommendations"
+SHELVES: Final = {
+    OWN: """
+SELECT 'shopper ' || r.user_key, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
 FROM recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
-WHERE r.ds = ? AND r.rank <= ? AND r.user_key IN (
-    SELECT user_key FROM user_profiles WHERE ds = ? ORDER BY events DESC, user_key LIMIT ?)
+WHERE r.ds = $ds AND r.rank <= $items AND r.user_key IN (
+    SELECT user_key FROM user_profiles WHERE ds = $ds ORDER BY events DESC, user_key LIMIT $shoppers)
 ORDER BY r.user_key, r.rank
-"""
+""",
+    EVERYONES: """
+SELECT r.segment, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
+FROM fallback_recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
+WHERE r.ds = $ds AND r.rank <= $items AND $shoppers > 0 AND r.segment = 'everyone'
+ORDER BY r.rank
+""",
+}
+"""By the table that is shown."""
+MORE: Final = {
+    OWN: (
+        "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r "
+        "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40"
+    ),
+    EVERYONES: (
+        "SELECT i.title, s.rank, o.title AS similar, s.score FROM similar_items s JOIN items i USING (item_id, ds) "
+        "JOIN items o ON o.item_id = s.similar_item_id AND o.ds = s.ds "
+        "WHERE s.ds = '{ds}' ORDER BY s.item_id, rank LIMIT 40"
+    ),
+}
 
-MORE: Final = (
-    "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r "
-    "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40"
-)
+
+def shown_table(settings: Settings, night: Night) -> str:
+    """Return the table whose shelves are shown: everyone's where no shopper has one of their own."""
+    return OWN if count_rows(settings, night, OWN) else EVERYONES
 
 
-def more_command(settings: Settings, night: Night) -> str:
-    """Return the command that shows more of the night's shelves."""
+def more_command(settings: Settings, night: Night, table: str = OWN) -> str:
+    """Return the command that shows more: of shoppers' shelves, or of what is similar where no shopper is known."""
     source = "" if night.source == source_name(settings.source) else f"--source {night.source} "
-    return f'nightshelf sql {source}"{MORE.format(ds=night.ds)}"'
+    return f'nightshelf sql {source}"{MORE[table].format(ds=night.ds)}"'
 
 
-def some_shelves(settings: Settings, night: Night) -> list[tuple[str, int, str, str, float, str]]:
-    """Return (user_key, rank, item_id, title, score, reason) of the night's busiest shoppers' first items."""
-    with open_database(settings, night.source, SHELVES) as database:
-        return database.execute(SHELVES, [night.ds, ITEMS, night.ds, SHOPPERS]).fetchall()
+def some_shelves(settings: Settings, night: Night, table: str = OWN) -> list[tuple[str, int, str, str, float, str]]:
+    """Return (whose, rank, item_id, title, score, reason) of the first items of everyone or the busiest shoppers."""
+    with open_database(settings, night.source, SHELVES[table]) as database:
+        return database.execute(SHELVES[table], {"ds": night.ds, "items": ITEMS, "shoppers": SHOPPERS}).fetchall()
 
 
 def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:

@@ -32,7 +32,9 @@ def test_an_error_is_no_part_of_what_goes_into_a_file() -> None:
 
 
 def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print_shelves([("[u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("[u]1", 2, "i2", "[/] mug", 0.4, "popular")])
+    cli._print_shelves(
+        [("shopper [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("shopper [u]1", 2, "i2", "[/] mug", 0.4, "popular")]
+    )
     said = capsys.readouterr().out
     assert "shelf of shopper [u]1" in said
     assert "  1. [new] lamp (i1), score 0.5: for you" in said

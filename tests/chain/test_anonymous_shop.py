@@ -1,0 +1,77 @@
+"""A shop that knows nobody: its till's baskets, and nothing else but a source file, through the whole chain."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.chain.installation import Installation
+
+pytestmark = pytest.mark.chain
+
+NIGHT, TOP_K = "2026-11-20", 5
+GROUPS, SIZE = 12, 6
+SOURCE = """
+name = "anonymous_till"
+
+[events]
+path = "till.jsonl"
+format = "json"
+
+[events.columns]
+ts = "at"
+event_type = "'purchase'"
+item_id = "article"
+session_id = "receipt"
+
+[items.columns]
+item_id = "article"
+title = "name"
+"""
+
+
+@pytest.fixture(scope="module")
+def night(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What ``nightshelf run`` said of 600 receipts of ten days, five of a group's six articles on each."""
+    folder, rng = tmp_path_factory.mktemp("till"), np.random.default_rng(1)
+    lines = [
+        {
+            "at": f"2026-11-{11 + receipt % 10} 12:{receipt // 10 % 60:02d}:00",
+            "receipt": receipt,
+            "article": f"a{group * SIZE + place:02d}",
+            "name": f"mug {group} of kind {place}",
+        }
+        for receipt, group in enumerate(rng.integers(GROUPS, size=600).tolist())
+        for place in rng.permutation(SIZE)[:5].tolist()
+    ]
+    (folder / "till.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path(folder / "till.toml").write_text(SOURCE)
+    return installation.succeed("run", "--date", NIGHT, "--source", str(folder / "till.toml"))
+
+
+def test_the_end_of_the_run_shows_what_there_is(night: str) -> None:
+    assert "shelf of everyone" in night
+    assert "no shopper of 2026-11-20 is known by a key" in night
+
+
+def test_anybody_gets_a_full_shelf(installation: Installation, night: str) -> None:
+    rows = installation.rows(
+        "SELECT segment, count(*) AS items FROM anonymous_till.fallback_recommendations GROUP BY segment"
+    )
+    assert rows
+    assert all(row["items"] == TOP_K for row in rows)
+
+
+def test_nobody_gets_a_shelf_of_their_own(installation: Installation, night: str) -> None:
+    for table in ("recommendations", "user_profiles", "purchase_intent"):
+        assert installation.rows(f"SELECT count(*) AS n FROM anonymous_till.{table}") == [{"n": 0}]
+
+
+def test_what_completes_a_basket_is_similar(installation: Installation, night: str) -> None:
+    rows = installation.rows(
+        f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{NIGHT}' AND rank = 1"
+    )
+    together = [int(row["item_id"][1:]) // SIZE == int(row["similar_item_id"][1:]) // SIZE for row in rows]
+    assert len(rows) == GROUPS * SIZE
+    assert sum(together) > 0.8 * len(rows)
