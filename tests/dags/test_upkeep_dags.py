@@ -15,7 +15,8 @@ from pipeline_tasks.intake.sources import register_source
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import REPOSITORY, Settings, settings
 from pipeline_tasks.storage.lake import Lake
-from tests.pipeline_tasks.upkeep.shelved_shop import FIRST, SECOND, SOURCE, nights, publish_shelves
+from tests.pipeline_tasks.upkeep.arms_trial import HORIZON, log_trial
+from tests.pipeline_tasks.upkeep.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves
 from tests.spark_jobs.one_shop import CLICKS
 
 if TYPE_CHECKING:
@@ -84,6 +85,16 @@ def test_what_cannot_be_ends_as_failed_and_changes_nothing(dag_bag: "DagBag", sh
     assert run(dag_bag, "roll_back_night", to_night="2026-01-01") == "failed"
     assert run(dag_bag, "report_arms", target_date="2026-11-20") == "failed", "no impressions, so no report"
     assert nights(shop) == before
+
+
+def test_arms_are_reported(dag_bag: "DagBag", shop: Settings) -> None:
+    log_trial(shop)
+    client(shop).create_experiment(f"nightshelf/{SOURCE}", artifact_location=f"file://{shop.home}/artifacts")
+    assert run(dag_bag, "report_arms", target_date=f"{THIRD}", horizon_days=HORIZON) == "success"
+    experiment = client(shop).get_experiment_by_name(f"nightshelf/{SOURCE}")
+    assert experiment is not None
+    [kept] = client(shop).search_runs([experiment.experiment_id])
+    assert kept.data.metrics["explorer.click_rate"] > kept.data.metrics["control.click_rate"]
 
 
 def test_nothing_is_forgotten_while_a_night_is_under_way(dag_bag: "DagBag", shop: Settings) -> None:

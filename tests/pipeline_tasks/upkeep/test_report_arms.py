@@ -1,10 +1,8 @@
 """The A/B report over events in a real lake, kept in a real MLflow store."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import mlflow
-import numpy as np
 import pytest
 
 from pipeline_tasks.champion.registry import client
@@ -13,24 +11,10 @@ from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.upkeep.arm_events import arm_events
 from pipeline_tasks.upkeep.report_arms import report_arms
-from tests.pipeline_tasks.upkeep.shelved_shop import SOURCE, THIRD, write
+from tests.pipeline_tasks.upkeep.arms_trial import HORIZON, event, log_events, log_trial
+from tests.pipeline_tasks.upkeep.shelved_shop import SOURCE, THIRD
 
 NIGHT = Night(SOURCE, THIRD)
-HORIZON = 2
-SHOWN = THIRD - timedelta(days=HORIZON)
-"""The last day of which every impression has had its horizon."""
-
-
-def event(user: str | None, kind: str, minutes: float, item: str = "i1", arm: str | None = None) -> dict[str, Any]:
-    """Return an event so many minutes after the beginning of SHOWN."""
-    when = datetime.combine(SHOWN, datetime.min.time(), UTC) + timedelta(minutes=minutes)
-    return {"user_key": user, "event_type": kind, "item_id": item, "arm": arm, "ts": when, "ds": when.date()}
-
-
-def log(settings: Settings, rows: list[dict[str, Any]]) -> None:
-    for ds in sorted({row["ds"] for row in rows}):
-        numbered = enumerate(row for row in rows if row["ds"] == ds)
-        write(settings, "events", ds, [{"event_id": number} | row for number, row in numbered])
 
 
 def found(settings: Settings, days: int = 5) -> dict[str, tuple[Any, ...]]:
@@ -53,30 +37,19 @@ def test_what_counts_for_an_impression(settings: Settings) -> None:
         event(None, "impression", 0, "i1", "a"),
         event("dan", "impression", 0, "i1"),
     ]
-    log(settings, rows)
+    log_events(settings, rows)
     assert found(settings) == {"ann": ("a", 1, 3, 1, 2), "bob": ("b", 1, 1, 0, 0)}
 
 
 def test_days_before_the_report_are_left_out(settings: Settings) -> None:
-    log(settings, [event("ann", "impression", 0, arm="a"), event("bob", "impression", -24 * 60, arm="a")])
+    log_events(settings, [event("ann", "impression", 0, arm="a"), event("bob", "impression", -24 * 60, arm="a")])
     assert set(found(settings, days=1)) == {"ann"}
     assert set(found(settings, days=2)) == {"ann", "bob"}
 
 
 @pytest.fixture
 def trial(settings: Settings) -> Settings:
-    """200 shoppers, half of each arm: those of `explorer` click twice as often, and buy as others do."""
-    rng, rows = np.random.default_rng(8), list[dict[str, Any]]()
-    for number in range(200):
-        user, arm = f"u{number:03d}", ("control", "explorer")[number % 2]
-        for at in range(10):
-            rows.append(event(user, "impression", at * 60, f"i{at}", arm))
-            if rng.random() < (0.2, 0.4)[number % 2]:
-                rows.append(event(user, "click", at * 60 + 1, f"i{at}"))
-            if rng.random() < 0.1:
-                rows.append(event(user, "purchase", at * 60 + 2, f"i{at}"))
-    rows += [event("both", "impression", at, "i1", arm) for at, arm in enumerate(("control", "explorer"))]
-    log(settings, rows)
+    log_trial(settings)
     return settings
 
 
@@ -105,12 +78,12 @@ def test_the_arm_that_does_better_is_found_and_the_report_lies_in_mlflow(trial: 
 
 
 def test_a_log_without_arms_says_what_is_missing(settings: Settings) -> None:
-    log(settings, [event("ann", "impression", 0)])
+    log_events(settings, [event("ann", "impression", 0)])
     with pytest.raises(ValueError, match=r"shop has no impression with an arm .*map events\.arm"):
         report_arms(settings, NIGHT, 5, HORIZON)
 
 
 def test_an_arm_of_one_shopper_is_refused(settings: Settings) -> None:
-    log(settings, [event("ann", "impression", 0, arm="a")])
+    log_events(settings, [event("ann", "impression", 0, arm="a")])
     with pytest.raises(ValueError, match="arm a has fewer than 2 shoppers of its own"):
         report_arms(settings, NIGHT, 5, HORIZON)
