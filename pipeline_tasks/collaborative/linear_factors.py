@@ -20,15 +20,13 @@ LEAST_EVENTS: Final = 3
 PENALTY: Final = 500.0
 
 
-def linear_factors(
-    log: Interactions, n_items: int, rank: int, seed: int, penalty: float = PENALTY
-) -> tuple[Floats, Floats]:
+def linear_factors(log: Interactions, n_items: int, rank: int, seed: int) -> tuple[Floats, Floats]:
     """Return (items, rank) twice: a history is the sum of its distinct items' rows of the first.
 
     The dot product of that sum and an item's row of the second is the best approximation of EASE's score in this rank.
     """
     chosen = most_wanted(log, n_items)
-    weights = ease_weights(log, n_items, chosen, penalty) if rank else torch.empty(0, 0)
+    weights = ease_weights(log, n_items, chosen, PENALTY) if rank else torch.empty(0, 0)
     return factors_of(weights, chosen, matrix_of(log, n_items), rank, seed)
 
 

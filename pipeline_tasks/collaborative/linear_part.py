@@ -1,4 +1,4 @@
-"""The collaborative part of the model, of one of three kinds; all are sums over a history, and one dot product."""
+"""The collaborative part of the model, of one of four kinds; all are sums over a history, and one dot product."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,15 +6,16 @@ from typing import Literal
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Floats, Interactions
+from pipeline_tasks.collaborative.basket_weights import basket_weights
 from pipeline_tasks.collaborative.item_to_item import recent_items
-from pipeline_tasks.collaborative.linear_factors import PENALTY, factors_of, linear_factors
+from pipeline_tasks.collaborative.linear_factors import factors_of, linear_factors
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.collaborative.sequence_factors import sequence_factors
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 
-LinearKind = Literal["set", "sequence", "season"]
-"""What a history is to it: a set of items (EASE), a sequence whose latest counts most (item-to-item), or a set that
-fades, in a shop whose demand moves (see season_weights)."""
+LinearKind = Literal["set", "sequence", "season", "basket"]
+"""What a history is to it: a set of items (EASE), a sequence whose latest counts most (item-to-item), a set that fades,
+in a shop whose demand moves (see season_weights), or a basket that is to be completed (see basket_weights)."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class LinearRecipe:
     coming: float = 0.0
     """Share of what came next, of the kind season."""
     seed: int = 1
-    penalty: float = PENALTY
-    """Of the kind set."""
+    penalty: float = 0.3
+    """Of the kind basket."""
     in_order: bool = False
     """Whether lines of a basket follow one another, to the kind sequence."""
 
@@ -36,12 +37,15 @@ class LinearRecipe:
 def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
     """Return (items, rank) twice: what an item of a history holds, and what an item is scored by; 0 wide for rank 0."""
     if recipe.kind == "season" and recipe.rank:
-        weights = season_weights(log, n_items)
+        season = season_weights(log, n_items)
         histories = recent_history(log, n_items, int(log.times.max()) + 1, history_half_life(log))
-        return factors_of(weights.joined(recipe.coming), weights.chosen, histories, recipe.rank, recipe.seed)
+        return factors_of(season.joined(recipe.coming), season.chosen, histories, recipe.rank, recipe.seed)
     if recipe.kind == "sequence" and recipe.rank:
         return sequence_factors(log.in_order() if recipe.in_order else log, n_items, recipe.rank, recipe.seed)
-    return linear_factors(log, n_items, recipe.rank, recipe.seed, recipe.penalty)
+    if recipe.kind == "basket" and recipe.rank:
+        chosen, weights = basket_weights(log, n_items, recipe.penalty)
+        return factors_of(weights, chosen, matrix_of(log, n_items), recipe.rank, recipe.seed)
+    return linear_factors(log, n_items, recipe.rank, recipe.seed)
 
 
 def half_life(kind: LinearKind, log: Interactions) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline_tasks.behavior.interactions import Floats, Integers
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
+from pipeline_tasks.collaborative.basket_weights import basket_weights
 from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
 from pipeline_tasks.collaborative.linear_factors import PENALTY, most_wanted
 from pipeline_tasks.collaborative.linear_part import LinearKind
@@ -19,24 +20,22 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
 from pipeline_tasks.training.fit_options import FitOptions
 
 COMING_SHARES: Final = (0.0, 0.3, 0.6, 1.0)
-PENALTIES: Final = (20.0, 50.0, 150.0, 500.0)
-"""Of what is bought in one basket. Online Retail's invoices, whose last line is asked for: .2059, .2051, .2010, .1890;
-those of its last seven weeks: .1755 with 50, .1565 with 500. Shoppers' histories want 500 (Online Retail: .0999 with
-50, .1064; Complete Journey: .0391, .0447)."""
+PENALTIES: Final = (0.1, 0.3, 1.0)
+"""Of what is bought in one basket. Online Retail's invoices, whose last line is asked for: .2033, .2027, .1972."""
 
 
 @dataclass(frozen=True)
 class _Choice:
     kind: LinearKind
     coming: float = 0.0
-    penalty: float = PENALTY
+    penalty: float = PENALTIES[1]
 
 
 def choose_linear(task: RankingTask, options: FitOptions) -> FitOptions:
     """Return the options with the kind of linear part, and the share of what came next, that rank `task` best.
 
-    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, sets of
-    several penalties are, and the sequence. Other sequences, and logs without times, keep their kind.
+    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, the basket is
+    compared with the sequence. Other sequences, and logs without times, keep their kind.
     """
     if not options.linear_rank:
         return options
@@ -52,9 +51,13 @@ def choose_linear(task: RankingTask, options: FitOptions) -> FitOptions:
 
 
 def _of_baskets(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
+    n_items = task.relevant.shape[1]
+    histories = matrix_of(task.histories, n_items)
     for penalty in PENALTIES:
-        yield set_ndcg(task, penalty), _Choice("set", penalty=penalty)
-    followed = sequence_item_to_item(task.known.in_order(), task.relevant.shape[1], POWER)
+        chosen, weights = basket_weights(task.known, n_items, penalty)
+        scores = _placed(histories[:, chosen] @ weights.numpy(), chosen, n_items)
+        yield quick_ndcg(scores, task), _Choice("basket", penalty=penalty)
+    followed = sequence_item_to_item(task.known.in_order(), n_items, POWER)
     yield quick_ndcg(followed.scores(task.histories), task), _Choice("sequence")
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from pipeline_tasks.collaborative.linear_factors import PENALTY
 from pipeline_tasks.collaborative.linear_part import LinearKind
 from pipeline_tasks.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
@@ -53,8 +52,8 @@ class FitOptions:
     linear_kind: LinearKind = "set"
     linear_coming: float = 0.0
     """Share of what came next, of linear_kind season."""
-    linear_penalty: float = PENALTY
-    """Of linear_kind set."""
+    linear_penalty: float = 0.3
+    """Of linear_kind basket."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False

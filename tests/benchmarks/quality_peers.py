@@ -13,8 +13,9 @@ from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.quick_ndcg import sample_task
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
 from pipeline_tasks.peer_models.peers import PEERS, fit_peer
-from pipeline_tasks.training.choose_linear import PENALTIES, set_ndcg
+from pipeline_tasks.training.choose_linear import set_ndcg
 
+EASE_PENALTIES: Final = (20.0, 50.0, 150.0, 500.0)
 OWN_BASKETS: Final = "own_baskets_then_popular"
 QUALITY_PEERS: Final = (*PEERS, OWN_BASKETS)
 EASE_ITEMS: Final = 19_000
@@ -56,7 +57,7 @@ def fit_quality_peer(peer: str, data: NightData, seed: int) -> Scorer:
 def _penalty(data: NightData) -> float:
     """Return EASE's best on validation."""
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), 5_000, 1)
-    return max(PENALTIES, key=lambda penalty: set_ndcg(task, penalty))
+    return max(EASE_PENALTIES, key=lambda penalty: set_ndcg(task, penalty))
 
 
 def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:

@@ -10,7 +10,7 @@ from tests.chain.installation import Installation
 
 pytestmark = pytest.mark.chain
 
-NIGHT, TOP_K = "2026-11-20", 5
+NIGHT = "2026-11-20"
 GROUPS, SIZE = 12, 6
 SOURCE = """
 name = "anonymous_till"
@@ -59,8 +59,8 @@ def test_anybody_gets_a_full_shelf(installation: Installation, night: str) -> No
     rows = installation.rows(
         "SELECT segment, count(*) AS items FROM anonymous_till.fallback_recommendations GROUP BY segment"
     )
-    assert rows
-    assert all(row["items"] == TOP_K for row in rows)
+    assert {"segment": "everyone", "items": 50} in rows
+    assert {row["items"] for row in rows} == {50}, "scoring.fallback_k"
 
 
 def test_nobody_gets_a_shelf_of_their_own(installation: Installation, night: str) -> None:

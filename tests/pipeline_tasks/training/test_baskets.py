@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.collaborative.basket_weights import LEFT_OUT, basket_weights
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part
-from pipeline_tasks.evaluation.ranking_task import build_task
+from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
 from pipeline_tasks.night import Night
-from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.choose_linear import PENALTIES, choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
@@ -55,11 +56,11 @@ def test_visits_are_told_from_histories_by_their_times() -> None:
     assert facts.ends_in_basket == pytest.approx(2 / 3)
 
 
-def test_what_completes_a_basket_is_learned_as_a_set() -> None:
+def test_what_completes_a_basket_is_learned_without_an_order() -> None:
     visits = choose_options(baskets(), "leave_one_out", TrainingSettings(), ITEMS)
-    assert (visits.linear_kind, visits.in_order, visits.answers, visits.averaged) == ("set", True, 4, False)
+    assert (visits.linear_kind, visits.in_order, visits.answers, visits.averaged) == ("basket", True, 4, False)
     in_time = choose_options(baskets(), "temporal", TrainingSettings(), ITEMS)
-    assert not in_time.in_order, "weeks to come are never in the same basket"
+    assert (in_time.linear_kind, in_time.in_order) == ("set", False), "weeks to come are never in the same basket"
     one_by_one = choose_options(random_log(50, 20, seed=1).in_order(), "leave_one_out", TrainingSettings(), 50)
     assert (one_by_one.linear_kind, one_by_one.in_order) == ("sequence", False)
 
@@ -75,7 +76,7 @@ def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
     data = night(baskets())
     task = build_task(data.parts, "validation", "discovery", ITEMS)
     chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
-    assert chosen.linear_kind == "set"
+    assert chosen.linear_kind == "basket"
     assert chosen.linear_penalty in PENALTIES
 
 
@@ -92,14 +93,38 @@ def test_lines_of_a_basket_follow_one_another_only_in_order() -> None:
         assert bool((inward @ outward.T)[0, 1] > 0) == in_order
 
 
-def test_the_penalty_reaches_the_model() -> None:
+def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> None:
+    log = baskets()
+    chosen, weights = basket_weights(log, ITEMS, penalty=0.3)
+    assert chosen.tolist() == list(range(ITEMS))
+    # All baskets have five lines: their lengths weigh all of them, and the mean of the penalty, alike.
+    matrix = matrix_of(log, ITEMS).toarray()
+    often = matrix.sum(axis=0)
+    for item in (0, 40):
+        others = np.delete(np.arange(ITEMS), item)
+        # Ridge has one penalty for all: columns are scaled so that it is each item's own.
+        scale = 1 / np.sqrt(0.3 * often.mean() + LEFT_OUT / (1 - LEFT_OUT) * often[others])
+        ridge = Ridge(alpha=1, fit_intercept=False).fit(matrix[:, others] * scale, matrix[:, item])
+        np.testing.assert_allclose(weights.numpy()[others, item], ridge.coef_ * scale, atol=1e-4)
+        assert weights[item, item] == 0
+
+
+def test_a_long_basket_says_less_of_a_pair_than_a_short_one() -> None:
+    lines = {f"session:s{n}": [(0, n), (1, n)] for n in range(20)}
+    lines |= {f"session:l{n}": [(item, n) for item in (0, *range(2, 30))] for n in range(20)}
+    chosen, weights = basket_weights(log_of(lines), 30, penalty=0.3)
+    assert chosen.tolist() == list(range(30))
+    assert weights[1, 0] > 3 * weights[2, 0]
+
+
+def test_kind_and_penalty_reach_the_model() -> None:
     log, texts = baskets(), np.random.default_rng(0).normal(size=(ITEMS, 8)).astype(np.float32)
-    scores = []
-    for penalty in (20.0, 500.0):
-        options = FitOptions(dimension=8, linear_rank=ITEMS, linear_penalty=penalty, linear_weight=1.0)
-        model = build_two_tower(log, texts, options, device=TwoTowerTrainer(log, texts, options).device).model
-        scores.append((model.linear_in @ model.linear_out.T).abs().max())
-    assert scores[0] > 2 * scores[1]
+    for penalty in (0.1, 1.0):
+        options = FitOptions(dimension=8, linear_kind="basket", linear_rank=ITEMS, linear_penalty=penalty)
+        model = TwoTowerTrainer(log, texts, options).model
+        expected = basket_weights(log, ITEMS, penalty)[1].numpy()
+        found = (model.linear_in @ model.linear_out.T).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_the_rest_of_a_basket_is_an_answer_where_it_is_asked_for() -> None:
@@ -116,4 +141,4 @@ def test_a_shop_of_anonymous_baskets_is_served(tmp_path: Path) -> None:
     trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
     # Of six items of a group, four are shown: two are left, and no order says which.
     assert trained.validation.overall["ndcg@10"] > 0.6
-    assert trained.saved.facts["options"]["linear_kind"] == "set"
+    assert trained.saved.facts["options"]["linear_kind"] == "basket"
