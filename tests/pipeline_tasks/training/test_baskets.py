@@ -65,6 +65,16 @@ def test_what_completes_a_basket_is_learned_without_an_order() -> None:
     assert (one_by_one.linear_kind, one_by_one.in_order) == ("sequence", False)
 
 
+def test_a_wide_collaborative_part_is_for_visits_of_few_items() -> None:
+    visits = baskets()
+    shoppers = replace(visits, known=np.ones(len(visits), dtype=np.bool_))
+    many = log_of({f"session:{n}": [(2 * n, n), (2 * n + 1, n)] for n in range(6_001)})
+    ranks = [
+        choose_options(log, "leave_one_out", TrainingSettings(), 12_002).linear_rank for log in (visits, shoppers, many)
+    ]
+    assert ranks == [2048, 512, 512], "a known shopper's vector is as wide, and so is every item's"
+
+
 def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
     rng = np.random.default_rng(0)
     shoppers = {f"u{n}": [(int(item), day) for day in range(4) for item in rng.choice(20, 2)] for n in range(30)}
