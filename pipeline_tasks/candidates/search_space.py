@@ -44,7 +44,7 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
         "weight_decay": FloatDistribution(chosen.weight_decay / 10, chosen.weight_decay * 10, log=True),
         "repeat_weight": CategoricalDistribution(sorted({0.0, 0.3, 1.0, chosen.repeat_weight})),
     }
-    # Asked for the very next item, a model is trained on it and nothing else (training_choices).
+    # Asked for the last item of each, a model is trained as training_choices says: on the very next, or on a basket.
     if strategy != "leave_one_out":
         space["answers"] = CategoricalDistribution(_near(chosen.answers, least=1))
         space["reach"] = CategoricalDistribution(_near(chosen.reach, least=1))

@@ -31,7 +31,7 @@ class LinearRecipe:
     penalty: float = 0.3
     """Of the kind basket."""
     in_order: bool = False
-    """Whether lines of a basket follow one another, to the kind sequence."""
+    """Whether lines of a basket follow one another when the kind sequence counts pairs; to score, they are one step."""
 
 
 def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:

@@ -107,7 +107,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         # are ahead before (epoch 10: .0786 in place of .0775). Temporal splits: not measured, so left as they were.
         schedule="late" if next_item else "cosine",
         averaged=next_item,
-        linear_rank=_linear_rank(facts, last_of_each=last_of_each, visits=last_of_each and not log.known.any()),
+        linear_rank=_linear_rank(facts, last_of_each=last_of_each, visits_of=0 if log.known.any() else n_items),
         linear_kind="sequence" if next_item else "basket" if last_of_each else "set",
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
@@ -179,10 +179,11 @@ def _is_short(facts: LogFacts) -> bool:
     return facts.mean_length < 20
 
 
-def _linear_rank(facts: LogFacts, *, last_of_each: bool, visits: bool) -> int:
+def _linear_rank(facts: LogFacts, *, last_of_each: bool, visits_of: int) -> int:
     # EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in rank 512, 1,024, 2,048. Only
-    # where no shopper is known: each would have a vector of that width every night. 12,000 items are 100 MB.
-    if visits and facts.one_basket >= ONE_BASKET and facts.items <= 12_000:
+    # where no shopper is known: each would have a vector of that width every night. Every item of the catalog, sold or
+    # not, has two: 12,000 are 200 MB. `visits_of` is the catalog of such a shop, 0 for others.
+    if last_of_each and facts.one_basket >= ONE_BASKET and 0 < visits_of <= 12_000:
         return 2048
     # What follows what is a sparse matrix: sequence_factors says what the width keeps of it. Beyond 50,000 items 512
     # numbers an item are more than 100 MB, which was not measured.

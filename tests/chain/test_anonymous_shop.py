@@ -68,7 +68,7 @@ def test_nobody_gets_a_shelf_of_their_own(installation: Installation, night: str
         assert installation.rows(f"SELECT count(*) AS n FROM anonymous_till.{table}") == [{"n": 0}]
 
 
-def test_what_completes_a_basket_is_similar(installation: Installation, night: str) -> None:
+def test_what_is_bought_and_named_alike_is_similar(installation: Installation, night: str) -> None:
     rows = installation.rows(
         f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{NIGHT}' AND rank = 1"
     )

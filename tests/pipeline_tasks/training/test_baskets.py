@@ -68,11 +68,11 @@ def test_what_completes_a_basket_is_learned_without_an_order() -> None:
 def test_a_wide_collaborative_part_is_for_visits_of_few_items() -> None:
     visits = baskets()
     shoppers = replace(visits, known=np.ones(len(visits), dtype=np.bool_))
-    many = log_of({f"session:{n}": [(2 * n, n), (2 * n + 1, n)] for n in range(6_001)})
     ranks = [
-        choose_options(log, "leave_one_out", TrainingSettings(), 12_002).linear_rank for log in (visits, shoppers, many)
+        choose_options(log, "leave_one_out", TrainingSettings(), n_items).linear_rank
+        for log, n_items in ((visits, 12_000), (shoppers, 12_000), (visits, 12_001))
     ]
-    assert ranks == [2048, 512, 512], "a known shopper's vector is as wide, and so is every item's"
+    assert ranks == [2048, 512, 512], "a known shopper's vector is as wide, and so is every item's, sold or not"
 
 
 def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
@@ -149,6 +149,6 @@ def test_a_shop_of_anonymous_baskets_is_served(tmp_path: Path) -> None:
     data = night(baskets())
     training = TrainingSettings(epochs=2, dimension=16, threads=1)
     trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
-    # Of six items of a group, four are shown: two are left, and no order says which.
+    # Of six items of a group, three are shown to validation: three are left, and no order says which (.71 by chance).
     assert trained.validation.overall["ndcg@10"] > 0.6
     assert trained.saved.facts["options"]["linear_kind"] == "basket"
