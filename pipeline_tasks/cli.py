@@ -148,15 +148,15 @@ def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, An
 
 
 def _show_shelves(night: Night) -> None:
-    from pipeline_tasks.operation.night_summary import OWN, count_rows, more_command, shown_table, some_shelves
+    from pipeline_tasks.operation.night_summary import EVERYONES, OWN, count_rows, more_command, some_shelves
 
-    table = shown_table(settings(), night)
+    rows = count_rows(settings(), night, OWN)
+    table = OWN if rows else EVERYONES
     _print_shelves(some_shelves(settings(), night, table))
-    rows, more = count_rows(settings(), night, table), more_command(settings(), night, table)
-    said = f"{rows} {table} for {night.ds}; to see more:"
-    if table != OWN:
-        said = f"no shopper of {night.ds} is known by a key: {rows} {table}; to see what goes with an item:"
-    console.print(f"\n{said}\n  {more}", soft_wrap=True)
+    said = f"{rows} {OWN} for {night.ds}; to see more:"
+    if not rows:
+        said = f"no shopper has a shelf of their own for {night.ds}; to see what goes with an item:"
+    console.print(f"\n{said}\n  {more_command(settings(), night, table)}", soft_wrap=True)
 
 
 def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> None:

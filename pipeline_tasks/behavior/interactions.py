@@ -111,7 +111,10 @@ class Interactions:
         )
 
     def in_order(self) -> "Interactions":
-        """Return the log with an event's place in its sequence for its time: so the lines of a basket have an order."""
+        """Return the log with an event's place in its sequence for its time: so the lines of a basket have an order.
+
+        To count what follows what. Its evidence names no moment.
+        """
         return replace(self, times=np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows])
 
     def described(self, attributes: Mapping[str, str | None]) -> "Interactions":

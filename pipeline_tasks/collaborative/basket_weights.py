@@ -17,6 +17,8 @@ from pipeline_tasks.collaborative.linear_factors import most_wanted
 from pipeline_tasks.evaluation.ease import solve_ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 
+PENALTY: Final = 0.3
+"""Of the mean of the Gram matrix' diagonal, where none is chosen."""
 LEFT_OUT: Final = 0.15
 """Probability. .05 is as good with the penalty .3, worse with less; .5 and more is worse than none."""
 LENGTH_POWER: Final = 0.5
@@ -27,7 +29,7 @@ def basket_weights(log: Interactions, n_items: int, penalty: float) -> tuple[Int
     """Return the items that take part (c,), and (c, c) from an item of a basket to the item that is scored.
 
     Args:
-        penalty: of the mean of the Gram matrix' diagonal.
+        penalty: see PENALTY.
     """
     chosen = most_wanted(log, n_items)
     baskets = matrix_of(log, n_items)[:, chosen]

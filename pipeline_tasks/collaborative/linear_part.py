@@ -6,7 +6,7 @@ from typing import Literal
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Floats, Interactions
-from pipeline_tasks.collaborative.basket_weights import basket_weights
+from pipeline_tasks.collaborative.basket_weights import PENALTY, basket_weights
 from pipeline_tasks.collaborative.item_to_item import recent_items
 from pipeline_tasks.collaborative.linear_factors import factors_of, linear_factors
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
@@ -28,7 +28,7 @@ class LinearRecipe:
     coming: float = 0.0
     """Share of what came next, of the kind season."""
     seed: int = 1
-    penalty: float = 0.3
+    penalty: float = PENALTY
     """Of the kind basket."""
     in_order: bool = False
     """Whether lines of a basket follow one another when the kind sequence counts pairs; to score, they are one step."""

@@ -15,17 +15,17 @@ ITEMS: Final = 5
 
 OWN, EVERYONES = "recommendations", "fallback_recommendations"
 SHELVES: Final = {
-    OWN: """
+    OWN: f"""
 SELECT 'shopper ' || r.user_key, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
 FROM recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
-WHERE r.ds = $ds AND r.rank <= $items AND r.user_key IN (
-    SELECT user_key FROM user_profiles WHERE ds = $ds ORDER BY events DESC, user_key LIMIT $shoppers)
+WHERE r.ds = $ds AND r.rank <= {ITEMS} AND r.user_key IN (
+    SELECT user_key FROM user_profiles WHERE ds = $ds ORDER BY events DESC, user_key LIMIT {SHOPPERS})
 ORDER BY r.user_key, r.rank
 """,
-    EVERYONES: """
+    EVERYONES: f"""
 SELECT r.segment, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
 FROM fallback_recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
-WHERE r.ds = $ds AND r.rank <= $items AND $shoppers > 0 AND r.segment = 'everyone'
+WHERE r.ds = $ds AND r.rank <= {ITEMS} AND r.segment = 'everyone'
 ORDER BY r.rank
 """,
 }
@@ -43,13 +43,8 @@ MORE: Final = {
 }
 
 
-def shown_table(settings: Settings, night: Night) -> str:
-    """Return the table whose shelves are shown: everyone's where no shopper has one of their own."""
-    return OWN if count_rows(settings, night, OWN) else EVERYONES
-
-
 def more_command(settings: Settings, night: Night, table: str = OWN) -> str:
-    """Return the command that shows more: of shoppers' shelves, or of what is similar where no shopper is known."""
+    """Return the command that shows more: of shoppers' shelves, or of what is similar where no shopper has one."""
     source = "" if night.source == source_name(settings.source) else f"--source {night.source} "
     return f'nightshelf sql {source}"{MORE[table].format(ds=night.ds)}"'
 
@@ -57,7 +52,7 @@ def more_command(settings: Settings, night: Night, table: str = OWN) -> str:
 def some_shelves(settings: Settings, night: Night, table: str = OWN) -> list[tuple[str, int, str, str, float, str]]:
     """Return (whose, rank, item_id, title, score, reason) of the first items of everyone or the busiest shoppers."""
     with open_database(settings, night.source, SHELVES[table]) as database:
-        return database.execute(SHELVES[table], {"ds": night.ds, "items": ITEMS, "shoppers": SHOPPERS}).fetchall()
+        return database.execute(SHELVES[table], {"ds": night.ds}).fetchall()
 
 
 def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:

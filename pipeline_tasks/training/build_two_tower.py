@@ -42,14 +42,7 @@ def build_two_tower(
     widths = options.content_blocks or (raw_texts.shape[1],)
     center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
     config = _shape(log, options, shoppers, len(seen), (turn.shape[1], raw_texts.shape[1]))
-    recipe = LinearRecipe(
-        options.linear_kind,
-        config.linear_rank,
-        options.linear_coming,
-        options.seed,
-        options.linear_penalty,
-        options.in_order,
-    )
+    recipe = options.linear_recipe(config.linear_rank)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
     with torch.no_grad():

@@ -1,19 +1,18 @@
 """Chooses on validation how the collaborative part reads a history: before the towers are trained, as it is quick."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import torch
 
 from pipeline_tasks.behavior.interactions import Floats, Integers
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
 from pipeline_tasks.collaborative.basket_weights import basket_weights
-from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
 from pipeline_tasks.collaborative.linear_factors import PENALTY, most_wanted
-from pipeline_tasks.collaborative.linear_part import LinearKind
+from pipeline_tasks.collaborative.linear_part import fit_linear_part, history_weights
 from pipeline_tasks.collaborative.season_weights import history_half_life, recent_history, season_weights
-from pipeline_tasks.collaborative.sequence_factors import POWER
 from pipeline_tasks.evaluation.ease import ease_weights
 from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
@@ -24,65 +23,63 @@ PENALTIES: Final = (0.1, 0.3, 1.0)
 """Of what is bought in one basket. Online Retail's invoices, whose last line is asked for: .2033, .2027, .1972."""
 
 
-@dataclass(frozen=True)
-class _Choice:
-    kind: LinearKind
-    coming: float = 0.0
-    penalty: float = PENALTIES[1]
-
-
 def choose_linear(task: RankingTask, options: FitOptions) -> FitOptions:
     """Return the options with the kind of linear part, and the share of what came next, that rank `task` best.
 
-    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, the basket is
-    compared with the sequence. Other sequences, and logs without times, keep their kind.
+    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, the basket
+    and the sequence are compared as they will be served. Other sequences, and logs without times, keep their kind.
     """
     if not options.linear_rank:
         return options
     if options.in_order:
-        measured = _of_baskets(task)
+        measured = _of_baskets(task, options)
     elif options.linear_kind != "sequence" and choose_horizons(task.known):
-        measured = _of_shoppers(task)
+        measured = _of_shoppers(task, options)
     else:
         return options
-    best, choice = max(measured, key=lambda found: found[0])
-    print(f"collaborative part: {choice}: validation ndcg@10 {best:.4f}", flush=True)
-    return replace(options, linear_kind=choice.kind, linear_coming=choice.coming, linear_penalty=choice.penalty)
+    best, chosen = max(measured, key=lambda found: found[0])
+    said = f"{chosen.linear_kind}, {chosen.linear_coming} of what came next, penalty {chosen.linear_penalty}"
+    print(f"collaborative part: {said}: validation ndcg@10 {best:.4f}", flush=True)
+    return chosen
 
 
-def _of_baskets(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
+def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
+    n_items, moment = task.relevant.shape[1], task.known.evidence.last_timestamp + 1
+    best = max(PENALTIES, key=lambda penalty: _whole(task, *basket_weights(task.known, n_items, penalty)))
+    # Cut to the rank: of 512 numbers, codes keep nearly all of a sequence, and directions nine tenths of a basket.
+    baskets = replace(options, linear_kind="basket", linear_penalty=best)
+    for tried in (baskets, replace(options, linear_kind="sequence")):
+        recipe = tried.linear_recipe(min(options.linear_rank, len(np.unique(task.known.items))))
+        inward, outward = fit_linear_part(recipe, task.known, n_items)
+        weights = history_weights(recipe.kind, task.histories, n_items, moment, half_life=0)
+        yield quick_ndcg(weights @ inward @ outward.T, task), tried
+
+
+def _of_shoppers(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items = task.relevant.shape[1]
-    histories = matrix_of(task.histories, n_items)
-    for penalty in PENALTIES:
-        chosen, weights = basket_weights(task.known, n_items, penalty)
-        scores = _placed(histories[:, chosen] @ weights.numpy(), chosen, n_items)
-        yield quick_ndcg(scores, task), _Choice("basket", penalty=penalty)
-    followed = sequence_item_to_item(task.known.in_order(), n_items, POWER)
-    yield quick_ndcg(followed.scores(task.histories), task), _Choice("sequence")
-
-
-def _of_shoppers(task: RankingTask) -> Iterator[tuple[float, _Choice]]:
-    n_items = task.relevant.shape[1]
-    yield set_ndcg(task, PENALTY), _Choice("set")
+    yield set_ndcg(task, PENALTY), replace(options, linear_kind="set")
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
     taste, coming = (recent @ part.numpy() for part in (weights.taste, weights.coming))
     for share in COMING_SHARES:
-        yield (
-            quick_ndcg(_placed(taste + np.float32(share) * coming, weights.chosen, n_items), task),
-            _Choice("season", share),
-        )
+        ndcg = _ndcg(task, taste + np.float32(share) * coming, weights.chosen)
+        yield ndcg, replace(options, linear_kind="season", linear_coming=share)
 
 
 def set_ndcg(task: RankingTask, penalty: float) -> float:
     """Return NDCG@10 on the task of EASE of all that may be known, over the items most wanted."""
-    n_items = task.relevant.shape[1]
-    chosen = most_wanted(task.known, n_items)
-    whole = matrix_of(task.histories, n_items)[:, chosen] @ ease_weights(task.known, n_items, chosen, penalty).numpy()
-    return quick_ndcg(_placed(whole, chosen, n_items), task)
+    chosen = most_wanted(task.known, task.relevant.shape[1])
+    return _whole(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
 
 
-def _placed(scores: Floats, chosen: Integers, n_items: int) -> Floats:
-    full = np.zeros((len(scores), n_items), dtype=np.float32)
+def _whole(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
+    """Return NDCG@10 of the histories times weights (chosen, chosen)."""
+    held = matrix_of(task.histories, task.relevant.shape[1])[:, chosen]
+    return _ndcg(task, held @ weights.numpy(), chosen)
+
+
+def _ndcg(task: RankingTask, scores: Floats, chosen: Integers) -> float:
+    """Return NDCG@10 of scores (n, chosen); other items have none."""
+    full = np.zeros((len(scores), task.relevant.shape[1]), dtype=np.float32)
     full[:, chosen] = scores
-    return full
+    return quick_ndcg(full, task)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from pipeline_tasks.collaborative.linear_part import LinearKind
+from pipeline_tasks.collaborative.basket_weights import PENALTY
+from pipeline_tasks.collaborative.linear_part import LinearKind, LinearRecipe
 from pipeline_tasks.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
 from pipeline_tasks.training.learning_rate import Schedule
@@ -52,7 +53,7 @@ class FitOptions:
     linear_kind: LinearKind = "set"
     linear_coming: float = 0.0
     """Share of what came next, of linear_kind season."""
-    linear_penalty: float = 0.3
+    linear_penalty: float = PENALTY
     """Of linear_kind basket."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
@@ -65,3 +66,14 @@ class FitOptions:
     time_buckets: int = 48
     id_scale: float = 0.05
     text_scale: float = 0.02
+
+    def linear_recipe(self, rank: int) -> LinearRecipe:
+        """Return how the collaborative part is made, in `rank`, which a small catalog has less of."""
+        return LinearRecipe(
+            kind=self.linear_kind,
+            rank=rank,
+            coming=self.linear_coming,
+            seed=self.seed,
+            penalty=self.linear_penalty,
+            in_order=self.in_order,
+        )

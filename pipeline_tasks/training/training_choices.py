@@ -22,6 +22,11 @@ WHOLE_CATALOG: Final = 100_000
 ONE_BASKET: Final = 0.5
 """Share of histories of one moment from which on they are baskets, and no sequences: .998 of Online Retail's invoices,
 .33 of its shoppers, .008 of Complete Journey's."""
+WIDE: Final = 2_048
+"""Rank of what completes a basket where no shopper is known: each would have a vector of that width every night. EASE
+of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in rank 512, 1,024, 2,048."""
+WIDE_CATALOG: Final = 12_000
+"""Items, sold or not, up to which it is so wide: they have two such vectors each, 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
     refuse_contradictions(training.task_weights, strategy)
     facts = look_at(log)
     last_of_each = strategy == "leave_one_out"
-    next_item = last_of_each and facts.one_basket < ONE_BASKET
+    of_baskets = last_of_each and facts.one_basket >= ONE_BASKET
+    next_item = last_of_each and not of_baskets
+    wide = of_baskets and not log.known.any() and n_items <= WIDE_CATALOG
     members = training.members or _members(facts, training, n_items, next_item=next_item)
     return FitOptions(
         seed=training.seed,
@@ -107,8 +114,8 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         # are ahead before (epoch 10: .0786 in place of .0775). Temporal splits: not measured, so left as they were.
         schedule="late" if next_item else "cosine",
         averaged=next_item,
-        linear_rank=_linear_rank(facts, last_of_each=last_of_each, visits_of=0 if log.known.any() else n_items),
-        linear_kind="sequence" if next_item else "basket" if last_of_each else "set",
+        linear_rank=WIDE if wide else _linear_rank(facts, last_of_each=last_of_each),
+        linear_kind="basket" if of_baskets else "sequence" if next_item else "set",
         text_dimension=384 if next_item else 256,
         repeats=wants_repeats(log, facts, training),
         looked_at=wants_looked_at(log, training),
@@ -179,12 +186,7 @@ def _is_short(facts: LogFacts) -> bool:
     return facts.mean_length < 20
 
 
-def _linear_rank(facts: LogFacts, *, last_of_each: bool, visits_of: int) -> int:
-    # EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in rank 512, 1,024, 2,048. Only
-    # where no shopper is known: each would have a vector of that width every night. Every item of the catalog, sold or
-    # not, has two: 12,000 are 200 MB. `visits_of` is the catalog of such a shop, 0 for others.
-    if last_of_each and facts.one_basket >= ONE_BASKET and 0 < visits_of <= 12_000:
-        return 2048
+def _linear_rank(facts: LogFacts, *, last_of_each: bool) -> int:
     # What follows what is a sparse matrix: sequence_factors says what the width keeps of it. Beyond 50,000 items 512
     # numbers an item are more than 100 MB, which was not measured.
     if last_of_each:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.item_values import Row
 from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.night import Night
+from tests.benchmarks.purchase_log import purchase_log
 
 
 def read_complete_journey(shared_data: Path) -> NightData:
@@ -22,24 +21,18 @@ def read_complete_journey(shared_data: Path) -> NightData:
     folder = shared_data / "completejourney"
     rows = pd.read_parquet(folder / "transactions_sample_100k.parquet")
     rows = rows[rows["quantity"] > 0].drop_duplicates()
-    keys, shopper = np.unique(rows["household_id"].astype(str).to_numpy(dtype=str), return_inverse=True)
-    rows = rows.assign(shopper=shopper).sort_values(["shopper", "transaction_timestamp"], kind="stable")
-    ids, items = np.unique(rows["product_id"].astype(str).to_numpy(dtype=str), return_inverse=True)
-    products = _products(folder, set(ids.tolist()))
-    times = rows["transaction_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    log = Interactions(
-        keys.tolist(),
-        np.ones(len(keys), dtype=bool),
-        np.concatenate([[0], np.cumsum(np.bincount(rows["shopper"]))]).astype(np.int64),
-        items.astype(np.int64),
-        np.full(len(rows), CHOSEN_TYPES.index("purchase"), dtype=np.int64),
-        times.astype(np.int64),
+    rows = rows.assign(
+        household=rows["household_id"].astype(str),
+        product=rows["product_id"].astype(str),
+        time=rows["transaction_timestamp"].dt.tz_localize(None),
     )
+    log, ids, rows = purchase_log(rows, "household", "product", "time")
+    products, times = _products(folder, set(ids)), rows["time"].to_numpy().astype("datetime64[us]")
     log = log.described(_households(folder))
     ordered = pd.Series(np.sort(times))
     cuts = [ordered.iloc[int(len(ordered) * share)].to_pydatetime().replace(tzinfo=UTC) for share in (0.6, 0.8)]
     prices = _prices(rows[times < np.datetime64(cuts[1].replace(tzinfo=None))])
-    catalog = catalog_of([{**row, "price": prices.get(row["item_id"])} for row in products], ids.tolist())
+    catalog = catalog_of([{**row, "price": prices.get(row["item_id"])} for row in products], ids)
     split = {"split_id": "sample", "strategy": "temporal", "train_end": cuts[0], "validation_end": cuts[1]}
     return NightData(Night("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
 
@@ -47,7 +40,7 @@ def read_complete_journey(shared_data: Path) -> NightData:
 def _prices(rows: pd.DataFrame) -> dict[str, float]:
     """Return each product's last shelf price, as the preset computes it, of the lines before test begins."""
     paid = rows[["sales_value", "retail_disc", "coupon_disc", "coupon_match_disc"]].sum(axis=1)
-    rows = rows.assign(price=paid / rows["quantity"], product=rows["product_id"].astype(str))
+    rows = rows.assign(price=paid / rows["quantity"])
     last = rows.sort_values("transaction_timestamp", kind="stable").groupby("product")["price"].last()
     return {str(product): float(price) for product, price in last.items()}
 

@@ -1,25 +1,21 @@
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline_tasks.behavior.interactions import Integers
-from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.night import Night
 from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import random_log
+from tests.pipeline_tasks.nights import last_asked
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
 def night() -> NightData:
-    items = catalog_of([{"item_id": f"i{n:02d}", "title": f"mug {n}"} for n in range(30)], [])
-    split = {"split_id": "s", "strategy": "leave_one_out"}
-    return NightData(Night("shop", date(2026, 11, 20)), items, random_log(40, 30, seed=3), {}, split)
+    return last_asked([f"mug {n}" for n in range(30)], random_log(40, 30, seed=3))
 
 
 def test_a_step_of_stage_one_has_as_many_pairs_as_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

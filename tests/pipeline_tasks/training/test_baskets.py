@@ -1,7 +1,6 @@
 """Visits of a shop that knows nobody: each is one basket, whose lines have one time and no order."""
 
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +8,19 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.collaborative.basket_weights import LEFT_OUT, basket_weights
-from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part
+from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, history_weights
+from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
-from pipeline_tasks.night import Night
 from pipeline_tasks.training.choose_linear import PENALTIES, choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options, look_at
 from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
+from tests.pipeline_tasks.nights import last_asked
 
 GROUPS, SIZE = 12, 6
 ITEMS = GROUPS * SIZE
@@ -38,9 +37,7 @@ def baskets(visits: int = 240) -> Interactions:
 
 
 def night(log: Interactions) -> NightData:
-    catalog = catalog_of([{"item_id": f"i{n:02d}", "title": "mug"} for n in range(ITEMS)], [])
-    split = {"split_id": "s", "strategy": "leave_one_out"}
-    return NightData(Night("shop", date(2026, 11, 20)), catalog, log, {}, split)
+    return last_asked(["mug"] * ITEMS, log)
 
 
 def test_an_order_is_each_events_place() -> None:
@@ -87,7 +84,24 @@ def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
     task = build_task(data.parts, "validation", "discovery", ITEMS)
     chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "basket"
-    assert chosen.linear_penalty in PENALTIES
+    histories = matrix_of(task.histories, ITEMS)
+    found = {
+        penalty: quick_ndcg(histories @ basket_weights(task.known, ITEMS, penalty)[1].numpy(), task)
+        for penalty in PENALTIES
+    }
+    assert found[chosen.linear_penalty] == max(found.values())
+
+
+def test_a_basket_is_compared_as_it_will_be_served() -> None:
+    task = build_task(night(baskets()).parts, "validation", "discovery", ITEMS)
+    options = FitOptions(linear_rank=1, linear_kind="sequence", in_order=True)
+    recipes = [replace(options, linear_kind=kind).linear_recipe(1) for kind in ("basket", "sequence")]
+    ndcg = []
+    for recipe in recipes:
+        inward, outward = fit_linear_part(recipe, task.known, ITEMS)
+        weights = history_weights(recipe.kind, task.histories, ITEMS, 0, 0)
+        ndcg.append(quick_ndcg(weights @ inward @ outward.T, task))
+    assert choose_linear(task, options).linear_kind == recipes[int(np.argmax(ndcg))].kind
 
 
 def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
