@@ -23,7 +23,7 @@ over shoppers, of the first seed. *Ours less it* is the mean over shoppers of tw
 ours less a peer of leave-one-out: both learned from validation), *p* that of its paired sign-flip test (4,000 flips:
 .0003 is the least); both are empty where one of the two was measured before values by shopper were kept. *Fitted in*
 lacks, in rows of ours before 5340c69, the fit on train and validation and the choice of the blend's weight. *ease* has
-the best of four penalties on validation (Amazon Sports: 500, not chosen).
+the best of four penalties on validation.
 
 ![NDCG@10 of every scorer](quality.png)
 """
