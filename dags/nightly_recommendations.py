@@ -1,8 +1,8 @@
 """Restock every shopper's shelf for one night.
 
 - **What**: embeds all items, shoppers and the top queries with the reigning champion, and computes every nightly table
-  from those vectors: recommendations, fallback_recommendations, similar_items, user_profiles, search_results,
-  search_suggestions, purchase_intent, audiences, demand_outlook.
+  from those vectors: recommendations, fallback_recommendations, similar_items, next_items, user_profiles,
+  search_results, search_suggestions, purchase_intent, audiences, demand_outlook.
 - **Safety**: none is published before all have passed their gate.
 - **When**: as **fine_tune_recommender** hands on a night, with a new champion or the old one, or from **Trigger**.
 - **Then**: announces **nightly_shelves**, for the DAGs of others.

@@ -1,6 +1,6 @@
 """Go back to an earlier night: its champion, its tables, or both.
 
-- **What**: moves the model's alias to the version that filled that night's shelves, and gives the nine gold tables back
+- **What**: moves the model's alias to the version that filled that night's shelves, and gives the ten gold tables back
   the rows that they had then. The log says what was and what is.
 - **Safety**: a way back is one more snapshot: nothing is deleted, readers see it at once, and it can be undone by going
   to the later night. What has expired, or a version that was deleted, is refused before anything changes. Every task

@@ -24,7 +24,7 @@ def way_back() -> dict[str, Param]:
             values_display={
                 "both": "both: champion and tables",
                 "champion": "champion: the model's alias alone",
-                "tables": "tables: the nine gold tables alone",
+                "tables": "tables: the ten gold tables alone",
             },
             title="What",
             description="Behind a gate that closed after a promotion, the champion alone: the shelves are still the "

@@ -6,7 +6,13 @@ Spark DDL, a pyarrow schema or an Iceberg schema by `pipeline_tasks.tables.schem
 
 from typing import Final
 
-from pipeline_tasks.tables.gold_tables import FALLBACK_RECOMMENDATIONS, RECOMMENDATIONS, SIMILAR_ITEMS, USER_PROFILES
+from pipeline_tasks.tables.gold_tables import (
+    FALLBACK_RECOMMENDATIONS,
+    NEXT_ITEMS,
+    RECOMMENDATIONS,
+    SIMILAR_ITEMS,
+    USER_PROFILES,
+)
 from pipeline_tasks.tables.outlook_tables import AUDIENCES, DEMAND_OUTLOOK, PURCHASE_INTENT
 from pipeline_tasks.tables.search_tables import SEARCH_RESULTS, SEARCH_SUGGESTIONS
 from pipeline_tasks.tables.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
@@ -36,6 +42,7 @@ TABLES: Final = {
         RECOMMENDATIONS,
         FALLBACK_RECOMMENDATIONS,
         SIMILAR_ITEMS,
+        NEXT_ITEMS,
         SEARCH_RESULTS,
         SEARCH_SUGGESTIONS,
         PURCHASE_INTENT,

@@ -18,6 +18,8 @@ class ScoringSettings(Concern):
     """Days up to the night whose events make the popularity in fallback_recommendations."""
     similar_k: int = Field(20, ge=1)
     """Rows per item in similar_items."""
+    next_k: int = Field(20, ge=0)
+    """Rows per item in next_items; 0 leaves it empty."""
     exclude_purchased_days: int = Field(30, ge=0)
     """Items bought within so many days are not recommended, as far as the window (split.window_days) goes: what was
     bought before it is not known. 0 allows repeats at once."""

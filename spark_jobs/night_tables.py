@@ -20,7 +20,7 @@ from spark_jobs.build_profiles import profile_shoppers
 from spark_jobs.cluster_shoppers import cluster_shoppers
 from spark_jobs.fallback_shelves import build_fallback, days_before_end
 from spark_jobs.find_audiences import AudienceOrder, find_audiences
-from spark_jobs.find_similar_items import similar_finder
+from spark_jobs.find_neighbor_items import NeighborOrder, NeighborTable, neighbor_finder
 from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until
 from spark_jobs.local_rows import local_rows, no_rows
 from spark_jobs.night_inputs import NightInputs
@@ -91,14 +91,19 @@ def stage_profiles(night: NightInputs) -> Staged:
     return Staged(tables, {"clusters": str(len(centers))})
 
 
-def stage_similar(night: NightInputs) -> Staged:
-    """Stage the nearest items of every item."""
+def stage_neighbors(night: NightInputs) -> Staged:
+    """Stage what stands beside every item: similar_items and next_items."""
+    wanted: dict[NeighborTable, int] = {"similar_items": night.scoring.similar_k, "next_items": night.scoring.next_k}
+    return Staged({table: _stage_beside(night, table, rows) for table, rows in wanted.items()})
+
+
+def _stage_beside(night: NightInputs, table: NeighborTable, rows: int) -> StagedTable:
+    if not rows:
+        return _stage(night, table, no_rows(night.spark, table))
     items, parallel = len(night.shelf.item_ids), night.spark.sparkContext.defaultParallelism
-    finder = similar_finder(night.folder, night.scoring.similar_k, night.scoring.block_users, night.version, night.ds)
+    order = NeighborOrder(table, night.folder, rows, night.scoring.block_users, night.version, night.ds)
     ids = night.spark.range(0, items, 1, min(parallel, items))
-    return Staged(
-        {"similar_items": _stage(night, "similar_items", ids.mapInArrow(finder, spark_ddl(TABLES["similar_items"])))}
-    )
+    return _stage(night, table, ids.mapInArrow(neighbor_finder(order), spark_ddl(TABLES[table])))
 
 
 def stage_outlook(night: NightInputs) -> Staged:

@@ -24,11 +24,11 @@ from pipeline_tasks.storage.staging import Manifest, write_manifest
 from spark_jobs.night_inputs import NightInputs, read_night_inputs
 from spark_jobs.night_tables import (
     Staged,
+    stage_neighbors,
     stage_outlook,
     stage_profiles,
     stage_recommendations,
     stage_search,
-    stage_similar,
 )
 from spark_jobs.spark_session import open_session
 
@@ -60,6 +60,7 @@ def describe(night: NightInputs) -> dict[str, str]:
         "top_k": night.scoring.top_k,
         "fallback_k": night.scoring.fallback_k,
         "similar_k": night.scoring.similar_k,
+        "next_k": night.scoring.next_k,
         "exclude_purchased_days": night.scoring.exclude_purchased_days,
         "effective_exclude_purchased_days": night.purchase_days,
         "scored_items": len(night.shelf.item_ids),
@@ -82,7 +83,7 @@ def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manife
         ValueError: as `read_night_inputs`.
     """
     inputs = read_night_inputs(spark, night, scoring)
-    steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_similar)
+    steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_neighbors)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         parts = list(pool.map(lambda step: _timed(step, inputs), steps))
     inputs.shoppers.unpersist()

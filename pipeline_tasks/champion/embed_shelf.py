@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.behavior.interactions import Floats, Interactions
 from pipeline_tasks.behavior.night_data import read_night
+from pipeline_tasks.champion.embed_visitors import usual_type, write_visitors
 from pipeline_tasks.champion.registry import champion_version, load_version
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.device import prepare_torch
@@ -32,11 +33,12 @@ _USERS_PER_FILE = 50_000
 def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     """Write ``vectors/`` of the night's staging folder and return its meta.
 
-    items.npy (items, d) float32 with item_ids.parquet in the same order, users/part-*.parquet, meta.json, and what
-    `write_search` writes of the window's top queries. Shoppers are embedded by their whole history up to the night, and
-    item trends are those of the night: a night is fresh even where its champion is not. A shopper's score of an item is
-    what `pair_scores` makes of the two vectors (the dot product, unless the model's matching is additive), and for
-    own_items (indices into items.npy) as much more as own_scores says.
+    items.npy (items, d) float32 with item_ids.parquet in the same order, visitors.npy (see `write_visitors`),
+    users/part-*.parquet, meta.json, and what `write_search` writes of the window's top queries. Shoppers are embedded
+    by their whole history up to the night, and item trends are those of the night: a night is fresh even where its
+    champion is not. A shopper's score of an item is what `pair_scores` makes of the two vectors (the dot product,
+    unless the model's matching is additive), and for own_items (indices into items.npy) as much more as own_scores
+    says.
 
     Raises:
         ValueError: there is no champion, or the night has no sequences.
@@ -50,30 +52,30 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     data = read_night(Lake.open(settings, night.source), night)
     saved = load_version(settings, version)
     recommender = saved.for_catalog(data.catalog, data.log)
-    shoppers = data.log.select(np.flatnonzero(data.log.known))
     folder = night_folder(settings, night) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     window = (data.split["window_start"], night.ds)
     queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
     write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
-    about = {"model_version": f"{version.name}/{version.version}", "users": len(shoppers)}
-    about |= {"ds": night.ds.isoformat(), "snapshots": data.snapshots}
-    return write_vectors(folder, recommender, shoppers, data.catalog.item_ids, about)
+    about = {"model_version": f"{version.name}/{version.version}", "ds": night.ds.isoformat()}
+    return write_vectors(folder, recommender, data.log, data.catalog.item_ids, about | {"snapshots": data.snapshots})
 
 
 def write_vectors(
-    folder: Path, recommender: TwoTowerRecommender, shoppers: Interactions, item_ids: list[str], about: dict[str, Any]
+    folder: Path, recommender: TwoTowerRecommender, log: Interactions, item_ids: list[str], about: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the vectors of `item_ids` and `shoppers`, and meta.json: `about`, and how the vectors are to be read."""
+    """Write the vectors of `item_ids`, of the known shoppers of `log` and of visitors, and meta.json: `about`, and how
+    the vectors are to be read."""
     (folder / "users").mkdir(parents=True)
-    items = recommender.item_matrix()
+    items, shoppers = recommender.item_matrix(), log.select(np.flatnonzero(log.known))
     for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
         part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
         _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
     np.save(folder / "items.npy", items)
+    write_visitors(folder / "visitors.npy", recommender, usual_type(log))
     pq.write_table(pa.table({"item_id": item_ids}), folder / "item_ids.parquet")
-    meta = about | _shape(recommender, items)
+    meta = about | {"users": len(shoppers)} | _shape(recommender, items)
     # Last: its presence says that the folder is complete.
     write_whole(folder / "meta.json", json.dumps(meta, indent=1))
     return meta

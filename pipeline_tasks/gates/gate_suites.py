@@ -20,6 +20,7 @@ SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
     "recommendations": gold_suites.recommendations_suite,
     "fallback_recommendations": gold_suites.fallback_recommendations_suite,
     "similar_items": gold_suites.similar_items_suite,
+    "next_items": gold_suites.next_items_suite,
     "search_results": search_suites.search_results_suite,
     "search_suggestions": search_suites.search_suggestions_suite,
     "purchase_intent": outlook_suites.purchase_intent_suite,

@@ -149,19 +149,31 @@ def fallback_recommendations_suite() -> list[Expectation]:
 def similar_items_suite() -> list[Expectation]:
     """The nearest items of each item."""
     return [
-        *contract_rules("similar_items"),
+        *_beside_items("similar_items", "similar_item_id", "similar_k"),
         # Cosines of float32 vectors miss 1 by rounding.
         between("score", -1.0001, 1.0001, SCORING),
-        satisfies("an item is not similar to itself", "item_id <> similar_item_id", "similar_item_id", SCORING),
-        ranked("item_id", "similar_item_id"),
+    ]
+
+
+def next_items_suite() -> list[Expectation]:
+    """What a visitor wants next who turned to an item."""
+    return [*_beside_items("next_items", "next_item_id", "next_k"), between("score", -ENDLESS, ENDLESS, SCORING)]
+
+
+def _beside_items(table: str, neighbor: str, rows: str) -> list[Expectation]:
+    """What holds of every table of items beside items."""
+    return [
+        *contract_rules(table),
+        satisfies("an item is not beside itself", f"item_id <> {neighbor}", neighbor, SCORING),
+        ranked("item_id", neighbor),
         best_first("item_id"),
-        known_items("similar_item_id"),
-        shown_items("similar_item_id"),
+        known_items(neighbor),
+        shown_items(neighbor),
         finds_nothing(
             "every item with a vector has exactly k others (fewer only when fewer items may be shown)",
             f"SELECT item_id, count(rank) AS rows FROM shelf_rules LEFT JOIN {{batch}} USING (item_id) "
             f"GROUP BY item_id, allowed "
-            f"HAVING count(rank) <> least({fact('similar_k')}, {fact('allowed_items')} - cast(allowed AS INT))",
+            f"HAVING count(rank) <> least({fact(rows)}, {fact('allowed_items')} - cast(allowed AS INT))",
             "item_id",
             SCORING,
         ),

@@ -36,15 +36,15 @@ MORE: Final = {
         "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40"
     ),
     EVERYONES: (
-        "SELECT i.title, s.rank, o.title AS similar, s.score FROM similar_items s JOIN items i USING (item_id, ds) "
-        "JOIN items o ON o.item_id = s.similar_item_id AND o.ds = s.ds "
-        "WHERE s.ds = '{ds}' ORDER BY s.item_id, rank LIMIT 40"
+        "SELECT i.title, n.rank, o.title AS next, n.score FROM next_items n JOIN items i USING (item_id, ds) "
+        "JOIN items o ON o.item_id = n.next_item_id AND o.ds = n.ds "
+        "WHERE n.ds = '{ds}' ORDER BY n.item_id, rank LIMIT 40"
     ),
 }
 
 
 def more_command(settings: Settings, night: Night, table: str = OWN) -> str:
-    """Return the command that shows more: of shoppers' shelves, or of what is similar where no shopper has one."""
+    """Return the command that shows more: of shoppers' shelves or, where there are none, of what goes with an item."""
     source = "" if night.source == source_name(settings.source) else f"--source {night.source} "
     return f'nightshelf sql {source}"{MORE[table].format(ds=night.ds)}"'
 

@@ -48,14 +48,10 @@ def prepare_shelf(vectors: Path, catalog: pa.Table, excluded: Excluded, replenis
             the rules leave nothing to show.
     """
     meta = read_meta(vectors)
-    matrix = np.load(vectors / "items.npy", mmap_mode="r")
     item_ids = pq.read_table(vectors / "item_ids.parquet")["item_id"].combine_chunks()
-    if matrix.shape != (len(item_ids), meta["dimension"]):
-        raise ValueError(
-            f"items.npy in {vectors} is {matrix.shape}, but there are {len(item_ids)} ids of width "
-            f"{meta['dimension']}: run embed_shelf again"
-        )
-    refuse_bad_vectors("item", matrix)
+    matrix, visitors = (
+        _read_matrix(vectors / f"{what}s.npy", what, len(item_ids), meta["dimension"]) for what in ("item", "visitor")
+    )
     refuse_bad_users(vectors, meta["dimension"])
     places = pc.index_in(item_ids, value_set=catalog["item_id"].combine_chunks())
     kept = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
@@ -72,11 +68,26 @@ def prepare_shelf(vectors: Path, catalog: pa.Table, excluded: Excluded, replenis
     # A name of its own: `open_shelf` remembers shelves by their folder.
     folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
     _write(folder, matrix[order], item_ids.take(order), catalog.take(places.take(order)), meta)
+    np.save(folder / "visitors.npy", visitors[order])
     embedded = np.full(len(item_ids), -1, np.int64)
     embedded[order] = np.arange(len(order))
     np.save(folder / "embedded.npy", embedded)
     _write_rules(folder, item_ids.take(order), np.sort(~hidden)[::-1], excluded, replenishable)
     return str(folder), len(item_ids) - len(kept)
+
+
+def _read_matrix(path: Path, what: str, rows: int, dimension: int) -> Vectors:
+    """Return the mapped array. Raises ValueError unless it is finite and (rows, dimension)."""
+    if not path.exists():
+        raise FileNotFoundError(f"No vectors of this night: {path} is missing; run embed_shelf for it first")
+    matrix: Vectors = np.load(path, mmap_mode="r")
+    if matrix.shape != (rows, dimension):
+        raise ValueError(
+            f"{path.name} in {path.parent} is {matrix.shape}, but there are {rows} ids of width {dimension}: run "
+            "embed_shelf again"
+        )
+    refuse_bad_vectors(what, matrix)
+    return matrix
 
 
 def refuse_bad_users(vectors: Path, dimension: int) -> None:

@@ -38,6 +38,8 @@ class Shelf:
     """(n, d): a shopper's score of an item is what `scoring` makes of their vectors."""
     content: Vectors
     """(n, c): what the items are, without how much they are in demand, at length 1: the product is the cosine."""
+    visitors: Vectors
+    """(n, d): the user vector of a visitor of whom nothing is known but that they turned to the item."""
     embedded: Indices
     """Place of each item that has a vector, in the order of item_ids.parquet; -1 where the shelf does not hold it."""
     allowed: int
@@ -105,6 +107,7 @@ def open_shelf(folder: str) -> Shelf:
         pc.fill_null(ages, np.iinfo(np.int64).max).to_numpy(),
         _map(place / "vectors.npy"),
         _map(place / "content.npy"),
+        _map(place / "visitors.npy"),
         _map(place / "embedded.npy"),
         pc.sum(rules["allowed"]).as_py(),
         frozenset(np.flatnonzero(rules["replenishable"].to_numpy()).tolist()),

@@ -70,3 +70,17 @@ SIMILAR_ITEMS = Table(
     ),
     ("ds", "item_id", "rank"),
 )
+NEXT_ITEMS = Table(
+    "next_items",
+    "gold",
+    "what a visitor wants next of whom nothing but one item is known, or what completes the basket that it lies in",
+    (
+        ITEM,
+        RANK,
+        column("next_item_id", "string", "never the item itself"),
+        column("score", "double", "the model's, of one who turned to the item alone; for several items, add them up"),
+        MODEL,
+        DS,
+    ),
+    ("ds", "item_id", "rank"),
+)

@@ -44,6 +44,10 @@ QUERIES: Final[dict[str, str]] = {
         "SELECT i.title, s.rank, o.title AS similar FROM similar_items s JOIN items i USING (ds, item_id) "
         "JOIN items o ON o.ds = s.ds AND o.item_id = s.similar_item_id ORDER BY s.item_id, rank LIMIT 20"
     ),
+    "next_items": (
+        "SELECT i.title, n.rank, o.title AS next, n.score FROM next_items n JOIN items i USING (ds, item_id) "
+        "JOIN items o ON o.ds = n.ds AND o.item_id = n.next_item_id ORDER BY n.item_id, rank LIMIT 20"
+    ),
     "search_results": (
         "SELECT r.query, r.rank, i.title, r.reason FROM search_results r JOIN items i USING (ds, item_id) "
         "WHERE r.user_key IS NULL AND r.rank <= 3 ORDER BY r.query, r.rank LIMIT 20"

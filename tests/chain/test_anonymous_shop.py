@@ -84,6 +84,17 @@ def test_what_completes_a_basket_is_learned(installation: Installation, night: s
     assert ndcg > 0.7
 
 
+def test_a_table_completes_a_basket(installation: Installation, night: str) -> None:
+    rows = installation.rows(f"SELECT item_id, next_item_id, score FROM anonymous_till.next_items WHERE ds = '{NIGHT}'")
+    score = {(row["item_id"], row["next_item_id"]): row["score"] for row in rows}
+    for group in range(GROUPS):
+        articles = [f"a{group * SIZE + place:02d}" for place in range(SIZE)]
+        basket = articles[:4]
+        others = {item for _, item in score} - set(basket)
+        sums = {item: sum(score.get((held, item), 0.0) for held in basket) for item in others}
+        assert set(sorted(sums, key=lambda item: -sums[item])[:2]) == set(articles[4:])
+
+
 def test_what_is_bought_together_is_similar(installation: Installation, night: str) -> None:
     rows = installation.rows(
         f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{NIGHT}' AND rank = 1"

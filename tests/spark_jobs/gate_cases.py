@@ -12,6 +12,7 @@ from tests.spark_jobs.gate_rows import (
     audience,
     demand,
     event,
+    following,
     intent,
     item,
     outcome,
@@ -187,6 +188,11 @@ DEFECTS: Final[dict[str, Defect]] = {
         "similar_items",
         [similar("i1", 1, "i1", 0.1), similar("i1", 2, "gone", 1.1), similar("i2", 2, "i3", 0.1)],
         {("similar_item_id", CRITICAL), ("score", CRITICAL), ("rank", CRITICAL), ("item_id", CRITICAL)},
+    ),
+    "next items that are the item, in no order, too few": Defect(
+        "next_items",
+        [following("i1", 1, "i1", 0.1), following("i1", 2, "out", float("inf")), following("i2", 1, "i3", 0.1)],
+        {("next_item_id", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL)},
     ),
     "search that shows what is out of stock, to somebody who wants nothing": Defect(
         "search_results",

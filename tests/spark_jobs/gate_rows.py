@@ -50,6 +50,11 @@ def similar(item: str, rank: int, other: str, score: float) -> Row:
     return row | {"model_version": "m/1", "ds": DS}
 
 
+def following(item: str, rank: int, other: str, score: float) -> Row:
+    row = {"item_id": item, "rank": rank, "next_item_id": other, "score": score}
+    return row | {"model_version": "m/1", "ds": DS}
+
+
 def result(user: str | None, rank: int, item: str, score: float, **more: object) -> Row:
     row = {"query": "red tea", "user_key": user, "rank": rank, "item_id": item, "score": score, "ds": DS}
     return row | {"reason": "matches “red tea”", "model_version": "m/1"} | more
@@ -76,6 +81,8 @@ def item(name: str, **more: object) -> Row:
     return {"item_id": name, "title": name, "price": 2.0, "first_seen": DS, "ds": DS} | more
 
 
+BESIDE: Final = {"i1": "23", "i2": "13", "i3": "12", "i4": "12", "out": "12"}
+"""Two items beside each that has a vector; one may not be shown."""
 GOOD: Final[dict[str, list[Row]]] = {
     "events": [event(number) for number in range(20)],
     "quarantine": [{"raw": "x", "rule": "bad_price", "detail": "price=-1", "source_file": "f.csv", "ds": DS}],
@@ -102,7 +109,12 @@ GOOD: Final[dict[str, list[Row]]] = {
     ],
     "similar_items": [
         similar(name, rank, other, 0.9)
-        for name, others in {"i1": "23", "i2": "13", "i3": "12", "i4": "12", "out": "12"}.items()
+        for name, others in BESIDE.items()
+        for rank, other in enumerate((f"i{number}" for number in others), start=1)
+    ],
+    "next_items": [
+        following(name, rank, other, 2.0 - rank)
+        for name, others in BESIDE.items()
         for rank, other in enumerate((f"i{number}" for number in others), start=1)
     ],
     "search_results": [
@@ -133,7 +145,8 @@ VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
     "manifest_facts": (
         "name string, value string",
         [
-            *(("intent_auc", "0.7"), ("intent_log_loss", "0.5"), ("fallback_k", "2"), ("similar_k", "2")),
+            *(("intent_auc", "0.7"), ("intent_log_loss", "0.5"), ("fallback_k", "2")),
+            *(("similar_k", "2"), ("next_k", "2")),
             *(("shown_items", "4"), ("allowed_items", "4")),
         ],
     ),

@@ -142,7 +142,8 @@ class LargeNight:
 
     def _write_items(self, folder: Path) -> None:
         rng = np.random.default_rng(8)
-        np.save(folder / "items.npy", rng.standard_normal((self.items, self.width)).astype(np.float32))
+        for name in ("items", "visitors"):
+            np.save(folder / f"{name}.npy", rng.standard_normal((self.items, self.width)).astype(np.float32))
         pq.write_table(pa.table({"item_id": self.item_ids}), folder / "item_ids.parquet")
         queries = [f"title of {number}" for number in range(self.queries)]
         searches = pa.array([self.users] * self.queries, pa.int64())

@@ -21,7 +21,15 @@ from pipeline_tasks.tables.schemas import arrow_schema
 NIGHT = Night("shop", date(2026, 11, 20))
 ITEMS = [f"i{n:02d}" for n in range(12)]
 SCORING = ScoringSettings(
-    top_k=4, fallback_k=6, similar_k=3, exclude_purchased_days=5, block_users=2, search_k=3, audience_k=3, clusters=2
+    top_k=4,
+    fallback_k=6,
+    similar_k=3,
+    next_k=3,
+    exclude_purchased_days=5,
+    block_users=2,
+    search_k=3,
+    audience_k=3,
+    clusters=2,
 )
 
 
@@ -93,6 +101,8 @@ def write_vectors(
     """Write what embed_shelf writes; `own`: shopper -> item -> what is added to the score; `additive`: its weights."""
     (folder / "users").mkdir(parents=True, exist_ok=True)
     np.save(folder / "items.npy", items)
+    # Who turned to the first item wants what the last one is.
+    np.save(folder / "visitors.npy", items[::-1])
     pq.write_table(pa.table({"item_id": ITEMS}), folder / "item_ids.parquet")
     vectors = pa.array([vector.tolist() for vector in users.values()], pa.list_(pa.float32()))
     added = [(own or {}).get(user, {}) for user in users]

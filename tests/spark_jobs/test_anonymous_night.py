@@ -31,7 +31,7 @@ def manifest(spark: SparkSession, home: Settings) -> Manifest:
 def test_what_is_not_made_for_one_shopper_is_filled(manifest: Manifest) -> None:
     rows = {name: table.rows for name, table in manifest.tables.items()}
     assert {name for name, count in rows.items() if not count} == PERSONAL
-    assert len(rows) == 9
+    assert len(rows) == 10
     assert rows["demand_outlook"] == 2 * len(ITEMS)
     assert (manifest.facts["shoppers_without_a_shelf"], manifest.facts["clusters"]) == ("0", "0")
 

@@ -100,6 +100,7 @@ def test_nobody_is_shown_what_left_the_catalog(spark: SparkSession, home: Settin
             "recommendations": "item_id",
             "fallback_recommendations": "item_id",
             "similar_items": "similar_item_id",
+            "next_items": "next_item_id",
             "search_results": "item_id",
             "audiences": "target",
         }.items()
@@ -107,7 +108,8 @@ def test_nobody_is_shown_what_left_the_catalog(spark: SparkSession, home: Settin
     assert all(items and not items & {"i05", "i07"} for items in shown.values()), shown
     assert "i00" in shown["fallback_recommendations"], "no catalog ever listed it"
     # What a page of the old item may still ask for.
-    assert {row["item_id"] for row in rows_of(manifest, "similar_items")} == set(ITEMS)
+    for beside in ("similar_items", "next_items"):
+        assert {row["item_id"] for row in rows_of(manifest, beside)} == set(ITEMS)
     write_manifest(home, manifest)
     report = validate_step(spark, home, NIGHT, "recommend")
     assert report.passed, report.findings

@@ -6,6 +6,7 @@ from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.staging import Manifest, night_folder, write_manifest
 from spark_jobs.fallback_shelves import build_fallback
 from spark_jobs.night_inputs import read_night_inputs
+from spark_jobs.night_tables import stage_neighbors
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.night_shelves import by_score, shelf_of, shelves_only
@@ -99,6 +100,23 @@ def test_similar_items_are_the_nearest_by_content(manifest: Manifest) -> None:
     assert first["score"] == pytest.approx(1.0, abs=1e-6)
 
 
+def test_next_items_are_the_models_order_for_a_visitor_of_the_item(manifest: Manifest) -> None:
+    rows = rows_of(manifest, "next_items")
+    assert len(rows) == len(ITEMS) * 3
+    matrix = item_vectors().astype(np.float64)
+    for place, name in enumerate(ITEMS):
+        scores = matrix @ matrix[::-1][place]
+        best = sorted((-scores[other], other) for other in range(len(ITEMS)) if other != place)[:3]
+        found = [row for row in rows if row["item_id"] == name]
+        assert [row["next_item_id"] for row in found] == [ITEMS[other] for _, other in best]
+        assert np.allclose([row["score"] for row in found], [-score for score, _ in best], rtol=0, atol=1e-12)
+
+
+def test_next_items_are_none_where_none_are_wanted(spark: SparkSession, home: Settings) -> None:
+    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"next_k": 0}))
+    assert stage_neighbors(inputs).tables["next_items"].rows == 0
+
+
 def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     rows = rows_of(manifest, "fallback_recommendations")
     shelves = {
@@ -169,7 +187,7 @@ def test_the_same_night_again_is_the_same_to_the_bit_and_passes_its_gate(
     for table in manifest.tables:
         assert rows_of(again, table) == rows_of(manifest, table)
     # By its real facts, which the gate's own tests only assume; the tables whose lengths they decide.
-    held = ("user_profiles", "fallback_recommendations", "similar_items")
+    held = ("user_profiles", "fallback_recommendations", "similar_items", "next_items")
     write_manifest(home, again.model_copy(update={"tables": {name: again.tables[name] for name in held}}))
     report = validate_step(spark, home, NIGHT, "recommend")
     assert report.passed, report.findings

@@ -9,7 +9,7 @@ from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import Manifest
 from spark_jobs.night_inputs import read_night_inputs
-from spark_jobs.night_tables import stage_recommendations, stage_similar
+from spark_jobs.night_tables import stage_neighbors, stage_recommendations
 from spark_jobs.recommend_items import describe, limits
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
@@ -64,14 +64,15 @@ def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
         "unknown_in_blocked_items": "1",
     }
     staged = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_recommendations(inputs).tables)
-    similar = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_similar(inputs).tables)
+    beside = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_neighbors(inputs).tables)
     inputs.shoppers.unpersist()
     shown = {user: {row["item_id"] for row in shelf_of(staged, user)} for user in SEGMENTS}
     assert shown["ann"] == {"i00", "i09", "i10", "i11"}
     assert shown["bob"] == {"i00", "i02", "i05", "i08", "i09", "i10", "i11"}
     assert shown["eve"] == set(), "wants no shelf"
     blocked = {"i01", "i03", "i04", "i06", "i07"}
-    assert not blocked & {row["similar_item_id"] for row in rows_of(similar, "similar_items")}
+    assert not blocked & {row["similar_item_id"] for row in rows_of(beside, "similar_items")}
+    assert not blocked & {row["next_item_id"] for row in rows_of(beside, "next_items")}
 
 
 def test_days_beyond_the_window_are_said_and_not_claimed(spark: SparkSession, home: Settings) -> None:

@@ -13,7 +13,8 @@ from pipeline_tasks.bulk_top_k.scoring_device import scoring_device
 from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
 from pipeline_tasks.shelves.shelf_rules import ShelfRules
-from spark_jobs import find_audiences, find_similar_items, recommend_shoppers
+from spark_jobs import find_audiences, find_neighbor_items, recommend_shoppers
+from spark_jobs.find_neighbor_items import NEIGHBORS, NeighborOrder, NeighborTable
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 GPU = "cuda:1"
@@ -35,10 +36,11 @@ def folder(tmp_path: Path) -> str:
     return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), nothing, set())[0]
 
 
-def test_similar_items(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_similar_items, "task_device", lambda: GPU)
-    monkeypatch.setattr(find_similar_items, "top_k", ask)
-    find = find_similar_items.similar_finder(folder, 2, 8, "m/1", NIGHT.ds)
+@pytest.mark.parametrize("table", NEIGHBORS)
+def test_items_beside_items(folder: str, monkeypatch: pytest.MonkeyPatch, table: NeighborTable) -> None:
+    monkeypatch.setattr(find_neighbor_items, "task_device", lambda: GPU)
+    monkeypatch.setattr(find_neighbor_items, "_best", ask)
+    find = find_neighbor_items.neighbor_finder(NeighborOrder(table, folder, 2, 8, "m/1", NIGHT.ds))
     with pytest.raises(AskedError, match=GPU):
         list(find(iter([pa.RecordBatch.from_pydict({"id": np.arange(3)})])))
 
@@ -60,5 +62,5 @@ def test_shelves(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_afterwards_the_cpu_computes(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    test_similar_items(folder, monkeypatch)
+    test_items_beside_items(folder, monkeypatch, "next_items")
     assert scoring_device() == "cpu"

@@ -83,7 +83,7 @@ def test_one_without_a_history_follows_the_crowd(recommender: TwoTowerRecommende
 def test_the_nights_shelf_is_the_models_order(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
     recommender.model.config.linear_weight = 0.7
     item_ids = [f"i{number:02d}" for number in range(ITEMS + 1)]
-    write_vectors(tmp_path / "vectors", recommender, LOG, item_ids, {"model_version": "m/1", "users": len(LOG)})
+    write_vectors(tmp_path / "vectors", recommender, LOG, item_ids, {"model_version": "m/1"})
     day = date(2026, 11, 20)
     columns = {name: [None] * len(item_ids) for name in ("title", "category", "brand")}
     catalog = pa.table(
@@ -98,6 +98,10 @@ def test_the_nights_shelf_is_the_models_order(recommender: TwoTowerRecommender, 
     scores = recommender.scores(LOG)
     np.testing.assert_allclose(best.scores, np.sort(scores, axis=1)[:, ::-1][:, :5].ravel(), rtol=1e-4, atol=1e-3)
     assert lost == 0
+    visitors = log_of({f"v{item:02d}": [(item, 0)] for item in range(len(item_ids))})
+    visitors = replace(visitors, times=visitors.times + recommender.moment - 1)
+    beside = shelf.scoring.all(np.asarray(shelf.visitors), np.asarray(shelf.vectors))
+    np.testing.assert_allclose(beside, recommender.scores(visitors), rtol=1e-4, atol=1e-3)
     # What items are, without how they are matched: as many numbers as say so, at length 1.
     assert shelf.content.shape[1] == min(16, recommender.model.matching.width)
     np.testing.assert_allclose(np.linalg.norm(shelf.content, axis=1), 1, atol=1e-5)

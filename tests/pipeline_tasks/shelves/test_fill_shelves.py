@@ -26,6 +26,7 @@ def shelf_of(vectors: Vectors, ages: list[int], kinds: list[str | None]) -> Shel
         ages=np.array(ages, np.int64),
         vectors=vectors,
         content=(vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32),
+        visitors=vectors,
         embedded=np.arange(len(ages)),
         allowed=len(ages),
         replenishable=frozenset(),

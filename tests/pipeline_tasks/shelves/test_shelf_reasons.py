@@ -20,6 +20,7 @@ def shelf() -> Shelf:
         ages=np.full(4, 99),
         vectors=CONTENT,
         content=CONTENT,
+        visitors=CONTENT,
         embedded=np.arange(4),
         allowed=4,
         replenishable=frozenset(),

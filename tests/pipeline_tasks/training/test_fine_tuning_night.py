@@ -171,6 +171,9 @@ def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_mod
     assert (len(items), len(ids), users.num_rows) == (61, 61, 120)
     assert "session:s1" not in users["user_key"].to_pylist()
     assert np.isfinite(items).all()
+    visitors = np.load(folder / "visitors.npy")
+    assert visitors.shape == items.shape
+    assert np.isfinite(visitors).all()
     assert items[ids.index("i060")].any(), "an item without events is described by its text"
     first = (folder / "users" / "part-00000.parquet").read_bytes(), items.tobytes()
     embed_shelf(night.settings, NIGHT)

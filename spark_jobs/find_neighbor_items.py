@@ -1,0 +1,74 @@
+"""Finds what stands beside every item: the items like it, and what a visitor who turned to it wants next."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline_tasks.bulk_top_k.arrays import Exclusions, Indices, TopK
+from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
+from pipeline_tasks.bulk_top_k.top_k import top_k
+from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.shelves.excluded_items import only
+from pipeline_tasks.shelves.shelf import Shelf, open_shelf
+from pipeline_tasks.tables.schemas import arrow_schema
+from spark_jobs.task_gpu import task_device
+
+NeighborTable = Literal["similar_items", "next_items"]
+NEIGHBORS: Final[dict[NeighborTable, str]] = {"similar_items": "similar_item_id", "next_items": "next_item_id"}
+"""The column that holds the neighbor."""
+
+
+@dataclass(frozen=True)
+class NeighborOrder:
+    """What to find beside every item."""
+
+    table: NeighborTable
+    folder: str
+    """Of `pipeline_tasks.shelves.shelf`."""
+    rows: int
+    """Per item."""
+    block: int
+    """Items scored at a time."""
+    model_version: str
+    ds: date
+
+
+def neighbor_finder(order: NeighborOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow`: (id: index of an item on the shelf) -> the table's rows."""
+
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        shelf, device = open_shelf(order.folder), task_device()
+        for batch in batches:
+            wanted = batch["id"].to_numpy()
+            if not len(wanted):
+                continue
+            itself = only(Exclusions(np.arange(len(wanted) + 1), wanted), wanted < shelf.allowed)
+            with scoring_on(device):
+                best = _best(shelf, wanted, itself, order)
+            yield _rows(shelf, wanted, best, order)
+
+    return find
+
+
+def _best(shelf: Shelf, wanted: Indices, itself: Exclusions, order: NeighborOrder) -> TopK:
+    if order.table == "similar_items":
+        return top_k(shelf.content[wanted], shelf.content[: shelf.allowed], order.rows, itself, order.block)
+    visitors, allowed = shelf.visitors[wanted], shelf.vectors[: shelf.allowed]
+    return shelf.scoring.best(visitors, allowed, order.rows, itself, order.block)
+
+
+def _rows(shelf: Shelf, wanted: Indices, best: TopK, order: NeighborOrder) -> pa.RecordBatch:
+    owners = np.repeat(np.arange(len(wanted)), np.diff(best.starts))
+    columns = {
+        "item_id": shelf.item_ids.take(wanted[owners]),
+        "rank": (np.arange(len(owners)) - best.starts[owners] + 1).astype(np.int32),
+        NEIGHBORS[order.table]: shelf.item_ids.take(best.items),
+        "score": best.scores,
+        "model_version": pa.repeat(order.model_version, len(owners)),
+        "ds": pa.repeat(pa.scalar(order.ds), len(owners)),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(TABLES[order.table]))
