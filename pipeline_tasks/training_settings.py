@@ -16,6 +16,13 @@ ATTENTION_HEADS: Final = 4
 """Attention heads of a member."""
 
 
+def _none_or_eight(pairs: int) -> int:
+    """Return the number of pairs; fewer than 8 have hardly a negative."""
+    if 0 < pairs < 8:
+        raise ValueError(f"training.encoder_pairs is {pairs}: set 8 or more, or 0 to have it chosen")
+    return pairs
+
+
 class TrainingSettings(Concern):
     """Fine-tuning of the two-tower recommender."""
 
@@ -24,11 +31,13 @@ class TrainingSettings(Concern):
     epochs: int = Field(0, ge=0)
     """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
     all that is 0 or empty here (see training_choices)."""
-    encoder_steps: int = Field(40, ge=1)
-    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each."""
-    encoder_pairs: int = Field(32, ge=8)
-    """Pairs of items in a step of stage 1: every other text of the step is a negative. More than 256 texts are encoded
-    part by part, twice (cached gradients): larger batches cost time and no memory."""
+    encoder_steps: int = Field(0, ge=0)
+    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each. 0: as many
+    as the device bears (see candidates/stage_one_size.py)."""
+    encoder_pairs: Annotated[int, AfterValidator(_none_or_eight)] = Field(0, ge=0)
+    """Pairs of items in a step of stage 1, 8 at least: every other text of the step is a negative. More than 256 texts
+    are encoded part by part, twice (cached gradients): larger batches cost time and no memory. 0: chosen as the steps
+    are."""
     encoder_layers: int = Field(2, ge=1)
     """Blocks of the encoder that candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"

@@ -68,6 +68,7 @@ def write_vectors(
     """Write the vectors of `item_ids`, of the known shoppers of `log` and of visitors, and meta.json: `about`, and how
     the vectors are to be read."""
     (folder / "users").mkdir(parents=True)
+    recommender = recommender.prepared()
     items, shoppers = recommender.item_matrix(), log.select(np.flatnonzero(log.known))
     for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
         part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))

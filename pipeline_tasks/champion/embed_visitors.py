@@ -18,8 +18,8 @@ def write_visitors(path: Path, recommender: TwoTowerRecommender, event_type: int
     Args:
         event_type: how they turned to it, an index into CHOSEN_TYPES.
     """
-    count, width = len(recommender.rows), recommender.item_matrix().shape[1]
     ready = recommender.prepared()
+    count, width = ready.item_matrix().shape
     # Part by part: beside a million items of 1,000 numbers, a second such matrix has no place in memory.
     vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
     for start in range(0, count, _AT_ONCE):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,8 +47,9 @@ class PyfuncRecommender(PythonModel):
     """Loads the saved recommender; reads no lake and no network."""
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401
-        """Read the recommender among the model's artifacts."""
-        self.saved = load_recommender(Path(context.artifacts[ARTIFACT]))
+        """Read the recommender among the model's artifacts, and work out once what it says of items."""
+        saved = load_recommender(Path(context.artifacts[ARTIFACT]))
+        self.saved = replace(saved, recommender=saved.recommender.prepared())
 
     def predict(
         self,

@@ -15,7 +15,7 @@ _HEAD: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><ti
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
+td:first-child{white-space:nowrap}.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
 @media (prefers-color-scheme:dark){body{background:#16181b;color:#e6e6e6}a{color:#8ab4f8}th,td{border-color:#3a3d42}
 small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
 <h1>Gates</h1><p>Each table of a step is held against its expectations before it is published. A failed critical

@@ -2,15 +2,18 @@
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from pipeline_tasks.bulk_top_k.top_k import top_k
 
 NEIGHBORS: Final = 20
 TEMPERATURE: Final = 0.1
 """Of the neighbors' cosines."""
 _CELLS: Final = 50_000_000
-"""Cosines held at a time: 200 MB."""
+"""Numbers held at a time, cosines or neighbors' ids: 200 MB."""
 
 
 @torch.inference_mode()
@@ -26,9 +29,18 @@ def borrow_ids(content: Tensor, ids: Tensor, rows: Tensor) -> Tensor:
     new = new[content[new].abs().amax(dim=1) > 0] if len(new) else new
     if not len(new) or not len(known):
         return borrowed
-    unit = normalize(content, dim=1)
-    for part in new.split(max(1, _CELLS // len(known))):
-        near = (unit[part] @ unit[known].T).topk(min(NEIGHBORS, len(known)), dim=1)
-        weights = (near.values / TEMPERATURE).softmax(dim=1).unsqueeze(2)
-        borrowed[part] = (weights * ids[rows[known[near.indices]]]).sum(dim=1)
+    unit = normalize(content.float(), dim=1).cpu().numpy()
+    # A catalog described by its categories alone has 1,200 contents for 123,000 items that nobody has turned to yet.
+    distinct, place = np.unique(unit[new.cpu().numpy()], axis=0, return_inverse=True)
+    block = max(1, _CELLS // len(known))
+    # On the CPU wherever the model is: 123,000 distinct contents beside 112,000 known ones take 98 s of one core by
+    # torch's products and topk, 30 s so.
+    near = top_k(distinct, unit[known.cpu().numpy()], min(NEIGHBORS, len(known)), block=block)
+    values = torch.from_numpy(near.scores).to(content).view(len(distinct), -1)
+    neighbors = rows[known[torch.from_numpy(near.items).to(rows.device)]].view(values.shape)
+    weights = (values / TEMPERATURE).softmax(dim=1).unsqueeze(2)
+    size = max(1, _CELLS // (NEIGHBORS * ids.shape[1]))
+    parts = zip(weights.split(size), neighbors.split(size), strict=True)
+    means = [(weight * ids[neighbor]).sum(dim=1) for weight, neighbor in parts]
+    borrowed[new] = torch.cat(means)[torch.from_numpy(place.ravel()).to(ids.device)].to(borrowed)
     return borrowed

@@ -123,5 +123,6 @@ def _new(recommender: TwoTowerRecommender) -> Flags:
 
 def _scores(recommender: TwoTowerRecommender, task: RankingTask) -> Floats:
     """Without what is added for a shopper's own items, which is weighed later: of new items there is none."""
-    users, items = recommender.user_matrix(task.histories), recommender.item_matrix()
-    return np.asarray(recommender.pair_scores.all(users, items), dtype=np.float32)
+    ready = recommender.prepared()
+    users, items = ready.user_matrix(task.histories), ready.item_matrix()
+    return np.asarray(ready.pair_scores.all(users, items), dtype=np.float32)

@@ -47,7 +47,7 @@ class TwoTowerRecommender:
     shoppers: ShopperContent = NOTHING
     """What is read of shoppers beside their events; a query that is not in it is not read (see `knowing`)."""
     _kept: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
-    """Of a recommender that is `prepared`; a copy that differs in anything has none."""
+    """Of a recommender that is `prepared`; a copy whose items may differ has none."""
 
     def prepared(self) -> "TwoTowerRecommender":
         """Return the recommender for many calls of `scores`: what it says of items is worked out once for all of them.
@@ -103,7 +103,7 @@ class TwoTowerRecommender:
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
         """Return the recommender with vectors of all queries of `log`; those that are new are encoded."""
-        return replace(self, shoppers=self.shoppers.knowing(log, encode))
+        return self._of_same_items(replace(self, shoppers=self.shoppers.knowing(log, encode)))
 
     def _inputs(self, histories: Interactions) -> UserInputs:
         return UserInputs(histories, self.model, self.shoppers)
@@ -183,7 +183,12 @@ class TwoTowerRecommender:
         if moment <= self.moment:
             return self
         own, looked_at = (fitted and replace(fitted, moment=moment) for fitted in (self.own, self.looked_at))
-        return replace(self, moment=moment, own=own, looked_at=looked_at)
+        return self._of_same_items(replace(self, moment=moment, own=own, looked_at=looked_at))
+
+    def _of_same_items(self, other: "TwoTowerRecommender") -> "TwoTowerRecommender":
+        """Return `other`, which differs in nothing that items depend on, prepared where this one is."""
+        other._kept = self._kept
+        return other
 
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""

@@ -32,6 +32,7 @@ def choose_newcomers(recommender: TwoTowerRecommender, task: RankingTask, of_oth
     model, config = recommender.model, recommender.model.config
     if len(task) < LEAST or not config.horizons or isinstance(model.matching, AdditiveMatching):
         return
+    recommender = recommender.prepared()
     items, width = recommender.item_matrix(), model.matching.width
 
     def at_level(level: float) -> tuple[float, float]:

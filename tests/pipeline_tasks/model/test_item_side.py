@@ -61,6 +61,17 @@ def test_prepared_or_not_scores_are_the_same_to_the_bit(recommender: TwoTowerRec
         np.testing.assert_array_equal(ready.scores(histories), recommender.scores(histories))
 
 
+def test_later_events_ask_nothing_new_of_a_prepared_item_tower(
+    recommender: TwoTowerRecommender, task: RankingTask, asked: list[int]
+) -> None:
+    """As a served model is asked, request by request."""
+    ready = recommender.prepared()
+    later = ready.as_of(ready.moment + 5).knowing(task.histories, lambda new: np.zeros((len(new), 1), np.float32))
+    scores = [later.scores(task.histories) for _ in range(2)]
+    assert asked == [ITEMS]
+    np.testing.assert_array_equal(scores[0], recommender.as_of(ready.moment + 5).scores(task.histories))
+
+
 def test_another_moment_is_another_item_side(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     ready = recommender.prepared()
     ready.item_matrix()

@@ -1,15 +1,20 @@
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline_tasks.behavior.interactions import Floats
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.bulk_top_k.arrays import TopK
+from pipeline_tasks.bulk_top_k.top_k import top_k
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.evaluation.withheld_items import withhold_items
+from pipeline_tasks.model import borrowed_ids
 from pipeline_tasks.model.borrowed_ids import borrow_ids
 from pipeline_tasks.model.matching import MATCHINGS
 from pipeline_tasks.model.new_items import choose_new_item_level
@@ -68,6 +73,25 @@ def test_an_item_without_an_id_borrows_from_its_nearest() -> None:
     torch.testing.assert_close(borrowed[2], ids[1], atol=0.01, rtol=0)
     assert not borrowed[[0, 1, 3]].any(), "known items have their own, and of no content nobody is near"
     assert not borrow_ids(content, ids[:0], torch.full((4,), -1)).any()
+
+
+def test_items_of_one_content_borrow_alike_however_many_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    contents = torch.from_numpy(rng.standard_normal((5, 4)).astype(np.float32))
+    content, ids = torch.cat([contents, contents[[3, 1, 3]], contents[[1]]]), torch.arange(20.0).view(5, 4)
+    rows = torch.tensor([0, 1, 2, 3, 4, -1, -1, -1, -1])
+    asked: list[int] = []
+
+    def counted(users: Floats, *given: Any, **more: Any) -> TopK:  # noqa: ANN401
+        asked.append(len(users))
+        return top_k(users, *given, **more)
+
+    monkeypatch.setattr(borrowed_ids, "top_k", counted)
+    borrowed = borrow_ids(content, ids, rows)
+    assert asked == [2], "two contents of four items"
+    cosines = torch.nn.functional.cosine_similarity(contents[[3, 1], None], contents[None], dim=2)
+    expected = (cosines / borrowed_ids.TEMPERATURE).softmax(dim=1) @ ids
+    torch.testing.assert_close(borrowed[5:], expected[[0, 1, 0, 1]], atol=1e-4, rtol=1e-4)
 
 
 def test_new_items_are_found_at_a_bounded_cost(
