@@ -22,10 +22,15 @@ def quick_ndcg(scores: Floats, task: RankingTask) -> float:
 
 def top_lists(scores: Floats, task: RankingTask) -> Integers:
     """Return the items (n, 10) of the largest scores, best first, less what is masked; `scores` are overwritten."""
-    rows, columns = task.masked.nonzero()
-    scores[rows, columns] = -np.inf
+    mask_out(scores, task)
     lists: Integers = torch.from_numpy(scores).topk(min(K, scores.shape[1]), dim=1).indices.numpy()
     return lists
+
+
+def mask_out(scores: Floats, task: RankingTask) -> None:
+    """Put what the task masks below everything, in place."""
+    rows, columns = task.masked.nonzero()
+    scores[rows, columns] = -np.inf
 
 
 def lists_ndcg(lists: Integers, task: RankingTask) -> float:

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from pipeline_tasks.behavior.interactions import Flags, Floats
-from pipeline_tasks.evaluation.quick_ndcg import lists_ndcg, top_lists
+from pipeline_tasks.evaluation.quick_ndcg import lists_ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask
+from pipeline_tasks.model.level_lists import LevelLists, level_lists
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training_settings import TrainingSettings
 
@@ -47,26 +48,26 @@ def choose_new_item_level(recommender: TwoTowerRecommender, task: RankingTask, t
     if training.cold_bias is not None:
         level = training.cold_bias
     elif task.relevant[:, new].nnz >= ENOUGH:
-        level, _ = _affordable(_tried(_scores(recommender, task), new, unit, task), training.new_item_cost)
+        lists = level_lists(_scores(recommender, task), new, task)
+        level, _ = _affordable(_tried(lists, unit, task), training.new_item_cost)
     else:
         played = np.mean([_played(recommender, task, unit, (training.seed, draw)) for draw in range(DRAWS)], axis=0)
         level, share = _affordable(played, training.new_item_cost)
         if new.any():
             # Where they are fewer than those that played them, so are the places.
             fewer = min(1.0, new.sum() / _players(new))
-            level = _level_of(share * fewer, _scores(recommender, task), new, unit, task)
+            level = _level_of(share * fewer, level_lists(_scores(recommender, task), new, task), unit)
     config.new_item_level = unit * level
 
 
-def _tried(scores: Floats, new: Flags, unit: float, task: RankingTask) -> Floats:
+def _tried(lists: LevelLists, unit: float, task: RankingTask) -> Floats:
     """Return (levels, 2): NDCG@10 at every level, and the share of places that new items take."""
     found: list[tuple[float, float]] = []
     for level in LEVELS:
         if found and found[-1][0] < HOPELESS * max(ndcg for ndcg, _ in found):
             found.append(found[-1])
             continue
-        lists = top_lists(_raised(scores, new, level * unit), task)
-        found.append((lists_ndcg(lists, task), float(new[lists].mean())))
+        found.append((lists_ndcg(lists.at(level * unit), task), lists.share(level * unit)))
     return np.array(found)
 
 
@@ -82,7 +83,7 @@ def _played(recommender: TwoTowerRecommender, task: RankingTask, unit: float, dr
     scores = _scores(replace(recommender, rows=torch.from_numpy(rows), trends=trends), task)
     # They stand in the place of the really new, not beside them: of both, the level costs twice.
     scores[:, new] = -np.inf
-    return _tried(scores, np.isin(np.arange(len(rows)), chosen), unit, task)
+    return _tried(level_lists(scores, np.isin(np.arange(len(rows)), chosen), task), unit, task)
 
 
 def _players(new: Flags) -> int:
@@ -102,18 +103,13 @@ def _affordable(tried: Floats, cost: float) -> tuple[float, float]:
     return float(level), float(share)
 
 
-def _level_of(share: float, scores: Floats, new: Flags, unit: float, task: RankingTask) -> float:
+def _level_of(share: float, lists: LevelLists, unit: float) -> float:
     """Return the highest level at which new items take no more than that share of the places."""
     low, high = LEVELS[0], LEVELS[-1]
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        taken = float(new[top_lists(_raised(scores, new, middle * unit), task)].mean())
-        low, high = (middle, high) if taken <= share else (low, middle)
+        low, high = (middle, high) if lists.share(middle * unit) <= share else (low, middle)
     return low
-
-
-def _raised(scores: Floats, new: Flags, level: float) -> Floats:
-    return scores + np.float32(level) * new.astype(np.float32)
 
 
 def _new(recommender: TwoTowerRecommender) -> Flags:
