@@ -14,6 +14,7 @@ from pipeline_tasks.collaborative.basket_weights import LEFT_OUT, basket_weights
 from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, history_weights
 from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
+from pipeline_tasks.training import training_choices
 from pipeline_tasks.training.choose_linear import PENALTIES, choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
@@ -62,14 +63,14 @@ def test_what_completes_a_basket_is_learned_without_an_order() -> None:
     assert (one_by_one.linear_kind, one_by_one.in_order) == ("sequence", False)
 
 
-def test_a_wide_collaborative_part_is_for_visits_of_few_items() -> None:
-    visits = baskets()
-    shoppers = replace(visits, known=np.ones(len(visits), dtype=np.bool_))
-    ranks = [
-        choose_options(log, "leave_one_out", TrainingSettings(), n_items).linear_rank
-        for log, n_items in ((visits, 12_000), (shoppers, 12_000), (visits, 12_001))
-    ]
-    assert ranks == [2048, 512, 512], "a known shopper's vector is as wide, and so is every item's, sold or not"
+def test_a_wide_collaborative_part_is_for_few_items_and_few_known_shoppers(monkeypatch: pytest.MonkeyPatch) -> None:
+    visits = baskets(240)
+    monkeypatch.setattr(training_choices, "MOST_WIDE", 200)
+    ranks = {}
+    for known, n_items in ((0, 200), (1, 200), (200, 200), (201, 200), (0, 201)):
+        log = replace(visits, known=np.arange(len(visits)) < known)
+        ranks[known, n_items] = choose_options(log, "leave_one_out", TrainingSettings(), n_items).linear_rank
+    assert list(ranks.values()) == [2048, 2048, 2048, 512, 512], "each has vectors of that width, items sold or not"
 
 
 def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
