@@ -157,7 +157,7 @@ def similar_items_suite() -> list[Expectation]:
 
 def next_items_suite() -> list[Expectation]:
     """What a visitor wants next who turned to an item."""
-    return [*_beside_items("next_items", "next_item_id", "next_k"), between("score", -ENDLESS, ENDLESS, SCORING)]
+    return [*_beside_items("next_items", "next_item_id", "next_k"), between("score", 0, ENDLESS, SCORING)]
 
 
 def _beside_items(table: str, neighbor: str, rows: str) -> list[Expectation]:

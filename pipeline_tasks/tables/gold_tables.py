@@ -78,7 +78,11 @@ NEXT_ITEMS = Table(
         ITEM,
         RANK,
         column("next_item_id", "string", "never the item itself"),
-        column("score", "double", "the model's, of one who turned to the item alone; for several items, add them up"),
+        column(
+            "score",
+            "double",
+            "by how much the model puts it above the best item that is not listed; for several items, add up",
+        ),
         MODEL,
         DS,
     ),
