@@ -15,7 +15,7 @@ import numpy as np
 from pipeline_tasks.behavior.interactions import Floats, Interactions
 from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.candidates.stage_one_size import StageOneSize, stage_one_size
+from pipeline_tasks.candidates.stage_one_size import with_stage_one_size
 from pipeline_tasks.encoders.text_encoder import load_encoder
 from pipeline_tasks.model.item_content import text_block
 from pipeline_tasks.model.shopper_content import most_asked
@@ -56,7 +56,8 @@ def encode_catalog(
     vectors, described = work / "raw_texts.npy", work / "raw_texts.json"
     # Without a single text there is nothing to tune, and a candidate of its own is the frozen one again.
     folder = None if name == "frozen" or not any(data.catalog.texts) else work / "adapter"
-    wanted = _fingerprint(data, known, name, training, stage_one_size(training, device))
+    training = with_stage_one_size(training, device)
+    wanted = _fingerprint(data, known, name, training)
     before = json.loads(described.read_text()) if described.exists() else {}
     stopped = before.pop(_STOPPED, None)
     if before == wanted:
@@ -89,8 +90,9 @@ def _encode(
     from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
 
     shutil.rmtree(folder, ignore_errors=True)
-    size = stage_one_size(training, device)
-    options = AdaptOptions(name, training.encoder_layers, size.steps, size.pairs, seed=training.seed)
+    options = AdaptOptions(
+        name, training.encoder_layers, training.encoder_steps, training.encoder_pairs, seed=training.seed
+    )
     tuned = adapt_encoder(
         encoder,
         known,
@@ -108,15 +110,13 @@ def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSe
     return most_asked(known)[0] if training.read_queries and any(catalog.texts) else []
 
 
-def _fingerprint(
-    data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings, size: StageOneSize
-) -> Fingerprint:
+def _fingerprint(data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
     texts = np.frombuffer("\0".join(data.catalog.texts).encode(), dtype=np.uint8)
     return {
         "events": log_digest(known),
         "texts": digest([texts]),
-        "settings": f"{name} {training.encoder} {training.encoder_layers} {size.steps} "
-        f"{size.pairs} {training.seed} {training.read_queries}",
+        "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} "
+        f"{training.encoder_pairs} {training.seed} {training.read_queries}",
         "encoder": _files_of(training.encoder),
         **software(),
     }

@@ -16,15 +16,15 @@ def write_visitors(path: Path, recommender: TwoTowerRecommender, event_type: int
     """Write (items, d) float32: row i is the user vector of a visitor who turned to item i, just now and alone.
 
     Args:
+        recommender: `prepared`, as it is asked part by part.
         event_type: how they turned to it, an index into CHOSEN_TYPES.
     """
-    ready = recommender.prepared()
-    count, width = ready.item_matrix().shape
+    count, width = recommender.item_matrix().shape
     # Part by part: beside a million items of 1,000 numbers, a second such matrix has no place in memory.
     vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
     for start in range(0, count, _AT_ONCE):
         items = np.arange(start, min(start + _AT_ONCE, count), dtype=np.int64)
-        vectors[items] = ready.user_matrix(_visits(items, event_type, recommender.moment - 1))
+        vectors[items] = recommender.user_matrix(_visits(items, event_type, recommender.moment - 1))
     vectors.flush()
 
 

@@ -47,7 +47,7 @@ class PyfuncRecommender(PythonModel):
     """Loads the saved recommender; reads no lake and no network."""
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401
-        """Read the recommender among the model's artifacts, and work out once what it says of items."""
+        """Read the recommender among the model's artifacts; its items are worked out at the first request."""
         saved = load_recommender(Path(context.artifacts[ARTIFACT]))
         self.saved = replace(saved, recommender=saved.recommender.prepared())
 

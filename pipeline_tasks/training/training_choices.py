@@ -26,7 +26,8 @@ WIDE: Final = 2_048
 """Rank of what completes a basket. EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in
 rank 512, 1,024, 2,048."""
 MOST_WIDE: Final = 12_000
-"""Items, sold or not, and known shoppers up to which it is so wide: each has vectors of that width, 100 MB in all."""
+"""Items, sold or not, and known shoppers up to which it is so wide: 12,000 such vectors are 100 MB, and every item has
+two."""
 
 
 @dataclass(frozen=True)

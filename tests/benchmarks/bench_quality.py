@@ -17,6 +17,7 @@ import pytest
 from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit, train
+from pipeline_tasks.candidates.worth_training import of_untitled
 from pipeline_tasks.collaborative.hybrid_blend import HybridBlend, choose_weights
 from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
 from pipeline_tasks.evaluation.quick_ndcg import sample_task
@@ -93,7 +94,7 @@ def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
 
 def _best_candidate(data: NightData, training: TrainingSettings, work: Path) -> TrainedCandidate:
     """Train what a night trains, and return the best on validation: where no item has a text, tuning is nothing."""
-    names = training.candidates if any(data.catalog.texts) else training.candidates[:1]
+    names = training.candidates if any(data.catalog.texts) else [of_untitled(training.candidates)]
     trained = [train(data, name, training, work / name, lambda metrics, step: None) for name in names]
     return max(trained, key=lambda one: one.validation.overall[METRIC])
 

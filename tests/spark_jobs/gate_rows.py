@@ -45,14 +45,13 @@ def shelf(owner: str, name: str, rank: int, item: str, score: float, **more: obj
     return row | {"model_version": "m/1", "ds": DS} | more
 
 
-def similar(item: str, rank: int, other: str, score: float) -> Row:
-    row = {"item_id": item, "rank": rank, "similar_item_id": other, "score": score}
+def similar(item: str, rank: int, other: str, score: float, column: str = "similar_item_id") -> Row:
+    row = {"item_id": item, "rank": rank, column: other, "score": score}
     return row | {"model_version": "m/1", "ds": DS}
 
 
 def following(item: str, rank: int, other: str, score: float) -> Row:
-    row = {"item_id": item, "rank": rank, "next_item_id": other, "score": score}
-    return row | {"model_version": "m/1", "ds": DS}
+    return similar(item, rank, other, score, "next_item_id")
 
 
 def result(user: str | None, rank: int, item: str, score: float, **more: object) -> Row:
