@@ -15,8 +15,8 @@ from pipeline_tasks.candidates.fit_trial import Tune
 from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
-from pipeline_tasks.evaluation.quick_ndcg import sample_task
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.model.item_content import Content, ContentEncoders, fit_content
 from pipeline_tasks.model.new_items import choose_new_item_level
 from pipeline_tasks.model.saved_recommender import SavedRecommender

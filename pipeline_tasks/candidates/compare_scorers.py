@@ -9,10 +9,12 @@ from pipeline_tasks.behavior.interactions import Evidence
 from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.behavior.split_parts import FutureLeakError
 from pipeline_tasks.champion.promotion_rule import CHAMPION
+from pipeline_tasks.champion.registry import EvaluationRule
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, Scorer, build_tasks
+from pipeline_tasks.evaluation.sampled_shoppers import sample_tasks
 from pipeline_tasks.evaluation.shopper_segments import profile_segments
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.peer_models.peers import fit_peer
@@ -37,10 +39,10 @@ def compare_scorers(
     data: NightData,
     saved: SavedRecommender,
     champion: SavedRecommender | None,
-    peers: Sequence[str],
+    rule: EvaluationRule,
     metric: str,
 ) -> Comparison:
-    """Return how `saved`, the champion and the peers (names of `peers.PEERS`) do on every task of the test part.
+    """Return how `saved`, the champion and the peers that `rule` names do on every task of the test part.
 
     Intervals and paired tests are of `metric`.
 
@@ -51,15 +53,16 @@ def compare_scorers(
     n_items = len(data.catalog)
     built = build_tasks(data.parts, "test", GOALS, n_items, saved.raw_texts, profile_segments(data.log))
     # A small or closed shop may have no newcomers: what was measured, the table says.
-    tasks = [task for task in built if len(task)]
-    if not tasks:
+    whole = [task for task in built if len(task)]
+    if not whole:
         raise ValueError(f"nobody wanted anything in the test part of {data.night.source} {data.night.ds}")
-    notes = []
+    tasks = sample_tasks(whole, rule.most_shoppers, seed=0)
+    notes = _drawn(whole, tasks)
     own = replace(saved.recommender, name=OURS)
     refuse_lookup(own, tasks[0])
     results = _measured(own, tasks)
     # One after another, so that their weights never lie in memory together.
-    for name in peers:
+    for name in rule.baselines:
         results += _measured(fit_peer(name, tasks[0].known, n_items), tasks)
     if champion is not None:
         try:
@@ -67,6 +70,18 @@ def compare_scorers(
         except FutureLeakError as error:
             notes.append(f"the present champion was not compared: {error}")
     return Comparison(report_table(results, OURS, metric), segment_table(results, OURS, metric), notes)
+
+
+def _drawn(whole: Sequence[RankingTask], tasks: Sequence[RankingTask]) -> list[str]:
+    """Say, and return, which tasks ask but some of their shoppers."""
+    notes = [
+        f"{task.name} asked {len(task):,} of {len(every):,} shoppers (most_shoppers in mlflow/registry.yaml)"
+        for every, task in zip(whole, tasks, strict=True)
+        if len(task) < len(every)
+    ]
+    for note in notes:
+        print(note, flush=True)
+    return notes
 
 
 def _measured(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:

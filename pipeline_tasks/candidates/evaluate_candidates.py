@@ -38,8 +38,8 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
-        peers, rule = registry().evaluation.baselines, registry().promotion
-        done = compare_scorers(data, saved, present_champion(settings, night), peers, rule.metric)
+        rule = registry().promotion
+        done = compare_scorers(data, saved, present_champion(settings, night), registry().evaluation, rule.metric)
         promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
         folder = night_folder(settings, night) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from mlflow.types.schema import Array
 from pipeline_tasks.behavior.interactions import Interactions, from_sequences
 from pipeline_tasks.champion.registry import ARTIFACT
 from pipeline_tasks.champion.served_code import requirements, write_code
-from pipeline_tasks.evaluation.full_ranking import top_items
+from pipeline_tasks.evaluation.score_ranks import top_items
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.moments import MINUTE
 

@@ -8,7 +8,7 @@ import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promotion_rule import Promotion
@@ -30,6 +30,9 @@ class EvaluationRule(BaseModel):
     model_config = ConfigDict(extra="forbid")
     baselines: list[str]
     """Names of `peers.PEERS`."""
+    most_shoppers: int = Field(default=50_000, ge=1)
+    """Shoppers asked in each task; of more, so many are drawn, the same for every scorer. The whole catalog is ranked
+    for each, so that an evaluation takes as long as shoppers times items."""
 
 
 class Registry(BaseModel):

@@ -1,8 +1,8 @@
 """Ranks the whole catalog for every shopper, in matrix blocks, and measures the lists."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -12,11 +12,14 @@ from pipeline_tasks.behavior.split_parts import refuse_future
 from pipeline_tasks.evaluation.ranked_lists import CUTOFFS, RankedLists, overall_figures, per_shopper_figures
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import Preparable, RankingTask, Scorer
+from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
 from pipeline_tasks.evaluation.shopper_segments import Labels
 
 _BLOCK_CELLS: Final = 16_000_000
 """Scores held at a time: 64 MB, and about four times as much while they are ranked."""
 _MOST_ROWS: Final = 4_096
+_SILENCE: Final = 30.0
+"""Seconds without a word."""
 
 
 @dataclass(frozen=True)
@@ -62,44 +65,15 @@ def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[Ranking
     return results
 
 
-def top_items(scores: Floats, k: int) -> Integers:
-    """Return (n, k) the indices of the k highest scores of each row, best first, ties by the lower index."""
-    width = scores.shape[1]
-    k = min(k, width)
-    if k < width // 4:
-        # The k-th highest score of each row bounds what must be sorted; of several equal to it, the first count.
-        bound = np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
-        keep = scores >= bound
-        for row in np.flatnonzero(np.count_nonzero(keep, axis=1) > k):
-            above = np.count_nonzero(scores[row] > bound[row])
-            keep[row, np.flatnonzero(scores[row] == bound[row])[k - above :]] = False
-        columns = np.nonzero(keep)[1].reshape(len(scores), k)
-        order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-        return np.take_along_axis(columns, order, axis=1).astype(np.int64)
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
-
-
-def rank_of(scores: Floats, rows: Integers, items: Integers) -> Integers:
-    """Return (m,) the rank from 1 of item items[i] in row rows[i] (ascending), ties by the lower index."""
-    width = scores.shape[1]
-    ascending = np.sort(scores, axis=1)
-    own = scores[rows, items]
-    below, upto = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
-    stops = np.searchsorted(rows, np.arange(len(scores) + 1))
-    for row, (start, stop) in enumerate(pairwise(stops.tolist())):
-        below[start:stop] = np.searchsorted(ascending[row], own[start:stop], side="left")
-        upto[start:stop] = np.searchsorted(ascending[row], own[start:stop], side="right")
-    ranks = width - upto + 1
-    for place in np.flatnonzero(upto - below > 1):
-        ranks[place] += np.count_nonzero(scores[rows[place], : items[place]] == own[place])
-    return np.asarray(ranks, dtype=np.int64)
-
-
 def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedLists]:
     union, rows_of = _union(tasks)
     scorer = scorer.prepared() if isinstance(scorer, Preparable) else scorer
     pieces: list[list[tuple[Integers, RankedLists]]] = [[] for _ in tasks]
+    said = time.monotonic()
     for start, histories in _blocks(union, tasks[0].relevant.shape[1]):
+        if time.monotonic() - said > _SILENCE:
+            print(f"{scorer.name}: {start:,} of {len(union):,} shoppers ranked", flush=True)
+            said = time.monotonic()
         scores = np.asarray(scorer.scores(histories), dtype=np.float32)
         if not np.isfinite(scores).all():
             raise ValueError(f"{scorer.name} gave a score that is not finite in {tasks[0].name}")

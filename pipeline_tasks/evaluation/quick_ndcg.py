@@ -1,7 +1,5 @@
 """NDCG@10 of ready scores, and nothing else: what choices on validation are made by, many times per training."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -41,17 +39,3 @@ def lists_ndcg(lists: Integers, task: RankingTask) -> float:
     hits = np.isin(places, rows.astype(np.int64) * n_items + columns)
     hits = np.pad(hits, ((0, 0), (0, K - hits.shape[1])))
     return float(ndcg(hits, task.relevant.getnnz(axis=1), K).mean())
-
-
-def sample_task(task: RankingTask, most: int, seed: int) -> RankingTask:
-    """Return the task for at most `most` of its shoppers, drawn by `seed`."""
-    if len(task.histories) <= most:
-        return task
-    chosen = np.sort(np.random.default_rng(seed).choice(len(task.histories), most, replace=False))
-    return replace(
-        task,
-        histories=task.histories.select(chosen),
-        relevant=task.relevant[chosen],
-        masked=task.masked[chosen],
-        segments={kind: labels[chosen] for kind, labels in task.segments.items()},
-    )

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.behavior.interactions import Floats
-from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg, sample_task
+from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask
+from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.model.matching import AdditiveMatching
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.linear_weight import SHARES, TREND_SHARES, best_weight, spread_of

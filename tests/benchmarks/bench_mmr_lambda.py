@@ -15,11 +15,11 @@ import pytest
 
 from pipeline_tasks.bulk_top_k.arrays import Indices
 from pipeline_tasks.candidates.candidate_training import train
-from pipeline_tasks.evaluation.full_ranking import top_items
 from pipeline_tasks.evaluation.list_metrics import intra_list_distance
-from pipeline_tasks.evaluation.quick_ndcg import sample_task
 from pipeline_tasks.evaluation.ranking_metrics import ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.evaluation.sampled_shoppers import sample_task
+from pipeline_tasks.evaluation.score_ranks import top_items
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.settings import settings
 from pipeline_tasks.shelves.diversify import Candidates, Likeness, diversify

@@ -20,8 +20,8 @@ from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit
 from pipeline_tasks.candidates.worth_training import of_untitled
 from pipeline_tasks.collaborative.hybrid_blend import HybridBlend, choose_weights
 from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
-from pipeline_tasks.evaluation.quick_ndcg import sample_task
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
+from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.peer_models.peers import DRAWN
 from pipeline_tasks.settings import settings
 from pipeline_tasks.training.best_epoch import METRIC

@@ -10,8 +10,8 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.collaborative.own_pairs import own_pairs
 from pipeline_tasks.evaluation.baselines import recent_popularity
 from pipeline_tasks.evaluation.ease import ease
-from pipeline_tasks.evaluation.quick_ndcg import sample_task
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
+from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.peer_models.peers import PEERS, fit_peer
 from pipeline_tasks.training.choose_linear import set_ndcg
 

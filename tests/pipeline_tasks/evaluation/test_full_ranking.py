@@ -8,8 +8,9 @@ from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.behavior.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation import full_ranking
 from pipeline_tasks.evaluation.baselines import ItemLevel, popularity
-from pipeline_tasks.evaluation.full_ranking import evaluate, evaluate_tasks, rank_of, top_items
+from pipeline_tasks.evaluation.full_ranking import evaluate, evaluate_tasks
 from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, build_task, build_tasks
+from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 40
@@ -97,6 +98,19 @@ def test_top_items_and_ranks_break_ties_by_the_lower_index(levels: int, width: i
     rows, items = (part.ravel() for part in np.mgrid[0:30, 0:width])
     places = np.argsort(expected, axis=1) + 1
     assert np.array_equal(rank_of(scores, rows, items), places.ravel())
+    few = np.sort(rng.choice(len(rows), 60, replace=False))
+    assert np.array_equal(rank_of(scores, rows[few], items[few]), places.ravel()[few])
+
+
+def test_a_long_evaluation_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(full_ranking, "_SILENCE", -1.0)
+    monkeypatch.setattr(full_ranking, "_MOST_ROWS", 40)
+    parts = split_parts(random_log(100, 40, seed=6), {"strategy": "per_user"})
+    task = build_task(parts, "test", "repeats", 40)
+    evaluate(popularity(task.known, 40), task)
+    assert f"popularity: 40 of {len(task)} shoppers ranked" in capsys.readouterr().out
 
 
 def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 
 from pipeline_tasks.behavior.split_parts import split_parts
 from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
-from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg, sample_task
+from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
 from tests.pipeline_tasks.logs import random_log
 
@@ -16,15 +15,3 @@ def test_agrees_with_the_full_evaluation(goal: Goal, items: int) -> None:
     task = build_task(split_parts(log, {"strategy": "per_user"}), "validation", goal, items)
     model = ease(task.known, items)
     assert quick_ndcg(model.scores(task.histories), task) == pytest.approx(evaluate(model, task).overall["ndcg@10"])
-
-
-def test_a_sample_is_drawn_once_and_keeps_rows_together() -> None:
-    log = random_log(150, 40, seed=6)
-    task = build_task(split_parts(log, {"strategy": "per_user"}), "validation", "discovery", 40)
-    some, same = sample_task(task, 20, seed=1), sample_task(task, 20, seed=1)
-    assert some.histories.keys == same.histories.keys
-    assert len(some.histories) == 20
-    place = {key: row for row, key in enumerate(task.histories.keys)}
-    rows = np.array([place[key] for key in some.histories.keys])
-    np.testing.assert_array_equal(some.relevant.toarray(), task.relevant[rows].toarray())
-    assert sample_task(task, 10_000, seed=1) is task

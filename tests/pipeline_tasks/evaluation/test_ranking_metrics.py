@@ -13,7 +13,6 @@ from torchmetrics.functional.retrieval import (
 )
 
 from pipeline_tasks.behavior.interactions import Flags, Floats, Integers
-from pipeline_tasks.evaluation.full_ranking import rank_of, top_items
 from pipeline_tasks.evaluation.ranking_metrics import (
     Reals,
     f1,
@@ -24,6 +23,7 @@ from pipeline_tasks.evaluation.ranking_metrics import (
     recall,
     reciprocal_rank,
 )
+from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
 
 USERS, ITEMS = 60, 90
 

@@ -10,6 +10,7 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.behavior.split_parts import split_parts
 from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.candidates.compare_scorers import compare_scorers
+from pipeline_tasks.champion.registry import EvaluationRule
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.shopper_segments import (
     MOST_SEGMENTS,
@@ -69,9 +70,12 @@ def test_the_nights_comparison_shows_whether_all_are_served_alike(tmp_path: Path
     data = NightData(Night("shop", date(2026, 11, 20)), catalog_of(titles, []), log, {}, split)
     training = TrainingSettings(epochs=1, dimension=16, max_length=20, threads=1, profile_attributes=[])
     saved = refit(data, train(data, "frozen", training, tmp_path, lambda metrics, step: None).saved, training)
-    found = compare_scorers(data, saved, None, ["popularity"], "ndcg@10").segments
+    found = compare_scorers(data, saved, None, EvaluationRule(baselines=["popularity"]), "ndcg@10").segments
     shown = found[(found["kind"] == "tier") & (found["task"] == "discovery_test")]
     assert set(zip(shown["segment"], shown["scorer"], strict=True)) == {
         (segment, scorer) for segment in ("tier=gold", "tier=plain") for scorer in ("two_tower", "popularity")
     }
     assert shown["shoppers"].eq(40).all()
+    few = compare_scorers(data, saved, None, EvaluationRule(baselines=["popularity"], most_shoppers=30), "ndcg@10")
+    assert "discovery_test asked 30 of 80 shoppers (most_shoppers in mlflow/registry.yaml)" in few.notes
+    assert few.segments.query("kind == 'tier' and task == 'discovery_test'")["shoppers"].sum() == 2 * 30
