@@ -98,8 +98,16 @@ def test_top_items_and_ranks_break_ties_by_the_lower_index(levels: int, width: i
     rows, items = (part.ravel() for part in np.mgrid[0:30, 0:width])
     places = np.argsort(expected, axis=1) + 1
     assert np.array_equal(rank_of(scores, rows, items), places.ravel())
-    few = np.sort(rng.choice(len(rows), 60, replace=False))
-    assert np.array_equal(rank_of(scores, rows[few], items[few]), places.ravel()[few])
+
+
+@pytest.mark.parametrize("levels", [1, 3, 1_000_000])
+def test_few_items_of_a_wide_row_are_ranked_as_many(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(0, levels, (5, 8_000)).astype(np.float32)
+    places = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1
+    for chosen in (4, 400):
+        rows, items = np.repeat(np.arange(5), chosen), np.tile(rng.choice(8_000, chosen, replace=False), 5)
+        assert np.array_equal(rank_of(scores, rows, items), places[rows, items])
 
 
 def test_a_long_evaluation_says_how_far_it_is(
