@@ -95,6 +95,7 @@ def train(
     made_from = training_fingerprint(known, raw, options, task, **run)
     stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from)))
     recommender = best.recommender()
+    print(f"epoch {best.epoch} is the best; choosing how much each part of the score counts", flush=True)
     _choose_weights(recommender, data, task, training)
     _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}

@@ -23,6 +23,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.search.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.spoken_progress import SpokenProgress
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import night_folder
 from pipeline_tasks.storage.whole_file import write_whole
@@ -70,7 +71,9 @@ def write_vectors(
     (folder / "users").mkdir(parents=True)
     recommender = recommender.prepared()
     items, shoppers = recommender.item_matrix(), log.select(np.flatnonzero(log.known))
+    progress = SpokenProgress("vectors", len(shoppers), "shoppers embedded")
     for number, start in enumerate(range(0, len(shoppers), _USERS_PER_FILE)):
+        progress.at(start)
         part = shoppers.select(np.arange(start, min(start + _USERS_PER_FILE, len(shoppers))))
         _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
     np.save(folder / "items.npy", items)

@@ -23,6 +23,7 @@ from pipeline_tasks.encoders.pretrained_weights import (
     refuse_missing,
 )
 from pipeline_tasks.encoders.text_limit import cut_texts, most_tokens, say_cut
+from pipeline_tasks.spoken_progress import SpokenProgress
 
 PACKAGED_ENCODER: Final = "all-MiniLM-L6-v2"
 PACKAGED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -64,9 +65,11 @@ class TextEncoder:
         """
         self.model.eval()
         unique, blocks, cut = sorted(set(texts), key=lambda text: (len(text), text)), [], 0
+        progress = SpokenProgress(self.name, len(unique), "texts encoded")
         # Half precision: cosine of at least .99998 to float32, and several times as fast where the CPU has it.
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=has_bfloat16(self.model.device)):
             for start in range(0, len(unique), batch):
+                progress.at(start)
                 tokens = self._tokens(unique[start : start + batch])
                 cut += cut_texts(tokens, self.limit)
                 blocks.append(self.vectors(self._on_device(tokens)))

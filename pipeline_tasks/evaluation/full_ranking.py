@@ -1,6 +1,5 @@
 """Ranks the whole catalog for every shopper, in matrix blocks, and measures the lists."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,12 +13,11 @@ from pipeline_tasks.evaluation.ranking_metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import Preparable, RankingTask, Scorer
 from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
 from pipeline_tasks.evaluation.shopper_segments import Labels
+from pipeline_tasks.spoken_progress import SpokenProgress
 
 _BLOCK_CELLS: Final = 16_000_000
 """Scores held at a time: 64 MB, and about four times as much while they are ranked."""
 _MOST_ROWS: Final = 4_096
-_SILENCE: Final = 30.0
-"""Seconds without a word."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,9 @@ def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedList
     union, rows_of = _union(tasks)
     scorer = scorer.prepared() if isinstance(scorer, Preparable) else scorer
     pieces: list[list[tuple[Integers, RankedLists]]] = [[] for _ in tasks]
-    said = time.monotonic()
+    progress = SpokenProgress(scorer.name, len(union), "shoppers ranked")
     for start, histories in _blocks(union, tasks[0].relevant.shape[1]):
-        if time.monotonic() - said > _SILENCE:
-            print(f"{scorer.name}: {start:,} of {len(union):,} shoppers ranked", flush=True)
-            said = time.monotonic()
+        progress.at(start)
         scores = np.asarray(scorer.scores(histories), dtype=np.float32)
         if not np.isfinite(scores).all():
             raise ValueError(f"{scorer.name} gave a score that is not finite in {tasks[0].name}")

@@ -18,6 +18,7 @@ from pipeline_tasks.model.tensor_names import tensors_of
 from pipeline_tasks.model.training_windows import TargetDraw, batch_windows, cut_windows
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.model.user_inputs import UserInputs
+from pipeline_tasks.spoken_progress import SpokenProgress
 from pipeline_tasks.training.averaged_weights import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
@@ -138,6 +139,7 @@ class TwoTowerTrainer:
         steps, losses = self._steps(), []
         self.optimizer.planned = self.optimizer.planned or self.options.epochs * len(steps)
         self.model.train()
+        progress = SpokenProgress(f"epoch {epoch}", len(steps), "steps")
         for number, windows in enumerate(steps):
             batches = [self._draw(own) for own in windows]
             if not any(len(batch) for batch in batches):
@@ -152,6 +154,8 @@ class TwoTowerTrainer:
             if self.average:
                 self.average.add()
             losses.append(loss)
+            if self.processes.rank == 0:
+                progress.at(number + 1, lambda: f", loss {np.mean(losses):.4f}")
         return float(np.mean(losses)) if losses else 0.0
 
     def _take_step(self, batches: Sequence[TrainingBatch]) -> tuple[float, bool]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from pipeline_tasks import spoken_progress
 from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
 from pipeline_tasks.behavior.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation import full_ranking
@@ -113,7 +114,7 @@ def test_few_items_of_a_wide_row_are_ranked_as_many(levels: int) -> None:
 def test_a_long_evaluation_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(full_ranking, "_SILENCE", -1.0)
+    monkeypatch.setattr(spoken_progress, "SILENCE", -1.0)
     monkeypatch.setattr(full_ranking, "_MOST_ROWS", 40)
     parts = split_parts(random_log(100, 40, seed=6), {"strategy": "per_user"})
     task = build_task(parts, "test", "repeats", 40)
