@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.operation.java import java_home, spark_java_options
 from pipeline_tasks.settings import is_submitted, settings
+from spark_jobs.spark_progress import say_progress
 
 
 def open_session(name: str) -> SparkSession:
@@ -48,4 +49,5 @@ def open_session(name: str) -> SparkSession:
         session.conf.set("spark.sql.shuffle.partitions", tasks)
         # Else a scan is as many tasks as there are cores, and one for what is over: the last runs alone.
         session.conf.set("spark.sql.files.minPartitionNum", tasks)
+    say_progress(session)
     return session
