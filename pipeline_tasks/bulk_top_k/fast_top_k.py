@@ -4,9 +4,9 @@ tests/benchmarks/bench_top_k.py measures it beside faiss, `implicit`, Spark ALS 
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,25 +27,31 @@ _LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
 """Below every score of a first pass; twice that is an excluded item's."""
 
 
+_PASSES: Final = 2
+"""Kept at a time: int8 and float32 of one shelf."""
+_KEPT: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict()
+
+
 def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
     """Return the first pass that suits these vectors: int8 unless it leaves most users too many candidates."""
-    small = _prepare(items, multiplies_bytes())
+    small = _prepare(users, items, multiplies_bytes())
     if not small.is_bytes:
         return small
     probed = users[:: -(-len(users) // _PROBED)]
     crowded = [(counts < 0).mean() for _, counts, _, _ in fast_top_k(probed, items, k, None, small)]
-    return small if np.mean(crowded) < 0.1 else _prepare(items, False)
+    return small if np.mean(crowded) < 0.1 else _prepare(users, items, False)
 
 
-def _prepare(items: Vectors, small: bool) -> FirstPass:
+def _prepare(users: Vectors, items: Vectors, small: bool) -> FirstPass:
+    """Return what was prepared for the first users of mapped items: a process scores many batches by one shelf."""
     key = mapped(items)
-    return first_pass(items, small) if key is None else _prepare_mapped(key, small)
-
-
-@lru_cache(maxsize=2)
-def _prepare_mapped(key: MappedItems, small: bool) -> FirstPass:
-    """A shelf is mapped once by a process that scores many batches."""
-    return first_pass(key.items, small)
+    if key is None:
+        return first_pass(items, small, users)
+    if (key, small) not in _KEPT:
+        while len(_KEPT) >= _PASSES:
+            _KEPT.popitem(last=False)
+        _KEPT[key, small] = first_pass(items, small, users)
+    return _KEPT[key, small]
 
 
 def fast_top_k(

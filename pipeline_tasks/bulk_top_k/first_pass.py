@@ -1,7 +1,7 @@
 """The items of a fast top-k as its first pass multiplies them, and a proven bound on what that loses.
 
 Where the processor multiplies bytes the first pass is one of int8: each user has a scale, and each tile of items, which
-are sorted by their largest number so that those of a tile are of like size.
+are sorted by their largest number so that those of a tile are of like size; dimensions are balanced before.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import torch
 
 from pipeline_tasks.bulk_top_k.arrays import SMALLEST, Indices, Scores, Vectors, norms
 from pipeline_tasks.bulk_top_k.byte_products import byte_scale, padded_width, to_bytes
+from pipeline_tasks.bulk_top_k.dimension_balance import dimension_balance
 from pipeline_tasks.bulk_top_k.lane_masks import LANES
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, Columns, Margins, Tile
 
@@ -39,6 +40,8 @@ class FirstPass:
     """(tiles,) scales, norms, lost: see `Margins`."""
     longest: float
     """Length of the longest item with the mean."""
+    balance: Vectors
+    """(d,) see `dimension_balance`; ones for float32, which has its scale in every number."""
 
     @property
     def is_bytes(self) -> bool:
@@ -52,15 +55,17 @@ class FirstPass:
         float32 sums in any order by Higham (Accuracy and Stability of Numerical Algorithms, 2nd ed., 3.5), doubled; and
         that of the float64 sums that settle, of items with the mean.
         """
-        lengths, width = norms(users), users.shape[1]
+        longest, width = norms(users) * self.longest, users.shape[1]
+        users = users * self.balance
+        lengths = norms(users)
         if self.is_bytes:
             scales = byte_scale(np.abs(users).max(axis=1, initial=0.0))
             ours, lost = to_bytes(users, scales[:, None])
+            lost += width * SMALLEST
             of_norm = lost + _UNITS * lengths
         else:
             ours, scales, lost = torch.tensor(users), np.ones(len(users)), np.zeros(len(users))
             of_norm = (width * 2.0**-23 + _UNITS) * lengths
-        longest = lengths * self.longest
         flat, of_float32 = (width * (unit * longest + 2 * SMALLEST) for unit in (2.0**-51, 2.0**-23))
         return ours, Margins(scales, of_norm, lengths + lost, flat, of_float32, *self.tiles)
 
@@ -75,30 +80,46 @@ class FirstPass:
             yield number, multiply(users, tile.T, out=scores).numpy()
 
 
-def first_pass(items: Vectors, small: bool) -> FirstPass:
-    """Prepare the items, in int8 where `small`, else in float32; a tile at a time."""
+def first_pass(items: Vectors, small: bool, users: Vectors | None = None) -> FirstPass:
+    """Prepare the items, in int8 where `small`, else in float32; a tile at a time.
+
+    `users` are some of those who will be multiplied: int8 is balanced for them, and right for all others too.
+    """
     center = items.mean(axis=0, dtype=np.float64).astype(np.float32)
-    order = _order(items, center)
+    balance = np.ones(items.shape[1], np.float32)
+    if small and users is not None:
+        balance = dimension_balance(users, _spread(items, center)[None])
+    order = _order(items, center, balance)
     shape = -(-len(items) // LANES) * LANES, padded_width(items.shape[1]) if small else items.shape[1]
     multiplied = torch.zeros(shape, dtype=torch.int8 if small else torch.float32)
     scales, longest, lost = (np.full(-(-len(items) // TILE), start) for start in (1.0, 0.0, 0.0))
     for number, first in enumerate(range(0, len(items), TILE)):
-        tile = items[order[first : first + TILE]] - center
+        tile = (items[order[first : first + TILE]] - center) / balance
         longest[number] = norms(tile).max()
         if small:
             scales[number] = byte_scale(np.abs(tile).max(initial=0.0))
             tile, each = to_bytes(tile, scales[number : number + 1, None])
-            lost[number] = each.max()
+            # What a power of two rounds to none after all.
+            lost[number] = each.max() + items.shape[1] * SMALLEST
         multiplied[first : first + len(tile)] = torch.as_tensor(tile)
     places = np.empty(len(items), np.int64)
     places[order] = np.arange(len(items))
     sampled = len(items) // _SAMPLE // TILE * TILE
-    return FirstPass(multiplied, order, places, sampled, (scales, longest, lost), float(norms(items).max(initial=0.0)))
+    farthest = float(norms(items).max(initial=0.0))
+    return FirstPass(multiplied, order, places, sampled, (scales, longest, lost), farthest, balance)
 
 
-def _order(items: Vectors, center: Vectors) -> Columns:
+def _spread(items: Vectors, center: Vectors) -> Vectors:
+    """Return (d,) how far an item is from the mean at most."""
+    tiles = (items[first : first + TILE] - center for first in range(0, len(items), TILE))
+    largest: Vectors = np.max([np.abs(tile).max(axis=0) for tile in tiles], axis=0)
+    return largest
+
+
+def _order(items: Vectors, center: Vectors, balance: Vectors) -> Columns:
     """Return the sample, then the others by their largest number, the largest first."""
-    largest = [np.abs(items[first : first + TILE] - center).max(axis=1) for first in range(0, len(items), TILE)]
+    tiles = ((items[first : first + TILE] - center) / balance for first in range(0, len(items), TILE))
+    largest = [np.abs(tile).max(axis=1) for tile in tiles]
     drawn = np.random.default_rng(0).permutation(len(items))[: len(items) // _SAMPLE // TILE * TILE]
     by_size = np.argsort(-np.concatenate(largest), kind="stable")
     others = np.ones(len(items), bool)

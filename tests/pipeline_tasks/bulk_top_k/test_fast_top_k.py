@@ -9,7 +9,7 @@ from pipeline_tasks.bulk_top_k.arrays import Vectors
 from pipeline_tasks.bulk_top_k.byte_products import multiplies_bytes
 from pipeline_tasks.bulk_top_k.dot_products import dot_products
 from pipeline_tasks.bulk_top_k.exact_dot import dot
-from pipeline_tasks.bulk_top_k.fast_top_k import fast_top_k
+from pipeline_tasks.bulk_top_k.fast_top_k import fast_top_k, prepare
 from pipeline_tasks.bulk_top_k.first_pass import first_pass
 from pipeline_tasks.bulk_top_k.select_kernels import TILE, error_of, reached_by
 from pipeline_tasks.bulk_top_k.top_k import top_k
@@ -44,6 +44,25 @@ def test_either_first_pass_gives_what_the_dense_one_gives(small: bool, shift: fl
     assert all((counts == 20).all() for _, counts, _, _ in fast)
     assert np.array_equal(np.concatenate([part[2] for part in fast]), np.concatenate([part[1] for part in dense]))
     assert np.array_equal(np.concatenate([part[3] for part in fast]), np.concatenate([part[2] for part in dense]))
+
+
+def test_dimensions_of_unlike_size_leave_bytes_no_more_candidates() -> None:
+    """As a trained model's are: a few of trends, and hundreds of tastes that tell items apart."""
+    if not multiplies_bytes():
+        pytest.skip("this processor does not sum products of bytes in one instruction")
+    rng = np.random.default_rng(8)
+    users = rng.standard_normal((100, 64)).astype(np.float32)
+    items = rng.standard_normal((20_000, 64)).astype(np.float32)
+    items[:, :4] *= 60.0
+    users[:, :4] /= 60.0
+    unbalanced, balanced = first_pass(items, True), prepare(users, items, 20)
+    assert balanced.is_bytes
+    dense = next(iter(module._parts(users, items, 20, None, 100)))
+    counts, columns, scores = next(fast_top_k(users, items, 20, None, balanced))[1:]
+    assert (counts == 20).all()
+    assert np.array_equal(columns, dense[1])
+    assert np.array_equal(scores, dense[2])
+    assert (next(fast_top_k(users, items, 20, None, unbalanced))[1] < 0).mean() > 0.5
 
 
 @pytest.mark.filterwarnings("error")
@@ -105,14 +124,18 @@ def test_scores_are_to_the_bit_those_of_the_dense_pass(width: int) -> None:
     assert np.array_equal(ours, dot_products(users, items, rows, rows))
 
 
+@pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("width", [1, 2, 5, 16, 127, 128])
-def test_products_of_bytes_are_exact_or_not_used(width: int) -> None:
+def test_products_of_bytes_are_exact_or_not_used(width: int, balanced: bool) -> None:
     if not multiplies_bytes():
         pytest.skip("this processor does not sum products of bytes in one instruction")
     rng = np.random.default_rng(width)
     users, items = rng.choice([-1.0, 1.0, 0.5], (2, 300, width)).astype(np.float32)
     users[:, 0] = items[:, 0] = 127.0
-    prepared = first_pass(items, True)
+    items[:, -1] *= 1_000.0
+    prepared = first_pass(items, True, users if balanced else None)
+    # Of one dimension all items are equal: nothing is left beside their mean.
+    assert (prepared.balance[-1] > 8) == (balanced and width > 1)
     multiplied, margins = prepared.multiplied(users)
     scores = np.concatenate([tile.copy() for _, tile in prepared.scores(multiplied)], axis=1)[:, : len(items)]
     meant = scores * margins.scales[:, None] * np.repeat(margins.tile_scales, TILE)[: len(items)]
