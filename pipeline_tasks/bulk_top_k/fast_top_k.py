@@ -25,8 +25,6 @@ _PROBED: Final = 64
 """Users on whom int8 is tried first: some milliseconds."""
 _LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
 """Below every score of a first pass; twice that is an excluded item's."""
-
-
 _PASSES: Final = 2
 """Kept at a time: int8 and float32 of one shelf."""
 _KEPT: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict()
@@ -47,11 +45,11 @@ def _prepare(users: Vectors, items: Vectors, small: bool) -> FirstPass:
     key = mapped(items)
     if key is None:
         return first_pass(items, small, users)
-    if (key, small) not in _KEPT:
-        while len(_KEPT) >= _PASSES:
-            _KEPT.popitem(last=False)
-        _KEPT[key, small] = first_pass(items, small, users)
-    return _KEPT[key, small]
+    prepared = _KEPT.pop((key, small), None) or first_pass(items, small, users)
+    _KEPT[key, small] = prepared
+    while len(_KEPT) > _PASSES:
+        _KEPT.popitem(last=False)
+    return prepared
 
 
 def fast_top_k(

@@ -76,6 +76,17 @@ def test_a_shelf_that_is_mapped_read_only_is_scored_alike() -> None:
     assert np.array_equal(result.scores, expected.scores)
 
 
+def test_a_mapped_shelf_is_prepared_once_for_many_batches() -> None:
+    rng = np.random.default_rng(9)
+    users, shelves = rng.standard_normal((30, 16), np.float32), rng.standard_normal((3, 500, 16), np.float32)
+    shelves.flags.writeable = False
+    first = prepare(users, shelves[0], 5)
+    assert prepare(2 * users, shelves[0], 5) is first
+    for shelf in shelves:
+        prepare(users, shelf, 5)
+    assert prepare(users, shelves[0], 5) is not first, "two are kept, not all that ever were"
+
+
 def test_users_with_more_equals_than_there_is_room_for_are_scored_densely() -> None:
     rng = np.random.default_rng(3)
     users = rng.standard_normal((40, 8)).astype(np.float32)
