@@ -88,7 +88,7 @@ def first_pass(items: Vectors, small: bool, users: Vectors | None = None) -> Fir
     center = items.mean(axis=0, dtype=np.float64).astype(np.float32)
     balance = np.ones(items.shape[1], np.float32)
     if small and users is not None:
-        balance = dimension_balance(users, _spread(items, center)[None])
+        balance = dimension_balance(np.abs(users).max(axis=0, initial=0.0), _spread(items, center))
     order = _order(items, center, balance)
     shape = -(-len(items) // LANES) * LANES, padded_width(items.shape[1]) if small else items.shape[1]
     multiplied = torch.zeros(shape, dtype=torch.int8 if small else torch.float32)
