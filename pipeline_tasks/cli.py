@@ -6,6 +6,7 @@ nightshelf sql "SELECT …"              the lake in SQL
 nightshelf tables | doctor | down
 """
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,13 @@ EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
 
 DateOption = Annotated[str | None, typer.Option("--date", help="The night, YYYY-MM-DD (UTC).")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
+
+
+@app.callback()
+def keep_private() -> None:
+    """Restocks every shopper's shelf overnight."""
+    # What a command writes, its owner alone may read.
+    os.umask(0o077)
 
 
 @app.command()

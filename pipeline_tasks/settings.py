@@ -5,6 +5,7 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -140,6 +141,16 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.server.mlflow_port}"
 
 
+_SECRETS_OF_SERVERS = (
+    # Airflow's settings hold its database and its keys; what it hands to tasks comes by other ways.
+    *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "AIRFLOW_ADMIN_PASSWORD"),
+    *("MLFLOW_AUTH_", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_BACKEND_STORE_URI"),
+    # The application's Postgres is written to by tasks of Airflow alone.
+    "NIGHTSHELF_POSTGRES_SINK",
+)
+"""What no child process needs, by the beginning of the variables' names."""
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the process's settings, read from the environment once.
@@ -160,5 +171,14 @@ def is_submitted() -> bool:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return a copy of this process's environment, for the processes that it starts."""
+    """Return a copy of this process's environment."""
     return dict(os.environ)
+
+
+def child_environment(environment: Mapping[str, str], without: Sequence[str] = ()) -> dict[str, str]:
+    """Return the environment for a process that is no part of Airflow: without the secrets of Airflow and of servers.
+
+    `without` names more that the process has no use for, by the beginning of the variables' names.
+    """
+    withheld = (*_SECRETS_OF_SERVERS, *without)
+    return {name: value for name, value in environment.items() if not name.startswith(withheld)}

@@ -1,5 +1,6 @@
 """The model registry: names and the rule of promotion (mlflow/registry.yaml), the champion, and who becomes it."""
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promotion_rule import Promotion
 from pipeline_tasks.night import Night
+from pipeline_tasks.operation.mlflow_login import mlflow_login_environment
 from pipeline_tasks.peer_models.peers import PEERS
 from pipeline_tasks.settings import REPOSITORY, Settings
 
@@ -74,7 +76,9 @@ def registry() -> Registry:
 
 
 def client(settings: Settings) -> MlflowClient:
-    """Return a client of the tracking server that the settings name."""
+    """Return a client of the tracking server that the settings name, which MLflow's own calls use too from now on."""
+    for variable, value in mlflow_login_environment(settings).items():
+        os.environ[variable] = value
     mlflow.set_tracking_uri(settings.tracking_uri)
     return MlflowClient()
 

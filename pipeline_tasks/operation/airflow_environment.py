@@ -8,6 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from pipeline_tasks.operation.secret_files import kept_secret
 from pipeline_tasks.settings import REPOSITORY, Settings
 
 ADMIN = "admin"
@@ -65,9 +66,13 @@ def _core(settings: Settings) -> dict[tuple[str, str], str]:
         ("core", "parallelism"): "2",
         ("core", "simple_auth_manager_passwords_file"): str(password_file(settings)),
         ("database", "sql_alchemy_conn"): f"sqlite:///{home.resolve() / 'airflow.db'}",
-        ("api_auth", "jwt_secret"): _kept_secret(home / "jwt_secret"),
-        ("api", "secret_key"): _kept_secret(home / "secret_key"),
+        # A secret that changes logs everybody out and fails running tasks: both are kept.
+        ("api_auth", "jwt_secret"): kept_secret(home / "jwt_secret", secrets.token_urlsafe),
+        ("api", "secret_key"): kept_secret(home / "secret_key", secrets.token_urlsafe),
         ("usage_data_collection", "enabled"): "False",
+        # Airflow's defaults give a task's log to every local user, whatever the umask.
+        ("logging", "file_task_handler_new_folder_permissions"): "0o700",
+        ("logging", "file_task_handler_new_file_permissions"): "0o600",
     }
 
 
@@ -101,9 +106,6 @@ def _addresses(settings: Settings) -> dict[tuple[str, str], str]:
         ("api", "base_url"): f"http://127.0.0.1:{port}",
         # Another API port needs this too, or every task fails while queued.
         ("core", "execution_api_server_url"): f"http://127.0.0.1:{port}/execution/",
-        # Moved along with the API port (8080 -> 8793, 8794, Airflow's defaults), so that two homes can run at once.
-        ("logging", "worker_log_server_port"): str(port + 713),
-        ("logging", "trigger_log_server_port"): str(port + 714),
     }
 
 
@@ -114,19 +116,6 @@ def password_file(settings: Settings) -> Path:
 
 def admin_password(settings: Settings) -> str:
     """Return the admin's password, made on first use and kept."""
-    path = password_file(settings)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({ADMIN: secrets.token_urlsafe(12)}))
-    password: str = json.loads(path.read_text())[ADMIN]
+    kept = kept_secret(password_file(settings), lambda: json.dumps({ADMIN: secrets.token_urlsafe(12)}))
+    password: str = json.loads(kept)[ADMIN]
     return password
-
-
-def _kept_secret(path: Path) -> str:
-    """Return the secret in the file, made on first use: one that changes logs everybody out and fails running tasks."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
-    return path.read_text()

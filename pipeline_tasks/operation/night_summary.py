@@ -7,6 +7,7 @@ import duckdb
 from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night
 from pipeline_tasks.operation.airflow_environment import ADMIN, admin_password
+from pipeline_tasks.operation.mlflow_login import mlflow_login
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake_sql import open_database
 
@@ -57,10 +58,10 @@ def some_shelves(settings: Settings, night: Night, table: str = OWN) -> list[tup
 
 def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     """Return (what, URL, how to log in) of the servers; `mlflow` is the page of MLflow to begin with."""
-    ports = settings.server
+    ports, login = settings.server, mlflow_login(settings)
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
-        ("MLflow", mlflow, "no login"),
+        ("MLflow", mlflow, f"{login.user} / {login.password}" if login else "its own logins"),
         ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
     ]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
+from pipeline_tasks.operation.secret_files import OWNER_ONLY
+
 
 class ServerProcess(BaseModel):
     """What the pid file holds."""
@@ -25,7 +27,13 @@ def start_server(name: str, command: Sequence[str], environment: Mapping[str, st
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            umask=OWNER_ONLY,
         )
     created = psutil.Process(process.pid).create_time()
     (run / f"{name}.json").write_text(ServerProcess(name=name, pid=process.pid, created=created).model_dump_json())

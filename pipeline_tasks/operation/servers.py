@@ -1,4 +1,4 @@
-"""The servers of one machine: Airflow standalone, MLflow and the Data Docs, all on 127.0.0.1."""
+"""The servers of one machine: Airflow, MLflow and the Data Docs, all on 127.0.0.1."""
 
 import shutil
 import socket
@@ -12,8 +12,10 @@ import httpx
 
 from pipeline_tasks.operation.airflow_environment import admin_password, airflow_environment, airflow_home
 from pipeline_tasks.operation.java import java_home
+from pipeline_tasks.operation.mlflow_login import login_file, mlflow_server_login, own_login, user_database
 from pipeline_tasks.operation.process_group import running_server, start_server, stop_server
-from pipeline_tasks.settings import REPOSITORY, Settings, inherited_environment
+from pipeline_tasks.operation.secret_files import make_private
+from pipeline_tasks.settings import REPOSITORY, Settings, child_environment, inherited_environment
 
 START_SECONDS = 600
 """Two cores need about 60 s for the first start (database migrations), 200 s while other work takes them. A server that
@@ -21,6 +23,10 @@ ends is noticed at once: this bounds one that hangs."""
 
 POOLS = {"spark": "Spark jobs on this machine, one at a time", "gpu": "trainings: one for each GPU"}
 """Airflow pools that tasks ask for, each made with one slot; more are given in the UI."""
+
+
+SERVERS_WITHOUT = ("NIGHTSHELF_LAKE_", "MLFLOW_TRACKING_")
+"""Beginnings of the variables that MLflow and the Data Docs are started without."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def servers(settings: Settings) -> list[Server]:
     return [
         Server(
             "airflow",
-            ["airflow", "standalone"],
+            ["python", "-m", "pipeline_tasks.operation.airflow_parts"],
             airflow_environment(settings) | base | {"AIRFLOW_HOME": str(airflow_home(settings).resolve())},
             ports.airflow_port,
             "NIGHTSHELF_SERVER__AIRFLOW_PORT",
@@ -69,13 +75,14 @@ def servers(settings: Settings) -> list[Server]:
             "mlflow",
             [
                 *("mlflow", "server", "--host", "127.0.0.1", "--port", str(ports.mlflow_port)),
+                *("--app-name", "basic-auth"),
                 *("--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}"),
                 *("--artifacts-destination", str(mlflow / "artifacts")),
             ],
-            base | mlflow_server_settings(),
+            child_environment(base, SERVERS_WITHOUT) | mlflow_server_settings() | mlflow_server_login(settings),
             ports.mlflow_port,
             "NIGHTSHELF_SERVER__MLFLOW_PORT",
-            lambda: _answers(f"http://127.0.0.1:{ports.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"),
+            lambda: _mlflow_is_healthy(settings),
         ),
         Server(
             "data_docs",
@@ -83,7 +90,7 @@ def servers(settings: Settings) -> list[Server]:
                 *(sys.executable, "-m", "http.server", str(ports.docs_port)),
                 *("--bind", "127.0.0.1", "--directory", str(settings.data_docs.resolve())),
             ],
-            base,
+            child_environment(base, SERVERS_WITHOUT),
             ports.docs_port,
             "NIGHTSHELF_SERVER__DOCS_PORT",
             lambda: _answers(f"http://127.0.0.1:{ports.docs_port}/"),
@@ -103,6 +110,7 @@ def start_servers(settings: Settings, tell: Callable[[str], None]) -> list[str]:
 
     Raises OSError when a port is taken by somebody else, TimeoutError when a server does not come up.
     """
+    make_private(settings.home)
     for folder in (settings.data_docs, airflow_home(settings), settings.home / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
     admin_password(settings)
@@ -154,6 +162,20 @@ def _airflow_is_healthy(port: int) -> bool:
     except (httpx.TransportError, ValueError):
         return False
     return all(health.get(part, {}).get("status") == "healthy" for part in ("scheduler", "dag_processor"))
+
+
+def _mlflow_is_healthy(settings: Settings) -> bool:
+    address = f"http://127.0.0.1:{settings.server.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        answer = httpx.get(address, timeout=5, auth=own_login(settings))
+    except httpx.TransportError:
+        return False
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise PermissionError(
+            f"MLflow refuses the password in {login_file(settings)}: put the file back that was made with "
+            f"{user_database(settings)}, or stop the servers (nightshelf down) and delete both, with the users in them"
+        )
+    return answer.is_success
 
 
 def _answers(address: str) -> bool:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chain.installation import FIRST, Installation, start_installation
+from tests.chain.listening import Sockets, watched
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,15 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 @pytest.fixture(scope="session")
-def first_night(installation: Installation) -> str:
+def sockets_of_first_night() -> Sockets:
+    """What listened while the first night ran; filled by `first_night`."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def first_night(installation: Installation, sockets_of_first_night: Sockets) -> str:
     """What ``nightshelf run`` said of the first night, which trains."""
-    return installation.succeed("run", "--date", FIRST)
+    with watched(installation.home) as sockets:
+        said = installation.succeed("run", "--date", FIRST)
+    sockets_of_first_night |= sockets
+    return said

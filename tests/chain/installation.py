@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.settings import REPOSITORY, ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 COMMAND_SECONDS = 1_800
 FIRST = "2026-11-19"
@@ -61,6 +64,13 @@ class Installation:
         rows: list[dict[str, Any]] = json.loads(self.succeed("sql", sql, "--format", "json"))
         return rows
 
+    def registry(self) -> "MlflowClient":
+        """Return a logged-in client of the tracking server."""
+        from pipeline_tasks.champion.registry import client
+
+        port = int(self.environment["NIGHTSHELF_SERVER__MLFLOW_PORT"])
+        return client(Settings(home=self.home, server=ServerSettings(mlflow_port=port)))
+
     @property
     def mlflow(self) -> str:
         """The tracking server's address."""
@@ -96,12 +106,12 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _free_ports(count: int) -> list[int]:
-    # Below the range that the system hands out itself, and with room for Airflow's log servers (+713, +714).
+    # Below the range that the system hands out itself.
     found: list[int] = []
     port = 21_000 + os.getpid() % 5_000
     while len(found) < count:
         port += 1
-        if all(_is_free(port + offset) for offset in (0, 713, 714)):
+        if _is_free(port):
             found.append(port)
     return found
 

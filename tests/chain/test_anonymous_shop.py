@@ -73,9 +73,7 @@ def test_nobody_gets_a_shelf_of_their_own(installation: Installation, night: str
 
 
 def test_what_completes_a_basket_is_learned(installation: Installation, night: str) -> None:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(installation.mlflow)
+    client = installation.registry()
     experiment = client.get_experiment_by_name("nightshelf/anonymous_till")
     assert experiment is not None
     found = [run.data.metrics for run in client.search_runs([experiment.experiment_id])]

@@ -64,9 +64,7 @@ def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_
 
 
 def test_registry_holds_the_champion_that_made_the_shelves(installation: Installation, first_night: str) -> None:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(installation.mlflow)
+    client = installation.registry()
     champion = client.get_model_version_by_alias("nightshelf-simulated_shop", "champion")
     [made_by] = installation.rows("SELECT DISTINCT model_version FROM recommendations")
     assert str(champion.version) in made_by["model_version"]
