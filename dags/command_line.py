@@ -7,9 +7,11 @@ Arguments are lists, never a shell's text, so that nothing typed into a form is 
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
@@ -17,7 +19,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from pipeline_tasks.operation.gpu_count import training_processes
 from pipeline_tasks.operation.java import spark_java_options
-from pipeline_tasks.settings import REPOSITORY, settings
+from pipeline_tasks.settings import REPOSITORY, child_environment, inherited_environment, settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,6 +30,8 @@ OUT_OF_MEMORY = (
     "the system killed it, as a rule because memory was full: give the machine more, run less beside it, or take a "
     "shorter window (window_days)"
 )
+NO_USE_TO_SPARK = ("MLFLOW_TRACKING_",)
+"""Beginnings of the variables that a Spark job is started without, beside those that no child process has."""
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1")
 
 
@@ -61,6 +65,13 @@ class SparkJob(SparkSubmitOperator):
         """Submit the job and wait for it."""
         self.application_args = without_unset(self.application_args or [])
         super().execute(context)
+
+    def _get_hook(self) -> SparkSubmitHook:
+        hook = super()._get_hook()
+        environment = child_environment(inherited_environment(), NO_USE_TO_SPARK)
+        # The provider can add variables to the environment, not withhold any.
+        hook.submit = partial(hook.submit, env=environment)  # type: ignore[method-assign]
+        return hook
 
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""
@@ -97,7 +108,8 @@ class ChildProcess(BaseOperator):
 
     def execute(self, context: "Context") -> None:
         """Run the command; raises AirflowException with its last line when it fails."""
-        result = self._hook.run_command([sys.executable, "-u", *self.command_line()[1:]], cwd=str(REPOSITORY))
+        command = [sys.executable, "-u", *self.command_line()[1:]]
+        result = self._hook.run_command(command, env=child_environment(inherited_environment()), cwd=str(REPOSITORY))
         if result.exit_code != 0:
             ended = f"{self.module} ended with exit code {result.exit_code}"
             # The last line is then whatever was said before, and no reason.

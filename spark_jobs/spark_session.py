@@ -17,6 +17,9 @@ def open_session(name: str) -> SparkSession:
     os.environ["JAVA_HOME"] = str(java_home(settings()))
     builder = SparkSession.builder.appName(name)
     if not is_submitted():
+        if settings().spark_master.startswith("local"):
+            # Local Spark opens ports for its own processes alone.
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = (
             builder.master(settings().spark_master)
             .config("spark.driver.memory", settings().spark_driver_memory)

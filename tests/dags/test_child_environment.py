@@ -1,0 +1,78 @@
+"""What the processes that tasks start can read in their environment."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline_tasks.settings import child_environment
+from tests.dags import print_environment
+
+WITHHELD = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": "hidden",
+    "AIRFLOW__API__SECRET_KEY": "hidden",
+    "AIRFLOW__CORE__FERNET_KEY": "hidden",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////hidden.db",
+    "AIRFLOW__CELERY__BROKER_URL": "redis://:hidden@broker",
+    "AIRFLOW__SOME_SECTION__A_LATER_OPTION": "hidden",
+    "AIRFLOW_CONN_SHOP": "postgresql://u:hidden@h/d",
+    "AIRFLOW_VAR_TOKEN": "hidden",
+    "AIRFLOW_ADMIN_PASSWORD": "hidden",
+    "_AIRFLOW_WWW_USER_PASSWORD": "hidden",
+    "MLFLOW_AUTH_ADMIN_PASSWORD": "hidden",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "hidden",
+    "MLFLOW_BACKEND_STORE_URI": "postgresql://u:hidden@h/d",
+    "NIGHTSHELF_POSTGRES_SINK": "postgresql://u:hidden@h/d",
+}
+NEEDED = {
+    "NIGHTSHELF_LAKE_CATALOG_URI": "sqlite:////lake.db",
+    "AWS_ACCESS_KEY_ID": "store",
+    "HADOOP_CONF_DIR": "/etc/h",
+}
+MLFLOW = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "lovelace"}
+
+
+@pytest.fixture
+def task_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a task as in containers, where Airflow's secrets are variables."""
+    for name, value in (WITHHELD | NEEDED | MLFLOW).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("task_environment")
+def test_a_training_has_mlflows_login_and_none_of_airflows_secrets(tmp_path: Path) -> None:
+    from command_line import ChildProcess
+
+    file = tmp_path / "environment.json"
+    ChildProcess(task_id="train", module="tests.dags.print_environment", options=[f"--to={file}"]).execute({})
+    found = json.loads(file.read_text())
+    assert found.items() >= (NEEDED | MLFLOW).items()
+    assert "hidden" not in str(found)
+
+
+@pytest.mark.usefixtures("task_environment")
+def test_a_spark_job_has_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from command_line import SparkJob
+
+    # spark-submit without Spark: what it is started with is what its Java and its Python have.
+    submit = tmp_path / "spark-submit"
+    submit.write_text(f'#!/bin/sh\nexec {sys.executable} {print_environment.__file__} "--to=$OUT"\n')
+    submit.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{Path(shutil.which('sh') or '/bin/sh').parent}")
+    monkeypatch.setenv("OUT", str(tmp_path / "environment.json"))
+    task: Any = SparkJob(task_id="clean", job="clean_behavior.py", about=())
+    task.execute({"ti": None})
+    found = json.loads((tmp_path / "environment.json").read_text())
+    assert found.items() >= NEEDED.items()
+    assert found.keys().isdisjoint(MLFLOW)
+    assert "hidden" not in str(found)
+
+
+def test_servers_have_no_use_for_the_lake() -> None:
+    from pipeline_tasks.operation.servers import SERVERS_WITHOUT
+
+    found = child_environment(WITHHELD | NEEDED | MLFLOW, SERVERS_WITHOUT)
+    assert set(found) == {"AWS_ACCESS_KEY_ID", "HADOOP_CONF_DIR"}
