@@ -11,3 +11,5 @@ LONGEST_DWELL: Final = 86_400
 """Seconds: a day."""
 HIGHEST_RATING: Final = 1e9
 """In size: scales differ, and some go below 0; what is larger is no rating."""
+MOST_WAITING_DAYS: Final = 7
+"""Days that an event may lie after its file's day; each source sets its own at most so high (`rules.waiting_days`)."""

@@ -28,6 +28,7 @@ from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
 from spark_jobs.stage_table import read_table, stage_tables
 from spark_jobs.stale_days import chosen_rules, stale_days
+from spark_jobs.waiting_rows import book_waiting
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -52,11 +53,14 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     window_days = landed_window(source, landed.ledgers["events"], night, window_days)
     window = night.window(window_days)
     limits = settings().cleaning
-    stale = stale_days(landed, lake, window, on, limits)
+    # Records without a day of their own may have joined, or left, a day before the window.
+    undated = [day for day in landed.ledgers["events"].undated if day < window[0]]
+    stale = stale_days(landed, lake, [*undated, *window], on, limits)
     tables: dict[str, StagedTable] = {}
     if stale:
         refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
         tables = clean_days(landed, lake, stale, on, limits, refused)
+    tables |= book_waiting(tables, landed, lake, night)
     earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
     first = earlier.days[0]
     events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)

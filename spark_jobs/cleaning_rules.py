@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.contracts import EVENT_TYPES
 from pipeline_tasks.intake.source_contract import Rules
 from pipeline_tasks.value_bounds import HIGHEST_QUANTITY, HIGHEST_RATING, LONGEST_DWELL
+from spark_jobs.event_days import day_of
 from spark_jobs.map_events import NUMBERS, UNREADABLE
 from spark_jobs.read_records import CORRUPT
 
@@ -58,7 +59,7 @@ def _refusals(rules: Rules, on: Sequence[str]) -> list[tuple[str, Column]]:
         ("corrupt_record", F.col(CORRUPT).isNotNull()),
         ("unparsable_time", F.col("ts").isNull()),
         # Landing left it with the day of its delivery because its own day cannot be.
-        ("impossible_time", F.to_date("ts") != F.col("ds")),
+        ("impossible_time", day_of("ts") != F.col("ds")),
         ("unknown_event_type", ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))),
         ("missing_item", F.col("item_id").isNull() & (F.col("event_type") != "search")),
         ("unparsable_number", F.col(UNREADABLE).isNotNull()),

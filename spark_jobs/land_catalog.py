@@ -7,7 +7,7 @@ from pipeline_tasks.intake.landing import Landing
 from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
 from pipeline_tasks.intake.source_files import find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
-from spark_jobs.land_records import numbered, only_records, write_landing
+from spark_jobs.land_records import numbered, only_records, with_record_id, write_landing
 from spark_jobs.read_failures import read_failures
 from spark_jobs.read_records import read_records
 
@@ -35,6 +35,6 @@ def land_catalog(
     with read_failures(paths):
         counts = Observation(kind)
         records = only_records(read_records(spark, form, paths, kind), form, counts, kind)
-        write_landing(numbered(records, day, day), incoming := landing.incoming())
+        write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
     landing.take_in(incoming, {night.ds: mark})
     print(f"land {kind} {night.source} {night.ds}: {counts.get}")

@@ -14,7 +14,9 @@ from spark_jobs.read_records import CORRUPT, FOUND
 from spark_jobs.sql_expressions import checked, lenient
 
 _KEPT: Final = "_kept"
-_RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, _KEPT)
+UNDATED: Final = "_undated"
+"""Whether a record has no day of its own: kept where files do not name their day."""
+_RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, UNDATED, _KEPT)
 """Names of the landing's folders, and of the columns that it adds."""
 
 
@@ -44,16 +46,21 @@ def _refuse_reserved(raw: DataFrame, where: str) -> None:
         )
 
 
-def numbered(records: DataFrame, ds: Column, arrived: Column) -> DataFrame:
-    """Add ds, arrived, `_record_id` (hash of all the shop said) and `_row` (unique among all landed rows)."""
+def with_record_id(records: DataFrame) -> DataFrame:
+    """Add `_record_id`, a hash of all the shop said."""
     own = [name for name in records.columns if name not in (*FOUND, TIME)]
     said = [*(F.col(f"`{name}`") for name in own), F.col(CORRUPT)]
     # xxhash64 skips NULLs, so ('a', NULL) would equal (NULL, 'a'): which ones are NULL is hashed too.
     gaps = F.concat(*(F.when(value.isNull(), "1").otherwise("0") for value in said))
+    return records.select("*", F.xxhash64(*said, gaps).alias(RECORD))
+
+
+def numbered(identified: DataFrame, ds: Column, arrived: Column, *more: Column) -> DataFrame:
+    """Add ds, arrived, the columns `more` and `_row` (unique among all landed rows); `_ts` goes."""
     # 16 bits of day, 14 of partition, 33 of row: unique across deliveries, each of which is written whole.
     row = F.shiftleft(F.unix_date(F.col("arrived")).cast("long"), 47).bitwiseOR(F.monotonically_increasing_id())
-    dated = records.select("*", ds.alias("ds"), arrived.alias("arrived")).drop(TIME)
-    return dated.select("*", F.xxhash64(*said, gaps).alias(RECORD), row.alias(ROW))
+    dated = identified.select("*", ds.alias("ds"), arrived.alias("arrived"), *more).drop(TIME)
+    return dated.select("*", row.alias(ROW))
 
 
 def write_landing(records: DataFrame, folder: Path) -> None:

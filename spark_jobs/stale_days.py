@@ -35,7 +35,7 @@ def chosen_rules(source: Source, chosen: str | None) -> list[str]:
 def stale_days(
     landed: LandedSource, lake: Lake, window: Sequence[date], on: Sequence[str], limits: CleaningSettings
 ) -> dict[date, str]:
-    """Return the days of the window to clean, each with the fingerprint of what it will be made from."""
+    """Return the days of the window (in order) to clean, each with the fingerprint of what it will be made from."""
     rows = lake.read("reconciliation", (window[0], window[-1]), ("ds", "fingerprint"))
     made = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
     method = cleaning_method(landed.source, on, limits)
@@ -51,7 +51,7 @@ def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings)
             ",".join(on),
             limits.model_dump_json(),
             source.events.columns.model_dump_json(),
-            source.rules.model_dump_json(exclude={"on"}),
+            source.rules.model_dump_json(exclude={"on", "waiting_days"}),
         ]
     )
 

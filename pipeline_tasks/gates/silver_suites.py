@@ -14,6 +14,7 @@ from pipeline_tasks.value_bounds import (
     HIGHEST_RATING,
     LONGEST_DWELL,
     MOST_RAW_CHARACTERS,
+    MOST_WAITING_DAYS,
 )
 
 QUARANTINE_WARNING: Final = 0.05
@@ -24,7 +25,7 @@ QUARANTINE_CRITICAL: Final = 0.50
 _WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_date(ds) * {DAY} + {DAY - 1}"
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
-_PARTS: Final = ("event", "quarantine", "duplicate", "forgotten")
+_PARTS: Final = ("event", "quarantine", "duplicate", "forgotten", "waiting")
 """What a landed row may become."""
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
 
@@ -37,7 +38,11 @@ def events_suite() -> list[Expectation]:
         in_set("event_type", EVENT_TYPES, _MAPPING),
         satisfies("ts lies within the day ds", _WITHIN_DAY, "ts", _MAPPING, in_order=("ds", "ts", "ds")),
         satisfies(
-            "an event does not arrive before its day", "arrived >= ds", "arrived", _MAPPING, in_order=("ds", "arrived")
+            f"an event arrives at most {MOST_WAITING_DAYS} days before its day",
+            f"date_add(arrived, {MOST_WAITING_DAYS}) >= ds",
+            "arrived",
+            _MAPPING,
+            in_order=("ds", "arrived"),
         ),
         satisfies(
             "only a search may come without an item",
@@ -132,7 +137,7 @@ def _balanced() -> Expectation:
         f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
     )
     return finds_nothing(
-        "rows_in = events + quarantine + duplicates + forgotten, each day, to the row",
+        "rows_in = events + quarantine + duplicates + forgotten + waiting, each day, to the row",
         query,
         "rows",
         _CLEANING,

@@ -43,6 +43,8 @@ class Ledger(BaseModel):
     deliveries: dict[date, Delivery] = {}
     whole: str = ""
     """Fingerprint of the file of many days that was landed from its first day on."""
+    undated: list[date] = []
+    """Days under which records without a day of their own were booked, where files do not name theirs."""
 
     def rows(self, ds: date) -> int:
         """Return how many rows were landed for the event day."""
@@ -90,10 +92,13 @@ class Landing:
         shutil.rmtree(path, ignore_errors=True)
         return path
 
-    def take_in(self, incoming: Path, fingerprints: dict[date, str], whole: str = "") -> None:
+    def take_in(
+        self, incoming: Path, fingerprints: dict[date, str], whole: str = "", undated: Iterable[date] = ()
+    ) -> None:
         """Move `incoming` (``ds=…/arrived=…``) into place as the whole content of the deliveries `fingerprints`."""
         ledger = self.ledger()
         ledger.whole = whole or ledger.whole
+        ledger.undated = sorted({*ledger.undated, *undated})
         landed, columns = _measure(incoming), _columns(incoming)
         for arrived, mark in fingerprints.items():
             for ds in ledger.deliveries.get(arrived, Delivery(fingerprint="")).days:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from pipeline_tasks.settings import SplitStrategy
-from pipeline_tasks.value_bounds import HIGHEST_PRICE
+from pipeline_tasks.value_bounds import HIGHEST_PRICE, MOST_WAITING_DAYS
 
 Rule = Literal[
     "known_user",
@@ -124,6 +124,10 @@ class Rules(_Section):
     """An event before this day has an impossible time."""
     late_days: int = Field(7, ge=0)
     """How many days after its day an event may be delivered, where files name their day of delivery."""
+    waiting_days: int = Field(1, ge=0, le=MOST_WAITING_DAYS)
+    """How many days after its file's day an event may happen: it waits for the night of its own day. A later time is
+    impossible. A file's day is the one that it names, else the day of its last change, or the night's if that is later.
+    """
     highest_price: float = Field(1_000_000.0, gt=0, le=HIGHEST_PRICE)
     """A price above it is impossible."""
 

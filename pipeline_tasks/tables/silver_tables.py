@@ -20,7 +20,11 @@ EVENTS = Table(
         column("rating", "double", "what the shopper gave the item, as the shop counts: stars, points", nullable=True),
         column("arm", "string", "A/B arm the shopper was shown", nullable=True),
         column("ts", "timestamp", "when it happened (UTC)"),
-        column("arrived", "date", "the day whose delivery held it; later than ds for a late event"),
+        column(
+            "arrived",
+            "date",
+            "the day whose delivery held it: later than ds for a late event",
+        ),
         DS,
     ),
     ("ds", "event_id"),
@@ -41,10 +45,15 @@ QUARANTINE = Table(
 RECONCILIATION = Table(
     "reconciliation",
     "silver",
-    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten, to the row",
+    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten + waiting, to the row",
     (
-        column("outcome", "string", "rows_in, event, quarantine, duplicate, or forgotten: of a forgotten shopper"),
-        column("rule", "string", "the rule behind the outcome; 'all' for rows_in and event"),
+        column(
+            "outcome",
+            "string",
+            "rows_in, event, quarantine, duplicate, forgotten (of a forgotten shopper), or waiting: landed by an "
+            "earlier night, and cleaned by the night of ds",
+        ),
+        column("rule", "string", "the rule behind the outcome; 'all' for rows_in, event and waiting"),
         column("rows", "long", "how many"),
         column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),
         DS,

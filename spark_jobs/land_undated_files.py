@@ -1,0 +1,144 @@
+"""Lands files that do not name their day: one file of many days, as a rule one that grows.
+
+A record without a day of its own (no time, or an impossible one) is booked under the night that first landed it, and
+stays there: when the file is landed again, it is found among the records that were booked so before.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.intake.landing import Landing, Ledger, arrivals
+from pipeline_tasks.intake.source_contract import Source
+from pipeline_tasks.intake.source_files import SourceFile, find_files, fingerprint, full_pattern
+from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.night import Night
+from spark_jobs.event_days import day_of, possible_day
+from spark_jobs.event_files import reading, require_files, waiting_note, write_events
+from spark_jobs.land_records import UNDATED, numbered, with_record_id
+from spark_jobs.map_events import RECORD, TIME
+
+_BOOKED: Final = "_booked"
+"""Name of the day under which a record without a day of its own was booked before."""
+
+
+@dataclass(frozen=True)
+class _Days:
+    """Which days of the files are landed now: days later than the night always are, as are those of undated records."""
+
+    night: date
+    window: Collection[date]
+    """Empty: all days of the files."""
+    same: Collection[date]
+    """Days that were landed from these very files before."""
+    undated: Collection[date]
+
+    def have(self, ds: Column) -> Column:
+        """Whether the day is one of them."""
+        fresh = ~ds.isin(sorted(self.same))
+        if not self.window:
+            return fresh
+        return fresh & ((ds > F.lit(self.night)) | ds.isin(sorted({*self.window, *self.undated})))
+
+    def among(self, days: Collection[date]) -> list[date]:
+        """Return those of the days that are among them."""
+        wanted = {*self.window, *self.undated}
+        return [d for d in days if d not in self.same and (not self.window or d > self.night or d in wanted)]
+
+
+def land_undated_files(spark: SparkSession, source: Source, night: Night, window_days: int, landing: Landing) -> None:
+    """Land all days of the files, or those of the window and later ones, apart from those landed from them before.
+
+    Raises:
+        FileNotFoundError: there are no files.
+        SourceError: an expression or a file does not fit, or every record is later than the night; the message says so.
+    """
+    pattern, ledger = full_pattern(source.path, source.events.path), landing.ledger()
+    files = find_files(pattern, night.ds)
+    require_files({night.ds: files}, source, night, pattern, ledger)
+    file_day = max(_last_change(files), night.ds)
+    mark = fingerprint(files, reading(source), str(file_day))
+    same = {day for day, delivery in ledger.deliveries.items() if delivery.fingerprint == mark}
+    window = night.window(window_days) if window_days else []
+    if (ledger.whole == mark and len(same) == len(ledger.deliveries)) or (window and same.issuperset(window)):
+        what = f"{len(window)} deliveries" if window else "the file is"
+        print(f"land events {night.source} {night.ds}: {what} unchanged")
+        return
+    days = _Days(night.ds, window, same, ledger.undated)
+    times, booked = Observation("times"), _booked_before(spark, landing, ledger)
+
+    def placed(timed: DataFrame) -> DataFrame:
+        own = possible_day(day_of(TIME), source.rules, file_day)
+        return _placed(timed.observe(times, *_counts(own, night)), own, booked, days)
+
+    counts = write_events(spark, source, [file.path for file in files], incoming := landing.incoming(), placed)
+    counts |= times.get
+    _require_some(counts, ledger, night)
+    landed = days.among({*ledger.deliveries, *arrivals(incoming), *window})
+    undated = _undated_days(incoming)
+    landing.take_in(incoming, dict.fromkeys(landed, mark), whole="" if window else mark, undated=undated)
+    print(f"land events {night.source} {night.ds}: {counts}{waiting_note(landing.ledger(), night)}")
+
+
+def _placed(timed: DataFrame, own: Column, booked: DataFrame | None, days: _Days) -> DataFrame:
+    """Add ds, arrived and `_undated`, and keep the records of `days`."""
+    identified = with_record_id(timed)
+    before = F.lit(None).cast("date")
+    if booked is not None:
+        identified, before = identified.join(booked, RECORD, "left"), F.col(_BOOKED)
+    ds = F.coalesce(own, before, F.lit(days.night))
+    placed = numbered(identified.where(days.have(ds)), ds, ds, own.isNull().alias(UNDATED))
+    return placed.drop(_BOOKED)
+
+
+def _counts(own: Column, night: Night) -> Sequence[Column]:
+    happened = day_of(TIME)
+    return (
+        F.count_if(own <= F.lit(night.ds)).alias("by_the_night"),
+        F.count_if(happened > F.lit(night.ds)).alias("after_the_night"),
+        F.min(happened).cast("string").alias("first_day"),
+        F.max(happened).cast("string").alias("last_day"),
+    )
+
+
+def _require_some(counts: dict[str, Any], ledger: Ledger, night: Night) -> None:
+    before = any(day <= night.ds for day in ledger.days())
+    if counts["after_the_night"] and not counts["by_the_night"] and not before:
+        raise SourceError(
+            f"No event of {night.source} happened by {night.ds}: the days of the file are {counts['first_day']} to "
+            f"{counts['last_day']}. Run one of them (--date), or correct events.columns.ts if they are wrong: "
+            f"timestamp_seconds(…) reads seconds, timestamp_millis(…) thousandths"
+        )
+
+
+def _last_change(files: Sequence[SourceFile]) -> date:
+    """Return the day of the files' last change; the earliest of all days where their store does not tell it."""
+    times = [int(file.changed) for file in files if file.changed.isdigit()]
+    return datetime.fromtimestamp(max(times) // 1_000_000_000, UTC).date() if times else date.min
+
+
+def _booked_before(spark: SparkSession, landing: Landing, ledger: Ledger) -> DataFrame | None:
+    """Return (_record_id, _booked) of the records that were landed without a day of their own; None for none."""
+    files = landing.files(ledger.undated)
+    if not files:
+        return None
+    landed = spark.read.schema(f"{RECORD} long, {UNDATED} boolean, ds date").option("basePath", str(landing.folder))
+    return landed.parquet(*files).where(UNDATED).groupBy(RECORD).agg(F.min("ds").alias(_BOOKED))
+
+
+def _undated_days(incoming: Path) -> list[date]:
+    """Return the days below `incoming` that hold records without a day of their own."""
+    if not any(incoming.glob("ds=*/arrived=*/*.parquet")):
+        return []
+    # Imported here for the reason that `landing` names.
+    import duckdb
+
+    query = f"SELECT DISTINCT ds::DATE FROM read_parquet(?, hive_partitioning = true) WHERE {UNDATED}"
+    with duckdb.connect() as connection:
+        found = connection.execute(query, [f"{incoming}/ds=*/arrived=*/*.parquet"]).fetchall()
+    return sorted(day for (day,) in found)

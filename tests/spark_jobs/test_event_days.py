@@ -1,0 +1,154 @@
+"""On which day a record is booked, and that every record read is in one table or count."""
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline_tasks.intake.sources import SourceError
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+
+pytestmark = pytest.mark.spark
+
+BEFORE, NEXT = DAY - timedelta(days=1), DAY + timedelta(days=1)
+GROWING = CLICKS.replace("events-{ds}.csv", "all.csv")
+
+
+def record(time: object, item: str = "P1") -> str:
+    return f"{time},view,{item},ann,{item},,,"
+
+
+def write(shop: OneShop, *lines: str, changed: date = NEXT) -> Path:
+    """Write the file of many days, last changed on `changed`."""
+    path = shop.files / "all.csv"
+    path.write_text("\n".join((HEADER, *lines)) + "\n")
+    at = datetime(changed.year, changed.month, changed.day, 2, tzinfo=UTC).timestamp()
+    # Every change is another time, as fast as a test may be.
+    os.utime(path, (at, at + len(lines)))
+    return path
+
+
+def counted(shop: OneShop) -> dict[date, dict[str, int]]:
+    """Return the published rows of the reconciliation by day that has some, its balance checked."""
+    days: dict[date, dict[str, int]] = {}
+    for row in shop.rows("reconciliation"):
+        name = row["rule"] if row["outcome"] == "quarantine" else row["outcome"]
+        days.setdefault(row["ds"], {})[name] = row["rows"]
+    for counts in days.values():
+        assert counts["rows_in"] == sum(counts.values()) - counts["rows_in"]
+    return {day: counts for day, counts in days.items() if counts["rows_in"]}
+
+
+IMPOSSIBLE = (
+    "0001-01-01T00:00:00Z",
+    "0000-00-00 00:00:00",
+    "-0044-03-15T00:00:00Z",
+    "1970-01-01T00:00:00Z",
+    "2027-11-20T09:00:00Z",
+    "2569-11-20T09:00:00Z",
+    "+58856-02-11T09:00:00Z",
+    "2026-11-20T23:59:60Z",
+    "",
+)
+
+
+def test_every_row_of_a_growing_file_is_booked_once_night_by_night(shop: OneShop) -> None:
+    shop.describe(GROWING)
+    first = [record("2026-11-19T23:59:59.999999Z"), record("2026-11-20T00:00:00Z", "P2"), *map(record, IMPOSSIBLE)]
+    write(shop, *first, record("2026-11-21T00:00:00Z", "P3"))
+    shop.night(window_days=0)
+    unparsable = {"unparsable_time": 3}
+    expected = {
+        BEFORE: {"rows_in": 1, "event": 1},
+        DAY: {"rows_in": 10, "event": 1, "impossible_time": 6} | unparsable,
+        NEXT: {"rows_in": 1, "waiting": 1},
+    }
+    assert counted(shop) == expected
+    shop.night(window_days=0)
+    assert counted(shop) == expected, "run twice"
+    later = [record("2026-11-21T00:00:00Z", "P3"), record("2026-11-21T10:00:00Z", "P4"), record("", "P5"), record("")]
+    write(shop, *first, *later, changed=DAY + timedelta(days=2))
+    manifest = shop.night(NEXT, 0)
+    assert manifest.tables["events"].days == [DAY, NEXT]
+    again = expected[DAY] | {"rows_in": 11, "unparsable_time": 4}
+    assert counted(shop) == {
+        BEFORE: expected[BEFORE],
+        DAY: again,
+        NEXT: {"rows_in": 3, "event": 2, "unparsable_time": 1},
+    }, "what is new is booked on its night, a copy of what is not beside it"
+    everything = counted(shop)
+    shop.night(NEXT, 0)
+    assert counted(shop) == everything
+
+
+def test_undated_records_stay_booked_once_where_their_night_has_left_the_window(shop: OneShop) -> None:
+    shop.describe(GROWING)
+    first = [record("2026-11-19T09:00:00Z"), record("yesterday"), record("2026-12-24T09:00:00Z", "P9")]
+    write(shop, *first, changed=DAY)
+    shop.night(BEFORE, 1)
+    refused = {"rows_in": 3, "event": 1, "unparsable_time": 1, "impossible_time": 1}
+    assert counted(shop) == {BEFORE: refused}
+    write(shop, *first, record("2026-11-20T09:00:00Z", "P2"), record("yesterday"))
+    shop.night(DAY, 1)
+    assert counted(shop) == {
+        BEFORE: refused | {"rows_in": 4, "unparsable_time": 2},
+        DAY: {"rows_in": 1, "event": 1},
+    }
+    write(shop, *first[:1], record("2026-11-20T09:00:00Z", "P2"))
+    shop.night(DAY, 1)
+    assert counted(shop) == {BEFORE: {"rows_in": 1, "event": 1}, DAY: {"rows_in": 1, "event": 1}}, "rewritten"
+
+
+def test_a_file_that_ends_later_is_taken_night_by_night_as_all_at_once(shop: OneShop) -> None:
+    shop.describe(GROWING)
+    last = DAY + timedelta(days=3)
+    lines = [record(f"{DAY + timedelta(days=day)}T10:00:00Z", f"P{day}") for day in range(-2, 4)]
+    write(shop, *lines, record("2026-11-30T00:00:00Z"), changed=last)
+    shop.night(BEFORE, 0)
+    assert [row["ds"] for row in shop.rows("reconciliation") if row["outcome"] == "waiting"] == [
+        DAY + timedelta(days=day) for day in range(4)
+    ]
+    for day in range(4):
+        shop.night(DAY + timedelta(days=day), 0)
+    by_night = counted(shop)
+    assert sum(counts["rows_in"] for counts in by_night.values()) == len(lines) + 1
+    assert sum(counts["event"] for counts in by_night.values()) == len(lines)
+    assert by_night[BEFORE]["impossible_time"] == 1, "later than its file by more than a day"
+    quarantine = shop.rows("quarantine")
+    assert [row["ds"] for row in quarantine] == [BEFORE]
+    events = shop.rows("events")
+    shop.describe(GROWING.replace('"clicks"', '"at_once"')).night(last, 0)
+    assert shop.rows("events") == events
+
+
+def test_a_file_all_of_whose_records_are_later_is_one_clear_error(shop: OneShop) -> None:
+    shop.describe(GROWING)
+    write(shop, record("2026-11-21T00:00:00Z"), record("2031-11-21T00:00:00Z"), record("never"))
+    for window_days in (0, 1):
+        with pytest.raises(
+            SourceError, match=r"No event of clicks happened by 2026-11-20: .* 2026-11-21 to 2031-11-21"
+        ):
+            shop.land(window_days=window_days)
+
+
+def test_an_evening_that_is_the_next_day_in_utc_waits_for_it(shop: OneShop) -> None:
+    shop.describe()
+    evening = ("2026-11-20T16:00:00Z", "2026-11-21T07:59:59Z", "2026-11-22T00:00:00Z")
+    shop.deliver(*(record(time, f"P{n}") for n, time in enumerate(evening)))
+    shop.night()
+    today = {"rows_in": 2, "event": 1, "impossible_time": 1}
+    assert counted(shop) == {DAY: today, NEXT: {"rows_in": 1, "waiting": 1}}
+    with pytest.raises(FileNotFoundError, match=r"for 2026-11-21: .* 1 records of that day came with files of other"):
+        shop.land(NEXT)
+    shop.deliver(record("2026-11-21T16:00:00Z"), day=NEXT)
+    shop.night(NEXT)
+    assert counted(shop) == {DAY: today, NEXT: {"rows_in": 2, "event": 2}}
+    assert [(row["ds"], row["arrived"]) for row in shop.rows("events", "ds", "arrived")] == [
+        (DAY, DAY),
+        (NEXT, DAY),
+        (NEXT, NEXT),
+    ]
+    shop.deliver(record("2026-11-20T16:00:00Z", "P0"))
+    shop.night(NEXT, 2)
+    assert counted(shop) == {DAY: {"rows_in": 1, "event": 1}, NEXT: {"rows_in": 1, "event": 1}}, "delivered anew"
