@@ -72,6 +72,7 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     _say(night, len(stale), tables)
     facts = {"night": str(night.ds), "rules": ",".join(on), "window_days": str(window_days)}
     facts["made_from"] = made_from(landed, window, on, limits)
+    facts["timezone"] = source.timezone or ""
     facts["continued_from"] = str(earlier.continued or "")
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)
 

@@ -51,8 +51,9 @@ def clean_days(
     rows: dict[str, DataFrame] = {}
     quarantine = list(refused)
     if raw is not None:
-        judged = judge(settle_values(map_events(raw, landed.source), on), landed.source.rules, on)
-        judged = judge_forgotten(judged, read_forgotten(settings(), landed.source.name))
+        source = landed.source
+        judged = judge(settle_values(map_events(raw, source), on), source.rules, on, source.timezone)
+        judged = judge_forgotten(judged, read_forgotten(settings(), source.name))
         verdicts = find_verdicts(judged, on, limits).persist()
         outcomes += _count(verdicts)
         rows["events"] = _events(judged, verdicts)

@@ -77,14 +77,14 @@ def _traded(seen: DataFrame) -> DataFrame:
 
     In two steps of numbers alone: the largest of a pair (ts, event_id) is no number, and Spark would sort all events.
     """
-    span = seen.groupBy("item_id").agg(F.min("ds").alias("first_seen"), F.max("ts").alias("last"))
+    days = (F.min("ds").alias("first_seen"), F.max("ds").alias("last_seen"))
+    span = seen.groupBy("item_id").agg(*days, F.max("ts").alias("last"))
     at_last = seen.select("item_id", F.col("ts").alias("last"), "event_id", "price").join(
         F.broadcast(span), on=["item_id", "last"], how="inner"
     )
     newest = F.max_by("price", "event_id").alias("last_price")
-    first = F.first("first_seen").alias("first_seen")
-    # A date of the UTC session is its day, the `ds` of every event that cleaning lets through.
-    found = at_last.groupBy("item_id").agg(first, F.to_date(F.first("last")).alias("last_seen"), newest)
+    same = (F.first(name).alias(name) for name in ("first_seen", "last_seen"))
+    found = at_last.groupBy("item_id").agg(*same, newest)
     return found.select("item_id", "first_seen", "last_seen", "last_price")
 
 

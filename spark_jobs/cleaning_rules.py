@@ -28,10 +28,10 @@ def settle_values(events: DataFrame, on: Sequence[str]) -> DataFrame:
     return events.withColumn("quantity", quantity)
 
 
-def judge(events: DataFrame, rules: Rules, on: Sequence[str]) -> DataFrame:
-    """Add `_rule`."""
+def judge(events: DataFrame, rules: Rules, on: Sequence[str], zone: str | None = None) -> DataFrame:
+    """Add `_rule`; `zone` is the shop's."""
     verdict = F.lit(None).cast("string")
-    for name, refuses in reversed(_refusals(rules, on)):
+    for name, refuses in reversed(_refusals(rules, on, zone)):
         verdict = F.when(refuses, F.lit(name)).otherwise(verdict)
     return events.withColumn(RULE, verdict)
 
@@ -54,12 +54,12 @@ def detail() -> Column:
     return text
 
 
-def _refusals(rules: Rules, on: Sequence[str]) -> list[tuple[str, Column]]:
+def _refusals(rules: Rules, on: Sequence[str], zone: str | None) -> list[tuple[str, Column]]:
     always = [
         ("corrupt_record", F.col(CORRUPT).isNotNull()),
         ("unparsable_time", F.col("ts").isNull()),
         # Landing left it with the day of its delivery because its own day cannot be.
-        ("impossible_time", day_of("ts") != F.col("ds")),
+        ("impossible_time", day_of("ts", zone) != F.col("ds")),
         ("unknown_event_type", ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))),
         ("missing_item", F.col("item_id").isNull() & (F.col("event_type") != "search")),
         ("unparsable_number", F.col(UNREADABLE).isNotNull()),

@@ -11,6 +11,7 @@ from pipeline_tasks.intake.landing import Ledger
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.source_files import SourceFile
 from pipeline_tasks.night import Night
+from spark_jobs.event_days import shop_clock
 from spark_jobs.land_records import only_records, write_landing
 from spark_jobs.map_events import with_event_time
 from spark_jobs.read_failures import read_failures
@@ -29,9 +30,10 @@ def write_events(
     `placed` gives records with `_ts` the columns that `write_landing` needs.
     """
     with read_failures(paths):
-        raw = read_records(spark, source.events, paths, "events")
         counts = Observation("events")
-        records = only_records(raw, source.events, counts, "events")
+        with shop_clock(spark, source.timezone):
+            raw = read_records(spark, source.events, paths, "events")
+            records = only_records(raw, source.events, counts, "events")
         write_landing(placed(with_event_time(records, source)), incoming)
     return counts.get
 
@@ -39,7 +41,7 @@ def write_events(
 def reading(source: Source) -> str:
     """Return all that decides which records are landed, and under which day."""
     form, rules = source.events, source.rules
-    days = f"{rules.earliest} {rules.late_days} {rules.waiting_days}"
+    days = f"{rules.earliest} {rules.late_days} {rules.waiting_days} {source.timezone or 'UTC'}"
     return f"{form.model_dump_json(exclude={'columns'})} {form.columns.ts} {days}"
 
 

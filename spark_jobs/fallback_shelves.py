@@ -1,6 +1,6 @@
 """Shelves for shoppers of whom nothing is known: what a segment, or everyone, turned to lately."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import SEGMENTS, TABLES
-from pipeline_tasks.moments import SECOND
+from pipeline_tasks.local_days import end_of
 from spark_jobs.local_rows import local_rows
 
 EVERYONE: Final = "everyone"
@@ -63,10 +63,9 @@ def build_fallback(
     )
 
 
-def days_before_end(ds: date, days: int) -> int:
-    """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds."""
-    end = datetime.combine(ds + timedelta(days=1), time(), UTC)
-    return int((end - timedelta(days=days)).timestamp()) * SECOND
+def days_before_end(ds: date, days: int, zone: str | None = None) -> int:
+    """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds, by the zone's clock."""
+    return end_of(ds - timedelta(days=days), zone)
 
 
 def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFrame:

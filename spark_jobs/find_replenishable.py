@@ -6,18 +6,20 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.moments import DAY
 from pipeline_tasks.shelves.shelf_rules import ReplenishRules
+from spark_jobs.event_days import day_number
 
 
-def find_replenishable(rules: ReplenishRules, catalog: pa.Table, sequences: DataFrame) -> set[str]:
+def find_replenishable(
+    rules: ReplenishRules, catalog: pa.Table, sequences: DataFrame, zone: str | None = None
+) -> set[str]:
     """Return the replenishable items: as their attribute says, else as shoppers' repurchases say.
 
     Raises:
         ValueError: the attribute that the rules name is on no item.
     """
     if rules.attribute is None:
-        return {row["item_id"] for row in often_bought_again(rules, sequences).collect()}
+        return {row["item_id"] for row in often_bought_again(rules, sequences, zone).collect()}
     values = _attribute(catalog, rules.attribute)
     if not values:
         raise ValueError(
@@ -27,7 +29,7 @@ def find_replenishable(rules: ReplenishRules, catalog: pa.Table, sequences: Data
     return {item_id for item_id, value in values.items() if str(value).lower() in ("true", "1", "yes")}
 
 
-def often_bought_again(rules: ReplenishRules, sequences: DataFrame) -> DataFrame:
+def often_bought_again(rules: ReplenishRules, sequences: DataFrame, zone: str | None = None) -> DataFrame:
     """Return item_id of the items that a large enough share of their known buyers bought on two days or more."""
     event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
     buyers = (
@@ -36,8 +38,8 @@ def often_bought_again(rules: ReplenishRules, sequences: DataFrame) -> DataFrame
         .where(F.col("event.event_types") == "purchase")
         .groupBy("user_key", F.col("event.item_ids").alias("item_id"))
         .agg(
-            F.min(F.floor(F.col("event.timestamps") / DAY)).alias("first"),
-            F.max(F.floor(F.col("event.timestamps") / DAY)).alias("last"),
+            F.min(day_number("event.timestamps", zone)).alias("first"),
+            F.max(day_number("event.timestamps", zone)).alias("last"),
         )
     )
     shares = buyers.groupBy("item_id").agg(

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.insight.demand_forecast import HORIZONS, Sales, backtest, calibrate, forecast
-from pipeline_tasks.moments import DAY
 from pipeline_tasks.tables.schemas import arrow_schema
+from spark_jobs.event_days import day_number
 
 _FEWEST_DAYS: Final = 28
 """To calibrate over 14 days there must be as many before them."""
@@ -27,7 +27,7 @@ class Outlook:
     facts: dict[str, str]
 
 
-def daily_purchases(sequences: DataFrame) -> DataFrame:
+def daily_purchases(sequences: DataFrame, zone: str | None = None) -> DataFrame:
     """Return (item_id, day: days since 1970, purchases) of known and anonymous shoppers; taken back ones are netted."""
     event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
     return (
@@ -36,7 +36,7 @@ def daily_purchases(sequences: DataFrame) -> DataFrame:
         .where(F.col("event.event_types") == "purchase")
         .groupBy(
             F.col("event.item_ids").alias("item_id"),
-            F.floor(F.col("event.timestamps") / DAY).cast("int").alias("day"),
+            day_number("event.timestamps", zone).alias("day"),
         )
         .agg(F.count(F.lit(1)).alias("purchases"))
     )

@@ -1,7 +1,7 @@
 """What the expectations of a step look at: its staged tables, the published ones they refer to, and derived facts."""
 
 import json
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.moments import SECOND
+from pipeline_tasks.local_days import end_of
 from pipeline_tasks.storage.file_days import file_days
 from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
@@ -80,8 +80,7 @@ def recently_purchased_sql(manifest: Manifest, days: int) -> str:
 
     Items that nobody may be shown, and those that may come again, are left out.
     """
-    midnight = datetime.combine(manifest.ds, time(), UTC) + timedelta(days=1)
-    since = int((midnight - timedelta(days=days)).timestamp()) * SECOND
+    since = end_of(manifest.ds - timedelta(days=days), manifest.facts.get("timezone") or None)
     return f"""
         SELECT DISTINCT user_key, event.item_ids AS item_id
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event

@@ -68,6 +68,6 @@ def _write(
 def _placed(timed: DataFrame, source: Source) -> DataFrame:
     """Add ds and arrived. A record whose time is impossible stays with its file's day, where cleaning refuses it."""
     arrived = F.to_date(F.regexp_extract(SOURCE_FILE, day_pattern(source.events.path), 1))
-    own = possible_day(day_of(TIME), source.rules, arrived)
+    own = possible_day(day_of(TIME, source.timezone), source.rules, arrived)
     timely = own >= F.date_sub(arrived, source.rules.late_days)
     return numbered(with_record_id(timed), F.when(timely, own).otherwise(arrived), arrived)

@@ -17,6 +17,7 @@ from pipeline_tasks.intake.landing import Landing, Ledger, arrivals
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.source_files import SourceFile, find_files, fingerprint, full_pattern
 from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.local_days import day_at
 from pipeline_tasks.night import Night
 from spark_jobs.event_days import day_of, possible_day
 from spark_jobs.event_files import reading, require_files, waiting_note, write_events
@@ -61,7 +62,7 @@ def land_undated_files(spark: SparkSession, source: Source, night: Night, window
     pattern, ledger = full_pattern(source.path, source.events.path), landing.ledger()
     files = find_files(pattern, night.ds)
     require_files({night.ds: files}, source, night, pattern, ledger)
-    file_day = max(_last_change(files), night.ds)
+    file_day = max(_last_change(files, source.timezone), night.ds)
     mark = fingerprint(files, reading(source), str(file_day))
     same = {day for day, delivery in ledger.deliveries.items() if delivery.fingerprint == mark}
     window = night.window(window_days) if window_days else []
@@ -73,8 +74,9 @@ def land_undated_files(spark: SparkSession, source: Source, night: Night, window
     times, booked = Observation("times"), _booked_before(spark, landing, ledger)
 
     def placed(timed: DataFrame) -> DataFrame:
-        own = possible_day(day_of(TIME), source.rules, file_day)
-        return _placed(timed.observe(times, *_counts(own, night)), own, booked, days)
+        happened = day_of(TIME, source.timezone)
+        own = possible_day(happened, source.rules, file_day)
+        return _placed(timed.observe(times, *_counts(happened, own, night)), own, booked, days)
 
     counts = write_events(spark, source, [file.path for file in files], incoming := landing.incoming(), placed)
     counts |= times.get
@@ -96,8 +98,7 @@ def _placed(timed: DataFrame, own: Column, booked: DataFrame | None, days: _Days
     return placed.drop(_BOOKED)
 
 
-def _counts(own: Column, night: Night) -> Sequence[Column]:
-    happened = day_of(TIME)
+def _counts(happened: Column, own: Column, night: Night) -> Sequence[Column]:
     return (
         F.count_if(own <= F.lit(night.ds)).alias("by_the_night"),
         F.count_if(happened > F.lit(night.ds)).alias("after_the_night"),
@@ -116,10 +117,10 @@ def _require_some(counts: dict[str, Any], ledger: Ledger, night: Night) -> None:
         )
 
 
-def _last_change(files: Sequence[SourceFile]) -> date:
+def _last_change(files: Sequence[SourceFile], zone: str | None) -> date:
     """Return the day of the files' last change; the earliest of all days where their store does not tell it."""
     times = [int(file.changed) for file in files if file.changed.isdigit()]
-    return datetime.fromtimestamp(max(times) // 1_000_000_000, UTC).date() if times else date.min
+    return day_at(datetime.fromtimestamp(max(times) // 1_000_000_000, UTC), zone) if times else date.min
 
 
 def _booked_before(spark: SparkSession, landing: Landing, ledger: Ledger) -> DataFrame | None:

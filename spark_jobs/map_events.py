@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.source_contract import Source
+from spark_jobs.event_days import shop_clock
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import evaluate
 from spark_jobs.typed_columns import as_key, as_number, as_text, as_time, is_given
@@ -25,12 +26,18 @@ UNREADABLE: Final = "_unreadable"
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
     """Add `_ts`, the record's time; NULL when it has none."""
     columns = [f"`{name}`" for name in raw.columns]
-    timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
-    return timed.withColumn(TIME, as_time(F.col(TIME), timed.schema[TIME].dataType, "events.columns.ts"))
+    with shop_clock(raw.sparkSession, source.timezone):
+        timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
+        return timed.withColumn(TIME, as_time(F.col(TIME), timed.schema[TIME].dataType, "events.columns.ts"))
 
 
 def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = ()) -> DataFrame:
     """Return LANDED, `keep`, the columns of `events` (except event_id) and `_unreadable`, typed; no row is dropped."""
+    with shop_clock(landed.sparkSession, source.timezone):
+        return _mapped(landed, source, keep)
+
+
+def _mapped(landed: DataFrame, source: Source, keep: Sequence[str]) -> DataFrame:
     expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
     raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
     numbers = {f"_{name}": _number(raw, name) for name in NUMBERS}

@@ -53,6 +53,8 @@ class NightInputs:
     sequences: DataFrame
     window: tuple[date, date]
     """First and last day of the events behind the split."""
+    zone: str | None = None
+    """Of the shop's days."""
 
     @property
     def ds(self) -> date:
@@ -72,7 +74,7 @@ class NightInputs:
     @property
     def end(self) -> int:
         """The end of the night in epoch microseconds."""
-        return days_before_end(self.ds, 0)
+        return days_before_end(self.ds, 0, self.zone)
 
     @property
     def window_days(self) -> int:
@@ -87,7 +89,7 @@ class NightInputs:
     @property
     def bought_since(self) -> int:
         """Purchases at or after this (epoch microseconds) are recent."""
-        return days_before_end(self.ds, self.scoring.exclude_purchased_days)
+        return days_before_end(self.ds, self.scoring.exclude_purchased_days, self.zone)
 
     @property
     def files(self) -> int:
@@ -140,18 +142,18 @@ def read_night_inputs(spark: SparkSession, night: Night, scoring: ScoringSetting
     rules = load_shelf_rules(scoring.shelf_rules)
     snapshots = {name: lake.snapshot_id(name) for name in _READ}
     catalog = lake.read("items", day, snapshot_id=snapshots["items"])
+    zone = lake.facts("splits").get("timezone") or None
     excluded = find_excluded(rules.exclude, catalog)
     sequences = read_table(spark, lake, "sequences", day, snapshot_id=snapshots["sequences"])
-    again = find_replenishable(rules.replenishable, catalog, sequences)
+    again = find_replenishable(rules.replenishable, catalog, sequences, zone)
     folder, lost = prepare_shelf(vectors, catalog, excluded, again)
     # The block of shoppers that is scored at a time is the batch that Spark hands over.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.block_users))
     # What is sorted by shopper is grouped as it streams by: a third of the time of a hash of lists and medians.
     spark.conf.set("spark.sql.execution.replaceHashWithSortAgg", "true")
     window = (_window_start(lake, night, snapshots["splits"]), night.ds)
-    return NightInputs(
-        spark, night, scoring, lake, snapshots, vectors, meta, rules, excluded, catalog, folder, lost, sequences, window
-    )
+    prepared = (vectors, meta, rules, excluded, catalog, folder, lost)
+    return NightInputs(spark, night, scoring, lake, snapshots, *prepared, sequences, window, zone)
 
 
 def _window_start(lake: Lake, night: Night, snapshot_id: int | None) -> date:

@@ -71,7 +71,7 @@ def stage_profiles(night: NightInputs) -> Staged:
     width, shoppers = night.meta.get("content_dimension", night.meta["dimension"]), night.meta["users"]
     centers = fit_clusters(sample_tastes(night.vectors / "users", shoppers, width), night.scoring.clusters)
     clusters = cluster_shoppers(night.user_vectors, centers)
-    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, night.window_days, shoppers)
+    profiles = profile_shoppers(night.events, night.items, clusters, night.ds, night.window_days, shoppers, night.zone)
     staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
     segments = _read_staged(night, "user_profiles", staged)
     shown = _without(night, night.items)
@@ -80,7 +80,7 @@ def stage_profiles(night: NightInputs) -> Staged:
         segments,
         shown,
         night.scoring.fallback_k,
-        days_before_end(night.ds, night.scoring.fallback_days),
+        days_before_end(night.ds, night.scoring.fallback_days, night.zone),
         night.version,
         night.ds,
     )
@@ -108,7 +108,7 @@ def _stage_beside(night: NightInputs, table: NeighborTable, rows: int) -> Staged
 
 def stage_outlook(night: NightInputs) -> Staged:
     """Stage what needs the window's purchases: purchase_intent, demand_outlook and audiences."""
-    purchases = daily_purchases(night.sequences).toArrow()
+    purchases = daily_purchases(night.sequences, night.zone).toArrow()
     history = night.sequences.where(F.col("user_key").isNotNull())
     fitted = learn_intent(history, night.meta["users"], night.shelf, night.end)
     empty = no_rows(night.spark, "purchase_intent")

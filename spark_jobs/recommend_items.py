@@ -70,6 +70,7 @@ def describe(night: NightInputs) -> dict[str, str]:
         "lost_items": night.lost,
         "arms": json.dumps(arms),
         "shelf_folder": night.folder,
+        "timezone": night.zone or "",
     }
     facts |= {f"{name}_snapshot_id": snapshot for name, snapshot in night.snapshots.items() if snapshot is not None}
     return {name: str(value) for name, value in facts.items()} | night.excluded.describe()

@@ -48,8 +48,12 @@ def arg_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def split(spark: SparkSession, night: Night, window_days: int, asked: SplitStrategy | None) -> Manifest:
+def split(
+    spark: SparkSession, night: Night, window_days: int, asked: SplitStrategy | None, zone: str | None = None
+) -> Manifest:
     """Build both tables and return their manifest; `asked` is None where the log shall say how it is split.
+
+    `zone` is that of the shop's days.
 
     Raises:
         ValueError: no published events for the night, or too few to split.
@@ -63,7 +67,7 @@ def split(spark: SparkSession, night: Night, window_days: int, asked: SplitStrat
     netted = netted_purchases(events).persist() if cancellations else None
     chosen = chosen_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, night.ds), [night.ds])
-    strategy, parts = _parts(chosen, sequences, asked)
+    strategy, parts = _parts(chosen, sequences, asked, zone)
     row: dict[str, Any] = {
         "strategy": strategy,
         "events_snapshot_id": snapshot,
@@ -78,6 +82,7 @@ def split(spark: SparkSession, night: Night, window_days: int, asked: SplitStrat
     splits = StagedTable(days=[night.ds], files=files, rows=1)
     print(f"split {night.source} {night.ds}: {row}; {sequences.rows} sequences")
     facts = {"events_snapshot_id": str(snapshot), "strategy": strategy, "window_days": str(window_days)}
+    facts["timezone"] = zone or ""
     tables = {"splits": splits, "sequences": sequences}
     return Manifest(source=night.source, ds=night.ds, step="split", tables=tables, facts=facts)
 
@@ -93,13 +98,13 @@ def _snapshot(lake: Lake, night: Night) -> int:
 
 
 def _parts(
-    chosen: DataFrame, sequences: StagedTable, asked: SplitStrategy | None
+    chosen: DataFrame, sequences: StagedTable, asked: SplitStrategy | None, zone: str | None
 ) -> tuple[SplitStrategy, dict[str, Any]]:
     """Return the strategy, and the columns of `splits` that say where it cuts and what the parts hold."""
     if asked not in (None, "temporal"):
         return asked, _by_position(sequences, asked)
     try:
-        cut = find_cutoffs(count_by_day(chosen), span_counts(chosen))
+        cut = find_cutoffs(count_by_day(chosen, zone), span_counts(chosen, zone))
     except TooFewEventsError as error:
         if asked == "temporal":
             raise
@@ -131,7 +136,7 @@ def main() -> None:
         strategy = arguments.strategy or source.split_strategy or settings().split.strategy
         night = Night(source.name, arguments.date)
         spark = open_session(f"split {source.name} {arguments.date}")
-        write_manifest(settings(), split(spark, night, arguments.window_days, strategy))
+        write_manifest(settings(), split(spark, night, arguments.window_days, strategy, source.timezone))
 
 
 if __name__ == "__main__":

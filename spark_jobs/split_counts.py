@@ -1,6 +1,7 @@
 """Counts that a split needs, each from as little data as it takes."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow.compute as pc
@@ -9,18 +10,20 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.moments import DAY
 from pipeline_tasks.settings import SplitStrategy
+from spark_jobs.event_days import day_number
 from spark_jobs.stage_table import staged_column
 from spark_jobs.time_cutoffs import Counts
 
 
-def count_by_day(chosen: DataFrame) -> dict[int, int]:
-    """Return the events of every day, by its first microsecond since 1970."""
-    per_day = chosen.groupBy(F.unix_date("ds").alias("day")).count().collect()
+def count_by_day(chosen: DataFrame, zone: str | None = None) -> dict[int, int]:
+    """Return the events of every day in UTC, by its first microsecond since 1970; `zone` is that of `ds`."""
+    day = F.unix_date("ds") if zone is None else day_number("unix_micros(ts)", None)
+    per_day = chosen.groupBy(day.alias("day")).count().collect()
     return {row["day"] * DAY: row["count"] for row in per_day}
 
 
-def span_counts(chosen: DataFrame) -> Counts:
-    """Return a function that counts events by spans of time within one day.
+def span_counts(chosen: DataFrame, zone: str | None = None) -> Counts:
+    """Return a function that counts events by spans of time within one day in UTC; `zone` is that of `ds`.
 
     The driver holds counts, never a day's times: 8 bytes an event would be 800 MB for 100 million events a day.
     """
@@ -28,7 +31,9 @@ def span_counts(chosen: DataFrame) -> Counts:
 
     def count(first: int, end: int, width: int) -> dict[int, int]:
         # Compared with constants, so that other days' files and row groups are not read.
-        day = F.col("ds") == F.date_from_unix_date(F.lit(first // DAY))
+        in_utc = date(1970, 1, 1) + timedelta(days=first // DAY)
+        around = timedelta(days=1 if zone else 0)
+        day = F.col("ds").between(in_utc - around, in_utc + around)
         begin, stop = (F.timestamp_micros(F.lit(moment)) for moment in (first, end))
         within = chosen.where(day & (F.col("ts") >= begin) & (F.col("ts") < stop))
         spans = within.groupBy((micros - F.pmod(micros, F.lit(width))).alias("start")).count().toArrow()

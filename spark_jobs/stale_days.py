@@ -52,6 +52,8 @@ def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings)
             limits.model_dump_json(),
             source.events.columns.model_dump_json(),
             source.rules.model_dump_json(exclude={"on", "waiting_days"}),
+            # Left out where it is not set: the days of a source without one are not cleaned again for it.
+            *([source.timezone] if source.timezone else []),
         ]
     )
 

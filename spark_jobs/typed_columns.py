@@ -56,7 +56,7 @@ def is_given(value: Column, dtype: DataType) -> Column:
 
 
 def as_time(value: Column, dtype: DataType, where: str) -> Column:
-    """Return a timestamp (UTC where the text says no zone), NULL for what is no time.
+    """Return a timestamp (in the session's zone where the text says none), NULL for what is no time.
 
     Raises:
         SourceError: the expression yields a number, whose unit nobody can guess.

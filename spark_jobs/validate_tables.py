@@ -44,7 +44,9 @@ def validate_step(spark: SparkSession, config: Settings, night: Night, step: str
     register_tables(spark, Lake.open(config, night.source), manifest)
     register_facts(spark, manifest)
     run = GateRun(config.data_docs, f"{night.source}-{night.ds}-{step}")
-    outcomes = {name: run.validate(name, spark.table(name)) for name, staged in manifest.tables.items() if staged.days}
+    zone = manifest.facts.get("timezone") or None
+    staged = [name for name, table in manifest.tables.items() if table.days]
+    outcomes = {name: run.validate(name, spark.table(name), zone) for name in staged}
     run.build_docs()
     findings = [finding for _, found in outcomes.values() for finding in found]
     report = GateReport(

@@ -35,9 +35,12 @@ class GateRun:
         self.run_id = RunIdentifier(run_name=run_name, run_time=datetime.now(UTC))
         self.pages: list[ValidationResultIdentifier] = []
 
-    def validate(self, table: str, rows: DataFrame) -> tuple[TableReport, list[Finding]]:
-        """Hold `rows` against the suite of `table`; views that its queries name must exist in the session."""
-        suite = self.context.suites.add_or_update(suite_of(table))
+    def validate(self, table: str, rows: DataFrame, zone: str | None = None) -> tuple[TableReport, list[Finding]]:
+        """Hold `rows` against the suite of `table`; views that its queries name must exist in the session.
+
+        `zone` is that of the shop's days.
+        """
+        suite = self.context.suites.add_or_update(suite_of(table, zone))
         # Not cached: every query reads its own columns of the staged files; a cache copies all of them first.
         result = self._batch(table, rows).validate(
             suite, result_format={"result_format": "SUMMARY", "exclude_unexpected_values": True}

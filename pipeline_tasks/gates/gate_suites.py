@@ -29,6 +29,15 @@ SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
 }
 
 
-def suite_of(table: str) -> ExpectationSuite:
-    """Return the table's suite under the table's name."""
-    return ExpectationSuite(name=table, expectations=SUITES[table]())
+OF_DAYS: Final[dict[str, Callable[[str | None], list[Expectation]]]] = {
+    "events": silver_suites.events_suite,
+    "splits": split_suites.splits_suite,
+    "sequences": split_suites.sequences_suite,
+}
+"""Suites that hold moments against days, and need the zone of the shop's days."""
+
+
+def suite_of(table: str, zone: str | None = None) -> ExpectationSuite:
+    """Return the table's suite under the table's name; `zone` is that of the shop's days."""
+    expectations = OF_DAYS[table](zone) if table in OF_DAYS else SUITES[table]()
+    return ExpectationSuite(name=table, expectations=expectations)

@@ -7,6 +7,7 @@ from great_expectations.expectations.expectation import Expectation
 from pipeline_tasks.contracts import EVENT_TYPES
 from pipeline_tasks.gates.contract_rules import contract_rules
 from pipeline_tasks.gates.gate_rules import Severity, between, finds_nothing, in_set, not_null, satisfies, some_rows
+from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.moments import DAY
 from pipeline_tasks.value_bounds import (
     HIGHEST_PRICE,
@@ -30,13 +31,15 @@ _PARTS: Final = ("event", "quarantine", "duplicate", "forgotten", "waiting")
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
 
 
-def events_suite() -> list[Expectation]:
-    """One valid event per row."""
+def events_suite(zone: str | None = None) -> list[Expectation]:
+    """One valid event per row; `zone` is that of the shop's days."""
+    # A day of the zone may hold moments of two days in UTC, of which the footers tell.
+    within, in_order = (f"{day_sql('ts', zone)} = ds", ()) if zone else (_WITHIN_DAY, ("ds", "ts", "ds"))
     return [
         *contract_rules("events"),
         some_rows("Every record of these days was refused: see the rules in quarantine. " + _MAPPING),
         in_set("event_type", EVENT_TYPES, _MAPPING),
-        satisfies("ts lies within the day ds", _WITHIN_DAY, "ts", _MAPPING, in_order=("ds", "ts", "ds")),
+        satisfies("ts lies within the day ds", within, "ts", _MAPPING, in_order=in_order),
         satisfies(
             f"an event arrives at most {MOST_WAITING_DAYS} days before its day",
             f"date_add(arrived, {MOST_WAITING_DAYS}) >= ds",

@@ -7,6 +7,7 @@ from great_expectations.expectations.expectation import Expectation
 from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.gates.contract_rules import contract_rules
 from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, satisfies, some_rows
+from pipeline_tasks.local_days import day_sql
 
 SHARES: Final = {"train_events": 0.6, "validation_events": 0.2, "test_events": 0.2}
 TOLERANCE: Final = 0.01
@@ -17,16 +18,16 @@ _SPLITTING: Final = "Run the split step again, and report it when it fails again
 _TOTAL: Final = "(train_events + validation_events + test_events)"
 
 
-def splits_suite() -> list[Expectation]:
-    """The cut-offs and what they realize."""
+def splits_suite(zone: str | None = None) -> list[Expectation]:
+    """The cut-offs and what they realize; `zone` is that of the shop's days."""
     return [
         *contract_rules("splits"),
         some_rows(_SPLITTING),
         in_set("strategy", ("temporal", "leave_one_out", "per_user"), _SPLITTING),
         satisfies(
             "train ends before validation ends, both within the window",
-            "strategy <> 'temporal' OR (train_end < validation_end AND to_date(train_end) >= window_start "
-            "AND to_date(validation_end) <= ds)",
+            "strategy <> 'temporal' OR (train_end < validation_end "
+            f"AND {day_sql('train_end', zone)} >= window_start AND {day_sql('validation_end', zone)} <= ds)",
             "train_end",
             _WINDOW,
         ),
@@ -36,8 +37,8 @@ def splits_suite() -> list[Expectation]:
     ]
 
 
-def sequences_suite() -> list[Expectation]:
-    """Histories: aligned, in order, without an event of a later day."""
+def sequences_suite(zone: str | None = None) -> list[Expectation]:
+    """Histories: aligned, in order, without an event of a later day; `zone` is that of the shop's days."""
     kept = ", ".join(f"'{name}'" for name in CHOSEN_TYPES)
     return [
         *contract_rules("sequences"),
@@ -62,7 +63,7 @@ def sequences_suite() -> list[Expectation]:
         ),
         satisfies(
             "no event is later than the end of ds",
-            "array_max(timestamps) < unix_micros(timestamp(date_add(ds, 1)))",
+            f"{day_sql('timestamp_micros(array_max(timestamps))', zone)} <= ds",
             "timestamps",
             _SPLITTING,
         ),

@@ -1,10 +1,12 @@
 """The TOML form in which a shop describes its files, as validated models (README.md shows an example)."""
 
 from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from pipeline_tasks.local_days import zone_names
 from pipeline_tasks.settings import SplitStrategy
 from pipeline_tasks.value_bounds import HIGHEST_PRICE, MOST_WAITING_DAYS
 
@@ -143,6 +145,9 @@ class Source(_Section):
     """Where to get the files, said when they are missing."""
     simulated: bool = False
     """Whether landing makes the files itself."""
+    timezone: str | None = None
+    """Zone of the shop's clock, such as America/Los_Angeles: its day is `ds`, and times without an offset are read in
+    it. None is UTC."""
     split_strategy: SplitStrategy | None = None
     """Default of this source; None leaves it to the settings."""
     events: EventForm
@@ -154,6 +159,15 @@ class Source(_Section):
     def where_to_get(self) -> str:
         """What is said of missing files."""
         return self.get or "the TOML does not say (get = …)"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        if name is None or name in zone_names():
+            return name
+        near = get_close_matches(name, zone_names(), n=3, cutoff=0.6)
+        meant = f"did you mean {', '.join(near)}?" if near else "write a name such as Europe/Berlin"
+        raise ValueError(f"{name!r} is no time zone: {meant}")
 
     @model_validator(mode="after")
     def _only_catalogs_lie_within_events(self) -> "Source":

@@ -20,7 +20,11 @@ USER_PROFILES = Table(
         column("top_brands", "array<string>", "up to 5, by weighted events"),
         column("brand_interest", "array<double>", "of each: its share of the shopper's weighted events"),
         column("price_band", "string", "low, middle or high third of the prices they touch", nullable=True),
-        column("preferred_hours", "array<long>", "up to 3 hours of day (UTC) with most events, the busiest first"),
+        column(
+            "preferred_hours",
+            "array<long>",
+            "up to 3 hours of the day with most events, by the source's clock, the busiest first",
+        ),
         DS,
     ),
     ("ds", "user_key"),

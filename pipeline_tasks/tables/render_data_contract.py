@@ -10,12 +10,12 @@ from pipeline_tasks.contracts import TABLES, Table
 INTRODUCTION: Final = """# Data contract
 
 Every source (one shop's log) is a schema of its own; without a schema name, `nightshelf sql` reads the nightly
-source's. Every table is an Iceberg table of plain Parquet, partitioned by the day `ds` (UTC). A night replaces whole
-days of a table in one transaction: a reader of the table sees its old rows or its new ones, never a mix. The tables of
-a step follow one another within a second or two, `recommendations` last: whoever finds tonight's there finds tonight's
-in all others. Until then a query of several tables may meet some of before and some of tonight: join by `ds`, and where
-a night is made again, ask once more when it has ended. Any engine that reads Iceberg reads them: DuckDB, Spark, Trino,
-Snowflake, Athena.
+source's. Every table is an Iceberg table of plain Parquet, partitioned by the day `ds`: that of the source's time zone,
+UTC where it names none. Times are UTC in all tables. A night replaces whole days of a table in one transaction: a
+reader of the table sees its old rows or its new ones, never a mix. The tables of a step follow one another within a
+second or two, `recommendations` last: whoever finds tonight's there finds tonight's in all others. Until then a query
+of several tables may meet some of before and some of tonight: join by `ds`, and where a night is made again, ask once
+more when it has ended. Any engine that reads Iceberg reads them: DuckDB, Spark, Trino, Snowflake, Athena.
 
 This page is made from `pipeline_tasks/contracts.py` by `python -m pipeline_tasks.tables.render_data_contract`.
 """

@@ -42,7 +42,7 @@ def column(name: str, dtype: DataType, doc: str, nullable: bool = False) -> Colu
     return Column(name, dtype, nullable, doc)
 
 
-DS = column("ds", "date", "the day (UTC)")
+DS = column("ds", "date", "the day of the source's time zone, UTC where it names none")
 USER = column("user_key", "string", "the shop's own key of the shopper")
 ITEM = column("item_id", "string", "the shop's own id of the item")
 RANK = column("rank", "int", "1 is the best")

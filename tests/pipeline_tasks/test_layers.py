@@ -13,6 +13,7 @@ LIBRARY: Final = REPOSITORY / "pipeline_tasks"
 BASE: Final = {"clear_exit", "device", "event_weights", "night", "night_arguments", "settings", "task_weights"} | {
     *("training_error", "scoring_settings", "training_settings", "setting_names", "value_bounds", "moments"),
     "spoken_progress",
+    "local_days",
 }
 LAYERS: Final = (
     *("base", "tables", "storage", "intake", "gates", "operation", "behavior", "bulk_top_k", "evaluation"),

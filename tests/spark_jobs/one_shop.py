@@ -100,7 +100,7 @@ class OneShop:
 
     def split(self, ds: date = DAY, window_days: int = 1, strategy: SplitStrategy | None = "temporal") -> Manifest:
         """Split and publish."""
-        manifest = split(self.spark, Night(self._source.name, ds), window_days, strategy)
+        manifest = split(self.spark, Night(self._source.name, ds), window_days, strategy, self._source.timezone)
         publish(self.lake, manifest)
         return manifest
 
