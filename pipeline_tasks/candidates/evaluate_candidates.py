@@ -14,6 +14,7 @@ from pipeline_tasks.candidates.candidate_training import refit
 from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
 from pipeline_tasks.candidates.log_comparison import log_comparison
 from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
+from pipeline_tasks.champion.champion_checksums import files_sha256
 from pipeline_tasks.champion.promotion import decide
 from pipeline_tasks.champion.pyfunc_recommender import log_recommender
 from pipeline_tasks.champion.registry import ARTIFACT, champion_version, client, load_version, registry
@@ -55,6 +56,7 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         split_id=data.split["split_id"],
         model_name=registry().model_name(night),
         version=version,
+        sha256=files_sha256(folder),
         metrics=metrics,
         promote=promote,
         reasons=reasons + done.notes,
@@ -66,7 +68,7 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
 def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:
     """Return the present champion, None when there is none."""
     version = champion_version(settings, night)
-    return load_version(settings, version) if version is not None else None
+    return load_version(settings, night.source, version) if version is not None else None
 
 
 def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:

@@ -32,6 +32,8 @@ class Evaluation(BaseModel):
     split_id: str
     model_name: str
     version: str
+    sha256: str = ""
+    """Of the model files as they were saved on this machine; empty in files from before it was kept."""
     metrics: dict[str, float]
     """``<task>.<scorer>.<metric>`` -> value."""
     promote: bool

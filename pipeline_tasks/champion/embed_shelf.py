@@ -51,7 +51,7 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
         )
     prepare_torch(settings.training.threads)
     data = read_night(Lake.open(settings, night.source), night)
-    saved = load_version(settings, version)
+    saved = load_version(settings, night.source, version)
     recommender = saved.for_catalog(data.catalog, data.log)
     folder = night_folder(settings, night) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)

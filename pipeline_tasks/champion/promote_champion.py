@@ -3,6 +3,7 @@
 python -m pipeline_tasks.champion.promote_champion --source simulated_shop --date 2026-11-20
 """
 
+from pipeline_tasks.champion.champion_checksums import record_champion
 from pipeline_tasks.champion.promotion import read_evaluation
 from pipeline_tasks.champion.registry import champion_version, client, registry
 from pipeline_tasks.clear_exit import clear_exit
@@ -16,6 +17,7 @@ def promote_champion(settings: Settings, night: Night) -> str:
 
     Raises:
         FileNotFoundError: the night was not evaluated.
+        ValueError: the evaluation does not tell what the version's files are.
     """
     evaluation = read_evaluation(settings, night)
     version = f"{evaluation.model_name} version {evaluation.version}"
@@ -23,6 +25,10 @@ def promote_champion(settings: Settings, night: Night) -> str:
         present = champion_version(settings, night)
         stays = f"version {present.version} stays champion" if present else "there is still no champion"
         return f"{version} is not promoted, {stays}: " + "; ".join(evaluation.reasons)
+    if not evaluation.sha256:
+        raise ValueError(f"The evaluation of {version} is of an earlier Nightshelf: clear the task evaluate_candidates")
+    # Before the alias moves: a version that is not recorded would be refused.
+    record_champion(settings, night.source, evaluation.version, evaluation.sha256)
     client(settings).set_registered_model_alias(evaluation.model_name, registry().alias, evaluation.version)
     return f"{version} is champion: " + "; ".join(evaluation.reasons)
 

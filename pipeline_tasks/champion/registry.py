@@ -1,7 +1,9 @@
 """The model registry: names and the rule of promotion (mlflow/registry.yaml), the champion, and who becomes it."""
 
 import os
+import shutil
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -11,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline_tasks.champion.champion_checksums import ChampionError, expected_sha256, files_sha256, record_champion
 from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promotion_rule import Promotion
 from pipeline_tasks.night import Night
@@ -94,10 +97,36 @@ def champion_version(settings: Settings, night: Night) -> ModelVersion | None:
         raise
 
 
-def load_version(settings: Settings, version: ModelVersion) -> "SavedRecommender":
-    """Read the recommender of a registered version, downloading it where this machine does not keep it yet."""
+def load_version(settings: Settings, source: str, version: ModelVersion) -> "SavedRecommender":
+    """Read the recommender of a registered version of `source`, downloaded where this machine does not keep it yet.
+
+    Raises:
+        ChampionError: the version was never promoted, or its files are not those that were.
+    """
     # Imported here: torch costs seconds, and most callers only ask who is champion.
     from pipeline_tasks.model.saved_recommender import load_recommender
 
     client(settings)
-    return load_recommender(kept_version(settings, version) / "artifacts" / ARTIFACT)
+    return load_recommender(_checked_files(settings, source, version))
+
+
+def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Path:
+    number = str(version.version)
+    expected = expected_sha256(settings, source, version.name, number)
+    kept = kept_version(settings, version)
+    found = files_sha256(kept / "artifacts" / ARTIFACT)
+    if expected is None:
+        print(f"{version.name} version {number} is recorded as champion with SHA-256 {found}: no version was before")
+        record_champion(settings, source, number, found)
+    elif found != expected:
+        # Kept here it may have been damaged, in the registry replaced: it is downloaded once more.
+        shutil.rmtree(kept)
+        kept = kept_version(settings, version)
+        found = files_sha256(kept / "artifacts" / ARTIFACT)
+        if found != expected:
+            raise ChampionError(
+                f"The files of {version.name} version {number} in MLflow are not those that were promoted: their "
+                f"SHA-256 is {found}, recorded in the lake is {expected}. Go back to another champion by the DAG "
+                "roll_back_night, or remove the alias in MLflow and run fine_tune_recommender with retrain=always"
+            )
+    return kept / "artifacts" / ARTIFACT

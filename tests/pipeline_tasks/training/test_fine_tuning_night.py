@@ -184,7 +184,7 @@ def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_mod
 def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
     champion = champion_version(night.settings, NIGHT)
     assert champion is not None
-    saved = load_version(night.settings, champion)
+    saved = load_version(night.settings, NIGHT.source, champion)
     moved = saved.for_catalog(saved.catalog, _log(night))
     np.testing.assert_allclose(moved.texts, saved.recommender.texts, atol=1e-5)
     # A new title beside known ones is encoded as the known ones were: by the same, possibly tuned, encoder.
