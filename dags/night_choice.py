@@ -6,7 +6,6 @@ form (`conf` alone) or caused by the asset of the DAG before it (partition key a
 
 from collections.abc import Mapping
 from copy import copy
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -14,6 +13,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 from jinja2 import pass_context
 
+from pipeline_tasks.intake.night_dates import begun_night, last_night
 from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, parse_partition_key, partition_key
 from pipeline_tasks.settings import settings
@@ -41,19 +41,21 @@ def night(context: Mapping[str, Any]) -> dict[str, Any]:
 def settle_night(context: Mapping[str, Any]) -> Night:
     """Return the night that the run is about.
 
-    Raises ValueError when the run's partition key and its `target_date` name two nights.
+    Raises ValueError when the run's partition key and its `target_date` name two nights, or a day that has not begun.
     """
     default_source = source_name(settings().source)
     given = choices_given(context)
     asked, key = given.get("target_date"), context.get("partition_key")
     if key is None:
+        source = source_name(given.get("source") or context["params"]["source"])
+        if asked:
+            return begun_night(source, parse_day(asked))
         # Of the run, not of the clock: a run cleared a week later is still about its own night.
-        day = asked or (context["dag_run"].run_after - timedelta(days=1)).date().isoformat()
-        return Night(source_name(given.get("source") or context["params"]["source"]), parse_day(day))
+        return last_night(source, context["dag_run"].run_after)
     named = parse_partition_key(key, default_source)
     if asked and parse_day(asked) != named.ds:
         raise ValueError(f"Partition key {key} and target_date {asked} name two nights: give only one of them")
-    return Night(source_name(given.get("source") or named.source), named.ds)
+    return begun_night(source_name(given.get("source") or named.source), named.ds)
 
 
 def choices_given(context: Mapping[str, Any]) -> dict[str, Any]:

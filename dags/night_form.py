@@ -29,7 +29,7 @@ def which_night() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Night",
-            description="The day (UTC) to work on. Empty: the run's partition key, else the day before the run.",
+            description="The source's day to work on. Empty: the run's partition key, else the day before the run.",
         ),
         "source": Param(
             settings().source,

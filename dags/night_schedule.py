@@ -7,19 +7,36 @@ from airflow.sdk import Asset, CronPartitionTimetable, PartitionedAssetTimetable
 from airflow.sdk import configuration as airflow_configuration
 from night_choice import night
 
+from pipeline_tasks.intake.sources import SourceError, load_source
+from pipeline_tasks.settings import settings
+
 PREPARED_BEHAVIOR = Asset("prepared_behavior")
 CHAMPION_RECOMMENDER = Asset("champion_recommender")
 NIGHTLY_SHELVES = Asset("nightly_shelves")
 
-EVERY_NIGHT = CronPartitionTimetable(
-    "0 2 * * *",
-    timezone="UTC",
-    # The night of 02:00 is about the day that has just ended.
-    run_offset=-1,
-    key_format="%Y-%m-%d",
-    # Without it, starting Airflow shortly after 02:00 would run the last night at once, beside the one asked for.
-    run_immediately=timedelta(0),
-)
+
+def _nightly_zone() -> str:
+    """Return the time zone of the nightly source; UTC where it cannot be read, which a run then says."""
+    try:
+        return load_source(settings().source).timezone or "UTC"
+    except (FileNotFoundError, SourceError):
+        return "UTC"
+
+
+def every_night() -> CronPartitionTimetable:
+    """Return the schedule of the nightly run, by the clock of the nightly source."""
+    return CronPartitionTimetable(
+        settings().schedule,
+        timezone=_nightly_zone(),
+        # The night of 02:00 is about the day that has just ended.
+        run_offset=-1,
+        key_format="%Y-%m-%d",
+        # Without it, starting Airflow shortly after 02:00 would run the last night at once, beside the one asked for.
+        run_immediately=timedelta(0),
+    )
+
+
+EVERY_NIGHT = every_night()
 
 SPARK_POOL = "spark"
 GPU_POOL = "gpu"
@@ -78,6 +95,7 @@ __all__ = [
     "SHARED",
     "SPARK_POOL",
     "after",
+    "every_night",
     "on_one_gpu",
     "pod_with_one_gpu",
 ]

@@ -4,8 +4,8 @@
 - **Safety**: each table passes its Great Expectations gate before it is published. Of every table, readers see the old
   night or the new one, never a mix; a night that fails leaves yesterday's tables as they were. Every task can be run
   again with the same result.
-- **When**: at 02:00 UTC for the day that has just ended; for any night from **Trigger** or by
-  `nightshelf run --date 2026-11-20`.
+- **When**: at 02:00 by the source's clock (`NIGHTSHELF_SCHEDULE`) for the day that has just ended; for any night from
+  **Trigger** or by `nightshelf run --date 2026-11-20`.
 - **Then**: hands the night to **fine_tune_recommender**.
 """
 

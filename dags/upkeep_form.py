@@ -35,7 +35,7 @@ def way_back() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="To night",
-            description="The night (UTC) to go back to; later ones go from the tables. Empty: the publication before "
+            description="The night to go back to; later ones go from the tables. Empty: the publication before "
             "the one in force.",
         ),
     }

@@ -10,8 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from datetime import date as date_type
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline_tasks.intake.night_dates import begun_night, last_night
 from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, partition_key
 from pipeline_tasks.settings import settings
@@ -31,7 +31,7 @@ errors = Console(highlight=False, stderr=True)
 EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
 """What commands raise when something outside them is at fault: shown as one message, not as a stack trace."""
 
-DateOption = Annotated[str | None, typer.Option("--date", help="The night, YYYY-MM-DD (UTC).")]
+DateOption = Annotated[str | None, typer.Option("--date", help="The night, YYYY-MM-DD.")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
 
 
@@ -50,10 +50,10 @@ def up(
     from pipeline_tasks.operation.servers import start_servers
 
     with _clear_errors():
+        night = None if servers_only else _night(settings().source, date)
         with console.status("starting") as status:
             started = start_servers(settings(), status.update)
         console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
-        night = None if servers_only else Night(source_name(settings().source), _day(date))
         if night is not None:
             _run_chain(night)
             _show_shelves(night)
@@ -81,7 +81,7 @@ def run(
 ) -> None:
     """Run the chain for one night through Airflow, follow it, show some shelves; exits with 1 when a task fails."""
     with _clear_errors():
-        night = Night(source_name(source or settings().source), _day(date))
+        night = _night(source or settings().source, date)
         _run_chain(night, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
         _show_shelves(night)
 
@@ -188,8 +188,10 @@ def _show_addresses(night: Night | None) -> None:
     console.print("stop them with: nightshelf down (or make down)")
 
 
-def _day(text: str | None) -> date_type:
-    return parse_day(text) if text else (datetime.now(UTC) - timedelta(days=1)).date()
+def _night(source: str, day: str | None) -> Night:
+    """Return the night of the day, or of yesterday by the source's clock."""
+    name = source_name(source)
+    return begun_night(name, parse_day(day)) if day else last_night(name, datetime.now(UTC))
 
 
 def _absolute(path: str) -> str:

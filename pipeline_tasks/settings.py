@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """State of this machine: landing, lake, logs, servers' databases."""
     source: str = "simulated_shop"
     """The nightly source: a preset's name or the path of a TOML file."""
+    schedule: str = "0 2 * * *"
+    """Cron expression of the nightly run, by the clock of the source's `timezone`; each run is about the day before."""
+    allow_future_dates: bool = False
+    """Whether a night's day may be later than today: for simulations."""
     source_path: str | None = None
     """Folder or object-store prefix that holds the source's files; overrides `path` in its TOML."""
     lake_warehouse: str | None = None

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.intake.night_dates import require_begun
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.intake.window_choice import WINDOW_HELP, landed_window
@@ -45,8 +46,9 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     """Build the tables of the step and return their manifest.
 
     Raises:
-        ValueError: nothing was landed for the night.
+        ValueError: nothing was landed for the night, or its day has not begun.
     """
+    require_begun(night, source.timezone)
     lake = Lake.open(settings(), source.name)
     landed = LandedSource(spark, source, settings())
     landed.require(night)

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.intake.night_dates import require_begun
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
@@ -37,6 +38,7 @@ def arg_parser() -> argparse.ArgumentParser:
 def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> None:
     """Land all kinds of records of the source for the window that ends with the night."""
     night = Night(source.name, ds)
+    require_begun(night, source.timezone)
     if source.simulated:
         simulate_shop(spark, settings().simulation, source.path, night.window(delivered_window(window_days)))
     land_events(spark, source, night, window_days, Landing(settings(), source.name, "events"))

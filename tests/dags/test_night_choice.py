@@ -51,6 +51,14 @@ def test_night_of_a_run(context: dict[str, Any], night: Night) -> None:
     assert settle_night(context) == night
 
 
+@pytest.mark.parametrize("context", [run(target_date="2099-01-01"), run(key="2099-01-01")], ids=["form", "key"])
+def test_a_day_that_has_not_begun_is_refused(context: dict[str, Any]) -> None:
+    from night_choice import settle_night
+
+    with pytest.raises(ValueError, match=r"2099-01-01 of simulated_shop is later than today, .* \(UTC\): a day that"):
+        settle_night(context)
+
+
 def test_key_and_form_must_not_name_two_nights() -> None:
     from night_choice import settle_night
 

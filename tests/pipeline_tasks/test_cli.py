@@ -39,3 +39,13 @@ def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -
     assert "shelf of shopper [u]1" in said
     assert "  1. [new] lamp (i1), score 0.5: for you" in said
     assert "  2. [/] mug (i2), score 0.4: popular" in said
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_a_day_that_has_not_begun_is_refused_before_anything_runs(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline_tasks.operation.servers.start_servers", lambda *_: [])
+    done = CliRunner().invoke(cli.app, [command, "--date", "2099-01-01"])
+    assert done.exit_code == 1
+    assert "2099-01-01 of simulated_shop is later than today" in done.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_tasks.intake.night_dates import FutureNightError
 from pipeline_tasks.intake.sources import SourceError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
@@ -152,3 +153,9 @@ def test_an_evening_that_is_the_next_day_in_utc_waits_for_it(shop: OneShop) -> N
     shop.deliver(record("2026-11-20T16:00:00Z", "P0"))
     shop.night(NEXT, 2)
     assert counted(shop) == {DAY: {"rows_in": 1, "event": 1}, NEXT: {"rows_in": 1, "event": 1}}, "delivered anew"
+
+
+def test_no_job_lands_or_cleans_a_day_that_has_not_begun(shop: OneShop) -> None:
+    for step in (shop.describe().land, shop.clean):
+        with pytest.raises(FutureNightError, match="2099-01-01 of clicks is later than today"):
+            step(date(2099, 1, 1))
