@@ -47,7 +47,10 @@ def hour_sql(ts: str, zone: str | None) -> str:
 
 
 def _local_sql(ts: str, zone: str | None) -> str:
-    return f"from_utc_timestamp({ts}, '{zone}')" if zone else ts
+    if zone is None:
+        return ts
+    # Near the ends of what a timestamp can hold, from_utc_timestamp overflows and ends the job.
+    return f"CASE WHEN year({ts}) BETWEEN 1 AND 9999 THEN from_utc_timestamp({ts}, '{zone}') ELSE {ts} END"
 
 
 def _zone(zone: str | None) -> ZoneInfo:

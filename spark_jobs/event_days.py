@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Final
 
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.source_contract import Rules
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.moments import DAY
 
@@ -20,9 +22,18 @@ def shop_clock(spark: SparkSession, zone: str | None) -> Iterator[None]:
     """Build a source's own expressions so that times without an offset are read in its zone.
 
     An expression keeps the zone that it was built in; all others are built in the session's, UTC.
+
+    Raises:
+        SourceError: Java, which is older than the zone, does not know it.
     """
     before = spark.conf.get(_ZONE)
-    spark.conf.set(_ZONE, zone or before or "UTC")
+    try:
+        spark.conf.set(_ZONE, zone or before or "UTC")
+    except IllegalArgumentException:
+        raise SourceError(
+            f"timezone {zone!r} is unknown to this Java, which is older: update Java, or name another zone with "
+            f"the same clock"
+        ) from None
     try:
         yield
     finally:

@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.gates.gate_report import GateReport
-from pipeline_tasks.local_days import hour_sql, zone_names
+from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.local_days import hour_sql
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.staging import Manifest, write_manifest
@@ -40,9 +41,13 @@ def gate(shop: OneShop, manifest: Manifest) -> GateReport:
     return validate_step(shop.spark, settings(), Night(manifest.source, manifest.ds), manifest.step)
 
 
-def test_java_knows_every_zone_that_a_source_may_name(spark: SparkSession) -> None:
-    known = spark._jvm.java.time.ZoneId.getAvailableZoneIds()  # type: ignore[union-attr]
-    assert sorted(name for name in zone_names() if not known.contains(name)) == []
+def test_a_zone_that_java_does_not_know_is_one_clear_error(spark: SparkSession) -> None:
+    with (
+        pytest.raises(SourceError, match="timezone 'Mars/Olympus' is unknown to this Java"),
+        shop_clock(spark, "Mars/Olympus"),
+    ):
+        pass
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
 
 
 WRITTEN = {
