@@ -15,7 +15,8 @@ from pipeline_tasks.intake.source_contract import FileForm
 from spark_jobs.read_encoding import any_encoding, decoded, is_text
 from spark_jobs.read_header import field_names
 from spark_jobs.read_parquet import read_parquet
-from spark_jobs.sql_expressions import checked, lenient
+from spark_jobs.safe_expressions import safe_expression
+from spark_jobs.sql_expressions import checked, file_columns, lenient
 
 CORRUPT: Final = "_corrupt"
 """Raw text of a record that could not be parsed, NULL otherwise."""
@@ -47,10 +48,9 @@ def _selected(raw: DataFrame, expressions: Sequence[str], where: str) -> DataFra
     with lenient(raw.sparkSession):
         for expression in expressions:
             checked(raw, expression, f"{where}.select")
+        safe = [safe_expression(e, file_columns(raw), f"{where}.select") for e in expressions]
         # A star must not bring the two columns twice.
-        stars = [
-            e.replace("* EXCEPT (", f"* EXCEPT ({', '.join(FOUND)}, ") if "EXCEPT" in e else e for e in expressions
-        ]
+        stars = [e.replace("* EXCEPT (", f"* EXCEPT ({', '.join(FOUND)}, ") if "EXCEPT" in e else e for e in safe]
         stars = [f"* EXCEPT ({', '.join(FOUND)})" if e == "*" else e for e in stars]
         return raw.selectExpr(*stars, *FOUND)
 

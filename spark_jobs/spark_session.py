@@ -28,6 +28,8 @@ def open_session(name: str) -> SparkSession:
     session = (
         builder.config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.ansi.enabled", "true")
+        # One record with a key twice (str_to_map of "a=1&a=2") would end the job.
+        .config("spark.sql.mapKeyDedupPolicy", "LAST_WIN")
         # Static, the default, would let one day's overwrite wipe the others.
         .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
         # INT96, the default, is refused by Iceberg readers.
