@@ -5,29 +5,36 @@ from typing import Final
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType
+from pyspark.sql.types import ArrayType, NumericType, StringType
 
-from pipeline_tasks.intake.source_contract import ItemForm, UserForm
+from pipeline_tasks.intake.source_contract import Currencies, ItemForm, UserForm
+from pipeline_tasks.moments import SECOND
 from pipeline_tasks.value_bounds import HIGHEST_PRICE
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.map_events import LANDED
-from spark_jobs.read_records import CORRUPT
+from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import checked, evaluate, lenient
-from spark_jobs.typed_columns import as_key, as_number, as_text, as_texts
+from spark_jobs.typed_columns import as_key, as_number, as_text, as_texts, as_time, rate_of
 
 FIELDS: Final = ("title", "category", "brand", "price")
 ATTRIBUTE: Final = "attribute_"
 """Begins the name of an attribute's column."""
 _PLACE: Final = "_place"
+_UPDATED: Final = "_updated"
+"""When a record was written, where the source maps `updated_at`."""
 
 
-def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
-    """Return LANDED, item_id, FIELDS, one column per attribute, and `_rule` for a record that cannot be an item."""
+def map_items(raw: DataFrame, form: ItemForm, decimal: str = "", currencies: Currencies | None = None) -> DataFrame:
+    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item."""
     given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
     mapped = _mapped(raw, given, form, "items")
     price = (
-        as_number(F.col("price"), mapped.schema["price"].dataType) if "price" in given else F.lit(None).cast("double")
+        as_number(F.col("price"), mapped.schema["price"].dataType, decimal)
+        if "price" in given
+        else F.lit(None).cast("double")
     )
+    if "currency" in given and currencies:
+        price = price * rate_of(F.col("currency"), currencies)
     texts = [
         (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
         for name in ("title", "category", "brand")
@@ -35,18 +42,22 @@ def map_items(raw: DataFrame, form: ItemForm) -> DataFrame:
     key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType).alias("item_id")
     # A price that is no price is a missing value of the item, not a reason to lose the item.
     sane = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
-    typed = mapped.select(*LANDED, key, *texts, sane, *_attributes(mapped, form.attributes))
+    typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, sane, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
 
 def map_users(raw: DataFrame, form: UserForm) -> DataFrame:
-    """Return LANDED, user_key, one column per attribute, and `_rule` for a record that cannot be a shopper."""
-    return _with_rule(typed_users(said_of_users(raw, form), form, LANDED), "user_key", "missing_user")
+    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a shopper."""
+    said = said_of_users(raw, form)
+    timed = said.select("*", *_updated(said))
+    keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
+    return _with_rule(typed_users(timed, form, keep), "user_key", "missing_user")
 
 
 def said_of_users(raw: DataFrame, form: UserForm) -> DataFrame:
     """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
-    return _mapped(raw, {"user_key": form.columns.user_key}, form, "users")
+    given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
+    return _mapped(raw, given, form, "users")
 
 
 def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str]) -> DataFrame:
@@ -56,7 +67,10 @@ def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str]) -> DataFra
 
 
 def one_each(rows: DataFrame, key: str) -> DataFrame:
-    """Keep the most complete record of every key, the smallest hash among equals."""
+    """Keep the newest record of every key: by `_updated`, else the last of its file; the fullest among equals.
+
+    A record that says nothing but its key is older than any other.
+    """
     return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
 
 
@@ -95,6 +109,21 @@ def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column
     return columns
 
 
+def _updated(mapped: DataFrame) -> list[Column]:
+    """Return `_updated` as a number, in whatever unit the source has; none where `updated_at` is not mapped."""
+    if "updated_at" not in mapped.columns:
+        return []
+    dtype = mapped.schema["updated_at"].dataType
+    if isinstance(dtype, NumericType):
+        number = F.col("updated_at").cast("double")
+    else:
+        seconds = F.unix_micros(as_time("updated_at", dtype, "columns.updated_at")) / SECOND
+        number = (
+            F.coalesce(seconds, as_number(F.col("updated_at"), dtype)) if isinstance(dtype, StringType) else seconds
+        )
+    return [number.alias(_UPDATED)]
+
+
 def _with_rule(rows: DataFrame, key: str, missing: str) -> DataFrame:
     rule = F.when(F.col(CORRUPT).isNotNull(), "corrupt_record").when(F.col(key).isNull(), missing)
     return rows.withColumn(RULE, rule)
@@ -105,5 +134,7 @@ def _ranked(rows: DataFrame, key: str) -> DataFrame:
     filled = F.lit(0)
     for name in values:
         filled = filled + F.when(F.col(name).isNotNull(), 1).otherwise(0)
-    order = Window.partitionBy("ds", key).orderBy(filled.desc(), "_record_id", "_row")
+    # Of one file, rows are numbered in its order; files of one delivery are in the order of their names.
+    newest = [F.desc_nulls_last(_UPDATED), filled.desc()] if _UPDATED in rows.columns else []
+    order = Window.partitionBy("ds", key).orderBy((filled > 0).desc(), *newest, F.desc(SOURCE_FILE), F.desc("_row"))
     return rows.withColumn(_PLACE, F.row_number().over(order))

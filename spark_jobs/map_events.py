@@ -5,12 +5,13 @@ from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from pipeline_tasks.intake.source_contract import Source
 from spark_jobs.event_days import shop_clock
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import evaluate
-from spark_jobs.typed_columns import as_key, as_number, as_text, as_time, is_given
+from spark_jobs.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given, rate_of
 
 ROW: Final = "_row"
 """Unique number of a landed row."""
@@ -21,6 +22,8 @@ NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position", "rating")
 TIME: Final = "_ts"
 UNREADABLE: Final = "_unreadable"
 """Name of the first number column whose value is no number, NULL when all are."""
+_NO_RATE: Final = " has no rate: add it to [currencies] in the TOML"
+_WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the TOML'
 
 
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
@@ -28,7 +31,7 @@ def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
     columns = [f"`{name}`" for name in raw.columns]
     with shop_clock(raw.sparkSession, source.timezone):
         timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
-        return timed.withColumn(TIME, as_time(F.col(TIME), timed.schema[TIME].dataType, "events.columns.ts"))
+        return timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts"))
 
 
 def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = ()) -> DataFrame:
@@ -40,7 +43,10 @@ def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = ()) -> D
 def _mapped(landed: DataFrame, source: Source, keep: Sequence[str]) -> DataFrame:
     expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
     raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
-    numbers = {f"_{name}": _number(raw, name) for name in NUMBERS}
+    decimal = source.decimal or ""
+    numbers = {f"_{name}": _number(raw, name, decimal) for name in NUMBERS}
+    if "currency" in raw.columns and source.currencies:
+        numbers["_price"] = numbers["_price"] * rate_of(F.col("currency"), source.currencies)
     raw = raw.withColumns(numbers)
     return raw.select(
         *LANDED,
@@ -52,8 +58,8 @@ def _mapped(landed: DataFrame, source: Source, keep: Sequence[str]) -> DataFrame
         F.lower(_text(raw, "query")).alias("query"),
         *(F.col(f"_{name}").alias(name) for name in NUMBERS),
         _key(raw, "arm"),
-        as_time(F.col("ts"), raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
-        _unreadable(raw).alias(UNREADABLE),
+        as_time("ts", raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
+        _unreadable(raw, decimal).alias(UNREADABLE),
     )
 
 
@@ -67,17 +73,26 @@ def _text(raw: DataFrame, name: str) -> Column:
     return as_text(F.col(name)) if name in raw.columns else F.lit(None).cast("string")
 
 
-def _number(raw: DataFrame, name: str) -> Column:
+def _number(raw: DataFrame, name: str, decimal: str) -> Column:
     if name not in raw.columns:
         return F.lit(None).cast("int" if name == "position" else "double")
-    number = as_number(F.col(name), raw.schema[name].dataType)
+    convert = as_rating if name == "rating" else as_number
+    number = convert(F.col(name), raw.schema[name].dataType, decimal)
     return number.try_cast("int") if name == "position" else number
 
 
-def _unreadable(raw: DataFrame) -> Column:
-    faults = [
-        F.when(F.col(f"_{name}").isNull() & is_given(F.col(name), raw.schema[name].dataType), F.lit(name))
-        for name in NUMBERS
-        if name in raw.columns
-    ]
+def _unreadable(raw: DataFrame, decimal: str) -> Column:
+    faults = []
+    for name in NUMBERS:
+        if name in raw.columns:
+            dtype = raw.schema[name].dataType
+            fault: Column = F.lit(name)
+            if isinstance(dtype, StringType) and not decimal:
+                comma = F.concat(F.lit(f"{name}="), F.substring(name, 1, 40), F.lit(_WHICH_COMMA))
+                fault = F.when(F.col(name).rlike(r"\d,\d"), comma).otherwise(fault)
+            if name == "price" and "currency" in raw.columns:
+                code = F.concat(F.lit("currency="), F.coalesce(F.col("currency").cast("string"), F.lit("NULL")))
+                readable = as_number(F.col(name), dtype, decimal).isNotNull()
+                fault = F.when(readable, F.concat(code, F.lit(_NO_RATE))).otherwise(fault)
+            faults.append(F.when(F.col(f"_{name}").isNull() & is_given(F.col(name), dtype), fault))
     return F.coalesce(*faults, F.lit(None).cast("string"))

@@ -11,7 +11,7 @@ from pipeline_tasks.settings import CleaningSettings
 from pipeline_tasks.storage.lake import Lake
 from spark_jobs.landed_records import LandedSource
 
-CLEANING_VERSION: Final = "1"
+CLEANING_VERSION: Final = "2"
 """Raise it when cleaning itself changes: every day is then stale."""
 
 _CATALOGS: tuple[Kind, ...] = ("items", "users")
@@ -54,6 +54,8 @@ def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings)
             source.rules.model_dump_json(exclude={"on", "waiting_days"}),
             # Left out where it is not set: the days of a source without one are not cleaned again for it.
             *([source.timezone] if source.timezone else []),
+            *([source.decimal] if source.decimal else []),
+            *([source.currencies.model_dump_json()] if source.currencies else []),
         ]
     )
 

@@ -49,6 +49,8 @@ class EventColumns(_Section):
     quantity: Expression | None = None
     position: Expression | None = None
     arm: Expression | None = None
+    currency: Expression | None = Field(None, exclude_if=_not_said)
+    """Code of the price's currency, where a log has several: `[currencies]` holds their rates."""
     rating: Expression | None = Field(None, exclude_if=_not_said)
     """Left out of what is written where it is not said: the days of a source that maps none are not cleaned again for
     a key that is newer than they are."""
@@ -62,12 +64,18 @@ class ItemColumns(_Section):
     category: Expression | None = None
     brand: Expression | None = None
     price: Expression | None = None
+    currency: Expression | None = Field(None, exclude_if=_not_said)
+    """As of events."""
+    updated_at: Expression | None = Field(None, exclude_if=_not_said)
+    """When the record was written: of several of one item the newest counts. None: the last of the file."""
 
 
 class UserColumns(_Section):
     """One expression per column of `users`."""
 
     user_key: Expression
+    updated_at: Expression | None = Field(None, exclude_if=_not_said)
+    """As of items."""
 
 
 class FileForm(_Section):
@@ -134,6 +142,15 @@ class Rules(_Section):
     """A price above it is impossible."""
 
 
+class Currencies(_Section):
+    """What prices in several currencies are worth in one."""
+
+    base: Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, min_length=1)]
+    """The currency that all prices are turned into."""
+    rates: dict[Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True)], Annotated[float, Field(gt=0)]]
+    """What one unit of each other currency is worth in `base`; a price in a currency without a rate is refused."""
+
+
 class Source(_Section):
     """A shop's log."""
 
@@ -150,6 +167,11 @@ class Source(_Section):
     it. None is UTC."""
     split_strategy: SplitStrategy | None = None
     """Default of this source; None leaves it to the settings."""
+    decimal: Literal[".", ","] | None = Field(None, exclude_if=_not_said)
+    """The mark before the fraction of numbers that are text. None: a point, and a number that would be another one by
+    a comma (1,234) is refused."""
+    currencies: Currencies | None = Field(None, exclude_if=_not_said)
+    """Rates for `columns.currency`."""
     events: EventForm
     items: ItemForm | None = None
     users: UserForm | None = None
@@ -170,10 +192,26 @@ class Source(_Section):
         raise ValueError(f"{name!r} is no time zone: {meant}")
 
     @model_validator(mode="after")
+    def _currencies_have_rates(self) -> "Source":
+        for kind, form in (("events", self.events), ("items", self.items)):
+            if form is not None and form.columns.currency and self.currencies is None:
+                raise ValueError(
+                    f'{kind}.columns.currency needs rates: add [currencies] with base = "EUR" and '
+                    f"rates = {{ USD = 0.92 }}, or leave other currencies out by {kind}.where"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _only_catalogs_lie_within_events(self) -> "Source":
         for kind, form in (("items", self.items), ("users", self.users)):
-            if form is not None and form.path is None and (form.select or form.fields or form.options):
+            if form is None or form.path is not None:
+                continue
+            if form.select or form.fields or form.options:
                 raise ValueError(
                     f"[{kind}] has no path, so it reads the rows of [events]: drop select, fields, options"
+                )
+            if form.columns.updated_at:
+                raise ValueError(
+                    f"[{kind}] has no path, so it is described by the rows of [events]: drop columns.updated_at"
                 )
         return self

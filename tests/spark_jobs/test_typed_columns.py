@@ -3,7 +3,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from spark_jobs.typed_columns import as_key, as_text, is_given
+from spark_jobs.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given
 
 pytestmark = pytest.mark.spark
 
@@ -40,3 +40,122 @@ def test_what_stands_for_no_id_is_a_text_elsewhere(spark: SparkSession) -> None:
     found = rows.select(as_key(said, StringType()).alias("key"), as_text(said).alias("text")).collect()
     assert [row["key"] for row in found] == [None, None, None, "NAN1", "n"]
     assert [row["text"] for row in found] == ["NA", "na", "\\N", "NAN1", "n"]
+
+
+BLANKS = (" ", "\t", "\n", "\u00a0", "\u3000", "\ufeff", "\u200b", "\u2009", " \u00a0\t")
+COMPOSED = {
+    "CAFE\u0301-01": "CAF\u00c9-01",
+    "e\u0302\u0301": "\u1ebf",
+    "a\u0301b\u0302c": "\u00e1b\u0302c",
+    "n\u0303o\u0308": "\u00f1\u00f6",
+    "\u0438\u0306": "\u0439",
+    "\u304b\u3099": "\u304c",
+    "\u00ea\u0301": "\u1ebf",
+    "x\u0301y": "x\u0301y",
+    "\U0001f98a\ufe0fe\u0301": "\U0001f98a\ufe0f\u00e9",
+}
+APART = (
+    "aB3_x",
+    "AB3_X",
+    "00123",
+    "123",
+    "18446744073709551615",
+    "1E5",
+    "100000",
+    "-9x",
+    "_9x",
+    "\U0001f98a",
+    "NULLA",
+    "5863.0",
+)
+
+
+def test_ids_are_trimmed_of_all_white_space_and_composed(spark: SparkSession) -> None:
+    dressed = {f"{blank}P 1{blank}": "P 1" for blank in BLANKS}
+    wanted = dressed | COMPOSED | {text: text for text in APART} | dict.fromkeys(BLANKS)
+    rows = spark.createDataFrame([(text,) for text in wanted], "said string")
+    found = {
+        row["said"]: row["key"]
+        for row in rows.select("said", as_key(F.col("said"), StringType()).alias("key")).collect()
+    }
+    assert found == wanted
+
+
+NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
+    # undeclared, decimal = ".", decimal = ","
+    "9": (9.0, 9.0, 9.0),
+    "4.50": (4.5, 4.5, None),
+    " £9.99 ": (9.99, 9.99, None),
+    "12,50\u00a0€": (None, None, 12.5),
+    "0,750": (None, None, 0.75),
+    "1,234": (None, 1234.0, 1.234),
+    "1.234": (1.234, 1.234, 1234.0),
+    "$1,250.00": (1250.0, 1250.0, None),
+    "1,234,567": (1234567.0, 1234567.0, None),
+    "1.234,56": (None, None, 1234.56),
+    "1.234.567": (None, None, 1234567.0),
+    "-3": (-3.0, -3.0, -3.0),
+    "1e5": (100000.0, 100000.0, None),
+    "10d": (None, None, None),
+    "1F": (None, None, None),
+    "10 f": (None, None, None),
+    "0x1A": (None, None, None),
+    "0X1p3": (None, None, None),
+    "1_000": (None, None, None),
+    "4½": (4.5, 4.5, 4.5),
+    "½": (0.5, 0.5, 0.5),
+    "4/5": (None, None, None),
+    "cheap": (None, None, None),
+}
+
+
+def test_a_number_with_two_readings_is_none_until_its_mark_is_declared(spark: SparkSession) -> None:
+    said = F.col("said")
+    rows = spark.createDataFrame([(text,) for text in NUMBERS], "said string")
+    found = rows.select(said, *(as_number(said, StringType(), mark) for mark in ("", ".", ","))).collect()
+    assert {row[0]: tuple(row)[1:] for row in found} == NUMBERS
+
+
+def test_stars_are_a_rating(spark: SparkSession) -> None:
+    wanted = {"★★★½": 3.5, "★★★☆☆": 3.0, "★": 1.0, "4½": 4.5, "4.5": 4.5, "☆": None, "★ good": None, "good": None}
+    rows = spark.createDataFrame([(text,) for text in wanted], "said string")
+    found = rows.select("said", as_rating(F.col("said"), StringType()).alias("rating")).collect()
+    assert {row["said"]: row["rating"] for row in found} == wanted
+
+
+TIMES = {
+    "2026-11-20 09:05": "2026-11-20 09:05:00",
+    "2026-11-20T09:05:00+08:00": "2026-11-20 01:05:00",
+    " \t2026-11-20": "2026-11-20 00:00:00",
+    "2026-1-2": "2026-01-02 00:00:00",
+}
+NO_TIMES = (
+    "09:12:33",
+    "T09:12",
+    " 9:12",
+    "T9",
+    "9:12-8-05",
+    "2026",
+    "2026-11",
+    "2026-11-",
+    "now",
+    "today",
+    "12345-01-01",
+)
+
+
+def test_a_time_has_a_whole_date_whatever_the_clock_says(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(text,) for text in (*TIMES, *NO_TIMES)], "ts string")
+    found = {row[0]: row[1] for row in rows.select("ts", as_time("ts", StringType(), "ts").cast("string")).collect()}
+    assert found == TIMES | dict.fromkeys(NO_TIMES)
+
+
+def test_a_date_that_no_calendar_holds_is_no_time(spark: SparkSession) -> None:
+    days = spark.range(1).select(
+        F.expr("date_from_unix_date(2147483647)").alias("far"), F.expr("DATE '2026-11-20'").alias("ts")
+    )
+    found = days.select(
+        *(as_time(name, days.schema[name].dataType, name).cast("string").alias(name) for name in ("far", "ts"))
+    ).first()
+    assert found is not None
+    assert tuple(found) == (None, "2026-11-20 00:00:00")
