@@ -7,11 +7,13 @@ Writes Parquet into the lake's folders and the manifest `clean`; nothing is visi
 
 import argparse
 from collections.abc import Sequence
+from datetime import date
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.intake.landing import Kind
 from pipeline_tasks.intake.night_dates import require_begun
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
@@ -29,6 +31,7 @@ from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
 from spark_jobs.stage_table import read_table, stage_tables
 from spark_jobs.stale_days import chosen_rules, stale_days
+from spark_jobs.value_failures import Tried, catalog_expressions, event_expressions, value_failures
 from spark_jobs.waiting_rows import book_waiting
 
 
@@ -59,17 +62,18 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     undated = [day for day in landed.ledgers["events"].undated if day < window[0]]
     stale = stale_days(landed, lake, [*undated, *window], on, limits)
     tables: dict[str, StagedTable] = {}
-    if stale:
-        refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
-        tables = clean_days(landed, lake, stale, on, limits, refused)
-    tables |= book_waiting(tables, landed, lake, night)
-    earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
-    first = earlier.days[0]
-    events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)
-    builders = {"items": build_items, "users": build_users}
-    rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
-    looked_at = sum(landed.ledgers["events"].rows(day) for day in earlier.days)
-    tables |= stage_tables(lake, rows, [night.ds], looked_at)
+    with value_failures(lambda: _expressions(landed, night, window)):
+        if stale:
+            refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
+            tables = clean_days(landed, lake, stale, on, limits, refused)
+        tables |= book_waiting(tables, landed, lake, night)
+        earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
+        first = earlier.days[0]
+        events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)
+        builders = {"items": build_items, "users": build_users}
+        rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
+        looked_at = sum(landed.ledgers["events"].rows(day) for day in earlier.days)
+        tables |= stage_tables(lake, rows, [night.ds], looked_at)
     require_catalog(landed, tables["items"])
     _say(night, len(stale), tables)
     facts = {"night": str(night.ds), "rules": ",".join(on), "window_days": str(window_days)}
@@ -77,6 +81,13 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     facts["timezone"] = source.timezone or ""
     facts["continued_from"] = str(earlier.continued or "")
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)
+
+
+def _expressions(landed: LandedSource, night: Night, window: Sequence[date]) -> Tried:
+    yield landed.days("events", window), event_expressions(landed.source)
+    catalogs: tuple[Kind, ...] = ("items", "users")
+    for kind in catalogs:
+        yield landed.days(kind, [night.ds]), catalog_expressions(landed.source, kind)
 
 
 def _say(night: Night, stale: int, tables: dict[str, StagedTable]) -> None:

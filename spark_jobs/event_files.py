@@ -16,6 +16,7 @@ from spark_jobs.land_records import only_records, write_landing
 from spark_jobs.map_events import with_event_time
 from spark_jobs.read_failures import read_failures
 from spark_jobs.read_records import read_records
+from spark_jobs.value_failures import Tried, value_failures
 
 
 def write_events(
@@ -29,7 +30,13 @@ def write_events(
 
     `placed` gives records with `_ts` the columns that `write_landing` needs.
     """
-    with read_failures(paths):
+
+    def tried() -> Tried:
+        named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
+        expressions = {key: expression for key, expression in named.items() if expression}
+        yield read_records(spark, source.events, paths, "events"), expressions
+
+    with read_failures(paths), value_failures(tried):
         counts = Observation("events")
         with shop_clock(spark, source.timezone):
             raw = read_records(spark, source.events, paths, "events")
