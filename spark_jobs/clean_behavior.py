@@ -26,6 +26,7 @@ from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_catalog
 from spark_jobs.clean_users import build_users
 from spark_jobs.earlier_nights import EarlierNights, made_from
+from spark_jobs.join_rates import unmatched_items, unmatched_users
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
@@ -80,6 +81,11 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     facts["made_from"] = made_from(landed, window, on, limits)
     facts["timezone"] = source.timezone or ""
     facts["continued_from"] = str(earlier.continued or "")
+    unmatched = {
+        "unmatched_items": unmatched_items(landed, tables["items"]),
+        "unmatched_users": unmatched_users(landed, night, tables["users"]),
+    }
+    facts |= {name: fault for name, fault in unmatched.items() if fault}
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)
 
 

@@ -61,6 +61,7 @@ def _read(spark: SparkSession, name: str, files: list[str], schema: StructType |
 
 def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     """Make the views that compare the night's tables with what the manifest says they were made from."""
+    local_rows(spark, sorted(manifest.facts.items()), FACTS).createOrReplaceTempView("manifest_facts")
     if manifest.step != "recommend":
         return
     folder = Path(manifest.facts["shelf_folder"])
@@ -68,7 +69,6 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
     local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
-    local_rows(spark, sorted(manifest.facts.items()), FACTS).createOrReplaceTempView("manifest_facts")
     days = int(manifest.facts["exclude_purchased_days"])
     # Two suites and three rules ask for it: once is enough.
     spark.sql(recently_purchased_sql(manifest, days)).cache().createOrReplaceTempView("recently_purchased")

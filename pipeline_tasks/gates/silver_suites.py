@@ -22,6 +22,16 @@ QUARANTINE_WARNING: Final = 0.05
 QUARANTINE_CRITICAL: Final = 0.50
 """Shares of refused rows in a day: above the first somebody should look, above the second the mapping is wrong."""
 
+GIANT_SHARE: Final = 0.05
+MANY_USERS: Final = 100
+"""Above this share of the events, in a log of so many users, a user is no person but a placeholder or a robot."""
+PLACEHOLDERS: Final = (
+    *("0", "-1", "undefined", "(not set)", "not set", "(none)", "(null)", "nil", "unknown", "anonymous", "guest"),
+    *("not_authenticated", "true", "false", "[object object]", "distinct_id", "distinctid"),
+    "00000000-0000-0000-0000-000000000000",
+)
+"""What trackers write where they know nobody (lower case). A warning names them: a shop may have a customer 0."""
+
 # In whole numbers: to_date(ts) asks for the time zone of every row, half a second more of 18.8 million.
 _WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_date(ds) * {DAY} + {DAY - 1}"
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
@@ -67,6 +77,7 @@ def events_suite(zone: str | None = None) -> list[Expectation]:
             "warning",
             any_given=("user_key", "session_id"),
         ),
+        _no_giant_user(),
     ]
 
 
@@ -120,6 +131,7 @@ def items_suite() -> list[Expectation]:
             "warning",
             shared_sql=True,
         ),
+        _matched("items", "items of the events are in the catalog", "item_id"),
     ]
 
 
@@ -130,7 +142,39 @@ def users_suite() -> list[Expectation]:
         satisfies(
             "first_seen <= last_seen <= ds", "first_seen <= last_seen AND last_seen <= ds", "last_seen", _MAPPING
         ),
+        _matched("users", "users of the events are in the list of users", "user_key"),
     ]
+
+
+def _no_giant_user() -> Expectation:
+    listed = ", ".join(f"'{name}'" for name in PLACEHOLDERS)
+    query = (
+        "SELECT user_key, events, total FROM (SELECT user_key, count(*) AS events, sum(count(*)) OVER () AS total, "
+        "count(*) OVER () AS users FROM {batch} WHERE user_key IS NOT NULL GROUP BY user_key) "
+        f"WHERE lower(user_key) IN ({listed}) OR (users >= {MANY_USERS} AND events > {GIANT_SHARE} * total) "
+        "ORDER BY events DESC"
+    )
+    remedy = (
+        "Events without a user need a NULL: user_key = \"CASE WHEN user <> 'undefined' THEN user END\" makes them "
+        "anonymous."
+    )
+    return finds_nothing(
+        f"no user is a placeholder, and none has more than {GIANT_SHARE:.0%} of the events",
+        query,
+        "user_key",
+        remedy,
+        "warning",
+        shared_sql=True,
+    )
+
+
+def _matched(table: str, says: str, column: str) -> Expectation:
+    query = (
+        f"SELECT value AS ids FROM manifest_facts WHERE name = 'unmatched_{table}' AND EXISTS (SELECT 1 FROM {{batch}})"
+    )
+    return finds_nothing(
+        says, query, column, f"Make both ids the same in the mapping of events or of {table}.", "warning"
+    )
 
 
 def _balanced() -> Expectation:
