@@ -30,6 +30,7 @@ from spark_jobs.net_cancellations import netted_purchases
 from spark_jobs.spark_session import open_session
 from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.split_counts import count_by_day, count_positions, span_counts
+from spark_jobs.split_inputs import why_no_histories
 from spark_jobs.stage_table import read_table, stage_table
 from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
 
@@ -67,6 +68,8 @@ def split(
     netted = netted_purchases(events).persist() if cancellations else None
     chosen = chosen_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, night.ds), [night.ds])
+    if not sequences.rows:
+        raise ValueError(f"{night.source} {start} to {night.ds}: {why_no_histories(events)}")
     strategy, parts = _parts(chosen, sequences, asked, zone)
     row: dict[str, Any] = {
         "strategy": strategy,
@@ -89,7 +92,9 @@ def split(
 
 def _snapshot(lake: Lake, night: Night) -> int:
     snapshot = lake.snapshot_id("events")
-    if snapshot is None or not lake.files("events", (night.ds, night.ds), snapshot):
+    day = (night.ds, night.ds)
+    # A day of which cleaning accepted no row was cleaned all the same.
+    if snapshot is None or not (lake.files("events", day, snapshot) or lake.files("reconciliation", day)):
         raise ValueError(
             f"No published events for {night.source} {night.ds}: land, clean and publish that day first "
             f"(nightshelf run --source {night.source} --date {night.ds})"
@@ -113,16 +118,18 @@ def _parts(
     if asked is None and (share := share_going_on(sequences.files, cut)) < LEAST_GOING_ON:
         print(f"split by leave_one_out, as {share:.2%} of the histories go on past a cut-off in time")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
+    print(f"split in time: {cut.shares()}")
     counts = {"train_events": cut.train, "validation_events": cut.validation, "test_events": cut.test}
-    return "temporal", counts | {"train_end": cut.train_end, "validation_end": cut.validation_end}
+    ties = {"train_end_ties": cut.train_end_ties, "validation_end_ties": cut.validation_end_ties}
+    return "temporal", counts | ties | {"train_end": cut.train_end, "validation_end": cut.validation_end}
 
 
 def _by_position(sequences: StagedTable, strategy: SplitStrategy) -> dict[str, Any]:
     counts = count_positions(sequences.files, strategy)
     if min(counts) == 0:
         raise TooFewEventsError(
-            f"strategy {strategy} gives parts of {counts} events: no history is long enough; choose a longer "
-            f"window (--window-days)"
+            f"strategy {strategy} gives parts of {counts} events: no history is long enough, as it takes three events "
+            f"of one user or session; choose a longer window (--window-days), or map events.columns.user_key"
         )
     names = ("train_events", "validation_events", "test_events")
     return dict(zip(names, counts, strict=True)) | {"train_end": None, "validation_end": None}

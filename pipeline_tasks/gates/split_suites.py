@@ -16,6 +16,10 @@ TOLERANCE: Final = 0.01
 _WINDOW: Final = "Choose a longer window (split.window_days), then split again."
 _SPLITTING: Final = "Run the split step again, and report it when it fails again."
 _TOTAL: Final = "(train_events + validation_events + test_events)"
+_C1: Final = "train_events"
+_C2: Final = "(train_events + validation_events)"
+"""Events before each cut-off."""
+_TIES: Final = ("coalesce(train_end_ties, 0)", "coalesce(validation_end_ties, 0)")
 
 
 def splits_suite(zone: str | None = None) -> list[Expectation]:
@@ -32,7 +36,10 @@ def splits_suite(zone: str | None = None) -> list[Expectation]:
             _WINDOW,
         ),
         *(between(column, 1, None, _WINDOW) for column in SHARES),
-        *(_realized(column, share) for column, share in SHARES.items()),
+        _beside_its_moment("train_end", "train_events", _C1, 0.6),
+        _beside_its_moment("validation_end", "test_events", _C2, 0.8),
+        _no_nearer_cut(),
+        _near_to_wanted(),
         between("netted_purchases", 0, None, _SPLITTING),
     ]
 
@@ -84,13 +91,60 @@ def sequences_suite(zone: str | None = None) -> list[Expectation]:
     ]
 
 
-def _realized(column: str, share: float) -> Expectation:
-    # Below 1,000 events one tied timestamp moves a cut-off by more than the tolerance.
+def _beside_its_moment(end: str, column: str, before: str, share: float) -> Expectation:
+    """Events of one moment stay together: they may move a cut-off by as many as they are, and nothing else may."""
+    # Below 1,000 events the tolerance is a few events.
     return satisfies(
-        f"a temporal split gives {column} {share:.0%} of the events, within {TOLERANCE:.0%}",
-        f"strategy <> 'temporal' OR {_TOTAL} < 1000 OR abs({column} / {_TOTAL} - {share}) <= {TOLERANCE}",
+        f"{share:.0%} of the events are before {end}, within {TOLERANCE:.0%} or the events of one moment",
+        f"strategy <> 'temporal' OR {_TOTAL} < 1000 OR "
+        f"abs({before} - {share} * {_TOTAL}) <= greatest({TOLERANCE} * {_TOTAL}, coalesce({end}_ties, 0))",
         column,
-        "Many events share the cut-off's timestamp, or a day is missing: look at the events around it.",
+        _SPLITTING,
+    )
+
+
+def _no_nearer_cut() -> Expectation:
+    """Compare with the cuts on the other side of the moments at which the cut-offs lie."""
+    other = [
+        f"({before} + CASE WHEN {before} <= {share} * {_TOTAL} THEN {ties} ELSE -{ties} END)"
+        for before, share, ties in ((_C1, 0.6, _TIES[0]), (_C2, 0.8, _TIES[1]))
+    ]
+    nearer = [
+        f"({one} > 0 AND {one} < {two} AND {two} < {_TOTAL} AND {_off(one, two)} < {_off(_C1, _C2)})"
+        for one, two in ((other[0], _C2), (_C1, other[1]), (other[0], other[1]))
+    ]
+    return satisfies(
+        "no cut-offs beside the same moments give parts nearer to 6:2:2",
+        f"strategy <> 'temporal' OR NOT ({' OR '.join(nearer)})",
+        "train_end, validation_end",
+        _SPLITTING,
+    )
+
+
+def _off(before_first: str, before_second: str) -> str:
+    """Return the SQL of how many events the part that is off most has too many or too few, to a tenth."""
+    train, validation = f"{before_first} - 0.6 * {_TOTAL}", f"{before_second} - {before_first} - 0.2 * {_TOTAL}"
+    return f"round(greatest(abs({train}), abs({validation}), abs({before_second} - 0.8 * {_TOTAL})), 1)"
+
+
+def _near_to_wanted() -> Expectation:
+    shares = ", ".join(f"round(100 * {column} / {_TOTAL}, 1) AS `{column} %`" for column in SHARES)
+    # A cut-off is the last microsecond before the moment, or the moment.
+    ties = ", ".join(
+        f"concat({end}_ties, ' events share ', date_trunc('SECOND', {end} + INTERVAL 1 MICROSECOND)) AS {end}"
+        for end in ("train_end", "validation_end")
+    )
+    query = (
+        f"SELECT {shares}, {ties} FROM {{batch}} "
+        f"WHERE strategy = 'temporal' AND {_TOTAL} >= 1000 AND {_off(_C1, _C2)} > {TOLERANCE} * {_TOTAL}"
+    )
+    return finds_nothing(
+        f"a temporal split is 6:2:2, within {TOLERANCE:.0%} of the events",
+        query,
+        ", ".join(SHARES),
+        "This is the nearest split that the times allow. Map the time of day in events.columns.ts, or choose a longer "
+        "window (split.window_days), in which single moments matter less.",
+        "warning",
     )
 
 

@@ -120,6 +120,13 @@ SPLITS = Table(
             "validation is train_end < ts <= validation_end; test is later",
             nullable=True,
         ),
+        column(
+            "train_end_ties",
+            "long",
+            "events of the one moment next to train_end: no cut-off can lie between them (temporal)",
+            nullable=True,
+        ),
+        column("validation_end_ties", "long", "the same of validation_end", nullable=True),
         column("train_events", "long", "realized count"),
         column("validation_events", "long", "realized count"),
         column("test_events", "long", "realized count"),

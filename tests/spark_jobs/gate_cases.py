@@ -95,7 +95,18 @@ DEFECTS: Final[dict[str, Defect]] = {
     "shares off by more than 1 %": Defect(
         "splits",
         [split(train_events=6300, validation_events=1850, test_events=1850, train_end=NOON, netted_purchases=-1)],
-        {(c, CRITICAL) for c in ("train_end", *PARTS, "netted_purchases")},
+        {(c, CRITICAL) for c in ("train_end", "train_events", "test_events", "netted_purchases")}
+        | {(", ".join(PARTS), "warning")},
+    ),
+    "the nearest split to 6:2:2, which is not near": Defect(
+        "splits",
+        [split(train_events=5000, validation_events=3000, train_end_ties=2600, validation_end_ties=1)],
+        {(", ".join(PARTS), "warning")},
+    ),
+    "a split beside which there is a nearer one": Defect(
+        "splits",
+        [split(train_events=7600, validation_events=400, train_end_ties=2600, validation_end_ties=1)],
+        {("train_end, validation_end", CRITICAL), (", ".join(PARTS), "warning")},
     ),
     "broken histories": Defect(
         "sequences",

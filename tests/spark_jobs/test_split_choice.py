@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.time_cutoffs import Cutoffs, TooFewEventsError
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 CUT = Cutoffs(START + timedelta(days=6), START + timedelta(days=8), 60, 20, 20)
@@ -80,7 +80,7 @@ def test_a_log_without_real_times_is_split_by_position_unless_told_otherwise(sho
     shop.deliver(*(f"{DAY} 08:00:00,view,i{item},u{who},s{who},,," for who in range(5) for item in range(4)))
     shop.night()
     assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
-    with pytest.raises(TooFewEventsError, match="too many share one moment"):
+    with pytest.raises(TooFewEventsError, match="Too many share one moment"):
         shop.split(strategy="temporal")
 
 
@@ -90,3 +90,64 @@ def test_shoppers_who_come_back_are_split_in_time(shop: OneShop) -> None:
     )
     shop.night()
     assert shop.split(strategy=None).facts["strategy"] == "temporal"
+
+
+def test_whole_days_are_split_as_near_as_they_allow(shop: OneShop) -> None:
+    days = [DAY - timedelta(days=back) for back in range(9, -1, -1)]
+    counts = (200, 200, 200, 200, 50, 170, 130, 150, 20, 80)
+    lines = [
+        f"{day},view,i{n % 7},u{n % 50},s{n},,," for day, count in zip(days, counts, strict=True) for n in range(count)
+    ]
+    shop.describe(CLICKS.replace("events-{ds}.csv", "log.csv") + '[rules]\non = ["positive_quantity"]\n')
+    (shop.files / "log.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    shop.night(window_days=10)
+    shop.split(window_days=10)
+    split = shop.rows("splits")[0]
+    # Nearest to 840 and 1,120 of 1,400: 850 of the first five days, 1,150 of the first seven.
+    assert (split["train_events"], split["validation_events"], split["test_events"]) == (850, 300, 250)
+    assert (split["train_end_ties"], split["validation_end_ties"]) == (50, 130)
+
+
+NOT_WANTED = {
+    "only impressions": (
+        ["impression,i{n},u{n},s{n}"] * 4,
+        r"no event is a view, click, cart, purchase or rating \(only impression 4\).*map .*events.columns.event_type",
+    ),
+    "only searches": (["search,,u{n},s{n}"] * 4, r"no event is a view, .* \(only search 4\)"),
+    "only cancellations": (["cancellation,i{n},u{n},s{n}"] * 4, r"\(only cancellation 4\)"),
+    "nobody": (
+        ["view,i{n},,", "impression,i{n},u1,s1"] * 2,
+        r"no event has a user_key or a session_id \(.*view 2.*map",
+    ),
+    "all cancelled": (["purchase,i1,u1,s1", "cancellation,i1,u1,s1"], r"cancellations took back every purchase"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_WANTED)
+def test_a_log_without_any_choice_says_so(shop: OneShop, name: str) -> None:
+    acts, message = NOT_WANTED[name]
+    shop.deliver(*(f"{DAY} 08:00:0{n},{act.format(n=n)},,," for n, act in enumerate(acts)))
+    shop.night()
+    with pytest.raises(ValueError, match=message):
+        shop.split(strategy=None)
+
+
+def test_two_shoppers_are_enough_for_a_split(shop: OneShop) -> None:
+    shop.deliver(*(f"{DAY} 08:00:{n:02},view,i{n % 5},u{n % 2},s{n % 2},,," for n in range(20)))
+    shop.night()
+    assert shop.split(strategy=None).facts["strategy"] == "temporal"
+
+
+def test_a_day_whose_only_row_was_refused_is_split_with_those_before_it(shop: OneShop) -> None:
+    before = DAY - timedelta(days=1)
+    shop.deliver(*(f"{before} 08:00:{n:02},view,i{n % 5},u{n % 4},s{n % 4},,," for n in range(20)), day=before)
+    shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
+    shop.night(window_days=2)
+    assert shop.split(window_days=2).facts["strategy"] == "temporal"
+
+
+def test_a_log_of_refused_rows_alone_names_the_query(shop: OneShop) -> None:
+    shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
+    shop.night()
+    with pytest.raises(ValueError, match=r"cleaning accepted no event of these days.*nightshelf sql"):
+        shop.split()

@@ -1,5 +1,6 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -24,18 +25,32 @@ def cutoffs(seconds: list[int]) -> Cutoffs:
 def test_a_hundred_distinct_moments_split_exactly() -> None:
     cut = cutoffs([4_000 * n for n in range(100)])
     assert (cut.train, cut.validation, cut.test) == (60, 20, 20)
+    assert cut.shares() == "train 60.0%, validation 20.0%, test 20.0%"
     assert cut.train_end == START + timedelta(seconds=240_000, microseconds=-1)
 
 
-def test_events_of_one_moment_stay_together_in_the_later_part() -> None:
+def test_events_of_one_moment_stay_together_on_the_nearer_side() -> None:
     cut = cutoffs([0, 10, 20, 30, 40, 60, 60, 60, 90, 95])
     assert (cut.train, cut.validation, cut.test) == (5, 3, 2)
+    assert cut.train_end == START + timedelta(seconds=60, microseconds=-1)
+    cut = cutoffs([0, 10, 20, 30, 30, 30, 70, 80, 90, 95])
+    assert (cut.train, cut.validation, cut.test) == (6, 2, 2)
+    cut = cutoffs([0, 10, 20, 30, 30, 30, 30, 80, 90, 95])
+    assert (cut.train, cut.validation, cut.test, cut.train_end) == (7, 1, 2, START + timedelta(seconds=30))
+
+
+def test_one_large_order_moves_a_cut_by_as_little_as_it_can() -> None:
+    order = [500_000] * 3_100
+    cut = cutoffs([*range(0, 400_000, 100), *order, *range(500_001, 501_401)])
+    assert (cut.train, cut.validation, cut.test) == (4_000, 3_100, 1_400)
+    assert (cut.train_end_ties, cut.validation_end_ties) == (3_100, 3_100)
+    assert cut.shares() == "train 47.1%, validation 36.5%, test 16.5%, as 3,100 events share 2026-11-06 18:53:20"
 
 
 def test_two_events_or_one_moment_cannot_be_split() -> None:
     with pytest.raises(TooFewEventsError, match="2 events cannot be split"):
         cutoffs([0, 1])
-    with pytest.raises(TooFewEventsError, match="too many share one moment; choose a longer window"):
+    with pytest.raises(TooFewEventsError, match=r"50 of them share 2026-11-01 00:00:05\. .* choose a longer window"):
         cutoffs([5] * 50)
 
 
@@ -54,6 +69,19 @@ def test_parts_are_disjoint_in_order_and_as_large_as_ties_allow(seconds: list[in
         sum(second > ends[1] for second in seconds),
     )
     assert realized == (cut.train, cut.validation, cut.test)
-    ties = max(Counter(seconds).values())
-    assert 0 <= len(seconds) * 6 // 10 - cut.train < ties
-    assert 0 <= len(seconds) * 8 // 10 - cut.train - cut.validation < ties
+    assert _off(seconds, cut.train, cut.train + cut.validation) == min(
+        _off(seconds, one, other)
+        for one, other in product(_beside(seconds, 6), _beside(seconds, 8))
+        if 0 < one < other < len(seconds)
+    )
+
+
+def _beside(seconds: list[int], tenths: int) -> tuple[int, int]:
+    """Return how many events are before the moment that holds so many tenths of them, and up to it."""
+    moment = sorted(seconds)[len(seconds) * tenths // 10]
+    return sum(second < moment for second in seconds), sum(second <= moment for second in seconds)
+
+
+def _off(seconds: list[int], train: int, both: int) -> int:
+    parts = ((train, 6), (both - train, 2), (len(seconds) - both, 2))
+    return max(abs(10 * part - share * len(seconds)) for part, share in parts)
