@@ -53,7 +53,7 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
         ValueError: nothing was landed for the night, or its day has not begun.
     """
     require_begun(night, source.timezone)
-    lake = Lake.open(settings(), source.name)
+    lake = Lake.open(settings(), source.name).at_one_moment()
     landed = LandedSource(spark, source, settings())
     landed.require(night)
     window_days = landed_window(source, landed.ledgers["events"], night, window_days)

@@ -38,7 +38,7 @@ class NightInputs:
     scoring: ScoringSettings
     lake: Lake
     snapshots: Mapping[str, int | None]
-    """Of the tables that are read, all taken before the first is: another night may be published meanwhile."""
+    """Of the tables that are read, all of one moment: another night may be published meanwhile."""
     vectors: Path
     """Folder written by embed_shelf."""
     meta: dict[str, Any]
@@ -140,7 +140,8 @@ def read_night_inputs(spark: SparkSession, night: Night, scoring: ScoringSetting
     vectors = night_folder(settings(), night) / "vectors"
     meta = read_meta(vectors)
     rules = load_shelf_rules(scoring.shelf_rules)
-    snapshots = {name: lake.snapshot_id(name) for name in _READ}
+    state = lake.at_one_moment()
+    snapshots = {name: state.snapshot_id(name) for name in _READ}
     catalog = lake.read("items", day, snapshot_id=snapshots["items"])
     zone = lake.facts("splits").get("timezone") or None
     excluded = find_excluded(rules.exclude, catalog)

@@ -41,7 +41,7 @@ def validate_step(spark: SparkSession, config: Settings, night: Night, step: str
 
     started = time.monotonic()
     manifest = read_manifest(config, night, step)
-    register_tables(spark, Lake.open(config, night.source), manifest)
+    register_tables(spark, Lake.open(config, night.source).at_one_moment(), manifest)
     register_facts(spark, manifest)
     run = GateRun(config.data_docs, f"{night.source}-{night.ds}-{step}")
     zone = manifest.facts.get("timezone") or None

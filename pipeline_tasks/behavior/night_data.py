@@ -54,7 +54,8 @@ def read_night(lake: Lake, night: Night) -> NightData:
     Raises:
         ValueError: one of the tables has no rows for the night, or it was split more than once.
     """
-    snapshots = {name: lake.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}
+    state = lake.at_one_moment()
+    snapshots = {name: state.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}
     day = (night.ds, night.ds)
     tables = {name: lake.read(name, day, snapshot_id=snapshots[name]) for name in snapshots}
     if not tables["sequences"].num_rows:

@@ -1,4 +1,8 @@
-"""SQL over the lake: DuckDB with a view per table, over the Parquet files of its current Iceberg snapshot."""
+"""SQL over the lake: DuckDB with a view per table, over the Parquet files of its Iceberg snapshot.
+
+All tables are read as they are at one moment: a statement never joins tonight's rows of one table with last night's of
+another.
+"""
 
 import csv
 import json
@@ -13,6 +17,7 @@ from rich.text import Text
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.catalog_state import read_state
 from pipeline_tasks.storage.lake import Lake, open_catalog
 
 OutputFormat = Literal["table", "csv", "json"]
@@ -49,11 +54,13 @@ def open_database(settings: Settings, default_source: str, mentioned_in: str = "
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     catalog = open_catalog(settings)
-    for source in {*source_names(settings), default_source}:
+    sources = {*source_names(settings), default_source}
+    readable = [name for name in TABLES if not mentioned or name in mentioned]
+    state = read_state(catalog, [(source, name) for source in sources for name in readable])
+    for source in sources:
         database.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
-        lake = Lake(catalog, source)
         for name in TABLES:
-            _create_view(database, lake, name, readable=not mentioned or name in mentioned)
+            _create_view(database, Lake(catalog, source, state), name, readable=name in readable)
     database.execute(f"SET schema = '\"{default_source}\"'")
     return database
 

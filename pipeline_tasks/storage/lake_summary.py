@@ -26,7 +26,8 @@ class TableSummary:
 def summarize_lake(settings: Settings) -> list[TableSummary]:
     """Return a summary of every table that has a snapshot; counts come from the snapshots, no data is read."""
     catalog = open_catalog(settings)
-    found = [_summarize(Lake(catalog, source), name) for source in source_names(settings) for name in TABLES]
+    lakes = [Lake(catalog, source).at_one_moment() for source in source_names(settings)]
+    found = [_summarize(lake, name) for lake in lakes for name in TABLES]
     return [summary for summary in found if summary is not None]
 
 

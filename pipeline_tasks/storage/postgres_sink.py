@@ -61,7 +61,7 @@ def sink_night(settings: Settings, night: Night) -> dict[str, int]:
     # Imported here: most installations have no Postgres.
     import psycopg
 
-    lake = Lake.open(settings, night.source)
+    lake = Lake.open(settings, night.source).at_one_moment()
     published = {name: lake.files(name, (night.ds, night.ds)) for name in SUNK}
     if missing := [name for name, files in published.items() if not files and _is_due(lake, night, name)]:
         raise SinkError(f"{night.source} {night.ds} has no published {' and '.join(missing)}: publish the night first")

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.lake import Lake, NewDays
 from pipeline_tasks.storage.whole_file import write_whole
 
 _LAST: Final = "recommendations"
-"""Whoever finds tonight's shelves finds all else of the night: profiles, fallback, similar items, search."""
+"""Committed last by a catalog that cannot commit several tables at once: a reader that finds tonight's recommendations
+then finds all else of the night too."""
 
 
 class StagedTable(BaseModel):
@@ -71,14 +72,15 @@ def read_manifest(settings: Settings, night: Night, step: str) -> Manifest:
 
 
 def publish(lake: Lake, manifest: Manifest, only: Iterable[str] | None = None) -> dict[str, int]:
-    """Commit the staged tables of a manifest, one by one, and return the new snapshot ids by table.
+    """Commit the staged tables of a manifest, all at once or none, and return the new snapshot ids by table.
 
     Asks no gate: a night does so first (`gates.gated_publish`); tests and benchmarks publish what they made as it is.
     """
     chosen = [name for name in manifest.tables if only is None or name in set(only)]
     names = sorted(chosen, key=lambda name: name == _LAST)
-    return {
-        name: lake.commit(name, manifest.tables[name].days, manifest.tables[name].files, manifest.facts)
+    changes = {
+        name: NewDays(manifest.tables[name].days, manifest.tables[name].files)
         for name in names
         if manifest.tables[name].files or lake.snapshot_id(name) is not None
     }
+    return lake.commit_tables(changes, manifest.facts)

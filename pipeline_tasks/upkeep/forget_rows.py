@@ -1,4 +1,4 @@
-"""Takes the rows of forgotten shoppers out of a table: files that hold some are written again without them."""
+"""Takes the rows of forgotten shoppers out of the tables: files that hold some are written again without them."""
 
 from typing import Final
 
@@ -7,15 +7,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.intake.forgotten import Forgotten
+from pipeline_tasks.storage.atomic_commit import commit_together
 from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.snapshot_facts import as_properties
 from pipeline_tasks.tables.table_contract import COMPRESSION
 from pipeline_tasks.upkeep.old_snapshots import expire
 from pipeline_tasks.upkeep.publications import FORGOT
+from pipeline_tasks.upkeep.recount_days import RECOUNTED, recount_days
 from pipeline_tasks.upkeep.table_files import data_files, replace_files
 
 TEXTS: Final = {"quarantine": ("raw", "detail")}
@@ -23,14 +26,34 @@ TEXTS: Final = {"quarantine": ("raw", "detail")}
 OF_SHOPPERS: Final = tuple(name for name, table in TABLES.items() if "user_key" in table.column_names or name in TEXTS)
 
 
-def forget_rows(lake: Lake, name: str, forgotten: Forgotten) -> int:
-    """Commit the table without the shoppers' rows, of all nights, and return how many went; no commit for none.
+def forget_rows(lake: Lake, forgotten: Forgotten) -> dict[str, int]:
+    """Commit all tables without the shoppers' rows, of all nights, and return how many went by table.
 
-    Earlier snapshots still hold them: `forget_history` is what deletes those.
+    One commit for all of them, with the counts of the days corrected; none where nothing went. Earlier snapshots still
+    hold the rows: `forget_history` is what deletes those.
+
+    Raises:
+        CommitFailedException: another process committed to one of the tables meanwhile; nothing was changed.
     """
+    now = lake.at_one_moment()
+    counts: dict[str, int] = dict.fromkeys(OF_SHOPPERS, 0)
+    transactions: dict[str, Transaction] = {}
+    for name in OF_SHOPPERS:
+        counts[name], transaction = _without_shoppers(now, name, forgotten)
+        if transaction is not None:
+            transactions[name] = transaction
+    recounted = recount_days(now.after(transactions))
+    if recounted is not None:
+        transactions[RECOUNTED] = now.replacing(RECOUNTED, recounted, now.facts(RECOUNTED))
+    commit_together(lake.catalog, list(transactions.values()))
+    return counts
+
+
+def _without_shoppers(lake: Lake, name: str, forgotten: Forgotten) -> tuple[int, Transaction | None]:
+    """Return how many rows of the table go, and the transaction that takes them away, None for no rows."""
     table = lake.present(name)
     if table is None:
-        return 0
+        return 0, None
     gone, new, rows = [], [], 0
     for path, file in data_files(table, table.current_snapshot()).items():
         hers = _hers(path, name, forgotten)
@@ -40,11 +63,12 @@ def forget_rows(lake: Lake, name: str, forgotten: Forgotten) -> int:
             rows += count
             if count < len(hers):
                 new.append(_without(lake, table, name, path, hers))
-    if gone:
-        replacements = [parquet_file_to_data_file(table.io, table.metadata, path) for path in new]
-        # What the night kept with its snapshot is still true of the rows that stay.
-        replace_files(table, gone, replacements, lake.facts(name) | {"forgotten_rows": str(rows)})
-    return rows
+    if not gone:
+        return 0, None
+    replacements = [parquet_file_to_data_file(table.io, table.metadata, path) for path in new]
+    # What the night kept with its snapshot is still true of the rows that stay.
+    facts = lake.facts(name) | {"forgotten_rows": str(rows)}
+    return rows, replace_files(table, gone, replacements, facts)
 
 
 def forget_history(lake: Lake, name: str) -> int:

@@ -14,7 +14,6 @@ from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.upkeep.follow_in_postgres import forget_in_postgres
 from pipeline_tasks.upkeep.forget_rows import OF_SHOPPERS, forget_history, forget_rows
 from pipeline_tasks.upkeep.forget_staging import forget_staging
-from pipeline_tasks.upkeep.recount_days import recount_days
 from pipeline_tasks.upkeep.stored_files import remove_files
 from pipeline_tasks.upkeep.unnamed_files import unnamed_files
 
@@ -64,8 +63,7 @@ def forget_shoppers(settings: Settings, source: str) -> Forgetting:
     lake, forgotten = Lake.open(settings, source), read_forgotten(settings, source)
     # Manifests first: nothing that they name may be published any more.
     staged = forget_staging(settings, source, forgotten) if forgotten else []
-    rows = {name: forget_rows(lake, name, forgotten) for name in OF_SHOPPERS}
-    recount_days(lake)
+    rows = forget_rows(lake, forgotten)
     snapshots, files = _forget_past(lake) if forgotten else (0, 0)
     return Forgetting(
         shoppers=len(forgotten.hashes),

@@ -8,30 +8,30 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.lake import Lake, NewDays
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.upkeep.table_files import data_files, day_of
 
-_TOLD: Final = "reconciliation"
+RECOUNTED: Final = "reconciliation"
 Rows = list[dict[str, Any]]
 
 
-def recount_days(lake: Lake) -> list[date]:
-    """Correct the days whose counts differ from the rows in the lake, and return them.
+def recount_days(lake: Lake) -> NewDays | None:
+    """Return the days whose counts differ from the rows in the lake, written with the right ones; None for no day.
 
     What went is taken off rows_in as well: as if it had never been delivered. Duplicates stay counted.
     """
-    told = lake.read(_TOLD)
+    told = lake.read(RECOUNTED)
     by_day: dict[date, Rows] = {}
     for row in told.to_pylist():
         by_day.setdefault(row["ds"], []).append(row)
     events, refused = _file_rows(lake, "events"), _refused(lake)
     new = {day: _recounted(rows, events[day], refused.get(day, Counter())) for day, rows in by_day.items()}
     changed = sorted(day for day, rows in new.items() if rows != by_day[day])
-    if changed:
-        rows = pa.Table.from_pylist([row for day in changed for row in new[day]], arrow_schema(TABLES[_TOLD]))
-        lake.commit(_TOLD, changed, lake.write_arrow(_TOLD, rows), lake.facts(_TOLD))
-    return changed
+    if not changed:
+        return None
+    rows = pa.Table.from_pylist([row for day in changed for row in new[day]], arrow_schema(TABLES[RECOUNTED]))
+    return NewDays(changed, lake.write_arrow(RECOUNTED, rows))
 
 
 def _recounted(rows: Rows, events: int, refused: Counter[str]) -> Rows:

@@ -1,7 +1,7 @@
 """Brings the gold tables back to what they were at a publication: one new snapshot a table, metadata only.
 
-The way back is a commit like any other: the snapshots in between stay, so that it can be undone, and readers see each
-table's earlier rows as soon as it is made.
+The way back is a commit like any other: the snapshots in between stay, so that it can be undone, and readers see the
+earlier rows of all tables at once.
 """
 
 from dataclasses import dataclass
@@ -9,15 +9,17 @@ from datetime import date
 from typing import Final
 
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot
 
+from pipeline_tasks.storage.atomic_commit import commit_together
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.snapshot_facts import facts_of
 from pipeline_tasks.upkeep.publications import GOLD, RESTORED, Publication, lineage
 from pipeline_tasks.upkeep.table_files import data_files, day_of, replace_files, touched_days
 
 LAST: Final = "recommendations"
-"""Changed after all others, as publishing does: whoever finds the earlier shelves finds all else of that night."""
+"""Committed last, as publishing does, by a catalog that cannot commit several tables at once."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,20 @@ class Restored:
 
 
 def restore_tables(lake: Lake, target: Publication, through: date | None = None) -> list[Restored]:
-    """Restore every gold table; nights after `through` are left out, where it is given. Done again, nothing changes.
+    """Restore every gold table, all at once; nights after `through` are left out, where it is given.
+
+    Done again, nothing changes.
 
     Raises:
         ValueError: a snapshot that is needed has expired; no table is changed then.
+        CommitFailedException: another process committed to a gold table meanwhile; no table is changed then.
     """
+    now = lake.at_one_moment()
     names = sorted(GOLD, key=lambda name: name == LAST)
-    snapshots = require_states(lake, target)
-    return [_restore(lake, name, snapshots[name], target, through) for name in names if lineage(lake, name)]
+    snapshots = require_states(now, target)
+    restored = [_restore(now, name, snapshots[name], target, through) for name in names if lineage(now, name)]
+    commit_together(lake.catalog, [transaction for _, transaction in restored if transaction is not None])
+    return [told for told, _ in restored]
 
 
 def require_states(lake: Lake, target: Publication) -> dict[str, Snapshot | None]:
@@ -73,7 +81,10 @@ def state_at(lake: Lake, name: str, moment_ms: int) -> Snapshot | None:
     return None
 
 
-def _restore(lake: Lake, name: str, snapshot: Snapshot | None, target: Publication, through: date | None) -> Restored:
+def _restore(
+    lake: Lake, name: str, snapshot: Snapshot | None, target: Publication, through: date | None
+) -> tuple[Restored, Transaction | None]:
+    """Return what becomes of the table, and the transaction that is to be committed, None where nothing changes."""
     table = lake.table(name)
     present = data_files(table, table.current_snapshot())
     wanted = {
@@ -83,10 +94,10 @@ def _restore(lake: Lake, name: str, snapshot: Snapshot | None, target: Publicati
     back = [file for path, file in wanted.items() if path not in present]
     was, now = (max(map(day_of, files.values()), default=None) for files in (present, wanted))
     if not gone and not back:
-        return Restored(name, was, now, changed=False, days=_days_before(table, target))
-    replace_files(table, gone, back, {RESTORED: str(target.until_ms)})
+        return Restored(name, was, now, changed=False, days=_days_before(table, target)), None
+    transaction = replace_files(table, gone, back, {RESTORED: str(target.until_ms)})
     days = sorted({day_of(file) for file in (*gone, *back)})
-    return Restored(name, was, now, changed=True, days=tuple(days))
+    return Restored(name, was, now, changed=True, days=tuple(days)), transaction
 
 
 def _days_before(table: IcebergTable, target: Publication) -> tuple[date, ...]:

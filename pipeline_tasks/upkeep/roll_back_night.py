@@ -21,7 +21,7 @@ def choose_way_back(settings: Settings, source: str, what: What, to_night: date 
     Raises:
         ValueError: there is no such publication, a snapshot of it has expired, or it does not tell its version.
     """
-    lake = Lake.open(settings, source)
+    lake = Lake.open(settings, source).at_one_moment()
     known = publications(lake)
     made = [one for one in known if one.restored_ms is None]
     if to_night is not None:

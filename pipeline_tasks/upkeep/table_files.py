@@ -1,4 +1,4 @@
-"""The data files that a snapshot names, and one commit in which some take the place of others."""
+"""The data files that a snapshot names, and a transaction in which some take the place of others."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot
 
 from pipeline_tasks.storage.snapshot_facts import as_properties
@@ -40,20 +41,17 @@ def touched_days(table: IcebergTable, snapshot: Snapshot) -> set[date]:
 
 def replace_files(
     table: IcebergTable, gone: Collection[DataFile], new: Collection[DataFile], facts: Mapping[str, str]
-) -> int:
-    """Commit one snapshot without `gone` and with `new`, and return its id; `facts` become its properties.
+) -> Transaction:
+    """Return a transaction whose snapshot has `new` in place of `gone`; `facts` become its properties.
 
-    Nothing is rewritten, and the snapshots before it stay as they are: whoever reads one goes on reading.
-
-    Raises:
-        pyiceberg.exceptions.CommitFailedException: somebody else has committed meanwhile; nothing was changed.
+    It waits for `commit_together`. Nothing is rewritten, and the snapshots before it stay as they are: a reader of one
+    of them reads on.
     """
-    with table.transaction() as transaction:
-        update: Any = transaction.update_snapshot(snapshot_properties=as_properties(facts))
-        with update.overwrite() as overwrite:
-            for file in gone:
-                overwrite.delete_data_file(file)
-            for file in new:
-                overwrite.append_data_file(file)
-    committed: int = table.refresh().metadata.current_snapshot_id
-    return committed
+    transaction = table.transaction()
+    update: Any = transaction.update_snapshot(snapshot_properties=as_properties(facts))
+    with update.overwrite() as overwrite:
+        for file in gone:
+            overwrite.delete_data_file(file)
+        for file in new:
+            overwrite.append_data_file(file)
+    return transaction
