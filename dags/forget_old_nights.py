@@ -34,12 +34,12 @@ with DAG(
         """Tell what is old, and delete it where the form says so; return it kind by kind."""
         from dataclasses import asdict
 
-        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.intake.sources import source_of_form
         from pipeline_tasks.upkeep.forget_old_nights import forget_old_nights as forget
         from pipeline_tasks.upkeep.forget_old_nights import say
 
         given = get_current_context()["params"]
-        told = forget(settings(), source_name(given["source"]), given["retention_days"], delete=given["delete"])
+        told = forget(settings(), source_of_form(given["source"]), given["retention_days"], delete=given["delete"])
         say(told, print, deleted=given["delete"])
         return [asdict(leaving) for leaving in told if leaving.count]
 

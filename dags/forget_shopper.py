@@ -35,11 +35,11 @@ with DAG(
     @task
     def remember_shoppers() -> int:
         """Remember the keys of the form as hashes; return how many the source has forgotten so far."""
-        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.intake.sources import source_of_form
         from pipeline_tasks.upkeep.forget_shopper import remember_shoppers as remember
 
         given = get_current_context()["params"]
-        return remember(settings(), source_name(given["source"]), given["user_keys"])
+        return remember(settings(), source_of_form(given["source"]), given["user_keys"])
 
     # Where a record names its shopper is known to the source's expressions alone: Spark's.
     forget_landed = SparkJob(
@@ -54,10 +54,10 @@ with DAG(
     @task(execution_timeout=timedelta(hours=2))
     def forget_rows() -> dict[str, Any]:
         """Take the rows out of tables, staging and Postgres; return what went."""
-        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.intake.sources import source_of_form
         from pipeline_tasks.upkeep.forget_shopper import forget_shoppers as forget
 
-        done = forget(settings(), source_name(get_current_context()["params"]["source"]))
+        done = forget(settings(), source_of_form(get_current_context()["params"]["source"]))
         print(done)
         return done.model_dump(mode="json")
 

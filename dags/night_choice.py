@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from jinja2 import pass_context
 
 from pipeline_tasks.intake.night_dates import begun_night, last_night
-from pipeline_tasks.intake.sources import source_name
+from pipeline_tasks.intake.sources import source_name, source_of_form
 from pipeline_tasks.night import Night, parse_day, parse_partition_key, partition_key
 from pipeline_tasks.settings import settings
 
@@ -47,7 +47,7 @@ def settle_night(context: Mapping[str, Any]) -> Night:
     given = choices_given(context)
     asked, key = given.get("target_date"), context.get("partition_key")
     if key is None:
-        source = source_name(given.get("source") or context["params"]["source"])
+        source = source_of_form(given.get("source") or context["params"]["source"])
         if asked:
             return begun_night(source, parse_day(asked))
         # Of the run, not of the clock: a run cleared a week later is still about its own night.
@@ -55,7 +55,7 @@ def settle_night(context: Mapping[str, Any]) -> Night:
     named = parse_partition_key(key, default_source)
     if asked and parse_day(asked) != named.ds:
         raise ValueError(f"Partition key {key} and target_date {asked} name two nights: give only one of them")
-    return begun_night(source_name(given.get("source") or named.source), named.ds)
+    return begun_night(source_of_form(given.get("source") or named.source), named.ds)
 
 
 def choices_given(context: Mapping[str, Any]) -> dict[str, Any]:

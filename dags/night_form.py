@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from airflow.sdk import Param
 
 from pipeline_tasks.intake.source_contract import Rule
-from pipeline_tasks.intake.sources import preset_names
+from pipeline_tasks.intake.sources import offered_sources
 from pipeline_tasks.night import DELIVERED_DAYS
 from pipeline_tasks.settings import settings
 from pipeline_tasks.training_settings import CandidateName
@@ -35,9 +35,9 @@ def which_night() -> dict[str, Param]:
             settings().source,
             type="string",
             minLength=1,
-            examples=preset_names(),
+            examples=offered_sources(),
             title="Source",
-            description="Whose log: a preset, a registered source, or the path of your own TOML file.",
+            description="Whose log: a preset, or a source that `nightshelf source add FILE` has registered.",
         ),
     }
 

@@ -32,13 +32,13 @@ with DAG(
     @task
     def choose_way_back() -> dict[str, Any]:
         """Settle which publication it goes back to; return it."""
-        from pipeline_tasks.intake.sources import source_name
+        from pipeline_tasks.intake.sources import source_of_form
         from pipeline_tasks.night import parse_day
         from pipeline_tasks.upkeep.roll_back_night import choose_way_back as choose
 
         given = get_current_context()["params"]
         day = parse_day(given["to_night"]) if given["to_night"] else None
-        way = choose(settings(), source_name(given["source"]), given["what"], day)
+        way = choose(settings(), source_of_form(given["source"]), given["what"], day)
         print(way)
         return way.model_dump(mode="json")
 

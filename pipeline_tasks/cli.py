@@ -3,6 +3,7 @@
 nightshelf up                          start the servers, restock yesterday's shelves, show them
 nightshelf run --date 2026-11-20       one night, through Airflow
 nightshelf sql "SELECT …"              the lake in SQL
+nightshelf source add shop.toml        register a source for the forms; also list, remove
 nightshelf tables | doctor | down
 """
 
@@ -22,8 +23,11 @@ from pipeline_tasks.intake.night_dates import begun_night, last_night
 from pipeline_tasks.intake.sources import source_name
 from pipeline_tasks.night import Night, parse_day, partition_key
 from pipeline_tasks.settings import settings
+from pipeline_tasks.storage.printed_text import for_terminal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Restocks every shopper's shelf overnight.")
+sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
+app.add_typer(sources, name="source")
 console = Console(highlight=False)
 errors = Console(highlight=False, stderr=True)
 """Apart from what was asked for, which may be on its way into a file."""
@@ -137,6 +141,38 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@sources.command("add")
+def add_source(file: Annotated[Path, typer.Argument(help="The source's TOML file.")]) -> None:
+    """Register a source: forms and commands then know it by its name."""
+    from pipeline_tasks.intake.sources import register_source
+
+    with _clear_errors():
+        source = register_source(file)
+        console.print(f"registered: {source.name}, files in {source.path}", soft_wrap=True, markup=False)
+
+
+@sources.command("list")
+def list_sources() -> None:
+    """Show the registered sources and the presets."""
+    from pipeline_tasks.intake.sources import load_source, preset_names, registered_names
+    from pipeline_tasks.storage.lake_sql import write_rows
+
+    with _clear_errors():
+        found = [(name, "registered") for name in registered_names()] + [(name, "preset") for name in preset_names()]
+        rows = [(name, kind, load_source(name).path) for name, kind in found]
+        write_rows(["source", "kind", "files"], rows, "table")
+
+
+@sources.command("remove")
+def remove_source(name: Annotated[str, typer.Argument(help="A registered source.")]) -> None:
+    """Forget a registered source; its tables and landed files stay."""
+    from pipeline_tasks.intake import sources as intake
+
+    with _clear_errors():
+        intake.remove_source(name)
+        console.print(f"removed: {name}; its tables and landed files stay")
+
+
 def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
     from pipeline_tasks.operation.airflow_client import AirflowClient
     from pipeline_tasks.operation.chain_progress import ConsoleProgress
@@ -171,10 +207,11 @@ def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> 
     shown = ""
     for whose, rank, item, title, score, reason in shelves:
         if whose != shown:
-            console.print(f"\nshelf of [bold]{escape(whose)}[/]")
+            console.print(f"\nshelf of [bold]{escape(for_terminal(whose))}[/]")
             shown = whose
         # A title may hold brackets, `[new] lamp`, which rich would take for markup.
-        console.print(f"  {rank}. {title} ({item}), score {score}: {reason}", markup=False, soft_wrap=True)
+        line = for_terminal(f"  {rank}. {title} ({item}), score {score}: {reason}")
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _show_addresses(night: Night | None) -> None:
@@ -204,7 +241,7 @@ def _clear_errors() -> Iterator[None]:
         yield
     except EXPECTED as error:
         errors.print(f"[red]{type(error).__name__}[/]: ", end="")
-        errors.print(str(error), markup=False, soft_wrap=True)
+        errors.print(for_terminal(str(error)), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -48,9 +48,55 @@ def register_source(file: Path, config: Settings | None = None) -> Source:
     return source
 
 
-def source_name(source: str) -> str:
+def registered_names(config: Settings | None = None) -> list[str]:
+    """Return the names of the sources that were registered."""
+    return sorted(file.stem for file in ((config or settings()).home / "sources").glob("*.json"))
+
+
+def remove_source(name: str, config: Settings | None = None) -> Path:
+    """Forget a registered source and return the file that was removed; its tables and landed files stay.
+
+    Raises:
+        SourceError: no source of that name was registered.
+    """
+    config = config or settings()
+    if name not in registered_names(config):
+        there = ", ".join(registered_names(config)) or "none"
+        raise SourceError(f"source {name!r} is not registered, so that it cannot be removed; registered are: {there}")
+    file = config.home / "sources" / f"{name}.json"
+    file.unlink()
+    return file
+
+
+def offered_sources(config: Settings | None = None) -> list[str]:
+    """Return the names that a form offers: presets, registered sources, and the nightly source."""
+    config = config or settings()
+    return sorted({*preset_names(), *registered_names(config), config.source})
+
+
+def source_of_form(source: str, config: Settings | None = None) -> str:
+    """Return the name of a source that somebody chose in a form.
+
+    A form must not read files: what lies at a path is registered by whoever may run commands on the machine.
+
+    Raises:
+        FileNotFoundError: it is none of `offered_sources`.
+    """
+    config = config or settings()
+    if source not in offered_sources(config):
+        raise FileNotFoundError(
+            f"source {source!r} is unknown: a form takes a preset or a registered source, and no path. Register a TOML "
+            "file on the machine by `nightshelf source add FILE`, then choose it by its name. There are "
+            + ", ".join(offered_sources(config))
+        )
+    return source_name(source, config)
+
+
+def source_name(source: str, config: Settings | None = None) -> str:
     """Return the name of a source given by name or as a TOML file; the file is registered for the later steps."""
-    return register_source(Path(source)).name if source.endswith(".toml") else load_source(source).name
+    if source.endswith(".toml"):
+        return register_source(Path(source), config).name
+    return load_source(source, config=config).name
 
 
 def _presets() -> Path:
@@ -64,8 +110,8 @@ def _find(name: str, config: Settings) -> Path:
         if file.is_file():
             return file
     raise FileNotFoundError(
-        f"source {name!r} is unknown: use one of {', '.join(preset_names())}, or the path of your own TOML file "
-        f"(README.md shows the form)"
+        f"source {name!r} is unknown: use one of {', '.join(offered_sources(config))}, or the path of your own "
+        f"TOML file (README.md shows the form)"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TextIO
 
 import duckdb
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.catalog_state import read_state
 from pipeline_tasks.storage.lake import Lake, open_catalog
+from pipeline_tasks.storage.printed_text import for_spreadsheet, for_terminal
 
 OutputFormat = Literal["table", "csv", "json"]
 Rows = Sequence[tuple[Any, ...]]
@@ -78,20 +80,35 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
         raise ValueError(f"{error}\nTables: {', '.join(TABLES)}; other sources as schemas: source.table") from None
 
 
-def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO = sys.stdout) -> None:
-    """Write the rows as a drawn table, as CSV with a header, or as a JSON list of objects."""
+def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | None = None) -> None:
+    """Write the rows as a drawn table, as CSV with a header, or as a JSON list of objects.
+
+    No text in a table reaches the terminal as an escape sequence, none in CSV a spreadsheet as a formula.
+    """
+    out = out or sys.stdout
     if how == "json":
         json.dump([dict(zip(names, row, strict=True)) for row in rows], out, default=str, indent=1)
         out.write("\n")
     elif how == "csv":
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([names, *rows])
+        writer = csv.writer(_Lines(out))
+        writer.writerows([for_spreadsheet(value) for value in row] for row in [names, *rows])
     else:
-        drawn = RichTable(*names)
+        drawn = RichTable(*(Column(Text(for_terminal(name))) for name in names))
         for row in rows:
             # As text: a title such as "[new] lamp" is no markup.
-            drawn.add_row(*(Text("" if value is None else str(value)) for value in row))
+            drawn.add_row(*(Text("" if value is None else for_terminal(str(value))) for value in row))
         Console(file=out, width=None if out.isatty() else 200).print(drawn)
+
+
+class _Lines:
+    """Ends a line of CSV by a line feed alone. A writer of such lines would not quote a carriage return."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def write(self, line: str) -> int:
+        """Write a line that ends in both."""
+        return self.out.write(line.removesuffix("\r\n") + "\n")
 
 
 def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, readable: bool) -> None:

@@ -102,3 +102,16 @@ def test_hand_on_gives_the_next_dag_key_source_and_choices_but_not_the_date_fiel
     event = context["outlet_events"][asset]
     assert event.partition_keys == {"online_retail|2011-11-01"}
     assert event.extra == {"choices": {"source": "online_retail", "window_days": 3}}
+
+
+@pytest.mark.parametrize("named", ["/tmp/shop.toml", "shop.toml", "../../tmp/shop", "no_such_shop"])
+def test_a_form_does_not_take_the_path_of_a_file(named: str) -> None:
+    from night_choice import settle_night
+
+    remedy = "Register a TOML file on the machine by `nightshelf source add FILE`"
+    handed_on = run(key="2026-11-18", upstream={"source": named})
+    for context in (run(source=named), run(key="2026-11-18", source=named), handed_on):
+        with pytest.raises(FileNotFoundError, match=remedy):
+            settle_night(context)
+    with pytest.raises((ValueError, FileNotFoundError), match=r"does not fit: use a-z|is unknown: a form takes"):
+        settle_night(run(key=f"{named}|2026-11-18"))

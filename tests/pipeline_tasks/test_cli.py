@@ -49,3 +49,22 @@ def test_a_day_that_has_not_begun_is_refused_before_anything_runs(
     done = CliRunner().invoke(cli.app, [command, "--date", "2099-01-01"])
     assert done.exit_code == 1
     assert "2099-01-01 of simulated_shop is later than today" in done.stderr
+
+
+def test_a_source_is_registered_listed_and_removed(tmp_path: Path) -> None:
+    file = tmp_path / "corner.toml"
+    file.write_text(
+        'name = "corner_shop"\n[events]\npath = "e.csv"\nformat = "csv"\n[events.columns]\n'
+        'ts = "t"\nevent_type = "\'view\'"\nitem_id = "i"\n'
+    )
+    for command, said in (
+        (["add", str(file)], "registered: corner_shop, files in "),
+        (["list"], "corner_shop"),
+        (["remove", "corner_shop"], "removed: corner_shop; its tables and landed files stay"),
+    ):
+        done = CliRunner().invoke(cli.app, ["source", *command])
+        assert (done.exit_code, said in done.stdout) == (0, True), (done.output, done.exception)
+    assert "corner_shop" not in CliRunner().invoke(cli.app, ["source", "list"]).stdout
+    again = CliRunner().invoke(cli.app, ["source", "remove", "corner_shop"])
+    assert again.exit_code == 1
+    assert "is not registered" in again.stderr

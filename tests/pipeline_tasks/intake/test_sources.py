@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.sources import SourceError, load_source, preset_names, register_source
+from pipeline_tasks.intake.sources import (
+    SourceError,
+    load_source,
+    preset_names,
+    register_source,
+    registered_names,
+    remove_source,
+    source_of_form,
+)
 from pipeline_tasks.settings import Settings
 
 SMALLEST = """
@@ -44,6 +52,40 @@ def test_a_file_of_ones_own_is_found_by_its_name_once_registered(tmp_path: Path,
     file.unlink()
     assert load_source("my_shop", config=home).path == str(tmp_path / "logs")
     assert load_source("my_shop", "s3://bucket/logs", home).path == "s3://bucket/logs"
+
+
+def test_a_form_takes_registered_sources_and_presets(tmp_path: Path, home: Settings) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text(SMALLEST)
+    assert source_of_form("movielens", home) == "movielens"
+    register_source(file, home)
+    assert registered_names(home) == ["my_shop"]
+    assert source_of_form("my_shop", home) == "my_shop"
+    remove_source("my_shop", home)
+    with pytest.raises(FileNotFoundError, match="'my_shop' is unknown: a form takes a preset or a registered source"):
+        source_of_form("my_shop", home)
+    with pytest.raises(SourceError, match=r"'my_shop' is not registered, .* registered are: none"):
+        remove_source("my_shop", home)
+
+
+@pytest.mark.parametrize(
+    "by", ["{folder}/shop.toml", "../../shop", "{folder}/shop", "shop.toml", "s3://b/shop.toml", ""]
+)
+def test_a_form_takes_no_path(by: str, tmp_path: Path, home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that ends in .toml nor one that leads from `home/sources` to a file of the caller's."""
+    monkeypatch.chdir(tmp_path)
+    (home.home / "sources").mkdir(parents=True)
+    (tmp_path / "shop.toml").write_text(SMALLEST)
+    (tmp_path / "shop.json").write_text(load_source("shop.toml", config=home).model_dump_json())
+    with pytest.raises(FileNotFoundError, match="Register a TOML file on the machine by `nightshelf source add FILE`"):
+        source_of_form(by.format(folder=tmp_path), home)
+    assert registered_names(home) == []
+
+
+def test_the_nightly_source_of_the_settings_may_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text(SMALLEST)
+    config = Settings(home=tmp_path / "home", source=str(tmp_path / "shop.toml"))
+    assert load_source(source_of_form(config.source, config), config=config).name == "my_shop"
 
 
 def test_a_source_that_did_not_change_is_not_written_again(tmp_path: Path, home: Settings) -> None:

@@ -1,5 +1,7 @@
+import csv
 import io
 import json
+import string
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -114,3 +116,46 @@ def test_summary_counts_rows_and_nights(settings: Settings) -> None:
     assert (other.source, other.rows, other.nights) == ("other_shop", 1, 1)
     assert (shop.table, shop.rows, shop.nights, shop.first, shop.last) == ("users", 3, 2, MONDAY, TUESDAY)
     assert shop.mebibytes > 0
+
+
+FORMULAS = ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")', "-", "+49 170 1", "=", "--1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_csv_carries_no_formula(text: str) -> None:
+    out = io.StringIO()
+    write_rows([text, "n"], [(text, -5)], "csv", out)
+    header, row = csv.reader(io.StringIO(out.getvalue(), newline=""))
+    assert "\r\n" not in out.getvalue()
+    assert header == [f"'{text}", "n"]
+    assert row == [f"'{text}", "-5"]
+
+
+def test_a_carriage_return_within_a_value_begins_no_new_cell() -> None:
+    out = io.StringIO()
+    write_rows(["title"], [("lamp\r=1+1",), ('a,"b"\n=1',)], "csv", out)
+    assert out.getvalue() == 'title\n"lamp\r=1+1"\n"a,""b""\n=1"\n'
+
+
+def test_csv_leaves_numbers_dates_and_other_text_as_they_are() -> None:
+    values = (-5, -0.5, "-5", "+0.25", "-1e-3", "a=b", "'quoted", None, date(2026, 11, 20), ["=1"], "")
+    out = io.StringIO()
+    write_rows([f"c{place}" for place in range(len(values))], [values], "csv", out)
+    [_, row] = csv.reader(io.StringIO(out.getvalue()))
+    assert row == ["" if value is None else str(value) for value in values]
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "\x1b[2J", "\x9b31m", "a\rb", "\x08\x08", "\u202egnp", "\x7f"])
+def test_a_table_does_not_drive_the_terminal(text: str) -> None:
+    out = io.StringIO()
+    write_rows([text], [(text,)], "table", out)
+    assert not set(text) & set(out.getvalue()) - set(string.printable.strip())
+    assert out.getvalue().count("\\x") + out.getvalue().count("\\u") + out.getvalue().count("\\r") >= 2
+
+
+def test_brackets_in_a_column_name_are_no_markup() -> None:
+    out = io.StringIO()
+    write_rows(["[red]title", "b"], [("[/] \n mug", "é\tß 商")], "table", out)
+    assert "[red]title" in out.getvalue()
+    assert "[/]" in out.getvalue()
+    assert "ß 商" in out.getvalue()
