@@ -56,13 +56,16 @@ bench-gpu: install ## the top-k on an NVIDIA GPU; without Airflow, Spark or make
 bench-quality: install ## quality on every public set, three seeds, to docs/quality.md (hours on two cores)
 	pytest -s tests/benchmarks/bench_quality.py tests/benchmarks/bench_new_items.py
 
-image: ## build the container image of every role
+secrets:
+	@docker/make_secrets.sh
+
+image: secrets ## build the container image of every role
 	WHEELS="$(UV_FIND_LINKS)" docker compose --file docker/compose.yaml build
 
-compose-up: image ## the same system in containers, up and healthy (docs/operations.md)
+compose-up: image ## the same system in containers, its secrets in docker/.env, up and healthy (docs/operations.md)
 	docker compose --file docker/compose.yaml up --wait
 
-compose-down: ## stop the containers; their volumes stay
+compose-down: secrets ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test lint bench bench-gpu bench-quality image compose-up compose-down
+.PHONY: help install lock up down test lint bench bench-gpu bench-quality secrets image compose-up compose-down

@@ -5,7 +5,9 @@ Asked of the servers over HTTP with the standard library alone (0.1 s): ``airflo
 5 s of processor time at every check of every container.
 """
 
+import base64
 import json
+import os
 import socket
 import sys
 import urllib.request
@@ -25,9 +27,10 @@ AIRFLOW_PARTS = {
 }
 
 
-def fetch(url: str) -> bytes:
-    """Return the body of a 2xx answer; raises OSError otherwise."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
+def fetch(url: str, login: str = "") -> bytes:
+    """Return the body of a 2xx answer; raises OSError otherwise. `login` is USER:PASSWORD."""
+    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
         body: bytes = answer.read()
     return body
 
@@ -60,7 +63,10 @@ def complaint(role: str) -> str | None:
         return spark_worker_complaint()
     if role == "airflow-worker":
         return celery_worker_complaint()
-    fetch({"mlflow": MLFLOW_API, "spark-master": SPARK_MASTER, "data-docs": DATA_DOCS}[role])
+    if role == "mlflow":
+        fetch(MLFLOW_API, f"{os.environ['MLFLOW_AUTH_ADMIN_USERNAME']}:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}")
+        return None
+    fetch({"spark-master": SPARK_MASTER, "data-docs": DATA_DOCS}[role])
     return None
 
 

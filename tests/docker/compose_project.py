@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import yaml
@@ -13,6 +14,7 @@ import yaml
 from pipeline_tasks.settings import REPOSITORY, inherited_environment
 
 DOCKER: Final = REPOSITORY / "docker"
+MAKE_SECRETS: Final = DOCKER / "make_secrets.sh"
 COMPOSE_FILE: Final = DOCKER / "compose.yaml"
 SMALL_NIGHT: Final = Path(__file__).with_name("small_night.yaml")
 TEST_TAG: Final = "test"
@@ -31,15 +33,22 @@ def read_env(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name.isupper() and " " not in name}
 
 
+def make_secrets(file: Path) -> dict[str, str]:
+    """Write the secrets that an installation begins with into the file, and return them."""
+    subprocess.run(["bash", str(MAKE_SECRETS), str(file)], capture_output=True, check=True)
+    return read_env(file)
+
+
 class ComposeProject:
     """A project of docker/compose.yaml with its own name, image tag, volumes and ports, and a small shop."""
 
     def __init__(self, name: str) -> None:
         self.ports = dict(zip(PORT_VARIABLES, free_ports(len(PORT_VARIABLES)), strict=True))
+        self.secrets = make_secrets(Path(mkdtemp(prefix="nightshelf-secrets-")) / "env")
         files = ["--file", str(COMPOSE_FILE), "--file", str(SMALL_NIGHT)]
         self._command = ["docker", "compose", "--project-name", name, *files]
         chosen = {variable: str(port) for variable, port in self.ports.items()} | {"NIGHTSHELF_VERSION": TEST_TAG}
-        self._environment = inherited_environment() | chosen | wheel_folder()
+        self._environment = inherited_environment() | self.secrets | chosen | wheel_folder()
 
     def run(self, *arguments: str, seconds: int = 600, given: str | None = None) -> str:
         """Run a compose command and return its output; raises AssertionError with all it said when it fails."""

@@ -1,9 +1,11 @@
 """What the compose file promises, read from the file itself: these tests need no Docker engine."""
 
+import base64
 import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,12 +13,17 @@ import yaml
 from pipeline_tasks.operation.servers import POOLS, mlflow_server_settings
 from pipeline_tasks.settings import REPOSITORY
 from tests.chain.installation import SMALL_NIGHT
-from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, read_env, read_services
+from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, make_secrets, read_env, read_services
 from tests.docker.compose_project import SMALL_NIGHT as SMALL_NIGHT_FILE
 
 SERVICES = read_services()
 OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+
+AIRFLOWS = {"AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
+TABLES = {"LAKE_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD"}
+TASKS = {"SPARK_SECRET", "CELERY_DATABASE_PASSWORD"}
 
 
 def test_every_role_runs_the_same_image_at_this_version() -> None:
@@ -50,7 +57,8 @@ def test_every_role_reads_the_settings_of_the_shop_last() -> None:
     """`nightshelf.env` holds, say, the object store's credentials: the MLflow server needs them as every task does."""
     for name, service in OURS.items():
         files = [entry if isinstance(entry, str) else entry["path"] for entry in service["env_file"]]
-        assert (files[0], files[-1]) == ("airflow.env", "nightshelf.env"), name
+        last = "airflow.env" if name in ("data-docs", "spark-master") else "nightshelf.env"
+        assert (files[0], files[-1]) == ("airflow.env", last), name
     assert "../mlflow/server.env" in OURS["mlflow"]["env_file"]
 
 
@@ -66,16 +74,65 @@ def test_ports_are_open_on_this_machine_only() -> None:
 
 
 def test_every_container_signs_and_calls_the_same_way() -> None:
-    shared = (
-        "AIRFLOW__API_AUTH__JWT_SECRET",
-        "AIRFLOW__API__SECRET_KEY",
-        "AIRFLOW__CORE__FERNET_KEY",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
-        "NIGHTSHELF_LAKE_CATALOG_URI",
-        "NIGHTSHELF_MLFLOW_TRACKING_URI",
-    )
-    for variable in shared:
-        assert len({service["environment"][variable] for service in OURS.values()}) == 1, variable
+    for variable in {name for service in OURS.values() for name in service["environment"]}:
+        found = {service["environment"][variable] for service in OURS.values() if variable in service["environment"]}
+        assert len(found) == 1, variable
+    assert all("NIGHTSHELF_MLFLOW_TRACKING_URI" in service["environment"] for service in OURS.values())
+    for name in ("airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-worker"):
+        for variable in (
+            "API_AUTH__JWT_SECRET",
+            "API__SECRET_KEY",
+            "CORE__FERNET_KEY",
+            "CORE__EXECUTION_API_SERVER_URL",
+        ):
+            assert f"AIRFLOW__{variable}" in OURS[name]["environment"], name
+
+
+USES = {
+    "postgres": {f"{part}_DATABASE_PASSWORD" for part in ("AIRFLOW", "MLFLOW", "LAKE", "CELERY")}
+    | {"POSTGRES_PASSWORD"},
+    "initialize": AIRFLOWS | TABLES,
+    "airflow-api": AIRFLOWS | TABLES | {"AIRFLOW_ADMIN_PASSWORD"},
+    "airflow-scheduler": AIRFLOWS | TABLES | TASKS,
+    "airflow-worker": AIRFLOWS | TABLES | TASKS,
+    "airflow-dag-processor": AIRFLOWS,
+    "airflow-triggerer": AIRFLOWS,
+    "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY"},
+    "spark-master": {"SPARK_SECRET"},
+    "spark-worker": {"SPARK_SECRET"},
+    "data-docs": set(),
+}
+"""The secrets that each role has a use for."""
+
+
+@pytest.mark.parametrize("role", SERVICES)
+def test_no_container_has_a_secret_of_another_role(role: str) -> None:
+    written = yaml.safe_dump(SERVICES[role])
+    assert {name for name in read_env(DOCKER / "example.env") if f"${{{name}:" in written and is_secret(name)} == USES[
+        role
+    ]
+
+
+def test_secrets_have_no_default_and_are_made_once(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("AIRFLOW_PORT=8088\nSPARK_SECRET=of the shop's own")
+    secrets = make_secrets(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (secrets["AIRFLOW_PORT"], secrets["SPARK_SECRET"]) == ("8088", "of the shop's own")
+    made = {name: value for name, value in secrets.items() if is_secret(name) and name != "SPARK_SECRET"}
+    assert set(made) | {"SPARK_SECRET"} == set().union(*USES.values())
+    assert all(re.fullmatch(r"[\w-]{20,}=?", value) for value in made.values()), "quoting would be needed in a URI"
+    assert len(set(made.values())) == len(made)
+    assert len(base64.urlsafe_b64decode(made["AIRFLOW_FERNET_KEY"])) == 32
+    assert make_secrets(file) == secrets
+    assert set(make_secrets(tmp_path / "another").values()).isdisjoint(made.values())
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a variable of docker/.env is one, by its name; the compose file must give it no default."""
+    secret = name.endswith(("_PASSWORD", "_SECRET", "_KEY"))
+    assert not secret or not re.search(rf"\$\{{{name}:?-", COMPOSE_FILE.read_text()), f"{name} has a default"
+    return secret
 
 
 def test_every_role_keeps_its_state_in_the_one_volume() -> None:
@@ -115,7 +172,7 @@ def test_every_variable_is_in_the_example_with_its_default() -> None:
     assert len({name for name, _ in used}) > 10
     for name, default in used:
         assert name in documented, f"{name} is not in docker/example.env"
-        has_own_default = default and not default.endswith("://nightshelf:") and name != "WHEELS"
+        has_own_default = default and "://celery:" not in default and name != "WHEELS"
         assert not has_own_default or documented[name] == default, name
 
 
@@ -143,8 +200,16 @@ def test_the_small_night_in_containers_is_that_of_the_chain() -> None:
 
 
 @pytest.mark.skipif(not compose_answers(), reason="no docker client with Compose v2 to read the compose file with")
-def test_compose_reads_the_file() -> None:
+def test_compose_reads_the_file_where_secrets_were_made(tmp_path: Path) -> None:
+    make_secrets(tmp_path / "env")
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--profile", "celery", "config", "--services"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command[:2], "--env-file", str(tmp_path / "env"), *command[2:]], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == set(SERVICES)
+    (tmp_path / "none").touch()
+    without = [*command[:2], "--env-file", str(tmp_path / "none"), *command[2:]]
+    refused = subprocess.run(without, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "run docker/make_secrets.sh" in refused.stderr

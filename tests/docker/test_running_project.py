@@ -31,7 +31,8 @@ def project() -> Iterator[ComposeProject]:
 
 def ask_airflow(project: ComposeProject, path: str) -> Any:  # noqa: ANN401
     base = f"http://127.0.0.1:{project.ports['AIRFLOW_PORT']}"
-    logged_in = httpx.post(f"{base}/auth/token", json={"username": "admin", "password": "admin"}, timeout=30)
+    login = {"username": "admin", "password": project.secrets["AIRFLOW_ADMIN_PASSWORD"]}
+    logged_in = httpx.post(f"{base}/auth/token", json=login, timeout=30)
     token = logged_in.raise_for_status().json()["access_token"]
     answer = httpx.get(f"{base}/api/v2{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30)
     return answer.raise_for_status().json()
@@ -53,6 +54,22 @@ def test_mlflow_serves_tasks_by_its_name(project: ComposeProject) -> None:
         "print(mlflow.artifacts.load_text(run.info.artifact_uri + '/note.txt'))"
     )
     assert "kept" in project.run("exec", "-T", "airflow-scheduler", "python", "-c", program).splitlines()
+
+
+def test_mlflow_answers_nobody_without_the_login(project: ComposeProject) -> None:
+    api = f"http://127.0.0.1:{project.ports['MLFLOW_PORT']}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert httpx.get(api, timeout=30).status_code == httpx.codes.UNAUTHORIZED
+    assert httpx.get(api, auth=("admin", project.secrets["MLFLOW_ADMIN_PASSWORD"]), timeout=30).is_success
+
+
+def test_the_cluster_takes_no_job_without_the_secret(project: ComposeProject) -> None:
+    submit = "env -u _SPARK_AUTH_SECRET spark-submit --conf spark.authenticate.secret=guessed --master"
+    job = f"{submit} $AIRFLOW_CONN_SPARK_DEFAULT --class org.apache.spark.examples.SparkPi none.jar 2>&1 || true"
+    said = project.run("exec", "-T", "airflow-scheduler", "bash", "-c", f"timeout 90 {job}")
+    before = project.run("exec", "-T", "data-docs", "env")
+    assert "_SPARK_AUTH_SECRET" not in before
+    master = httpx.get(f"http://127.0.0.1:{project.ports['SPARK_PORT']}/json/", timeout=30).raise_for_status().json()
+    assert "SparkPi" not in str(master), said
 
 
 def test_a_job_runs_on_the_cluster(project: ComposeProject) -> None:
