@@ -32,7 +32,8 @@ EVENTS = Table(
 QUARANTINE = Table(
     "quarantine",
     "silver",
-    "one refused record, with the rule that refused it",
+    "one refused record, with the rule that refused it; one without a readable or possible time lies under its file's "
+    "day or, where files name none, under the night that first landed it",
     (
         column("raw", "string", "the record as JSON or as raw text, cut at 10,000 characters"),
         column("rule", "string", "the first rule that refused it"),
