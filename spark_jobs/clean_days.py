@@ -16,7 +16,7 @@ from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.cleaning_rules import RULE, detail, judge, settle_values
-from spark_jobs.find_verdicts import DUPLICATES, find_verdicts
+from spark_jobs.find_verdicts import COPY, DUPLICATES, find_verdicts
 from spark_jobs.forgotten_shoppers import FORGOTTEN, judge_forgotten
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_events import RECORD, ROW, map_events
@@ -56,7 +56,7 @@ def clean_days(
         judged = judge_forgotten(judged, read_forgotten(settings(), source.name))
         verdicts = find_verdicts(judged, on, limits).persist()
         outcomes += _count(verdicts)
-        rows["events"] = _events(judged, verdicts)
+        rows["events"] = _events(judged, verdicts, on)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
             quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
     if quarantine:
@@ -71,9 +71,14 @@ def clean_days(
     return tables
 
 
-def _events(judged: DataFrame, verdicts: DataFrame) -> DataFrame:
+def _events(judged: DataFrame, verdicts: DataFrame, on: Sequence[str]) -> DataFrame:
+    columns = TABLES["events"].column_names
     named = judged.withColumn("event_id", F.col(RECORD))
-    return named.join(verdicts.select(ROW), on=ROW, how="left_anti").select(*TABLES["events"].column_names)
+    if "exact_duplicates" in on:
+        return named.join(verdicts.select(ROW), on=ROW, how="left_anti").select(*columns)
+    found = named.drop(RULE).join(verdicts.drop("ds"), on=ROW, how="left").where(F.col(RULE).isNull())
+    copy_id = F.when(F.col(COPY) > 0, F.xxhash64("event_id", COPY)).otherwise(F.col("event_id"))
+    return found.withColumn("event_id", copy_id).select(*columns)
 
 
 def _refused_events(
@@ -96,7 +101,7 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 def _count(verdicts: DataFrame) -> Outcomes:
     duplicate = F.when(F.col(RULE).isin(*DUPLICATES), "duplicate")
     outcome = duplicate.when(F.col(RULE) == FORGOTTEN, FORGOTTEN).otherwise("quarantine")
-    rows = verdicts.groupBy("ds", outcome.alias("outcome"), RULE).count().collect()
+    rows = verdicts.where(F.col(RULE).isNotNull()).groupBy("ds", outcome.alias("outcome"), RULE).count().collect()
     return Counter({(row["ds"], row["outcome"], row[RULE]): row["count"] for row in rows})
 
 

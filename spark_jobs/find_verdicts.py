@@ -17,10 +17,16 @@ from spark_jobs.map_events import RECORD, ROW
 
 DUPLICATES: Final = ("exact_duplicates", "near_duplicates")
 """Rules whose rows are counted as duplicates; all others' go to quarantine."""
+COPY: Final = "_copy"
+"""Number of an event among the events of equal records, 0 for the first."""
 
 
 def find_verdicts(judged: DataFrame, on: Sequence[str], limits: CleaningSettings) -> DataFrame:
-    """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each."""
+    """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each.
+
+    While `exact_duplicates` is off, equal records are events of their own: then with `_copy`, and also the rows whose
+    `_copy` is above 0 (`_rule` is NULL).
+    """
     narrow = judged.select(ROW, RECORD, RULE, "ds", "ts", _actor().alias("actor"), _likeness(on).alias("alike"))
     together = narrow.repartition("actor")
     # The earliest delivery comes first: a row's number begins with its day of arrival.
@@ -36,7 +42,12 @@ def find_verdicts(judged: DataFrame, on: Sequence[str], limits: CleaningSettings
         "*", F.count(F.when(F.col(RULE).isNull() & ~_true("same"), 1)).over(by_actor).alias("busy")
     )
     rule = F.coalesce(F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _relations(limits) if name in on))
-    return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
+    if "exact_duplicates" in on:
+        return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
+    # In the order of arrival, so that a later delivery does not change the numbers of earlier ones.
+    equal = Window.partitionBy("actor", "alike", RECORD).orderBy(ROW)
+    numbered = counted.select(ROW, "ds", rule.alias(RULE), (F.row_number().over(equal) - 1).alias(COPY))
+    return numbered.where(F.col(RULE).isNotNull() | (F.col(COPY) > 0))
 
 
 def _relations(limits: CleaningSettings) -> list[tuple[str, Column]]:

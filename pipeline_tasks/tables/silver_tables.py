@@ -7,7 +7,12 @@ EVENTS = Table(
     "silver",
     "one valid event",
     (
-        column("event_id", "long", "xxhash64 of everything the shop said of the event: equal for exact duplicates"),
+        column(
+            "event_id",
+            "long",
+            "xxhash64 of everything the shop said of the event; where equal records are events of their own "
+            "(exact_duplicates is off), of that and the number of the copy",
+        ),
         column("user_key", "string", "NULL for an anonymous event", nullable=True),
         column("session_id", "string", "the visit, basket or invoice", nullable=True),
         column("event_type", "string", "one of contracts.EVENT_TYPES"),

@@ -91,6 +91,29 @@ def test_exact_and_near_duplicates_become_one(shop: OneShop) -> None:
     assert shop.outcomes() == {"rows_in": 8, "event": 7, "exact_duplicates": 1}
 
 
+def test_equal_records_that_are_units_keep_an_id_of_their_own(shop: OneShop) -> None:
+    unit = "2026-11-20,purchase,P1,{},,9.99,1,"
+    shop.describe(CLICKS + '[rules]\non = ["positive_quantity", "bots"]\n')
+    shop.deliver(*[unit.format("ann")] * 3, *[unit.format("")] * 2, unit.format("bob"), *[",view,P1,ann,s1,,,"] * 2)
+    shop.night()
+    assert shop.outcomes() == {"rows_in": 8, "event": 6, "unparsable_time": 2}
+    ids = [row["event_id"] for row in shop.rows("events")]
+    assert len(set(ids)) == 6
+    shop.deliver(
+        *[unit.format("ann")] * 2,
+        "2026-11-21,purchase,P1,ann,,9.99,1,",
+        day=date(2026, 11, 21),
+    )
+    shop.night(date(2026, 11, 21), window_days=2)
+    later = [row["event_id"] for row in shop.rows("events") if row["ds"] == DAY]
+    assert len(set(later)) == 8
+    assert set(ids) < set(later), "copies that arrive later leave the ids of earlier ones as they were"
+    shop.clean(rules="exact_duplicates")
+    kept = {row["event_id"] for row in shop.rows("events") if row["ds"] == DAY}
+    assert len(kept) == 3
+    assert kept < set(ids), "the first of equal records has the id that it has without copies"
+
+
 def test_a_bot_is_refused_and_its_neighbors_are_not(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline_tasks.settings import settings
 
