@@ -65,8 +65,8 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     tables: dict[str, StagedTable] = {}
     with value_failures(lambda: _expressions(landed, night, window)):
         if stale:
-            refused = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
-            tables = clean_days(landed, lake, stale, on, limits, refused)
+            catalogs = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
+            tables = clean_days(landed, lake, stale, on, limits, catalogs)
         tables |= book_waiting(tables, landed, lake, night)
         earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
         first = earlier.days[0]

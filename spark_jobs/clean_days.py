@@ -21,6 +21,7 @@ from spark_jobs.forgotten_shoppers import FORGOTTEN, judge_forgotten
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.map_events import RECORD, ROW, map_events
 from spark_jobs.quarantined import RAW, quarantined, raw_text
+from spark_jobs.refused_catalog import CatalogVerdicts
 from spark_jobs.stage_table import rows_by_day, stage_tables
 
 Outcomes = Counter[tuple[date, str, str]]
@@ -33,11 +34,11 @@ def clean_days(
     stale: Mapping[date, str],
     on: Sequence[str],
     limits: CleaningSettings,
-    refused: Sequence[DataFrame],
+    catalogs: CatalogVerdicts,
 ) -> dict[str, StagedTable]:
     """Stage events, quarantine and reconciliation of the stale days (with their fingerprints).
 
-    `refused` holds quarantine rows that are not events: refused records of catalogs, counted with their day.
+    `catalogs` says what became of the records of catalogs, which are counted beside the events of their day.
 
     Raises:
         ValueError: a row is unaccounted for.
@@ -49,7 +50,7 @@ def clean_days(
         name: StagedTable(days=days, files=[], rows=0) for name in ("events", "quarantine")
     }
     rows: dict[str, DataFrame] = {}
-    quarantine = list(refused)
+    quarantine = list(catalogs.quarantine)
     if raw is not None:
         source = landed.source
         judged = judge(settle_values(map_events(raw, source), on), source.rules, on, source.timezone)
@@ -65,7 +66,7 @@ def clean_days(
         together = _union(quarantine).hint("rebalance", F.col("ds"))
         rows["quarantine"] = together.sortWithinPartitions("ds", *TABLES["quarantine"].column_names)
     tables |= stage_tables(lake, rows, days, sum(landed.ledgers["events"].rows(day) for day in days))
-    _add_staged(outcomes, tables, landed, stale)
+    _add_staged(outcomes, tables, landed, stale, catalogs)
     files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
     tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))
     return tables
@@ -106,24 +107,29 @@ def _count(verdicts: DataFrame) -> Outcomes:
 
 
 def _add_staged(
-    outcomes: Outcomes, tables: Mapping[str, StagedTable], landed: LandedSource, stale: Mapping[date, str]
+    outcomes: Outcomes,
+    tables: Mapping[str, StagedTable],
+    landed: LandedSource,
+    stale: Mapping[date, str],
+    catalogs: CatalogVerdicts,
 ) -> None:
-    """Add rows_in (counted by landing) and event (counted in the files written), and hold them against each other."""
+    """Add rows_in (counted by landing) and event (counted in the files written), and hold them against each other.
+
+    The outcomes of the catalogs are added as they are.
+    """
     events, quarantine = rows_by_day(tables["events"]), rows_by_day(tables["quarantine"])
     # Once, and not for each day anew: 15 years of days took 14 s.
-    told, refused = _by_day(outcomes), _by_day(outcomes, "quarantine")
+    told, refused = _by_day(outcomes), _by_day(outcomes, "quarantine") + catalogs.refused()
     for day in stale:
-        catalog = quarantine[day] - refused[day]
-        if catalog:
-            outcomes[day, "quarantine", "catalog"] = catalog
-        outcomes[day, "rows_in", "all"] = landed.ledgers["events"].rows(day) + catalog
+        outcomes[day, "rows_in", "all"] = landed.ledgers["events"].rows(day)
         outcomes[day, "event", "all"] = events[day]
-        accounted = told[day] + catalog + events[day]
-        if accounted != outcomes[day, "rows_in", "all"] or catalog < 0:
+        accounted = told[day] + events[day]
+        if accounted != outcomes[day, "rows_in", "all"] or quarantine[day] != refused[day]:
             raise ValueError(
                 f"{landed.source.name} {day}: {outcomes[day, 'rows_in', 'all']} rows landed, but {accounted} became "
                 f"events, quarantine, duplicates or forgotten: the landing changed while it was read; clean again"
             )
+    outcomes.update(catalogs.outcomes)
 
 
 def _by_day(outcomes: Outcomes, wanted: str | None = None) -> Counter[date]:

@@ -19,6 +19,8 @@ from spark_jobs.typed_columns import as_key, as_number, as_text, as_texts, as_ti
 FIELDS: Final = ("title", "category", "brand", "price")
 ATTRIBUTE: Final = "attribute_"
 """Begins the name of an attribute's column."""
+REPEATED: Final = "exact_duplicates"
+"""Rule of a record that says the same as another of its key."""
 _PLACE: Final = "_place"
 _UPDATED: Final = "_updated"
 """When a record was written, where the source maps `updated_at`."""
@@ -75,9 +77,17 @@ def one_each(rows: DataFrame, key: str) -> DataFrame:
 
 
 def repeated(mapped: DataFrame, key: str) -> DataFrame:
-    """Return the refused records: those with a `_rule`, and all but one of every key (`duplicate_<key>`)."""
-    extra = _ranked(mapped.where(F.col(RULE).isNull()), key).where(F.col(_PLACE) > 1).drop(_PLACE)
-    return mapped.where(F.col(RULE).isNotNull()).unionByName(extra.withColumn(RULE, F.lit(f"duplicate_{key}")))
+    """Return all records with their `_rule`, NULL for the one record of each key that is kept.
+
+    A record that says the same as another of its key is a repeat (REPEATED); other further records of a key are refused
+    (`duplicate_<key>`).
+    """
+    values = [name for name in mapped.columns if not name.startswith("_") and name != "arrived"]
+    # `ds` and the key are among the values: rows that the first window brought together are not moved again.
+    equal = Window.partitionBy(*values).orderBy(_PLACE)
+    further = F.when(F.row_number().over(equal) > 1, REPEATED).otherwise(f"duplicate_{key}")
+    valid = _ranked(mapped.where(F.col(RULE).isNull()), key).withColumn(RULE, F.when(F.col(_PLACE) > 1, further))
+    return mapped.where(F.col(RULE).isNotNull()).unionByName(valid.drop(_PLACE))
 
 
 def as_json_object(attributes: Mapping[str, str]) -> Column:

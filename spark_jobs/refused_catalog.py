@@ -1,37 +1,82 @@
-"""Quarantine rows of catalog and shopper records: corrupt, without an id, or an id given twice."""
+"""What becomes of the records of catalogs and lists of users: accepted, refused, or a repeat of another."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.forgotten import read_forgotten
+from pipeline_tasks.intake.landing import Kind
 from pipeline_tasks.settings import settings
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS
 from spark_jobs.cleaning_rules import RULE
-from spark_jobs.forgotten_shoppers import is_of
+from spark_jobs.forgotten_shoppers import FORGOTTEN, judge_forgotten
 from spark_jobs.landed_records import LandedSource
-from spark_jobs.map_catalog import map_items, map_users, repeated
+from spark_jobs.map_catalog import REPEATED, map_items, map_users, repeated
 from spark_jobs.map_events import ROW
 from spark_jobs.quarantined import quarantined, raw_text
 
 
-def refused_catalog(landed: LandedSource, days: Sequence[date], longest: int) -> list[DataFrame]:
-    """Return quarantine rows of the catalogs and lists of shoppers that were landed for the days."""
-    source, frames = landed.source, []
+class CatalogVerdicts(NamedTuple):
+    """Rows of the table `quarantine`, and the number of rows by day, outcome and rule."""
+
+    quarantine: list[DataFrame]
+    outcomes: Counter[tuple[date, str, str]]
+
+    def refused(self) -> Counter[date]:
+        """Return the number of refused records by day."""
+        rows: Counter[date] = Counter()
+        for (day, outcome, _), count in self.outcomes.items():
+            if outcome in {names.quarantine for names in CATALOGS.values()}:
+                rows[day] += count
+        return rows
+
+
+def refused_catalog(landed: LandedSource, days: Sequence[date], longest: int) -> CatalogVerdicts:
+    """Return what became of the catalogs and lists of users that were landed for the days.
+
+    Raises:
+        ValueError: a row is unaccounted for.
+    """
+    source, verdicts = landed.source, CatalogVerdicts([], Counter())
     items = landed.days("items", days) if source.items and source.items.path else None
     if items is not None and source.items:
-        frames.append(_rows(items, repeated(map_items(items, source.items), "item_id"), "item_id", longest))
+        mapped = map_items(items, source.items, source.decimal or "", source.currencies)
+        _add(verdicts, landed, "items", items, repeated(mapped, "item_id"), longest)
     users = landed.days("users", days) if source.users and source.users.path else None
     if users is not None and source.users:
-        forgotten = read_forgotten(settings(), source.name)
-        if forgotten:
-            hers = map_users(users, source.users).where(is_of(forgotten)).select(ROW)
-            users = users.join(hers, on=ROW, how="left_anti")
-        frames.append(_rows(users, repeated(map_users(users, source.users), "user_key"), "user_key", longest))
-    return frames
+        mapped = judge_forgotten(map_users(users, source.users), read_forgotten(settings(), source.name))
+        _add(verdicts, landed, "users", users, repeated(mapped, "user_key"), longest)
+    return verdicts
 
 
-def _rows(raw: DataFrame, refused: DataFrame, key: str, longest: int) -> DataFrame:
-    faults = refused.select(ROW, RULE, F.concat(F.lit(f"{key}="), F.col(key)).alias("detail"))
-    return quarantined(raw.select("*", raw_text(raw, longest)).join(F.broadcast(faults), on=ROW, how="inner"))
+def _add(
+    verdicts: CatalogVerdicts, landed: LandedSource, kind: Kind, raw: DataFrame, judged: DataFrame, longest: int
+) -> None:
+    names, key = CATALOGS[kind], "item_id" if kind == "items" else "user_key"
+    narrow = judged.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
+    outcome = (
+        F.when(F.col(RULE).isNull(), names.accepted)
+        .when(F.col(RULE) == REPEATED, names.duplicate)
+        .when(F.col(RULE) == FORGOTTEN, names.forgotten)
+        .otherwise(names.quarantine)
+    )
+    rule = F.coalesce(RULE, F.lit("all"))
+    counted = narrow.groupBy("ds", outcome.alias("outcome"), rule.alias("rule")).count().collect()
+    found = Counter({(row["ds"], row["outcome"], row["rule"]): row["count"] for row in counted})
+    for day in {day for day, _, _ in found}:
+        rows_in, accounted = landed.ledgers[kind].rows(day), sum(n for (ds, _, _), n in found.items() if ds == day)
+        if accounted != rows_in:
+            raise ValueError(
+                f"{landed.source.name} {day}: {rows_in} rows of {kind} landed, but {accounted} were read: the landing "
+                f"changed while it was read; clean again"
+            )
+        found[day, names.rows_in, "all"] = rows_in
+    verdicts.outcomes.update(found)
+    if any(outcome == names.quarantine for _, outcome, _ in found):
+        faults = narrow.where(outcome == names.quarantine).select(ROW, RULE, "detail")
+        records = raw.select("*", raw_text(raw, longest)).join(F.broadcast(faults), on=ROW, how="inner")
+        verdicts.quarantine.append(quarantined(records))

@@ -88,13 +88,21 @@ def satisfies(
 
 
 def finds_nothing(
-    says: str, query: str, column: str, remedy: str, severity: Severity = "critical", *, shared_sql: bool = False
+    says: str,
+    query: str,
+    column: str,
+    remedy: str,
+    severity: Severity = "critical",
+    *,
+    shared_sql: bool = False,
+    refusals: str = "",
 ) -> Expectation:
     """The Spark SQL `query` over `{batch}` returns no row, which `says` puts in words.
 
-    `shared_sql`: it names nothing but `{batch}` and `staged_rows`, and means the same to DuckDB.
+    `shared_sql`: it names nothing but `{batch}` and `staged_rows`, and means the same to DuckDB. `refusals`: an outcome
+    in `reconciliation`; a finding names the commonest rules behind it, and what to do about them.
     """
-    meta = _meta(column, remedy, says=says) | ({"shared_sql": True} if shared_sql else {})
+    meta = _meta(column, remedy, says=says, refusals=refusals) | ({"shared_sql": True} if shared_sql else {})
     return ExpectNoRowsFrom(unexpected_rows_query=query, description=says, severity=severity, meta=meta)
 
 

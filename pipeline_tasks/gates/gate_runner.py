@@ -15,6 +15,7 @@ from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from pyspark.sql import DataFrame
 
+from pipeline_tasks.gates.commonest_refusals import commonest_refusals
 from pipeline_tasks.gates.gate_docs import open_context
 from pipeline_tasks.gates.gate_metrics import over_batch
 from pipeline_tasks.gates.gate_report import Finding, TableReport
@@ -98,17 +99,22 @@ def _error(outcome: ExpectationValidationResult) -> str:
 
 
 def _add_samples(outcome: ExpectationValidationResult, rows: DataFrame) -> None:
-    samples = [] if _error(outcome) else _samples(outcome, rows)
-    if not samples:
+    found = [] if _error(outcome) else _samples(outcome, rows)
+    if not found:
         return
+    samples = [_in_words(row) for row in found]
     if "unexpected_count" in outcome.result:
         outcome.result["partial_unexpected_list"] = samples
     else:
         # Data Docs draw a list of samples for column rules only.
         outcome.result["observed_value"] = f"{outcome.result['observed_value']} rows, e.g. {'; '.join(samples)}"
+    if refused := outcome.expectation_config.meta.get("refusals"):
+        refusals = commonest_refusals(rows, refused, found[0].get("ds"))
+        outcome.result["observed_value"] += f"; {refusals.observed}"
+        outcome.result["remedy"] = refusals.remedy
 
 
-def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[str]:
+def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[dict[str, Any]]:
     config = outcome.expectation_config
     if "unexpected_rows_query" in config.kwargs:
         found = rows.sparkSession.sql(over_batch(rows, config.kwargs["unexpected_rows_query"]))
@@ -119,7 +125,7 @@ def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[str]
         found = rows.filter(config.meta["breaks"]).select(*columns)
     else:
         return []
-    return [_in_words(row.asDict()) for row in found.limit(_SAMPLE).collect()]
+    return [row.asDict() for row in found.limit(_SAMPLE).collect()]
 
 
 def _in_words(row: dict[str, Any]) -> str:
@@ -137,7 +143,7 @@ def _finding(table: str, outcome: ExpectationValidationResult) -> Finding:
         column=meta.get("column", config.kwargs.get("column", "*")),
         says=meta.get("says") or _says(config),
         observed=_observed(outcome),
-        remedy=meta.get("remedy", "Correct the data, then run the step again."),
+        remedy=outcome.result.get("remedy") or meta.get("remedy", "Correct the data, then run the step again."),
     )
 
 

@@ -1,14 +1,17 @@
 """Suites of the tables that cleaning stages: events, quarantine, reconciliation, items, users."""
 
+from itertools import chain
 from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.contracts import EVENT_TYPES
 from pipeline_tasks.gates.contract_rules import contract_rules
-from pipeline_tasks.gates.gate_rules import Severity, between, finds_nothing, in_set, not_null, satisfies, some_rows
+from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_null, satisfies
+from pipeline_tasks.gates.refused_shares import refused_share_rules
 from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.moments import DAY
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, Outcomes
 from pipeline_tasks.value_bounds import (
     HIGHEST_PRICE,
     HIGHEST_QUANTITY,
@@ -17,10 +20,6 @@ from pipeline_tasks.value_bounds import (
     MOST_RAW_CHARACTERS,
     MOST_WAITING_DAYS,
 )
-
-QUARANTINE_WARNING: Final = 0.05
-QUARANTINE_CRITICAL: Final = 0.50
-"""Shares of refused rows in a day: above the first somebody should look, above the second the mapping is wrong."""
 
 GIANT_SHARE: Final = 0.05
 MANY_USERS: Final = 100
@@ -37,7 +36,8 @@ _WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_da
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
 _PARTS: Final = ("event", "quarantine", "duplicate", "forgotten", "waiting")
-"""What a landed row may become."""
+"""What a landed row of events may become."""
+_REFUSED: Final = ("quarantine", *(names.quarantine for names in CATALOGS.values()))
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
 
 
@@ -47,7 +47,6 @@ def events_suite(zone: str | None = None) -> list[Expectation]:
     within, in_order = (f"{day_sql('ts', zone)} = ds", ()) if zone else (_WITHIN_DAY, ("ds", "ts", "ds"))
     return [
         *contract_rules("events"),
-        some_rows("Every record of these days was refused: see the rules in quarantine. " + _MAPPING),
         in_set("event_type", EVENT_TYPES, _MAPPING),
         satisfies("ts lies within the day ds", within, "ts", _MAPPING, in_order=in_order),
         satisfies(
@@ -99,13 +98,13 @@ def reconciliation_suite() -> list[Expectation]:
     """What became of a day's rows, held against the staged tables themselves."""
     return [
         *contract_rules("reconciliation"),
-        in_set("outcome", ("rows_in", *_PARTS), _CLEANING),
+        in_set("outcome", ("rows_in", *_PARTS, *chain(*CATALOGS.values())), _CLEANING),
         between("rows", 0, None, _CLEANING),
         _balanced(),
-        _as_staged("event", "events"),
-        _as_staged("quarantine", "quarantine"),
-        _quarantine_share(QUARANTINE_WARNING, "warning"),
-        _quarantine_share(QUARANTINE_CRITICAL, "critical"),
+        *(_catalog_balanced(kind, names) for kind, names in CATALOGS.items()),
+        _as_staged(("event",), "events"),
+        _as_staged(_REFUSED, "quarantine"),
+        *refused_share_rules(),
     ]
 
 
@@ -192,23 +191,22 @@ def _balanced() -> Expectation:
     )
 
 
-def _as_staged(outcome: str, table: str) -> Expectation:
+def _catalog_balanced(kind: str, names: Outcomes) -> Expectation:
+    rows_in = _OUTCOMES.format(names.rows_in)
+    parts = " + ".join(_OUTCOMES.format(name) for name in names[1:])
     query = (
-        f"SELECT ds, said, staged FROM (SELECT ds, sum(rows) AS said FROM {{batch}} WHERE outcome = '{outcome}' "
+        f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
+    )
+    says = f"the {kind} that came in = accepted + quarantine + duplicates + forgotten, each day, to the row"
+    return finds_nothing(says, query, "rows", _CLEANING, shared_sql=True)
+
+
+def _as_staged(outcomes: tuple[str, ...], table: str) -> Expectation:
+    listed = ", ".join(f"'{outcome}'" for outcome in outcomes)
+    query = (
+        f"SELECT ds, said, staged FROM (SELECT ds, sum(rows) AS said FROM {{batch}} WHERE outcome IN ({listed}) "
         f"GROUP BY ds) FULL JOIN (SELECT ds, sum(rows) AS staged FROM staged_rows WHERE name = '{table}' GROUP BY ds) "
         f"USING (ds) WHERE coalesce(said, 0) <> coalesce(staged, 0)"
     )
-    return finds_nothing(
-        f"rows of outcome {outcome} = rows staged in {table}, each day", query, "rows", _CLEANING, shared_sql=True
-    )
-
-
-def _quarantine_share(bound: float, severity: Severity) -> Expectation:
-    refused, rows_in = _OUTCOMES.format("quarantine"), _OUTCOMES.format("rows_in")
-    query = (
-        f"SELECT ds, {refused} AS refused, {rows_in} AS rows_in FROM {{batch}} GROUP BY ds "
-        f"HAVING {refused} > {bound} * {rows_in}"
-    )
-    says = f"at most {bound:.0%} of a day's rows are refused"
-    remedy = "SELECT rule, detail, count(*) FROM quarantine GROUP BY ALL says why. " + _MAPPING
-    return finds_nothing(says, query, "rows", remedy, severity, shared_sql=True)
+    says = f"rows of outcome {', '.join(outcomes)} = rows staged in {table}, each day"
+    return finds_nothing(says, query, "rows", _CLEANING, shared_sql=True)

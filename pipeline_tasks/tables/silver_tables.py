@@ -51,15 +51,17 @@ QUARANTINE = Table(
 RECONCILIATION = Table(
     "reconciliation",
     "silver",
-    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten + waiting, to the row",
+    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten + waiting, to the row; "
+    "likewise items_in and users_in, of the files of items and users",
     (
         column(
             "outcome",
             "string",
             "rows_in, event, quarantine, duplicate, forgotten (of a forgotten shopper), or waiting: landed by an "
-            "earlier night, and cleaned by the night of ds",
+            "earlier night, and cleaned by the night of ds; of files of items and users items_in, items_accepted, "
+            "items_quarantine, items_duplicate, and the same with users",
         ),
-        column("rule", "string", "the rule behind the outcome; 'all' for rows_in, event and waiting"),
+        column("rule", "string", "the rule behind the outcome; 'all' for what came in, was accepted or waits"),
         column("rows", "long", "how many"),
         column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),
         DS,

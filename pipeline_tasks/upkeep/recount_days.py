@@ -9,10 +9,15 @@ import pyarrow as pa
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.storage.lake import Lake, NewDays
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, EVENTS
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.upkeep.table_files import data_files, day_of
 
 RECOUNTED: Final = "reconciliation"
+_CATALOG: Final = "catalog"
+_ROWS_IN: Final = {outcome: names.rows_in for names in (EVENTS, *CATALOGS.values()) for outcome in names}
+"""The outcome that counts all rows of a kind, by each of its outcomes."""
+_QUARANTINES: Final = (EVENTS.quarantine, *(names.quarantine for names in CATALOGS.values()))
 Rows = list[dict[str, Any]]
 
 
@@ -35,18 +40,37 @@ def recount_days(lake: Lake) -> NewDays | None:
 
 
 def _recounted(rows: Rows, events: int, refused: Counter[str]) -> Rows:
-    missing = sum(row["rows"] for row in rows if row["outcome"] == "quarantine") - refused.total()
+    missing = _missing(rows, refused)
     counted = [dict(row) for row in rows]
-    for row in sorted(counted, key=lambda row: row["rule"] == "catalog"):
-        if row["outcome"] == "event":
+    # A rule may refuse rows of several kinds: what went of it is taken off the events first.
+    for row in counted:
+        if row["outcome"] == EVENTS.accepted:
             row["rows"] = events
-        elif row["outcome"] == "quarantine" and missing > 0:
-            # The catalog's refused records are told in one row, whatever their rules.
-            less = missing if row["rule"] == "catalog" else min(missing, max(0, row["rows"] - refused[row["rule"]]))
+        elif row["outcome"] in _QUARANTINES:
+            less = min(row["rows"], missing[row["rule"]])
             row["rows"] -= less
-            missing -= less
-    total = sum(row["rows"] for row in counted if row["outcome"] != "rows_in")
-    return [row | {"rows": total} if row["outcome"] == "rows_in" else row for row in counted]
+            missing[row["rule"]] -= less
+    totals: Counter[str] = Counter()
+    for row in counted:
+        if row["outcome"] not in _ROWS_IN.values():
+            totals[_ROWS_IN.get(row["outcome"], EVENTS.rows_in)] += row["rows"]
+    return [row | {"rows": totals[row["outcome"]]} if row["outcome"] in _ROWS_IN.values() else row for row in counted]
+
+
+def _missing(rows: Rows, refused: Counter[str]) -> Counter[str]:
+    """Return by rule how many refused rows are counted and no longer there.
+
+    Days of earlier versions count all refused records of catalogs under one rule, `catalog`.
+    """
+    told: Counter[str] = Counter()
+    for row in rows:
+        if row["outcome"] in _QUARANTINES:
+            told[row["rule"]] += row["rows"]
+    missing = told - refused
+    if _CATALOG in told:
+        missing[_CATALOG] = 0
+        missing[_CATALOG] = told.total() - refused.total() - missing.total()
+    return missing
 
 
 def _file_rows(lake: Lake, name: str) -> Counter[date]:

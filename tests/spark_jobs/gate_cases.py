@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.spark_jobs.gate_rows import (
     DS,
+    GOOD,
     MICROS,
     NOON,
     Row,
@@ -58,7 +59,6 @@ DEFECTS: Final[dict[str, Defect]] = {
         | {("rating", CRITICAL)}
         | {("dwell_seconds", "warning"), ("position", "warning"), ("user_key", "warning")},
     ),
-    "no events": Defect("events", [], {("*", CRITICAL)}),
     "quarantine without a rule": Defect(
         "quarantine", [{"raw": "x" * 10_001, "source_file": "f", "ds": DS}], {("rule", CRITICAL), ("raw", "warning")}
     ),
@@ -67,10 +67,18 @@ DEFECTS: Final[dict[str, Defect]] = {
         [outcome("rows_in", 5), outcome("lost", -1), outcome("event", 20), outcome("event", 20)],
         {("ds, outcome, rule", CRITICAL), ("outcome", CRITICAL), ("rows", CRITICAL)},
     ),
-    "six of ten rows refused": Defect(
+    "rows that are not in the staged tables": Defect(
         "reconciliation",
-        [outcome("rows_in", 35), outcome("event", 20), outcome("quarantine", 15, "unmapped"), outcome("duplicate", 0)],
-        {("rows", CRITICAL), ("rows", "warning")},
+        [
+            *(outcome(*one) for one in (("rows_in", 35), ("event", 20), ("duplicate", 14), ("quarantine", 1))),
+            *(outcome(*one) for one in (("users_in", 20), ("users_accepted", 19), ("users_quarantine", 1))),
+        ],
+        {("rows", CRITICAL)},
+    ),
+    "a catalog that does not add up": Defect(
+        "reconciliation",
+        [*GOOD["reconciliation"], outcome("items_in", 9), outcome("items_accepted", 5), outcome("items_duplicate", 3)],
+        {("rows", CRITICAL)},
     ),
     "item twice, of tomorrow": Defect(
         "items",

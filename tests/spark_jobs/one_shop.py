@@ -116,10 +116,18 @@ class OneShop:
         return sorted(rows, key=str)
 
     def outcomes(self, ds: date | None = None) -> dict[str, int]:
-        """Return rows of the reconciliation by rule, 'rows_in' and 'event' by outcome."""
+        """Return the events of the reconciliation by rule, 'rows_in' and 'event' by outcome."""
         counts: dict[str, int] = {}
         for row in self.rows("reconciliation"):
-            if ds in (None, row["ds"]):
+            if ds in (None, row["ds"]) and not row["outcome"].startswith(("items_", "users_")):
                 name = row["rule"] if row["outcome"] in ("quarantine", "duplicate") else row["outcome"]
                 counts[name] = counts.get(name, 0) + row["rows"]
+        return counts
+
+    def catalog_outcomes(self) -> dict[str, int]:
+        """Return the records of catalogs and lists of users by outcome."""
+        counts: dict[str, int] = {}
+        for row in self.rows("reconciliation"):
+            if row["outcome"].startswith(("items_", "users_")):
+                counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["rows"]
         return counts

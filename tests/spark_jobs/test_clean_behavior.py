@@ -6,6 +6,16 @@ from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark
 
+USERS = """
+[users]
+path = "users.csv"
+format = "csv"
+[users.columns]
+user_key = "who"
+[users.attributes]
+club = "club"
+"""
+
 GOOD = (
     "2026-11-20T09:00:00Z,view,P1,ann,s1,9.99,,",
     "2026-11-20T09:00:10Z,Cart ,P1,ann,s1,9.99,,",
@@ -216,7 +226,37 @@ def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> Non
     }
     refused = {(row["rule"], row["detail"]) for row in shop.rows("quarantine")}
     assert refused == {("duplicate_item_id", "item_id=P1"), ("missing_item", None)}
-    assert shop.outcomes() == {"rows_in": 4, "event": 2, "catalog": 2}
+    assert shop.outcomes() == {"rows_in": 2, "event": 2}
+    assert shop.catalog_outcomes() == {"items_in": 4, "items_accepted": 2, "items_quarantine": 2}
+
+
+def test_what_a_catalog_repeats_is_counted_apart_from_events(shop: OneShop) -> None:
+    shop.describe(CLICKS + CATALOG + USERS)
+    shop.deliver(*(f"2026-11-20T09:00:{second:02}Z,view,P{second},ann,s1,4.50,," for second in range(18)))
+    lines = [f"P{number},Cup {number},5,big,red" for number in range(510)]
+    catalog = [
+        "sku,name,price,size,color",
+        *lines,
+        *lines[:10],
+        "P11,Cup 11,6,big,red",
+        "P12,Cup  12,5.0,big,red",
+        ",,,,",
+    ]
+    (shop.files / "items.csv").write_text("\n".join(catalog) + "\n")
+    (shop.files / "users.csv").write_text("who,club\nann,red\nann,red\nbob,\n")
+    shop.night()
+    assert shop.outcomes() == {"rows_in": 18, "event": 18}
+    assert shop.catalog_outcomes() == {
+        "items_in": 523,
+        "items_accepted": 510,
+        "items_duplicate": 11,
+        "items_quarantine": 2,
+        "users_in": 3,
+        "users_accepted": 2,
+        "users_duplicate": 1,
+    }
+    told = {(row["outcome"], row["rule"]): row["rows"] for row in shop.rows("reconciliation")}
+    assert told["items_quarantine", "duplicate_item_id"] == told["items_quarantine", "missing_item"] == 1
 
 
 def test_an_item_that_only_events_know_costs_what_its_last_event_says(shop: OneShop) -> None:

@@ -106,6 +106,7 @@ def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: One
     assert landed_files_with(HER) != landed_files_with(f"{HER}0"), "landing keeps what the shop wrote"
     assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
     assert cleaned.outcomes(DAY) == {"rows_in": 8, "event": 3, "unparsable_number": 1, "forgotten": 4}
+    assert cleaned.catalog_outcomes() == {"users_in": 3, "users_accepted": 1, "users_forgotten": 2}
     forgotten = [row for row in cleaned.rows("reconciliation") if row["outcome"] == "forgotten"]
     assert [row["rule"] for row in forgotten] == ["forgotten"]
     assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
