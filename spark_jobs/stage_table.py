@@ -17,6 +17,7 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.storage.file_days import file_days
 from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Days, Lake
+from pipeline_tasks.storage.parquet_failures import parquet_failures
 from pipeline_tasks.storage.staging import StagedTable
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.local_rows import no_rows
@@ -79,13 +80,16 @@ def staged_column(file: str, name: str) -> pa.ChunkedArray:
 def staged_columns(file: str, *names: str) -> pa.Table:
     """Read columns of one staged file, in the order in which they are named."""
     system, inner = file_location(file)
-    return pq.read_table(inner, columns=list(names), filesystem=system)
+    with parquet_failures(inner):
+        return pq.read_table(inner, columns=list(names), filesystem=system)
 
 
 def spark_schema(file: str) -> StructType:
     """Return the schema with which Spark wrote a Parquet file, from its footer."""
     system, inner = file_location(file)
-    return StructType.fromJson(json.loads(pq.read_metadata(inner, filesystem=system).metadata[_SPARK_SCHEMA]))
+    with parquet_failures(inner):
+        metadata = pq.read_metadata(inner, filesystem=system).metadata
+    return StructType.fromJson(json.loads(metadata[_SPARK_SCHEMA]))
 
 
 def read_table(

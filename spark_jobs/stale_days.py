@@ -5,10 +5,16 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final, get_args
 
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline_tasks.failure_messages import DamagedFileError, day_of_file
 from pipeline_tasks.intake.landing import Kind
 from pipeline_tasks.intake.source_contract import Rule, Source
 from pipeline_tasks.settings import CleaningSettings
+from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.parquet_failures import parquet_failures
 from spark_jobs.landed_records import LandedSource
 
 CLEANING_VERSION: Final = "2"
@@ -40,7 +46,30 @@ def stale_days(
     made = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
     method = cleaning_method(landed.source, on, limits)
     marks = {day: day_mark(landed, day, method) for day in window}
-    return {day: mark for day, mark in marks.items() if (day, mark) not in made}
+    damaged = _damaged_days(lake, window)
+    # What is landed no more cannot be cleaned again: the file is named where it is read.
+    again = {day for day in damaged if landed.ledgers["events"].rows(day)}
+    return {day: mark for day, mark in marks.items() if (day, mark) not in made or day in again}
+
+
+def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
+    """Return the days of which a published file of events has no readable footer, or is gone, and name the files.
+
+    Files of this machine alone: a footer of an object store is 50 ms away, and the store checks its own bytes.
+    """
+    files = lake.files("events", (window[0], window[-1]))
+    if not files or not isinstance(file_location(files[0])[0], fs.LocalFileSystem):
+        return set()
+    days = set()
+    for file in files:
+        system, path = file_location(file)
+        try:
+            with parquet_failures(path):
+                pq.read_metadata(path, filesystem=system)
+        except DamagedFileError as error:
+            print(f"WARNING damaged file of a day that is cleaned again where it is still landed: {error}")
+            days.add(day_of_file(file))
+    return days
 
 
 def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow.parquet as pq
 
 from pipeline_tasks.storage.file_location import file_location
+from pipeline_tasks.storage.parquet_failures import parquet_failures
 
 _SPARK: Final = "parquet-mr"
 """Its writer takes a NaN for the greatest value, or tells none; Arrow's leaves NaN out, so that bounds hide it."""
@@ -32,7 +33,8 @@ class FileBounds(NamedTuple):
 def footer_bounds(file: str) -> FileBounds:
     """Return the bounds of a file's columns."""
     system, path = file_location(file)
-    footer = pq.read_metadata(path, filesystem=system)
+    with parquet_failures(path):
+        footer = pq.read_metadata(path, filesystem=system)
     plain = [at for at in range(footer.num_columns) if footer.schema.column(at).max_repetition_level == 0]
     bounds = {footer.schema.column(at).path: _bounds(footer, at) for at in plain}
     return FileBounds(footer.num_rows, {name: told for name, told in bounds.items() if told is not None})

@@ -10,7 +10,16 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LIBRARY: Final = REPOSITORY / "pipeline_tasks"
-BASE: Final = {"clear_exit", "device", "event_weights", "night", "night_arguments", "settings", "task_weights"} | {
+BASE: Final = {
+    "clear_exit",
+    "device",
+    "event_weights",
+    "failure_messages",
+    "night",
+    "night_arguments",
+    "settings",
+    "task_weights",
+} | {
     *("training_error", "scoring_settings", "training_settings", "setting_names", "value_bounds", "moments"),
     "spoken_progress",
     "local_days",
