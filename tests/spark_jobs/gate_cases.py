@@ -41,6 +41,12 @@ PARTS: Final = ("train_events", "validation_events", "test_events")
 SEQUENCE_RULES: Final = ("item_ids", "timestamps", "event_types", "sequence_key", "queries")
 
 DEFECTS: Final[dict[str, Defect]] = {
+    "events of a user who is a placeholder": Defect(
+        "events", [event(1), event(2, user_key="Undefined")], {("user_key", "warning")}
+    ),
+    "events of a user with a sixth of all": Defect(
+        "events", [event(n, user_key=f"u{n % 100}" if n < 100 else "u7") for n in range(120)], {("user_key", "warning")}
+    ),
     "event values": Defect(
         "events",
         [

@@ -189,3 +189,23 @@ def test_malformed_values_are_null(spark: SparkSession) -> None:
     found = evaluate(rows, expressions, [], "k").select(*(F.col(name).isNull() for name in expressions)).first()
     assert found is not None
     assert all(found)
+
+
+CLOCKS = {
+    "11/20/2026 9:05 PM": "2026-11-20 21:05:00",
+    "1/2/2026 12:00 am": "2026-01-02 00:00:00",
+    "13/45/2026 9:05 PM": None,
+    "9:05 PM": None,
+    "45981.38": "2025-11-20 09:07:12",
+    "46346": "2026-11-20 00:00:00",
+    "99999999999": None,
+    "": None,
+}
+
+
+@pytest.mark.spark
+def test_twelve_hour_clocks_and_days_of_a_spreadsheet_beside_bad_rows(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(text,) for text in CLOCKS], "t string")
+    either = "coalesce(to_timestamp(t, 'M/d/yyyy h:mm a'), timestamp_seconds(round((t - 25569) * 86400)))"
+    found = evaluate(rows, {"ts": either}, ["t"], "k").select("t", F.col("ts").cast("string")).collect()
+    assert {row["t"]: row["ts"] for row in found} == CLOCKS
