@@ -43,9 +43,9 @@ def forget_landed(spark: SparkSession, source: Source, forgotten: Forgotten) -> 
 
 
 def _forget_kind(landed: LandedSource, kind: Kind, forgotten: Forgotten) -> int:
-    # An attempt before this one may have ended between two renames.
-    landed.landings[kind].put_back()
-    raw = landed.days(kind, landed.landings[kind].days_on_disk())
+    # What an attempt before this one has replaced may still lie there: it ended before it removed it.
+    landed.landings[kind].remove_leftovers()
+    raw = landed.days(kind, landed.ledgers[kind].days())
     mapped = _mapped(landed, kind, raw) if raw is not None else None
     if raw is None or mapped is None:
         return 0

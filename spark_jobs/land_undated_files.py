@@ -125,7 +125,9 @@ def _last_change(files: Sequence[SourceFile], zone: str | None) -> date:
 
 def _booked_before(spark: SparkSession, landing: Landing, ledger: Ledger) -> DataFrame | None:
     """Return (_record_id, _booked) of the records that were landed without a day of their own; None for none."""
-    files = landing.files(ledger.undated)
+    # A day without a fingerprint lacks files, and is about to be landed again.
+    whole = [day for day in ledger.undated if (told := ledger.deliveries.get(day)) is not None and told.fingerprint]
+    files = landing.files(whole, ledger)
     if not files:
         return None
     landed = spark.read.schema(f"{RECORD} long, {UNDATED} boolean, ds date").option("basePath", str(landing.folder))

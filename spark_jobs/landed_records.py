@@ -35,7 +35,7 @@ class LandedSource:
 
     def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:
         """Return the landed rows of the days with `ds` and `arrived`, None when there are none."""
-        files = self.landings[kind].files(list(days))
+        files = self.landings[kind].files(list(days), self.ledgers[kind])
         if not files:
             return None
         reader = self.spark.read.option("basePath", str(self.landings[kind].folder))

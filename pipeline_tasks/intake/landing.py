@@ -1,21 +1,26 @@
-"""What has been landed: ``landing/<source>/<kind>/ds=…/arrived=…/*.parquet`` and a ledger of the deliveries in it."""
+"""What has been landed: ``landing/<source>/<kind>/ds=…/arrived=…/<landing>/*.parquet`` and a ledger of it.
+
+The ledger alone decides what is read. Every landing moves its parts into folders of its own name, then writes the
+ledger, which from that moment names them in place of the earlier ones, and removes last what no ledger names. A kill on
+the way leaves the state before or the one after it; the next landing removes what is left over.
+"""
 
 import hashlib
 import shutil
+import uuid
 from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline_tasks.settings import Settings
+from pipeline_tasks.storage.durable_files import sync_files
 from pipeline_tasks.storage.whole_file import write_whole
 
-_GONE: Final = "gone-"
-"""Begins the name of a landed part that another is about to take the place of."""
 Kind = Literal["events", "items", "users"]
 
 
@@ -25,6 +30,8 @@ class LandedDay(BaseModel):
     rows: int
     content: str
     """Sum of the hashes of its records: equal for the same records in any order."""
+    folder: str = ""
+    """Below ``ds=…/arrived=…``, the folder of the landing that wrote the rows; empty for one before there were such."""
 
 
 class Delivery(BaseModel):
@@ -82,9 +89,16 @@ class Landing:
         self.folder = settings.landing / source / kind
 
     def ledger(self) -> Ledger:
-        """Return the ledger, empty when nothing was landed yet."""
+        """Return the ledger, empty when nothing was landed yet.
+
+        A delivery of which a folder is missing has no fingerprint: it is landed again.
+        """
         path = self.folder / "deliveries.json"
-        return Ledger.model_validate_json(path.read_text()) if path.exists() else Ledger()
+        ledger = Ledger.model_validate_json(path.read_text()) if path.exists() else Ledger()
+        for arrived, delivery in ledger.deliveries.items():
+            if not all(self._part(ds, arrived, landed).is_dir() for ds, landed in delivery.days.items()):
+                delivery.fingerprint = ""
+        return ledger
 
     def incoming(self) -> Path:
         """Return an empty folder to write a delivery into before it is taken in."""
@@ -99,59 +113,83 @@ class Landing:
         ledger = self.ledger()
         ledger.whole = whole or ledger.whole
         ledger.undated = sorted({*ledger.undated, *undated})
-        landed, columns = _measure(incoming), _columns(incoming)
+        landed, columns = self._move_in(incoming), _columns(incoming)
         for arrived, mark in fingerprints.items():
-            for ds in ledger.deliveries.get(arrived, Delivery(fingerprint="")).days:
-                shutil.rmtree(self._part(ds, arrived), ignore_errors=True)
             ledger.deliveries[arrived] = Delivery(fingerprint=mark, days=landed.get(arrived, {}), columns=columns)
-            for ds in landed.get(arrived, {}):
-                shutil.rmtree(self._part(ds, arrived), ignore_errors=True)
-                self._part(ds, arrived).parent.mkdir(parents=True, exist_ok=True)
-                (incoming / f"ds={ds}" / f"arrived={arrived}").rename(self._part(ds, arrived))
-        write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
-        shutil.rmtree(incoming, ignore_errors=True)
+        self._write(ledger)
 
     def replace_parts(self, incoming: Path, parts: Iterable[tuple[date, date]]) -> None:
         """Put what lies in `incoming` in the place of parts (event day, day of arrival); one that it lacks is gone.
 
         The deliveries keep their fingerprints: the shop's files are the same, and are not landed again.
         """
-        ledger, landed, replaced = self.ledger(), _measure(incoming), list(parts)
-        for ds, arrived in replaced:
+        ledger, landed = self.ledger(), self._move_in(incoming)
+        for ds, arrived in parts:
             days = ledger.deliveries[arrived].days
             if ds in landed.get(arrived, {}):
                 days[ds] = landed[arrived][ds]
             else:
                 days.pop(ds, None)
-        # First: where it ends on the way, the parts that are left are found and replaced by the next attempt.
-        write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
-        for ds, arrived in replaced:
-            part, gone = self._part(ds, arrived), self._part(ds, arrived).with_name(f"{_GONE}{arrived}")
-            part.rename(gone)
-            if ds in landed.get(arrived, {}):
+        self._write(ledger)
+
+    def remove_leftovers(self) -> None:
+        """Remove landed files that the ledger does not name: of replaced parts, and of landings that were killed."""
+        named: dict[Path, set[str]] = {}
+        for arrived, delivery in self.ledger().deliveries.items():
+            for ds, landed in delivery.days.items():
+                named.setdefault(self._part(ds, arrived), set()).add(landed.folder)
+        for entry in self.folder.glob("ds=*/*/*"):
+            # What was landed without a folder of its own lies in the part itself.
+            if (entry.name if entry.is_dir() else "") not in named.get(entry.parent, ()):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        for folder in (*self.folder.glob("ds=*/*"), *self.folder.glob("ds=*")):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        shutil.rmtree(self.folder / "incoming", ignore_errors=True)
+        for unfinished in self.folder.glob("deliveries.json.*.new"):
+            unfinished.unlink()
+
+    def files(self, days: list[date], ledger: Ledger | None = None) -> list[str]:
+        """Return the files of the event days that the ledger names; the present one unless an earlier one is given.
+
+        Raises:
+            FileNotFoundError: the ledger names a part whose files are missing.
+        """
+        wanted = set(days)
+        parts = [
+            (ds, self._part(ds, arrived, landed))
+            for arrived, delivery in sorted((ledger or self.ledger()).deliveries.items())
+            for ds, landed in delivery.days.items()
+            if ds in wanted
+        ]
+        found = {part: sorted(part.glob("*.parquet")) for _, part in parts}
+        if missing := [part for part, files in found.items() if not files]:
+            raise FileNotFoundError(
+                f"{missing[0]} has no files, and the ledger {self.folder / 'deliveries.json'} names it: another "
+                "landing replaced it, or it was deleted. Run land_behavior again: what is missing is landed anew"
+            )
+        return [str(file) for _, part in sorted(parts) for file in found[part]]
+
+    def _move_in(self, incoming: Path) -> dict[date, dict[date, LandedDay]]:
+        """Move the parts into folders of this landing, which no ledger names yet; return their rows by arrival."""
+        landed, name, moved = _measure(incoming), uuid.uuid4().hex[:12], list[Path]()
+        for arrived, days in landed.items():
+            for ds, day in days.items():
+                day.folder = name
+                part = self._part(ds, arrived, day)
+                part.parent.mkdir(parents=True, exist_ok=True)
                 (incoming / f"ds={ds}" / f"arrived={arrived}").rename(part)
-            shutil.rmtree(gone)
-        shutil.rmtree(incoming, ignore_errors=True)
+                moved += part.glob("*.parquet")
+        sync_files(map(str, moved), str(self.folder))
+        return landed
 
-    def put_back(self) -> None:
-        """Undo what a kill within `replace_parts` left: a part that no other took the place of stands there again."""
-        for gone in self.folder.glob(f"ds=*/{_GONE}*"):
-            part = gone.with_name(f"arrived={gone.name.removeprefix(_GONE)}")
-            if part.exists():
-                shutil.rmtree(gone)
-            else:
-                gone.rename(part)
+    def _write(self, ledger: Ledger) -> None:
+        write_whole(self.folder / "deliveries.json", ledger.model_dump_json(indent=1))
+        self.remove_leftovers()
 
-    def days_on_disk(self) -> list[date]:
-        """Return the event days that have a folder, whatever the ledger says of them, oldest first."""
-        return sorted(date.fromisoformat(path.name.removeprefix("ds=")) for path in self.folder.glob("ds=*"))
-
-    def files(self, days: list[date]) -> list[str]:
-        """Return the landed files of the event days."""
-        return [str(file) for ds in days for file in sorted(self.folder.glob(f"ds={ds}/arrived=*/*.parquet"))]
-
-    def _part(self, ds: date, arrived: date) -> Path:
-        return self.folder / f"ds={ds}" / f"arrived={arrived}"
+    def _part(self, ds: date, arrived: date, landed: LandedDay | None = None) -> Path:
+        part = self.folder / f"ds={ds}" / f"arrived={arrived}"
+        return part / landed.folder if landed is not None else part
 
 
 def arrivals(incoming: Path) -> list[date]:

@@ -27,7 +27,12 @@ def sync_files(files: Iterable[str], root: str) -> None:
     parents = {folder for file in local for folder in file.parents if folder.is_relative_to(top)} | {top.parent}
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(_sync, local))
-        list(threads.map(_sync, parents))
+        list(threads.map(sync_folder, parents))
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the names that a folder holds through to the disk."""
+    _sync(folder)
 
 
 def _sync(path: Path) -> None:

@@ -4,6 +4,8 @@ import os
 import uuid
 from pathlib import Path
 
+from pipeline_tasks.storage.durable_files import sync_folder
+
 
 def write_whole(path: Path, text: str) -> None:
     """Put `text` (UTF-8) in the place of the file, making its folder: a reader sees the old text or the new one.
@@ -19,5 +21,7 @@ def write_whole(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        # The folder names the new text from now on; without this, a power cut may bring the old one back.
+        sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)

@@ -80,7 +80,7 @@ class Size:
     def clean_by_duckdb(self) -> Figures:
         folder, out = self.home / "duckdb", self.home / "duckdb.json"
         shutil.rmtree(folder, ignore_errors=True)
-        landed = f"{self.home}/landing/{SOURCE}/events/ds=*/arrived=*/*.parquet"
+        landed = f"{self.home}/landing/{SOURCE}/events/ds=*/arrived=*/*/*.parquet"
         arguments = (landed, str(folder), FIRST_DAY, str(out))
         return _figures(out, run_measured("tests.benchmarks.clean_duckdb", *arguments, environment=self.environment))
 

@@ -1,6 +1,5 @@
 """A forgotten shopper in landed files, and in what the shop delivers of her again."""
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,16 +73,15 @@ def test_landed_files_are_rewritten_without_her_and_no_others(cleaned: OneShop) 
     assert forget(cleaned) == {"events": 0, "users": 0}
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_kill_between_two_renames_loses_nothing(cleaned: OneShop, replaced: bool) -> None:
+def test_what_a_killed_forgetting_left_is_removed_by_the_next(cleaned: OneShop) -> None:
     [file] = map(Path, Landing(settings(), "clicks", "events").files([DAY]))
-    if replaced:
-        shutil.copytree(file.parent, file.parent.with_name(f"gone-{DAY}"))
-    else:
-        file.parent.rename(file.parent.with_name(f"gone-{DAY}"))
     assert forget(cleaned) == {"events": 4, "users": 2}
+    left = file.parent
+    left.mkdir()
+    (left / file.name).write_text(f"her record, {HER}")
+    assert forget(cleaned) == {"events": 0, "users": 0}
+    assert landed_files_with(HER) == landed_files_with(f"{HER}0") != []
     assert Landing(settings(), "clicks", "events").ledger().rows(DAY) == len(OTHERS)
-    assert [path.name for path in file.parent.parent.iterdir()] == [f"arrived={DAY}"]
 
 
 def test_the_night_cleaned_again_is_as_if_she_had_never_come(cleaned: OneShop) -> None:
