@@ -5,7 +5,8 @@
 - **Safety**: a way back is one more snapshot: nothing is deleted, readers see it at once, and it can be undone by going
   to the later night. What has expired, or a version that was deleted, is refused before anything changes. Every task
   can be run again with the same result.
-- **When**: from **Trigger**, at any time; best while no night is under way, whose tables would follow it.
+- **When**: from **Trigger**, while no job of the source runs; best while no night is under way, whose tables would
+  follow it.
 - **Then**: events, sequences and splits stay as they are, as does the next night: it retrains where one is due, and may
   promote anew. Find out first what was wrong.
 """

@@ -21,6 +21,7 @@ from pipeline_tasks.intake.window_choice import WINDOW_HELP, landed_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
 from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_catalog
@@ -106,10 +107,11 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with clear_exit():
         source = load_source(arguments.source)
-        night = Night(source.name, arguments.date)
-        spark = open_session(f"clean {source.name} {arguments.date}")
-        on = chosen_rules(source, arguments.rules)
-        write_manifest(settings(), clean(spark, source, night, arguments.window_days, on))
+        with job_lock(settings(), source.name, f"clean_behavior {arguments.date}"):
+            night = Night(source.name, arguments.date)
+            spark = open_session(f"clean {source.name} {arguments.date}")
+            on = chosen_rules(source, arguments.rules)
+            write_manifest(settings(), clean(spark, source, night, arguments.window_days, on))
 
 
 if __name__ == "__main__":

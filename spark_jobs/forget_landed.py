@@ -17,6 +17,7 @@ from pipeline_tasks.intake.landing import Kind
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.settings import settings
+from pipeline_tasks.storage.source_lock import maintenance_lock
 from spark_jobs.forgotten_shoppers import is_of
 from spark_jobs.land_records import write_landing
 from spark_jobs.landed_records import LandedSource
@@ -82,12 +83,12 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with clear_exit():
         source = load_source(arguments.source)
-        forgotten = read_forgotten(settings(), source.name)
-        gone = forget_landed(open_session(f"forget {source.name}"), source, forgotten)
-        told = ", ".join(f"{kind} {count}" for kind, count in gone.items())
-        print(
-            f"forget_landed {source.name}: {len(forgotten.hashes)} shoppers are forgotten; landed records gone: {told}"
-        )
+        with maintenance_lock(settings(), source.name, "forget_landed"):
+            forgotten = read_forgotten(settings(), source.name)
+            gone = forget_landed(open_session(f"forget {source.name}"), source, forgotten)
+            told = ", ".join(f"{kind} {count}" for kind, count in gone.items())
+            known = len(forgotten.hashes)
+            print(f"forget_landed {source.name}: {known} shoppers are forgotten; landed records gone: {told}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import settings
+from pipeline_tasks.storage.source_lock import job_lock, landing_lock
 from spark_jobs.land_catalog import land_catalog
 from spark_jobs.land_events import land_events
 from spark_jobs.simulate_shop import simulate_shop
@@ -53,7 +54,11 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with clear_exit():
         source = load_source(arguments.source, arguments.source_path)
-        land(open_session(f"land {source.name} {arguments.date}"), source, arguments.date, arguments.window_days)
+        with (
+            job_lock(settings(), source.name, f"land_behavior {arguments.date}"),
+            landing_lock(settings(), source.name),
+        ):
+            land(open_session(f"land {source.name} {arguments.date}"), source, arguments.date, arguments.window_days)
 
 
 if __name__ == "__main__":

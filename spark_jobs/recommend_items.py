@@ -20,6 +20,7 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.settings import settings
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, write_manifest
 from spark_jobs.night_inputs import NightInputs, read_night_inputs
 from spark_jobs.night_tables import (
@@ -130,10 +131,11 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with clear_exit():
         night = Night(arguments.source, arguments.date)
-        chosen = {"top_k": arguments.top_k, "exclude_purchased_days": arguments.exclude_purchased_days}
-        scoring = ScoringSettings.model_validate(settings().scoring.model_dump() | chosen)
-        spark = open_session(f"recommend {night.source} {night.ds}")
-        write_manifest(settings(), build(spark, night, scoring))
+        with job_lock(settings(), night.source, f"recommend_items {night.ds}"):
+            chosen = {"top_k": arguments.top_k, "exclude_purchased_days": arguments.exclude_purchased_days}
+            scoring = ScoringSettings.model_validate(settings().scoring.model_dump() | chosen)
+            spark = open_session(f"recommend {night.source} {night.ds}")
+            write_manifest(settings(), build(spark, night, scoring))
 
 
 if __name__ == "__main__":

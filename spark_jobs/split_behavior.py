@@ -23,6 +23,7 @@ from pipeline_tasks.intake.window_choice import WINDOW_HELP, cleaned_window
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import SplitStrategy, settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.build_sequences import build_sequences, chosen_events
@@ -140,10 +141,11 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with clear_exit():
         source = load_source(arguments.source)
-        strategy = arguments.strategy or source.split_strategy or settings().split.strategy
-        night = Night(source.name, arguments.date)
-        spark = open_session(f"split {source.name} {arguments.date}")
-        write_manifest(settings(), split(spark, night, arguments.window_days, strategy, source.timezone))
+        with job_lock(settings(), source.name, f"split_behavior {arguments.date}"):
+            strategy = arguments.strategy or source.split_strategy or settings().split.strategy
+            night = Night(source.name, arguments.date)
+            spark = open_session(f"split {source.name} {arguments.date}")
+            write_manifest(settings(), split(spark, night, arguments.window_days, strategy, source.timezone))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pipeline_tasks.gates.gate_report import GateReport, write_report
 from pipeline_tasks.night import Night, parse_day
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, read_manifest
 from spark_jobs.gate_tables import register_facts, register_tables
 from spark_jobs.spark_session import open_session
@@ -92,10 +93,11 @@ def main() -> None:
         imported.result()
     with clear_exit():
         night = Night(arguments.source, arguments.date)
-        spare_compilation(spark, read_manifest(settings(), night, arguments.step))
-        report = validate_step(spark, settings(), night, arguments.step)
-        print_report(report)
-        report.raise_for_critical()
+        with job_lock(settings(), night.source, f"validate_tables {night.ds}"):
+            spare_compilation(spark, read_manifest(settings(), night, arguments.step))
+            report = validate_step(spark, settings(), night, arguments.step)
+            print_report(report)
+            report.raise_for_critical()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import night_folder
 from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import METRIC
@@ -111,7 +112,9 @@ def main() -> None:
     parser = night_parser(__doc__)
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     given = parser.parse_args()
-    done = evaluate_candidates(settings(), night_of(given), given.parent_run_id)
+    night = night_of(given)
+    with job_lock(settings(), night.source, f"evaluate_candidates {night.ds}"):
+        done = evaluate_candidates(settings(), night, given.parent_run_id)
     print(
         f"{done.model_name} version {done.version} ({done.candidate}): {'promote' if done.promote else 'keep champion'}"
     )

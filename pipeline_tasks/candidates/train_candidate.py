@@ -22,6 +22,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
 from pipeline_tasks.settings import Settings, SplitStrategy, settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.whole_file import write_whole
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
@@ -129,7 +130,8 @@ def main() -> None:
     parser.add_argument("--search-trials", type=int, help="instead of the setting training.search_trials")
     given = parser.parse_args()
     name, night = given.candidate, night_of(given)
-    with joined_processes() as processes:
+    lock = job_lock(settings(), night.source, f"train_candidate {night.ds} {name}")
+    with joined_processes() as processes, lock:
         if processes.rank:
             join_training(settings(), night, name, given.epochs, processes)
             return

@@ -25,6 +25,7 @@ from pipeline_tasks.search.search_vectors import top_queries, write_search
 from pipeline_tasks.settings import Settings, settings
 from pipeline_tasks.spoken_progress import SpokenProgress
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import night_folder
 from pipeline_tasks.storage.whole_file import write_whole
 
@@ -110,7 +111,9 @@ def _write_users(path: Path, shoppers: Interactions, recommender: TwoTowerRecomm
 
 def main() -> None:
     """Run from the command line."""
-    meta = embed_shelf(settings(), night_of(night_parser(__doc__).parse_args()))
+    night = night_of(night_parser(__doc__).parse_args())
+    with job_lock(settings(), night.source, f"embed_shelf {night.ds}"):
+        meta = embed_shelf(settings(), night)
     print(f"{meta['users']} shoppers and {meta['items']} items embedded by {meta['model_version']}")
 
 

@@ -4,6 +4,7 @@ from pipeline_tasks.gates.gate_report import GateError, read_report
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, publish, read_manifest
 
 
@@ -15,9 +16,10 @@ def publish_step(settings: Settings, night: Night, step: str) -> dict[str, int]:
         GateError: its gate has not run, is closed, or saw another manifest than the one that is staged now: a job that
             was run by hand behind its gate, say. Nothing is published.
     """
-    manifest = read_manifest(settings, night, step)
-    _require_passed(settings, night, manifest)
-    return publish(Lake.open(settings, night.source), manifest)
+    with job_lock(settings, night.source, f"publish_{step} {night.ds}"):
+        manifest = read_manifest(settings, night, step)
+        _require_passed(settings, night, manifest)
+        return publish(Lake.open(settings, night.source), manifest)
 
 
 def _require_passed(settings: Settings, night: Night, manifest: Manifest) -> None:

@@ -2,22 +2,19 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.gates.gate_index import write_index
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import maintenance_lock
 from pipeline_tasks.upkeep.old_snapshots import expire, needed_snapshots, old_snapshots
 from pipeline_tasks.upkeep.old_staging import gate_pages, old_night_folders
 from pipeline_tasks.upkeep.stored_files import StoredFile, files_below, remove_files
-from pipeline_tasks.upkeep.unnamed_files import staged_files, unnamed_files
-
-YOUNG: Final = timedelta(days=1)
-"""Files younger than this may belong to a night under way: the longest task ends after 6 hours, a person's answer a day
-later at most, behind which nothing is written that was not staged anew."""
+from pipeline_tasks.upkeep.unnamed_files import YOUNG, staged_files, unnamed_files
 
 
 @dataclass(frozen=True)
@@ -42,17 +39,19 @@ def forget_old_nights(
 
     Raises:
         ValueError: the retention is shorter than two days.
+        SourceBusyError: a job of the source runs, and `delete` is set.
     """
     if retention_days < 2:
         raise ValueError(f"retention_days is {retention_days}: keep 2 days or more, as a night may need the one before")
     now = now or datetime.now(UTC)
     before, lake = now - timedelta(days=retention_days), Lake.open(settings, source)
-    told = [*_staging(settings, source, before, delete=delete)]
-    needed, staged = needed_snapshots(settings, lake), staged_files(settings)
-    for name in TABLES:
-        told += _table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
-    if delete:
-        write_index(settings)
+    with maintenance_lock(settings, source, "forget_old_nights") if delete else nullcontext():
+        told = [*_staging(settings, source, before, delete=delete)]
+        needed, staged = needed_snapshots(settings, lake), staged_files(settings)
+        for name in TABLES:
+            told += _table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
+        if delete:
+            write_index(settings)
     return told
 
 

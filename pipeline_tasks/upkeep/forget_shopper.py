@@ -11,11 +11,12 @@ from pipeline_tasks.intake.forgotten import read_forgotten, remember
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import maintenance_lock
 from pipeline_tasks.upkeep.follow_in_postgres import forget_in_postgres
 from pipeline_tasks.upkeep.forget_rows import OF_SHOPPERS, forget_history, forget_rows
 from pipeline_tasks.upkeep.forget_staging import forget_staging
 from pipeline_tasks.upkeep.stored_files import remove_files
-from pipeline_tasks.upkeep.unnamed_files import unnamed_files
+from pipeline_tasks.upkeep.unnamed_files import YOUNG, named_files, staged_files, unnamed_files
 
 
 class Forgetting(BaseModel):
@@ -55,16 +56,26 @@ def remember_shoppers(settings: Settings, source: str, keys: Sequence[str]) -> i
 
 
 def forget_shoppers(settings: Settings, source: str) -> Forgetting:
-    """Forget all whom the source remembers as forgotten; no night of it may be under way. Run again, nothing is left.
+    """Forget all whom the source remembers as forgotten. Run again, nothing is left.
+
+    Files that no snapshot and no manifest ever named, of a job that failed within the last day, stay until they are a
+    day old: then the next run of this, or of forget_old_nights, deletes them.
 
     Raises:
+        SourceBusyError: a job of the source runs.
         SinkError: Postgres could not be reached; all else is done, and it can be run again.
     """
+    with maintenance_lock(settings, source, "forget_shopper"):
+        return _forget_shoppers(settings, source)
+
+
+def _forget_shoppers(settings: Settings, source: str) -> Forgetting:
     lake, forgotten = Lake.open(settings, source), read_forgotten(settings, source)
+    waiting = staged_files(settings)
     # Manifests first: nothing that they name may be published any more.
     staged = forget_staging(settings, source, forgotten) if forgotten else []
     rows = forget_rows(lake, forgotten)
-    snapshots, files = _forget_past(lake) if forgotten else (0, 0)
+    snapshots, files = _forget_past(lake, waiting - staged_files(settings)) if forgotten else (0, 0)
     return Forgetting(
         shoppers=len(forgotten.hashes),
         rows=rows,
@@ -83,13 +94,16 @@ def _mark_champion(settings: Settings, source: str) -> None:
         client(settings).set_model_version_tag(champion.name, champion.version, FORGETS, today.isoformat())
 
 
-def _forget_past(lake: Lake) -> tuple[int, int]:
+def _forget_past(lake: Lake, unstaged: set[str]) -> tuple[int, int]:
+    """Expire the snapshots before the present ones and delete what they named, and the files `unstaged`."""
     expired = deleted = 0
     for name in OF_SHOPPERS:
-        expired += forget_history(lake, name)
         table = lake.present(name)
         if table is not None:
-            files = unnamed_files(table, table.snapshots(), datetime.now(UTC))
+            released = named_files(table, table.snapshots()) | unstaged
+            expired += forget_history(lake, name)
+            table = table.refresh()
+            files = unnamed_files(table, table.snapshots(), datetime.now(UTC) - YOUNG, released=released)
             remove_files(files)
             deleted += len(files)
     return expired, deleted

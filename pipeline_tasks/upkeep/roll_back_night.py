@@ -6,6 +6,7 @@ from pipeline_tasks.champion.registry import champion_version
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import maintenance_lock
 from pipeline_tasks.upkeep.publications import Publication, publications
 from pipeline_tasks.upkeep.restore_champion import champion_of, restore_champion
 from pipeline_tasks.upkeep.restore_tables import Restored, require_states, restore_tables
@@ -53,7 +54,8 @@ def return_tables(settings: Settings, way: WayBack) -> list[Restored]:
     if way.what == "champion":
         return []
     target = Publication(way.night, way.until_ms)
-    return restore_tables(Lake.open(settings, way.source), target, way.through)
+    with maintenance_lock(settings, way.source, "roll_back_night"):
+        return restore_tables(Lake.open(settings, way.source), target, way.through)
 
 
 def _of_night(made: list[Publication], source: str, night: date) -> Publication:

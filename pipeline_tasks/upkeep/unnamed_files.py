@@ -1,7 +1,8 @@
 """Files below a table's folder that none of its snapshots names: of failed gates, of replaced or forgotten nights."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from urllib.parse import unquote
 
 from pyiceberg.table import Table as IcebergTable
@@ -11,9 +12,17 @@ from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.staging import Manifest
 from pipeline_tasks.upkeep.stored_files import StoredFile, files_below, plain
 
+YOUNG: Final = timedelta(days=1)
+"""Files younger than this may belong to a night under way: the longest task ends after 6 hours, a person's answer a day
+later at most, behind which nothing is written that was not staged anew."""
+
 
 def unnamed_files(
-    table: IcebergTable, snapshots: Iterable[Snapshot], before: datetime, staged: Collection[str] = ()
+    table: IcebergTable,
+    snapshots: Iterable[Snapshot],
+    before: datetime,
+    staged: Collection[str] = (),
+    released: Collection[str] = (),
 ) -> list[StoredFile]:
     """Return the files below the table's folder that neither `snapshots` nor the table's state name.
 
@@ -22,13 +31,17 @@ def unnamed_files(
         snapshots: those that are to stay.
         before: younger files are left out: a night under way writes before it commits.
         staged: files that wait for their gate, left out as well.
+        released: files that were named until now, by snapshots that have expired or manifests that were deleted: they
+            go whatever their age, as no job can be writing them.
     """
     named = named_files(table, snapshots) | {plain(file) for file in staged}
     # Parquet beside a checksum that Spark writes for it (".part-….crc").
     return [
         file
         for file in files_below(table.location())
-        if file.changed < before and _told_for(file.path) not in named and file.path not in named
+        if (file.changed < before or _told_for(file.path) in released)
+        and _told_for(file.path) not in named
+        and file.path not in named
     ]
 
 
