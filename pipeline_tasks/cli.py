@@ -142,12 +142,15 @@ def doctor() -> None:
 
 
 @sources.command("add")
-def add_source(file: Annotated[Path, typer.Argument(help="The source's TOML file.")]) -> None:
+def add_source(
+    file: Annotated[Path, typer.Argument(help="The source's TOML file.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Take over a name that another file has.")] = False,
+) -> None:
     """Register a source: forms and commands then know it by its name."""
     from pipeline_tasks.intake.sources import register_source
 
     with _clear_errors():
-        source = register_source(file)
+        source = register_source(file, replace=replace)
         console.print(f"registered: {source.name}, files in {source.path}", soft_wrap=True, markup=False)
 
 

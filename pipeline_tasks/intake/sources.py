@@ -34,8 +34,15 @@ def load_source(name: str, source_path: str | None = None, config: Settings | No
     return source.model_copy(update={"path": folder})
 
 
-def register_source(file: Path, config: Settings | None = None) -> Source:
-    """Keep a shop's own TOML file, checked and resolved, under `home/sources`: later steps find it by its name."""
+def register_source(file: Path, config: Settings | None = None, *, replace: bool = False) -> Source:
+    """Keep a shop's own TOML file, checked and resolved, under `home/sources`: later steps find it by its name.
+
+    A file that was registered before may change. A name belongs to its first file, also after `remove_source`, as the
+    tables and landed files of that name do; with `replace` it goes to this one.
+
+    Raises:
+        SourceError: the TOML is not valid, or its name belongs to a preset or another file.
+    """
     config = config or settings()
     source = _parse(file)
     if source.name in preset_names():
@@ -43,9 +50,30 @@ def register_source(file: Path, config: Settings | None = None) -> Source:
     folder = _folder_set(str(file), config) or _folder(source, file, config)
     source = source.model_copy(update={"path": folder})
     kept, text = config.home / "sources" / f"{source.name}.json", source.model_dump_json(indent=1)
-    if not kept.exists() or kept.read_text() != text:
+    is_known = kept.exists() and kept.read_text() == text
+    origin = kept.with_suffix(".origin")
+    if not (replace or is_known):
+        _require_own_name(source, file, kept, origin)
+    if not is_known:
         write_whole(kept, text)
+    if not origin.exists() or origin.read_text() != str(file.resolve()):
+        write_whole(origin, str(file.resolve()))
     return source
+
+
+def _require_own_name(source: Source, file: Path, kept: Path, origin: Path) -> None:
+    """Raise SourceError where the source's name belongs to another file than this one."""
+    if origin.exists():
+        owner, is_own = origin.read_text(), origin.read_text() == str(file.resolve())
+    else:
+        # Registered before files were remembered: then the shop's folder tells sources apart.
+        owner = _parse(kept).path if kept.exists() else ""
+        is_own = owner in ("", source.path)
+    if not is_own:
+        raise SourceError(
+            f"{file}: the name {source.name!r} belongs to {owner}, and its tables and landed files would be mixed with "
+            f"yours: choose another name, or confirm with: nightshelf source add {file} --replace"
+        )
 
 
 def registered_names(config: Settings | None = None) -> list[str]:

@@ -171,3 +171,42 @@ def test_a_price_that_the_gate_would_refuse_is_no_highest_price(tmp_path: Path, 
     file.write_text(SMALLEST + "[rules]\nhighest_price = 1e10\n")
     with pytest.raises(SourceError, match=r"rules\.highest_price: Input should be less than or equal to 1000000000"):
         register_source(file, home)
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=("registered", "removed"))
+def test_a_name_that_another_file_has_is_refused_unless_confirmed(
+    tmp_path: Path, home: Settings, removed: bool
+) -> None:
+    first, other = tmp_path / "first" / "shop.toml", tmp_path / "other" / "shop.toml"
+    for file in (first, other):
+        file.parent.mkdir()
+        file.write_text(SMALLEST)
+    register_source(first, home)
+    first.write_text(SMALLEST.replace("'view'", "'purchase'"))
+    register_source(first, home)
+    if removed:
+        remove_source("my_shop", home)
+    refused = rf"'my_shop' belongs to {first}, .* nightshelf source add {other} --replace"
+    with pytest.raises(SourceError, match=refused):
+        register_source(other, home)
+    register_source(first, home)
+    assert load_source("my_shop", config=home).path == str(first.parent / "logs")
+    register_source(other, home, replace=True)
+    assert load_source("my_shop", config=home).path == str(other.parent / "logs")
+    with pytest.raises(SourceError, match=f"belongs to {other}"):
+        register_source(first, home)
+
+
+def test_a_name_registered_before_files_were_remembered_belongs_to_its_folder(tmp_path: Path, home: Settings) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text(SMALLEST)
+    register_source(file, home)
+    origin = home.home / "sources" / "my_shop.origin"
+    origin.unlink()
+    file.write_text(SMALLEST.replace("'view'", "'purchase'"))
+    register_source(file, home)
+    assert origin.read_text() == str(file)
+    origin.unlink()
+    file.write_text(SMALLEST.replace('"logs"', '"other_logs"'))
+    with pytest.raises(SourceError, match=f"belongs to {tmp_path}/logs"):
+        register_source(file, home)
