@@ -7,7 +7,7 @@ tables from `Lake.at_one_moment` finds the old run in all of them, or the new on
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -28,6 +28,7 @@ from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.atomic_commit import commit_together
 from pipeline_tasks.storage.catalog_state import CatalogState, read_state
+from pipeline_tasks.storage.disk_space import out_of_space_named
 from pipeline_tasks.storage.snapshot_facts import as_properties, facts_of
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
 from pipeline_tasks.tables.table_contract import COMPRESSION
@@ -132,18 +133,25 @@ class Lake:
         Raises:
             ValueError: a table would have no snapshot afterwards.
             CommitFailedException: other processes kept on committing to these tables.
+            OutOfSpaceError: the disk is full; no table is changed.
         """
         # Built anew where another process was quicker: replacing a day gives the same rows whatever it held.
         for attempt in range(1, _ATTEMPTS + 1):
-            transactions = {name: self.replacing(name, new, facts or {}) for name, new in changes.items()}
-            snapshots = {name: one.table_metadata.current_snapshot_id for name, one in transactions.items()}
             try:
-                commit_together(self.catalog, list(transactions.values()))
+                with self.writing():
+                    transactions = {name: self.replacing(name, new, facts or {}) for name, new in changes.items()}
+                    snapshots = {name: one.table_metadata.current_snapshot_id for name, one in transactions.items()}
+                    commit_together(self.catalog, list(transactions.values()))
                 break
             except CommitFailedException:
                 if attempt == _ATTEMPTS:
                     raise
         return snapshots
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Return a context for what writes files of the tables: a full disk is one clear error there."""
+        folder = self.catalog.properties.get("warehouse", "the lake")
+        return out_of_space_named(folder, f"the tables of {self.source} are as they were")
 
     def replacing(self, name: str, new: NewDays, facts: Mapping[str, str]) -> Transaction:
         """Return the transaction that replaces days of one table; it waits for `commit_together`."""
@@ -171,7 +179,7 @@ class Lake:
         folder, files = _fresh_folder(table), []
         for day in sorted(set(rows["ds"].to_pylist())):
             path = f"{folder}/{day.isoformat()}.parquet"
-            with table.io.new_output(path).create() as stream:
+            with self.writing(), table.io.new_output(path).create() as stream:
                 pq.write_table(rows.filter(pc.equal(rows["ds"], pa.scalar(day))), stream, compression=COMPRESSION)
             files.append(path)
         return files

@@ -38,14 +38,15 @@ def forget_rows(lake: Lake, forgotten: Forgotten) -> dict[str, int]:
     now = lake.at_one_moment()
     counts: dict[str, int] = dict.fromkeys(OF_SHOPPERS, 0)
     transactions: dict[str, Transaction] = {}
-    for name in OF_SHOPPERS:
-        counts[name], transaction = _without_shoppers(now, name, forgotten)
-        if transaction is not None:
-            transactions[name] = transaction
-    recounted = recount_days(now.after(transactions))
-    if recounted is not None:
-        transactions[RECOUNTED] = now.replacing(RECOUNTED, recounted, now.facts(RECOUNTED))
-    commit_together(lake.catalog, list(transactions.values()))
+    with lake.writing():
+        for name in OF_SHOPPERS:
+            counts[name], transaction = _without_shoppers(now, name, forgotten)
+            if transaction is not None:
+                transactions[name] = transaction
+        recounted = recount_days(now.after(transactions))
+        if recounted is not None:
+            transactions[RECOUNTED] = now.replacing(RECOUNTED, recounted, now.facts(RECOUNTED))
+        commit_together(lake.catalog, list(transactions.values()))
     return counts
 
 

@@ -52,8 +52,9 @@ def restore_tables(lake: Lake, target: Publication, through: date | None = None)
     now = lake.at_one_moment()
     names = sorted(GOLD, key=lambda name: name == LAST)
     snapshots = require_states(now, target)
-    restored = [_restore(now, name, snapshots[name], target, through) for name in names if lineage(now, name)]
-    commit_together(lake.catalog, [transaction for _, transaction in restored if transaction is not None])
+    with lake.writing():
+        restored = [_restore(now, name, snapshots[name], target, through) for name in names if lineage(now, name)]
+        commit_together(lake.catalog, [transaction for _, transaction in restored if transaction is not None])
     return [told for told, _ in restored]
 
 
