@@ -6,8 +6,8 @@ tables from `Lake.at_one_moment` finds the old run in all of them, or the new on
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -16,18 +16,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import ancestors_of
-from pyiceberg.utils.datetime import date_to_days
+from pyiceberg.utils.datetime import date_to_days, days_to_date
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.atomic_commit import commit_together
 from pipeline_tasks.storage.catalog_state import CatalogState, read_state
+from pipeline_tasks.storage.damaged_files import UNREADABLE, DamagedFileError, is_missing, require_readable
 from pipeline_tasks.storage.disk_space import out_of_space_named
 from pipeline_tasks.storage.snapshot_facts import as_properties, facts_of
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
@@ -91,13 +92,19 @@ class Lake:
 
     def present(self, name: str) -> IcebergTable | None:
         """Return the table, None where it was never made."""
-        if self._state is not None:
-            return self._state.table((self.source, name))
-        # Takes 6 ms; `create_table_if_not_exists` takes 116, as it writes a metadata file before it looks.
         try:
+            if self._state is not None:
+                return self._state.table((self.source, name))
+            # Takes 6 ms; `create_table_if_not_exists` takes 116, as it writes a metadata file before it looks.
             return self.catalog.load_table((self.source, name))
         except NoSuchTableError:
             return None
+        except (FileNotFoundError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise DamagedFileError(
+                f"The metadata file of {self.source}.{name} cannot be read ({reason}): put it back from a backup of "
+                "the lake"
+            ) from error
 
     def _grown(self, name: str) -> IcebergTable:
         """Return the table with the columns that its contract has gained since it was made; none is ever dropped."""
@@ -197,7 +204,9 @@ class Lake:
         table = self._published(name)
         if table is None:
             return []
-        found = (task.file for task in table.scan(row_filter=_within(days), snapshot_id=snapshot_id).plan_files())
+        scan = table.scan(row_filter=_within(days), snapshot_id=snapshot_id)
+        with _damage_named(table, snapshot_id):
+            found = [task.file for task in scan.plan_files()]
         # Not a filter of the scan, which would bind all the days to every file.
         left_out = {date_to_days(day) for day in without}
         return sorted(file.file_path for file in found if file.partition[0] not in left_out)
@@ -216,8 +225,25 @@ class Lake:
         if table is None:
             schema = arrow_schema(TABLES[name])
             return schema.empty_table() if columns == ("*",) else schema.empty_table().select(list(columns))
-        rows: pa.Table = table.scan(_within(days), selected_fields=tuple(columns), snapshot_id=snapshot_id).to_arrow()
+        with _damage_named(table, snapshot_id):
+            scan = table.scan(_within(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
+            rows: pa.Table = scan.to_arrow()
         return rows
+
+    def lost_days(self, name: str, days: Days) -> set[date]:
+        """Return those of the days that lack a file on the disk, which somebody deleted; in an object store, none."""
+        table = self._published(name)
+        if table is None:
+            return set()
+        files = [task.file for task in table.scan(row_filter=_within(days)).plan_files()]
+        lost = [file for file in files if is_missing(file.file_path)]
+        return {days_to_date(file.partition[0]) for file in lost}
+
+    def require_readable(self, name: str) -> None:
+        """Raise DamagedFileError where a file of the table's current snapshot cannot be read to its end."""
+        table = self._published(name)
+        if table is not None:
+            require_readable(table)
 
     def days(self, name: str) -> list[date]:
         """Return the days that the table holds, oldest first."""
@@ -242,6 +268,16 @@ class Lake:
         """Return the table as it is now, None where it has no snapshot yet."""
         table = self.present(name)
         return table if table is not None and table.current_snapshot() is not None else None
+
+
+@contextmanager
+def _damage_named(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
+    """Where reading fails because of a damaged file, raise DamagedFileError, which names it."""
+    try:
+        yield
+    except UNREADABLE:
+        require_readable(table, snapshot_id)
+        raise
 
 
 def _pending(transaction: Transaction) -> IcebergTable:

@@ -77,7 +77,18 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
             names = [column[0] for column in result.description or []]
             return names, result.fetchall()
     except duckdb.Error as error:
+        if type(error) in _OF_FILES:
+            _require_readable(settings, sql)
         raise ValueError(f"{error}\nTables: {', '.join(TABLES)}; other sources as schemas: source.table") from None
+
+
+def _require_readable(settings: Settings, sql: str) -> None:
+    """Raise DamagedFileError where a file of a table in the statement is what DuckDB could not read."""
+    for source in source_names(settings):
+        lake = Lake.open(settings, source).at_one_moment()
+        for name in TABLES:
+            if name in sql.lower():
+                lake.require_readable(name)
 
 
 def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | None = None) -> None:
@@ -124,6 +135,8 @@ def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, 
     database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
 
 
+_OF_FILES = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
+"""What DuckDB raises where it cannot read a file; a statement that does not fit is another class."""
 _DUCKDB = {
     "string": "VARCHAR",
     "long": "BIGINT",
