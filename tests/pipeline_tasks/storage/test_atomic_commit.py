@@ -52,7 +52,7 @@ def poll(settings: Settings, ended: Connection, seen: Connection) -> None:
     while not ended.poll():
         found.add(frozenset(runs_of(lake) if polls % 25 else runs_queried(settings)))
         polls += 1
-        time.sleep(0.01)
+        time.sleep(0.04)
     seen.send((polls, found))
 
 
