@@ -14,6 +14,7 @@ import psutil
 from pipeline_tasks.intake.sources import load_source
 from pipeline_tasks.operation.java import java_home, java_version
 from pipeline_tasks.operation.process_group import running_server
+from pipeline_tasks.operation.secret_files import OWNER_ONLY
 from pipeline_tasks.operation.servers import run_folder, servers
 from pipeline_tasks.settings import REPOSITORY, Settings
 
@@ -53,6 +54,7 @@ def examine(settings: Settings) -> list[Finding]:
         _gpu,
         _source,
         _ports,
+        _privacy,
         _disk,
         _memory,
         _registry,
@@ -127,6 +129,16 @@ def _ports(settings: Settings) -> list[Finding]:
         else:
             found.append(Finding(f"port {server.port}", "note", f"free; {server.name} is not running (nightshelf up)"))
     return found
+
+
+def _privacy(settings: Settings) -> list[Finding]:
+    if not settings.home.exists():
+        return []
+    mode = settings.home.stat().st_mode & 0o777
+    if mode & OWNER_ONLY:
+        remedy = f"chmod 700 {settings.home} (nightshelf up does it too)"
+        return [Finding("privacy", "note", f"other users of this machine can enter {settings.home} ({mode:o})", remedy)]
+    return [Finding("privacy", "fine", f"{settings.home} is open to its owner alone")]
 
 
 def _disk(settings: Settings) -> list[Finding]:

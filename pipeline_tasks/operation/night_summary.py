@@ -1,5 +1,6 @@
 """What `nightshelf up` and `nightshelf run` say at the end: where everything is, and some shelves."""
 
+import re
 from typing import Final
 
 import duckdb
@@ -61,7 +62,12 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     ports, login = settings.server, mlflow_login(settings)
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
-        ("MLflow", mlflow, f"{login.user} / {login.password}" if login else "its own logins"),
+        # A login that stands in the address itself is not shown.
+        (
+            "MLflow",
+            re.sub(r"//[^/]*@", "//", mlflow),
+            f"{login.user} / {login.password}" if login else "its own logins",
+        ),
         ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
     ]
 

@@ -44,6 +44,8 @@ def test_a_server_of_the_shops_own_keeps_its_own_login(tmp_path: Path, monkeypat
     settings = Settings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
     client(settings)
     assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ada"
+    shown = addresses(settings, "https://ada:lovelace@tracking.shop/#/experiments/1")
+    assert ("MLflow", "https://tracking.shop/#/experiments/1", "its own logins") in shown
     assert not login_file(settings).exists()
 
 

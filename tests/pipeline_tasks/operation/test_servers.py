@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.operation.airflow_environment import admin_password, airflow_environment
-from pipeline_tasks.operation.doctor import examine
+from pipeline_tasks.operation.doctor import _privacy, examine
 from pipeline_tasks.operation.servers import mlflow_server_settings, start_servers, stop_servers
 from pipeline_tasks.settings import ServerSettings, Settings
 
@@ -31,6 +31,13 @@ def test_doctor_names_a_taken_port_and_an_unknown_source_with_remedies(tmp_path:
     assert {f"port {taken_port}", "source"} <= set(wrong)
     assert "NIGHTSHELF_SERVER__MLFLOW_PORT" in wrong[f"port {taken_port}"].remedy
     assert "'nowhere' is unknown" in wrong["source"].says
+
+
+def test_doctor_sees_a_home_that_others_can_enter(tmp_path: Path) -> None:
+    for mode, status in ((0o750, "note"), (0o705, "note"), (0o700, "fine")):
+        tmp_path.chmod(mode)
+        [found] = _privacy(Settings(home=tmp_path))
+        assert (found.status, "chmod 700" in found.remedy) == (status, status == "note")
 
 
 def test_secrets_are_made_once_and_readable_by_nobody_else(tmp_path: Path) -> None:
