@@ -12,12 +12,13 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-# The pages take their looks, even the marks of success and failure, from the internet: this is what they need without.
+# The pages would take their looks, even the marks of success and failure, from the internet: this is what they need
+# without (gate_pages). Buttons that need a script are hidden.
 _STYLES: Final = """
 body{font-family:system-ui,sans-serif;margin:1rem}
 table{border-collapse:collapse;margin-bottom:1rem}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-footer,.navbar-brand img{display:none}
+.card:has(.btn-group-toggle),[data-toggle=collapse]{display:none}
 .fa-check-circle::before{content:"\\2714";color:#11713a;font-style:normal}
 .fa-times::before{content:"\\2718";color:#b3261e;font-style:normal}
 .fa-exclamation-triangle::before{content:"!";color:#8a5a00;font-style:normal}

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from pipeline_tasks.gates.gate_pages import POLICY
 from pipeline_tasks.gates.gate_report import GateReport, TableReport
 from pipeline_tasks.settings import Settings
 
-_HEAD: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Nightshelf: Data Docs</title>
+_HEAD: Final = f"""<!doctype html><html lang="en"><head>{POLICY}"""
+_TITLE: Final = """<meta charset="utf-8"><title>Nightshelf: Data Docs</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
@@ -32,7 +34,7 @@ def write_index(settings: Settings) -> Path:
     rows = [_row(settings, report, name) for report in reports for name in report.tables]
     settings.data_docs.mkdir(parents=True, exist_ok=True)
     path = settings.data_docs / "index.html"
-    path.write_text(_HEAD + "\n".join(rows) + "</table></body></html>\n")
+    path.write_text(_HEAD + _TITLE + "\n".join(rows) + "</table></body></html>\n")
     return path
 
 

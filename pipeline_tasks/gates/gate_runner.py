@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
@@ -18,6 +19,7 @@ from pyspark.sql import DataFrame
 from pipeline_tasks.gates.commonest_refusals import commonest_refusals
 from pipeline_tasks.gates.gate_docs import open_context
 from pipeline_tasks.gates.gate_metrics import over_batch
+from pipeline_tasks.gates.gate_pages import close_page, escaped
 from pipeline_tasks.gates.gate_report import Finding, TableReport
 from pipeline_tasks.gates.gate_suites import suite_of
 
@@ -49,9 +51,12 @@ class GateRun:
         for outcome in result.results:
             if not outcome.success:
                 _add_samples(outcome, rows)
-        key = self._keep(table, result)
         failed = [outcome for outcome in result.results if not outcome.success]
         findings = [_finding(table, outcome) for outcome in sorted(failed, key=_after_its_cause)]
+        # Behind the findings, which are no HTML.
+        for outcome in result.results:
+            outcome.result = escaped(outcome.result)
+        key = self._keep(table, result)
         warnings = sum(finding.severity != "critical" for finding in findings)
         report = TableReport(
             rows=_row_count(result),
@@ -66,6 +71,8 @@ class GateRun:
         """Render the pages of this run."""
         # The index is `gate_index`'s: Great Expectations' own is empty without the internet.
         self.context.build_data_docs(resource_identifiers=self.pages, build_index=False)
+        for key in self.pages:
+            close_page(Path(unquote(urlsplit(self._page(key)).path)))
 
     def _page(self, key: ValidationResultIdentifier) -> str:
         sites = self.context.get_docs_sites_urls(resource_identifier=key, only_if_exists=False)

@@ -1,7 +1,9 @@
 """What lies beside the lake and names shoppers: vectors and manifests in staging, samples in reports and Data Docs."""
 
+import re
 import shutil
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +23,17 @@ def forget_staging(settings: Settings, source: str, forgotten: Forgotten) -> lis
     """
     nights = sorted(path for path in (settings.staging / source).glob("*-*-*") if path.is_dir())
     gone = [path for night in nights for pattern in _OF_SHOPPERS for path in night.glob(pattern)]
-    gone += [path for path in _reports(settings, nights) if forgotten.is_named_in(path.read_text())]
+    gone += [path for path in _reports(settings, nights) if _names(forgotten, path.read_text())]
     for path in gone:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if gone:
         write_index(settings)
     return [str(path.relative_to(settings.home)) for path in gone]
+
+
+def _names(forgotten: Forgotten, text: str) -> bool:
+    # In a page, a tag may stand right beside a sample, whose text is escaped.
+    return forgotten.is_named_in(text) or forgotten.is_named_in(unescape(re.sub(r"<[^>]*>", " ", text)))
 
 
 def _reports(settings: Settings, nights: list[Path]) -> Iterator[Path]:

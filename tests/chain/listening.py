@@ -37,7 +37,8 @@ def listening(home: Path) -> Sockets:
 
 def reachable_from_outside(sockets: Sockets) -> Sockets:
     """Return those of the sockets that other machines reach."""
-    return {one for one in sockets if not ip_address(one[0]).is_loopback}
+    # Java names the IPv4 loopback by its IPv6 form, which Python does not count as one.
+    return {one for one in sockets if not ip_address(one[0].removeprefix("::ffff:")).is_loopback}
 
 
 @contextmanager

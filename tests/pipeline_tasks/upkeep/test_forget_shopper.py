@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from html import escape
 from typing import Any
 
 import pyarrow as pa
@@ -138,15 +139,18 @@ def test_staging_and_the_reports_that_name_her_go_and_models_stay(settings: Sett
     page = settings.data_docs / "validations" / "events" / f"{SOURCE}-{FIRST}-clean" / "events.html"
     page.parent.mkdir(parents=True)
     page.write_text(f"<td>{HER}</td> <td> {HER} </td>")
+    another = "ann&co"
+    written_for_html = page.with_name("items.html")
+    written_for_html.write_text(f"<td>user_key={escape(another)}</td>")
     fine = page.with_name("users.html")
     fine.write_text("<td>all is well</td>")
     for step, sample in (("clean", f"1 of 9 rows, e.g. user_key={HER}"), ("split", "0 of 9 rows")):
         write_report(settings, gate(step, sample, str(page)))
-    remember(settings, SOURCE, [HER])
+    remember(settings, SOURCE, [HER, another])
     gone = forget_shoppers(settings, SOURCE).staged
-    assert len(gone) == 5
+    assert len(gone) == 6
     assert {path.name for path in folder.iterdir()} == {"winner", "gate_split.json"}
-    assert (page.exists(), fine.exists()) == (False, True)
+    assert (page.exists(), written_for_html.exists(), fine.exists()) == (False, False, True)
 
 
 def gate(step: str, sample: str, page: str) -> GateReport:
