@@ -1,10 +1,22 @@
 """What can be set of the nightly tables: `NIGHTSHELF_SCORING__<FIELD>`."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from pipeline_tasks.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.setting_names import Concern
+
+RepeatRule = Literal["excluded", "allowed"]
+"""Whether an item that a user already has may be recommended to them."""
+
+
+def _of_event_types(rules: dict[str, RepeatRule]) -> dict[str, RepeatRule]:
+    """Return the rules. Raises ValueError where one names no event type."""
+    if unknown := sorted(set(rules) - set(EVENT_WEIGHTS)):
+        raise ValueError(f"repeat_policy names {', '.join(unknown)}: the event types are {', '.join(EVENT_WEIGHTS)}")
+    return rules
 
 
 class ScoringSettings(Concern):
@@ -22,7 +34,12 @@ class ScoringSettings(Concern):
     """Rows per item in next_items; 0 leaves it empty."""
     exclude_purchased_days: int = Field(30, ge=0)
     """Items bought within so many days are not recommended, as far as the window (split.window_days) goes: what was
-    bought before it is not known. 0 allows repeats at once."""
+    bought before it is not known. 0 leaves it to `repeat_policy`."""
+    repeat_policy: Annotated[dict[str, RepeatRule], AfterValidator(_of_event_types)] = {}
+    """Event type -> excluded or allowed: whether an item that a user has such an event of may be recommended to them.
+    Types that are not named follow the log: where almost nobody takes an item again, what was bought or rated (without
+    either: put into a cart; without that: clicked or viewed) is excluded. A change holds from the next evaluated model
+    on. What is allowed is still subject to exclude_purchased_days. Example: {"rating": "excluded"}."""
     shelf_rules: Path | None = None
     """TOML file of what is excluded, how shelves are varied, and A/B arms (`shelves/shelf_rules.py`)."""
     clusters: int = Field(8, ge=1)

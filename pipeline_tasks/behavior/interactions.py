@@ -154,3 +154,10 @@ def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
         events["time"].to_numpy().astype(np.int64),
         queries and queries.only(wanted, np.ones(sequences.num_rows, dtype=np.bool_)),
     )
+
+
+def step_numbers(log: Interactions) -> Integers:
+    """Return (m,) numbers of the steps, counted through the whole log: events of a sequence at one time share one."""
+    new = np.diff(log.times, prepend=-1) != 0
+    new[log.offsets[:-1][log.lengths > 0]] = True
+    return np.asarray(np.cumsum(new) - 1, dtype=np.int64)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions, step_numbers
 
 REACH: Final = 10
 """Steps; fewer where baskets are large, so that pairs stay in proportion (see `_reach`)."""
@@ -73,13 +73,6 @@ def recent_items(log: Interactions, n_items: int) -> csr_matrix:
     )
     matrix.sum_duplicates()
     return matrix
-
-
-def step_numbers(log: Interactions) -> Integers:
-    """Return (m,) numbers of the steps, counted through the whole log: events of a sequence at one time share one."""
-    new = np.diff(log.times, prepend=-1) != 0
-    new[log.offsets[:-1][log.lengths > 0]] = True
-    return np.asarray(np.cumsum(new) - 1, dtype=np.int64)
 
 
 def _reach(holds: csr_matrix) -> int:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.collaborative.item_to_item import step_numbers
+from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions, step_numbers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from pipeline_tasks.behavior.split_parts import Part, Parts
 from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.evaluation.shopper_segments import Labels, activity_bands, given_segments, history_bands
 
-Goal = Literal["discovery", "repeats", "newcomers"]
+Goal = Literal["served", "discovery", "repeats", "newcomers"]
+SERVED_TEST: Final = "served_test"
+"""The headline task of an evaluation: its lists exclude what the nightly tables exclude for a user."""
 GOALS: Final[tuple[Goal, ...]] = ("discovery", "repeats", "newcomers")
 _STRONGEST_FIRST: Final = (("purchase", "rating"), ("cart",), ("click", "view"))
 
@@ -93,12 +95,14 @@ def build_tasks(
     n_items: int,
     item_vectors: Floats | None = None,
     segments: Mapping[str, Mapping[str, str]] | None = None,
+    taken: csr_matrix | None = None,
 ) -> list[RankingTask]:
     """Return one task per goal, of shoppers with at least one relevant item; what is known is shared by all.
 
     Of known shoppers; of anonymous sessions in a log that has no others.
 
     Goals:
+        served: of shoppers with a history; `taken` is masked and does not count, as in the nightly tables.
         discovery: of shoppers with a history; what they have wanted before is masked and does not count.
         repeats: of shoppers with a history; nothing is masked.
         newcomers: of shoppers without a history: what a model offers those it knows nothing of.
@@ -106,6 +110,10 @@ def build_tasks(
     Args:
         item_vectors: (items, d), see `RankingTask`.
         segments: kind -> shopper key -> label, beside the bands of history length and activity that every task has.
+        taken: (sequences, items) what the repeat policy excludes (see `repeat_policy`); needed by the goal served.
+
+    Raises:
+        ValueError: the goal is served, and `taken` is missing.
     """
     known = parts.known_before(part)
     types = wanted_types(parts.log)
@@ -115,7 +123,7 @@ def build_tasks(
     judges = parts.log.known if parts.log.known.any() else np.ones_like(parts.log.known)
     tasks = []
     for goal in goals:
-        masked = wanted if goal == "discovery" else csr_matrix(wanted.shape, dtype=np.float32)
+        masked = _masked(goal, wanted, taken)
         relevant = (future - future.multiply(masked)).tocsr()
         relevant.eliminate_zeros()
         relevant.sort_indices()
@@ -129,6 +137,14 @@ def build_tasks(
             RankingTask(name, known, histories, relevant[asked], masked[asked], popularity, item_vectors, labels)
         )
     return tasks
+
+
+def _masked(goal: Goal, wanted: csr_matrix, taken: csr_matrix | None) -> csr_matrix:
+    if goal == "served":
+        if taken is None:
+            raise ValueError("the goal served needs the items that the repeat policy excludes: give `taken`")
+        return taken
+    return wanted if goal == "discovery" else csr_matrix(wanted.shape, dtype=np.float32)
 
 
 def _labels(

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.behavior.interactions import Interactions, step_numbers
 from pipeline_tasks.behavior.popularity_trends import choose_horizons
-from pipeline_tasks.collaborative.item_to_item import step_numbers
 from pipeline_tasks.evaluation.ranking_task import wanted_types
+from pipeline_tasks.evaluation.repeat_policy import REPEAT_BOUND, repeat_share
 from pipeline_tasks.settings import SplitStrategy
 from pipeline_tasks.task_weights import refuse_contradictions
 from pipeline_tasks.training.fit_options import FitOptions
@@ -63,18 +63,6 @@ def look_at(log: Interactions) -> LogFacts:
         ends_in_basket=float((log.times[last - 1] == log.times[last]).mean()) if long.any() else 0.0,
         repeat_share=repeat_share(log.only(np.isin(log.types, wanted_types(log)))),
     )
-
-
-def repeat_share(log: Interactions) -> float:
-    """Return, of the events after a sequence's first step, the share whose item it has had in an earlier step."""
-    steps, never = step_numbers(log), np.iinfo(np.int64).max
-    first = np.full(len(log), never)
-    np.minimum.at(first, log.rows, steps)
-    _, place = np.unique(log.rows * (int(log.items.max(initial=0)) + 1) + log.items, return_inverse=True)
-    earliest = np.full(int(place.max(initial=-1)) + 1, never)
-    np.minimum.at(earliest, place, steps)
-    later = steps > first[log.rows]
-    return float((later & (earliest[place] < steps)).sum() / max(1, int(later.sum())))
 
 
 def looked_at_share(log: Interactions) -> float:
@@ -129,10 +117,10 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
 
 
 def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings) -> bool:
-    """Return whether own items get a score of their own: where 2 % of what is wanted was wanted before."""
+    """Return whether own items get a score of their own: where items may come again (see `repeat_policy`)."""
     if training.repeats is not None:
         return training.repeats
-    return bool(choose_horizons(log)) and facts.repeat_share >= 0.02
+    return bool(choose_horizons(log)) and facts.repeat_share >= REPEAT_BOUND
 
 
 def wants_looked_at(log: Interactions, training: TrainingSettings) -> bool:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.collaborative.item_to_item import followed_by, recent_items, sequence_item_to_item, step_numbers
+from pipeline_tasks.behavior.interactions import Interactions, step_numbers
+from pipeline_tasks.collaborative.item_to_item import followed_by, recent_items, sequence_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
