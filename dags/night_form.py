@@ -137,7 +137,7 @@ def shelves() -> dict[str, Param]:
             defaults.exclude_purchased_days,
             0,
             "Do not repeat for (days)",
-            "Items bought within so many days are left out; 0 allows repeats at once.",
+            "Items bought within so many days are left out; 0 leaves that to the repeat policy of the model.",
         ),
     }
 

@@ -51,6 +51,8 @@ class AudienceOrder:
     block: int
     model_version: str
     ds: date
+    excluded_types: tuple[str, ...] = ()
+    """Users with an event of these types with the item are left out, unless it is replenishable."""
 
 
 def find_audiences(shoppers: DataFrame, order: AudienceOrder) -> DataFrame:
@@ -136,7 +138,7 @@ def _best_of(batch: pa.RecordBatch, shelf: Shelf, targets: Targets, order: Audie
         targets.vectors,
         _comparable(shoppers.vectors, own, shelf, order.block),
         order.rows,
-        banned_by_target(shoppers.banned(shelf, order.bought_since), targets),
+        banned_by_target(shoppers.banned(shelf, order.bought_since, order.excluded_types), targets),
         own_by_target(own, targets),
         # Fewer targets at a time, as there are more shoppers: memory stays block x shelf.
         -(-order.block // _BATCHES),

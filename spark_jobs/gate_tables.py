@@ -69,22 +69,25 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
     local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
-    days = int(manifest.facts["exclude_purchased_days"])
-    # Two suites and three rules ask for it: once is enough.
-    spark.sql(recently_purchased_sql(manifest, days)).cache().createOrReplaceTempView("recently_purchased")
+    # Two suites and three rules read it: once is enough.
+    spark.sql(already_taken_sql(manifest)).cache().createOrReplaceTempView("already_taken")
     spark.sql(shelves_due_sql(manifest)).createOrReplaceTempView("shelves_due")
 
 
-def recently_purchased_sql(manifest: Manifest, days: int) -> str:
-    """Return the query of (user_key, item_id) bought within the last `days` days, the night's own included.
+def already_taken_sql(manifest: Manifest) -> str:
+    """Return the query of (user_key, item_id) that a user has an excluded event with, of any day, or bought within the
+    last `exclude_purchased_days` days, the night's own included.
 
-    Items that nobody may be shown, and those that may come again, are left out.
+    Items that nobody may be shown, and those that are replenishable, are left out.
     """
+    days = int(manifest.facts["exclude_purchased_days"])
+    excluded = manifest.facts.get("excluded_event_types", "")
     since = end_of(manifest.ds - timedelta(days=days), manifest.facts.get("timezone") or None)
     return f"""
         SELECT DISTINCT user_key, event.item_ids AS item_id
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event
-        WHERE user_key IS NOT NULL AND event.event_types = 'purchase' AND event.timestamps >= {since}
+        WHERE user_key IS NOT NULL AND ((event.event_types = 'purchase' AND event.timestamps >= {since})
+        OR array_contains(split('{excluded}', ','), event.event_types))
         AND event.item_ids IN (SELECT item_id FROM shelf_rules WHERE allowed AND NOT replenishable)"""
 
 
@@ -96,7 +99,7 @@ def shelves_due_sql(manifest: Manifest) -> str:
         FROM (SELECT DISTINCT user_key FROM sequences
               ANTI JOIN (SELECT user_key FROM opt_outs WHERE item_id IS NULL) USING (user_key)
               WHERE user_key IS NOT NULL)
-        LEFT JOIN (SELECT user_key, item_id FROM recently_purchased UNION
+        LEFT JOIN (SELECT user_key, item_id FROM already_taken UNION
                    SELECT user_key, item_id FROM opt_outs SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed)
                    USING (item_id)) USING (user_key)
         GROUP BY user_key"""

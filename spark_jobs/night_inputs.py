@@ -12,6 +12,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from pipeline_tasks.champion.served_policy import REPEAT_POLICY
+from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
 from pipeline_tasks.night import Night
 from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.settings import settings
@@ -65,6 +67,12 @@ class NightInputs:
     def version(self) -> str:
         """Registered model and version that made the vectors."""
         return str(self.meta["model_version"])
+
+    @property
+    def policy(self) -> RepeatPolicy:
+        """What of a user's own events keeps an item away, as the model was judged with it."""
+        facts = self.meta.get(REPEAT_POLICY)
+        return RepeatPolicy.from_facts(facts) if facts else RepeatPolicy((), self.scoring.exclude_purchased_days)
 
     @property
     def shelf(self) -> Shelf:

@@ -57,6 +57,7 @@ def stage_recommendations(night: NightInputs) -> Staged:
         model_version=night.version,
         ds=night.ds,
         rules=night.rules,
+        excluded_types=night.policy.excluded_types,
     )
     # Matrix products over whole blocks: no Spark expression does this.
     rows = night.shoppers.mapInArrow(recommender(order), spark_ddl(TABLES["recommendations"]))
@@ -123,6 +124,7 @@ def stage_outlook(night: NightInputs) -> Staged:
         block=night.scoring.block_users,
         model_version=night.version,
         ds=night.ds,
+        excluded_types=night.policy.excluded_types,
     )
     tables = {
         "purchase_intent": _stage(night, "purchase_intent", predicted),

@@ -15,6 +15,7 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
+from pipeline_tasks.champion.served_policy import REPEAT_POLICY
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.night import Night, parse_day
@@ -48,7 +49,8 @@ def arg_parser() -> argparse.ArgumentParser:
         "--exclude-purchased-days",
         type=int,
         default=scoring.exclude_purchased_days,
-        help="items bought within so many days, the night's included, are left out; 0 leaves none out",
+        help="items bought within so many days, the night's included, are left out; 0 leaves that to the repeat "
+        "policy of the model",
     )
     return parser
 
@@ -64,6 +66,7 @@ def describe(night: NightInputs) -> dict[str, str]:
         "next_k": night.scoring.next_k,
         "exclude_purchased_days": night.scoring.exclude_purchased_days,
         "effective_exclude_purchased_days": night.purchase_days,
+        "excluded_event_types": ",".join(night.policy.excluded_types),
         "scored_items": len(night.shelf.item_ids),
         "allowed_items": night.shelf.allowed,
         "shown_items": len(night.catalog) - len(night.excluded.items),
@@ -114,6 +117,12 @@ def limits(night: NightInputs) -> list[str]:
             f"exclude_purchased_days={days} reaches beyond the window of {night.window_days} days ({first} to "
             f"{night.ds}): purchases before {first} are not known; set window_days={days} or more to know them"
         )
+    if night.policy.exclude_purchased_days != days:
+        said.append(
+            f"exclude_purchased_days={days}, but {night.version} was judged with {night.policy.exclude_purchased_days}"
+        )
+    if REPEAT_POLICY in night.meta:
+        said.append(f"served as it was judged: {night.policy.describe()}; events before {first} are not known")
     return said
 
 

@@ -34,6 +34,8 @@ class Order:
     model_version: str
     ds: date
     rules: ShelfRules
+    excluded_types: tuple[str, ...] = ()
+    """Items of a user's events of these types are left out, unless they are replenishable."""
 
 
 def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -57,7 +59,7 @@ def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
     """Return the rows of `recommendations` of a batch of shoppers."""
     shelf = open_shelf(order.folder)
     shoppers = read_shoppers(batch, shelf)
-    banned, known = shoppers.banned(shelf, order.bought_since), shoppers.known
+    banned, known = shoppers.banned(shelf, order.bought_since, order.excluded_types), shoppers.known
     arms = order.rules.assign(shoppers.keys)
     filled = Filled.empty(len(shoppers.keys), order.rows)
     for number, arm in enumerate(order.rules.arms):

@@ -39,8 +39,8 @@ class Shoppers:
     """(n + 1,): shopper i did the events offsets[i]:offsets[i + 1]."""
     history: Indices
     """(m,) index on the shelf, -1 for items that it does not hold."""
-    bought: Flags
-    """(m,) whether the event is a purchase."""
+    types: pa.Array
+    """(m,) event types."""
     times: Indices
     """(m,) epoch microseconds."""
     deeds: list[list[str]]
@@ -51,16 +51,18 @@ class Shoppers:
         """What each has turned to, of the items that the shelf holds."""
         return only(Exclusions(self.offsets, self.history), self.history >= 0)
 
-    def banned(self, shelf: Shelf, bought_since: int) -> Exclusions:
-        """Return what each must not get: bought at or after `bought_since`, or opted out of.
+    def banned(self, shelf: Shelf, bought_since: int, excluded_types: tuple[str, ...] = ()) -> Exclusions:
+        """Return what each must not get: bought at or after `bought_since`, of an event of `excluded_types`, or opted
+        out of.
 
         Items that nobody may get are left out: `Shelf.allowed` sees to them.
         """
-        recent = self.bought & (self.times >= bought_since) & (self.history >= 0) & (self.history < shelf.allowed)
-        recent &= ~shelf.comes_again[self.history]
-        bought = only(Exclusions(self.offsets, self.history), recent)
+        taken = _is_in(self.types, ("purchase",)) & (self.times >= bought_since) | _is_in(self.types, excluded_types)
+        taken &= (self.history >= 0) & (self.history < shelf.allowed)
+        taken &= ~shelf.comes_again[self.history]
+        owned = only(Exclusions(self.offsets, self.history), taken)
         unwanted = shelf.opted_out(self.keys)
-        return joined(bought, only(unwanted, unwanted.items < shelf.allowed))
+        return joined(owned, only(unwanted, unwanted.items < shelf.allowed))
 
 
 def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
@@ -75,10 +77,15 @@ def read_shoppers(batch: pa.RecordBatch, shelf: Shelf) -> Shoppers:
         _own(batch, shelf),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         shelf.indices(batch["item_ids"].flatten()),
-        pc.equal(batch["event_types"].flatten(), "purchase").to_numpy(zero_copy_only=False),
+        batch["event_types"].flatten(),
         batch["timestamps"].flatten().to_numpy(zero_copy_only=False),
         batch["event_types"].to_pylist(),
     )
+
+
+def _is_in(types: pa.Array, wanted: tuple[str, ...]) -> Flags:
+    flags: Flags = pc.is_in(types, value_set=pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
+    return flags
 
 
 def _own(batch: pa.RecordBatch, shelf: Shelf) -> OwnScores:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
+from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.interactions import Evidence
 from pipeline_tasks.behavior.night_data import NightData
@@ -13,7 +14,7 @@ from pipeline_tasks.champion.registry import EvaluationRule
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
-from pipeline_tasks.evaluation.ranking_task import GOALS, RankingTask, Scorer, build_tasks
+from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, Scorer, build_tasks
 from pipeline_tasks.evaluation.sampled_shoppers import sample_tasks
 from pipeline_tasks.evaluation.shopper_segments import profile_segments
 from pipeline_tasks.model.saved_recommender import SavedRecommender
@@ -41,17 +42,20 @@ def compare_scorers(
     champion: SavedRecommender | None,
     rule: EvaluationRule,
     metric: str,
+    taken: csr_matrix,
 ) -> Comparison:
     """Return how `saved`, the champion and the peers that `rule` names do on every task of the test part.
 
-    Intervals and paired tests are of `metric`.
+    Intervals and paired tests are of `metric`; `taken` is what the task served excludes for everybody (see
+    `build_tasks`).
 
     Raises:
         FutureLeakError: ours was fitted on, or looks up, what is to be predicted.
         ValueError: nobody in the test part wanted anything.
     """
     n_items = len(data.catalog)
-    built = build_tasks(data.parts, "test", GOALS, n_items, saved.raw_texts, profile_segments(data.log))
+    goals: tuple[Goal, ...] = ("served", *GOALS)
+    built = build_tasks(data.parts, "test", goals, n_items, saved.raw_texts, profile_segments(data.log), taken)
     # A small or closed shop may have no newcomers: what was measured, the table says.
     whole = [task for task in built if len(task)]
     if not whole:

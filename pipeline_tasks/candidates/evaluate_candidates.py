@@ -13,13 +13,17 @@ from pipeline_tasks.behavior.night_data import NightData, read_night
 from pipeline_tasks.candidates.candidate_training import refit
 from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
 from pipeline_tasks.candidates.log_comparison import log_comparison
+from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
 from pipeline_tasks.champion.champion_checksums import files_sha256
 from pipeline_tasks.champion.promotion import decide
 from pipeline_tasks.champion.pyfunc_recommender import log_recommender
 from pipeline_tasks.champion.registry import ARTIFACT, champion_version, client, load_version, registry
+from pipeline_tasks.champion.served_policy import REPEAT_POLICY, settings_tag
 from pipeline_tasks.champion.tracking import log_snapshots, night_run
 from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
+from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.night import Night
 from pipeline_tasks.night_arguments import night_of, night_parser
@@ -40,8 +44,11 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
-        rule = registry().promotion
-        done = compare_scorers(data, saved, present_champion(settings, night), registry().evaluation, rule.metric)
+        rule, served = registry().promotion, served_task(data, settings.scoring)
+        saved.facts[REPEAT_POLICY] = served.policy.as_facts()
+        rival = present_champion(settings, night)
+        done = compare_scorers(data, saved, rival, registry().evaluation, rule.metric, served.taken)
+        notes = [served.describe(), *_served_otherwise(rival, served.policy), *done.notes]
         promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
         folder = night_folder(settings, night) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)
@@ -49,9 +56,11 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         log_comparison(done, rule)
         metrics = flat_metrics(done.table, rule.metric)
         mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
+        mlflow.log_metrics({f"repeat_share.{kind}": share for kind, share in served.repeat_shares.items()})
         verdict = "promote" if promote else "keep"
-        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + done.notes)})
-        version = register(settings, data, best, uri, metrics)
+        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + notes)})
+        mlflow.set_tags({"headline_task": SERVED_TEST, "served": served.policy.describe()})
+        version = register(settings, data, best, uri, metrics, served.policy)
     evaluation = Evaluation(
         candidate=best.name,
         split_id=data.split["split_id"],
@@ -60,7 +69,7 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         sha256=files_sha256(folder),
         metrics=metrics,
         promote=promote,
-        reasons=reasons + done.notes,
+        reasons=reasons + notes,
     )
     write_whole(evaluation_path(settings, night), evaluation.model_dump_json(indent=1))
     return evaluation
@@ -70,6 +79,15 @@ def present_champion(settings: Settings, night: Night) -> SavedRecommender | Non
     """Return the present champion, None when there is none."""
     version = champion_version(settings, night)
     return load_version(settings, night.source, version) if version is not None else None
+
+
+def _served_otherwise(champion: SavedRecommender | None, policy: RepeatPolicy) -> list[str]:
+    """Return a sentence where the champion's own policy, by which it stays served, excludes other events."""
+    facts = champion.facts.get(REPEAT_POLICY) if champion is not None else None
+    own = RepeatPolicy.from_facts(facts) if facts else policy
+    if own.excluded_types == policy.excluded_types:
+        return []
+    return [f"the present champion is judged here like the others, but served otherwise: {own.describe()}"]
 
 
 def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
@@ -87,7 +105,9 @@ def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
     }
 
 
-def register(settings: Settings, data: NightData, best: Candidate, uri: str, metrics: dict[str, float]) -> str:
+def register(
+    settings: Settings, data: NightData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
+) -> str:
     """Register the logged model as a new version, with what it is and what it reached as tags."""
     api, night = client(settings), data.night
     window = (night.ds - data.split["window_start"]).days + 1
@@ -100,6 +120,8 @@ def register(settings: Settings, data: NightData, best: Candidate, uri: str, met
         "strategy": data.split["strategy"],
         "window_days": str(window),
         "fitted_on": "train and validation",
+        "repeats": policy.describe(),
+        "repeat_settings": settings_tag(settings.scoring),
         **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
     }
     version = mlflow.register_model(uri, registry().model_name(night), tags=tags)

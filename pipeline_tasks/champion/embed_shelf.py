@@ -16,6 +16,7 @@ from pipeline_tasks.behavior.interactions import Floats, Interactions
 from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.champion.embed_visitors import usual_type, write_visitors
 from pipeline_tasks.champion.registry import champion_version, load_version
+from pipeline_tasks.champion.served_policy import REPEAT_POLICY, policy_of
 from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
@@ -60,8 +61,9 @@ def embed_shelf(settings: Settings, night: Night) -> dict[str, Any]:
     window = (data.split["window_start"], night.ds)
     queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
     write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
-    about = {"model_version": f"{version.name}/{version.version}", "ds": night.ds.isoformat()}
-    return write_vectors(folder, recommender, data.log, data.catalog.item_ids, about | {"snapshots": data.snapshots})
+    about: dict[str, Any] = {"model_version": f"{version.name}/{version.version}", "ds": night.ds.isoformat()}
+    about |= {"snapshots": data.snapshots, REPEAT_POLICY: policy_of(saved.facts, data.log, settings.scoring).as_facts()}
+    return write_vectors(folder, recommender, data.log, data.catalog.item_ids, about)
 
 
 def write_vectors(

@@ -25,7 +25,8 @@ class Promotion(BaseModel):
     """When a version becomes champion."""
 
     model_config = ConfigDict(extra="forbid")
-    task: Literal["discovery_test", "repeats_test"]
+    task: Literal["served_test", "discovery_test", "repeats_test"]
+    """served_test is judged by the lists that the nightly tables serve."""
     metric: str
     """Any metric per shopper of the table of results of which more is better."""
     must_beat: list[str]

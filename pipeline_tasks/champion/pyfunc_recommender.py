@@ -19,6 +19,7 @@ from mlflow.types.schema import Array
 from pipeline_tasks.behavior.interactions import Interactions, from_sequences
 from pipeline_tasks.champion.registry import ARTIFACT
 from pipeline_tasks.champion.served_code import requirements, write_code
+from pipeline_tasks.champion.served_policy import excluded_events
 from pipeline_tasks.evaluation.score_ranks import top_items
 from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.moments import MINUTE
@@ -59,6 +60,8 @@ class PyfuncRecommender(PythonModel):
     ) -> pd.DataFrame:
         """Return the `top_k` best items of each history; unknown ids are ignored.
 
+        Items of a history's own events are left out where the repeat policy that the model was judged by says so.
+
         The moment of asking is the newest event's of all histories, or the model's own where that is later.
 
         Raises:
@@ -68,12 +71,15 @@ class PyfuncRecommender(PythonModel):
         histories = self._histories(model_input.to_dict("records"))
         now = self.saved.recommender.as_of(int(histories.times.max(initial=-1)) + 1)
         scores = self.saved.knowing(now, histories).scores(histories)
+        taken = excluded_events(self.saved.facts, histories)
+        scores[taken.rows, taken.items] = -np.inf
         best = top_items(scores, top_k)
-        ids = np.array(self.saved.catalog.item_ids, dtype=object)
+        ids, values = np.array(self.saved.catalog.item_ids, dtype=object), np.take_along_axis(scores, best, axis=1)
+        shown = [np.isfinite(row) for row in values]
         return pd.DataFrame(
             {
-                "item_ids": [ids[row].tolist() for row in best],
-                "scores": np.take_along_axis(scores, best, axis=1).astype(float).tolist(),
+                "item_ids": [ids[row[kept]].tolist() for row, kept in zip(best, shown, strict=True)],
+                "scores": [row[kept].astype(float).tolist() for row, kept in zip(values, shown, strict=True)],
             }
         )
 

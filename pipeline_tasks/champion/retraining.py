@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from pipeline_tasks.champion.registry import champion_version
+from pipeline_tasks.champion.served_policy import settings_tag
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.lake import Lake
@@ -21,8 +22,8 @@ def why_retrain(settings: Settings, night: Night) -> str | None:
         return f"{night.source} has no champion yet"
     name = f"champion {champion.name} version {champion.version}"
     splits = Lake.open(settings, night.source).read("splits", (night.ds, night.ds)).to_pylist()
-    if FORGETS in champion.tags:
-        return f"{name} has learned from a shopper who was forgotten on {champion.tags[FORGETS]}"
+    if reason := _outdated(champion.tags, settings):
+        return f"{name} {reason}"
     made = date.fromisoformat(champion.tags["ds"])
     if made == night.ds:
         same = any(split["split_id"] == champion.tags["split_id"] for split in splits)
@@ -35,6 +36,15 @@ def why_retrain(settings: Settings, night: Night) -> str | None:
         if differ(days, window, made - timedelta(days - 1) == split["window_start"]):
             return f"{name} was made from a window of {days} days, tonight has {window}"
     return _too_old(name, (night.ds - made).days, settings.training.retrain_every_days)
+
+
+def _outdated(tags: dict[str, str], settings: Settings) -> str | None:
+    """Return why a champion with these tags may not stay, whatever its age: what it was made from, or judged by, no
+    longer holds."""
+    if FORGETS in tags:
+        return f"has learned from a shopper who was forgotten on {tags[FORGETS]}"
+    judged, wanted = tags.get("repeat_settings"), settings_tag(settings.scoring)
+    return None if judged in (None, wanted) else f"was judged with {judged}, the settings now say {wanted}"
 
 
 def _too_old(name: str, age: int, every: int) -> str | None:

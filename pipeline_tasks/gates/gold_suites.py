@@ -87,8 +87,9 @@ def _nothing_excluded() -> list[Expectation]:
             SCORING,
         ),
         finds_nothing(
-            "nothing recently bought is recommended, unless it is replenishable",
-            "SELECT user_key, item_id FROM {batch} SEMI JOIN recently_purchased USING (user_key, item_id)",
+            "nothing that the user bought recently, or already has where that is excluded, is recommended, unless it "
+            "is replenishable",
+            "SELECT user_key, item_id FROM {batch} SEMI JOIN already_taken USING (user_key, item_id)",
             "item_id",
             SCORING,
         ),

@@ -40,7 +40,7 @@ def purchase_intent_suite() -> list[Expectation]:
 _NOTHING_OF_IT_TO_SHOW = (
     # From the few rows of categories on: shoppers and what they bought are many.
     "SELECT user_key, target FROM (SELECT DISTINCT user_key, target, item_id FROM {batch} JOIN "
-    "(SELECT user_key, item_id FROM opt_outs UNION ALL SELECT user_key, item_id FROM recently_purchased) "
+    "(SELECT user_key, item_id FROM opt_outs UNION ALL SELECT user_key, item_id FROM already_taken) "
     "USING (user_key) JOIN items USING (item_id) SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed) "
     "USING (item_id) WHERE target_type = 'category' AND target = category) "
     "JOIN (SELECT category AS target, count(*) AS shown FROM items SEMI JOIN (SELECT item_id FROM shelf_rules "
@@ -66,15 +66,16 @@ def audiences_suite() -> list[Expectation]:
             SCORING,
         ),
         finds_nothing(
-            "nobody is in the audience of what they bought recently or opted out of",
-            "SELECT user_key, target FROM {batch} JOIN recently_purchased USING (user_key) "
+            "nobody is in the audience of what they bought recently, opted out of, or already have where that is "
+            "excluded",
+            "SELECT user_key, target FROM {batch} JOIN already_taken USING (user_key) "
             "WHERE target_type = 'item' AND target = item_id UNION ALL SELECT user_key, target FROM {batch} "
             "JOIN opt_outs USING (user_key) WHERE item_id IS NULL OR (target_type = 'item' AND target = item_id)",
             "user_key",
             SCORING,
         ),
         finds_nothing(
-            "nobody is in the audience of a category all of whose items they bought recently or opted out of",
+            "nobody is in the audience of a category all of whose items they may not be shown",
             _NOTHING_OF_IT_TO_SHOW,
             "user_key",
             SCORING,

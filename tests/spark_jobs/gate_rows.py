@@ -133,7 +133,7 @@ GOOD: Final[dict[str, list[Row]]] = {
 }
 VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
     "staged_rows": ("name string, ds date, rows long", [("events", DS, 20), ("quarantine", DS, 1)]),
-    "recently_purchased": ("user_key string, item_id string", [("ann", "i1"), ("bob", "i1")]),
+    "already_taken": ("user_key string, item_id string", [("ann", "i1"), ("bob", "i1")]),
     "shelves_due": ("user_key string, rows_due int", [("ann", 2), ("bob", 2)]),
     "shelf_rules": (
         "item_id string, allowed boolean, replenishable boolean",

@@ -1,6 +1,7 @@
 """Audiences without Spark: the function that each partition runs, on a shelf on file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -104,6 +105,21 @@ def test_nobody_is_in_the_audience_of_a_category_of_which_they_may_be_shown_noth
         "Kitchen > C1": {"ann", "cleo", "eve"},
         "Kitchen > C2": set(SEGMENTS),
     }
+
+
+def test_nobody_is_in_the_audience_of_what_they_already_have_where_that_is_excluded(folder: str) -> None:
+    """However long ago: `bought_since` is about recent purchases alone."""
+    own = batch(["ann", "bob"], {"ann": ["i01"], "bob": ["i00"]})
+    long_ago = own.set_column(6, "timestamps", pa.array([[micros(1)], [micros(1)]], pa.list_(pa.int64())))
+    find = _finder(replace(order(folder), excluded_types=("rating",)))
+    for kind, excluded in (("purchase", False), ("rating", True), ("view", False)):
+        kinds = pa.array([[kind], [kind]], pa.list_(pa.string()))
+        parts = find(iter([long_ago.set_column(5, "event_types", kinds)]))
+        rows = [row for part in parts for row in part.to_pylist()]
+        pairs = {(row["user_key"], row["target"]) for row in rows}
+        assert (("ann", "i01") not in pairs) is excluded
+        assert (("bob", "i00") not in pairs) is excluded
+        assert {("ann", "i00"), ("bob", "i01")} < pairs
 
 
 def scores_of(user: Vectors, items: np.ndarray, additive: tuple[float, ...]) -> np.ndarray:

@@ -64,11 +64,14 @@ def shelf_of_rules(home: Path) -> Path:
     return home
 
 
-def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> GateReport:
+def validate_recommendations(
+    spark: SparkSession, home: Path, top_k: int, excluded: str = "", viewed: str = "i1"
+) -> GateReport:
+    home.mkdir(exist_ok=True)
     settings = Settings(home=home)
     lake = Lake.open(settings, NIGHT.source)
     bought = sequence("ann", item_ids=["i1", "i4", "i1"], event_types=["view", "purchase", "purchase"])
-    sequences = [bought, sequence("bob"), sequence("session:1", user_key=None)]
+    sequences = [bought, sequence("bob", item_ids=[viewed] * 3), sequence("session:1", user_key=None)]
     publish(lake, stage(settings, "clean", ["items"], {}))
     publish(lake, stage(settings, "split", ["sequences"], {}, sequences=sequences))
     # i4 was bought on the 12th, before the last five days; i1 on the 19th.
@@ -78,6 +81,7 @@ def validate_recommendations(spark: SparkSession, home: Path, top_k: int) -> Gat
         "fallback_k": "2",
         "shown_items": "4",
         "exclude_purchased_days": "5",
+        "excluded_event_types": excluded,
         "arms": arms,
         "shelf_folder": str(shelf_of_rules(home)),
     }
@@ -98,6 +102,16 @@ def test_too_few_rows_per_shopper_close_the_gate(spark: SparkSession, tmp_path: 
     report = validate_recommendations(spark, tmp_path, top_k=4)
     assert [finding.column for finding in report.critical] == ["user_key"]
     assert "user_key=ann, rows_due=3, rows=2" in report.critical[0].observed
+
+
+def test_what_users_already_have_closes_the_gate_where_it_is_excluded(spark: SparkSession, tmp_path: Path) -> None:
+    # Both are shown i2 and i3. ann has i1 and i4, bob viewed i1 and does not want i4: nothing else is due.
+    assert validate_recommendations(spark, tmp_path / "due", 4, excluded="purchase,view").passed
+    # bob viewed i2, long before the last five days.
+    assert validate_recommendations(spark, tmp_path / "allowed", 2, excluded="purchase", viewed="i2").passed
+    report = validate_recommendations(spark, tmp_path / "excluded", 2, excluded="purchase,view", viewed="i2")
+    assert [finding.column for finding in report.critical] == ["item_id"]
+    assert "user_key=bob, item_id=i2" in report.critical[0].observed
 
 
 def test_nothing_staged_is_a_clear_error(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from pipeline_tasks.behavior.item_catalog import catalog_of
 from pipeline_tasks.behavior.night_data import NightData
@@ -70,12 +71,15 @@ def test_the_nights_comparison_shows_whether_all_are_served_alike(tmp_path: Path
     data = NightData(Night("shop", date(2026, 11, 20)), catalog_of(titles, []), log, {}, split)
     training = TrainingSettings(epochs=1, dimension=16, max_length=20, threads=1, profile_attributes=[])
     saved = refit(data, train(data, "frozen", training, tmp_path, lambda metrics, step: None).saved, training)
-    found = compare_scorers(data, saved, None, EvaluationRule(baselines=["popularity"]), "ndcg@10").segments
+    nothing = csr_matrix((len(log), 30), dtype=np.float32)
+    rule = EvaluationRule(baselines=["popularity"])
+    found = compare_scorers(data, saved, None, rule, "ndcg@10", nothing).segments
     shown = found[(found["kind"] == "tier") & (found["task"] == "discovery_test")]
     assert set(zip(shown["segment"], shown["scorer"], strict=True)) == {
         (segment, scorer) for segment in ("tier=gold", "tier=plain") for scorer in ("two_tower", "popularity")
     }
     assert shown["shoppers"].eq(40).all()
-    few = compare_scorers(data, saved, None, EvaluationRule(baselines=["popularity"], most_shoppers=30), "ndcg@10")
+    rule = EvaluationRule(baselines=["popularity"], most_shoppers=30)
+    few = compare_scorers(data, saved, None, rule, "ndcg@10", nothing)
     assert "discovery_test asked 30 of 80 shoppers (most_shoppers in mlflow/registry.yaml)" in few.notes
     assert few.segments.query("kind == 'tier' and task == 'discovery_test'")["shoppers"].sum() == 2 * 30

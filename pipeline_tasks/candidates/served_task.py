@@ -1,0 +1,96 @@
+"""What the nightly tables exclude for each user, as an evaluation on the test part is to exclude it."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from pipeline_tasks.behavior.interactions import Flags, Integers, Interactions
+from pipeline_tasks.behavior.item_catalog import ItemCatalog
+from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.collaborative.own_pairs import own_pairs
+from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
+from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy, choose_repeat_policy, repeat_shares, taken_items
+from pipeline_tasks.local_days import day_at, end_of
+from pipeline_tasks.moments import MINUTE
+from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.shelves.shelf_rules import ReplenishRules, load_shelf_rules
+
+NOT_JUDGED: Final = "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not judged"
+_TRUE: Final = ("true", "1", "yes")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_QUARTER: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class ServedTask:
+    """The repeat policy of a night, and what it excludes when the test part is predicted."""
+
+    policy: RepeatPolicy
+    taken: csr_matrix
+    """(sequences, items)."""
+    repeat_shares: dict[str, float]
+    """Event type -> share of its events that repeat an earlier one."""
+
+    def describe(self) -> str:
+        """Return what the headline task judges, in one sentence."""
+        return f"{SERVED_TEST} judges the lists as served: {self.policy.describe()}; {NOT_JUDGED}"
+
+
+def served_task(data: NightData, scoring: ScoringSettings) -> ServedTask:
+    """Choose the policy on train and validation, and apply it as of the end of validation.
+
+    Raises:
+        ValueError: the shop's rules cannot be read.
+    """
+    known, n_items, zone = data.parts.known_before("test"), len(data.catalog), _zone_of(data)
+    policy = choose_repeat_policy(known, scoring)
+    again = replenishable_items(load_shelf_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
+    since = _bought_since(_moments(data, known), policy.exclude_purchased_days, zone)
+    return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(known))
+
+
+def replenishable_items(
+    rules: ReplenishRules, catalog: ItemCatalog, known: Interactions, zone: str | None = None
+) -> Flags:
+    """Return (items,) what `spark_jobs.find_replenishable` finds in the table `sequences`, from what is known."""
+    if rules.attribute is not None:
+        wanted = {f"{rules.attribute}={value}".casefold() for value in _TRUE}
+        return np.array([not wanted.isdisjoint(values) for values in catalog.values], dtype=np.bool_)
+    purchases = known.only((known.types == CHOSEN_TYPES.index("purchase")) & known.known[known.rows])
+    pairs = own_pairs(purchases, len(catalog))
+    buyers = np.bincount(pairs.items, minlength=len(catalog))
+    several = _day_numbers(pairs.last, zone) > _day_numbers(pairs.first, zone)
+    share = np.bincount(pairs.items, several, minlength=len(catalog)) / np.maximum(buyers, 1)
+    return np.asarray((buyers >= rules.min_buyers) & (share >= rules.repurchase_share), dtype=np.bool_)
+
+
+def _moments(data: NightData, known: Interactions) -> Integers:
+    """Return (sequences,) when each is served: all at the cut-off in time, or each after its own last known event."""
+    last = np.full(len(known), known.evidence.last_timestamp, dtype=np.int64)
+    if data.split["strategy"] != "temporal":
+        seen = known.lengths > 0
+        last[seen] = known.times[known.offsets[1:][seen] - 1]
+    return last
+
+
+def _bought_since(moments: Integers, days: int, zone: str | None) -> Integers:
+    """Return the first microsecond of the last `days` days of the shop, those of the `moments` included."""
+    numbers, place = np.unique(_day_numbers(moments, zone), return_inverse=True)
+    starts = [end_of(date.fromordinal(number) - timedelta(days=days), zone) for number in numbers.tolist()]
+    return np.array(starts, dtype=np.int64)[place]
+
+
+def _day_numbers(moments: Integers, zone: str | None) -> Integers:
+    """Return the proleptic Gregorian ordinal of the shop's day of each moment, given in epoch microseconds."""
+    quarters, place = np.unique(moments // (15 * MINUTE), return_inverse=True)
+    # Clocks change at whole quarters of an hour, so that one of them lies within one day.
+    days = [day_at(_EPOCH + quarter * _QUARTER, zone).toordinal() for quarter in quarters.tolist()]
+    return np.array(days, dtype=np.int64)[place]
+
+
+def _zone_of(data: NightData) -> str | None:
+    return (data.lake.facts("splits").get("timezone") or None) if data.lake is not None else None

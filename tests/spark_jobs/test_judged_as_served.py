@@ -1,0 +1,174 @@
+"""What an evaluation says of a model is what the table reaches that users are served."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.behavior.night_data import read_night
+from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
+from pipeline_tasks.candidates.served_task import replenishable_items
+from pipeline_tasks.candidates.train_candidate import train_candidate
+from pipeline_tasks.champion.candidate_files import Evaluation
+from pipeline_tasks.champion.embed_shelf import embed_shelf
+from pipeline_tasks.champion.promote_champion import promote_champion
+from pipeline_tasks.champion.registry import client
+from pipeline_tasks.champion.served_policy import REPEAT_POLICY
+from pipeline_tasks.champion.tracking import start_night_run
+from pipeline_tasks.gates.gate_report import GateReport
+from pipeline_tasks.moments import DAY
+from pipeline_tasks.settings import settings
+from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.staging import Manifest, write_manifest
+from spark_jobs.night_inputs import NightInputs, read_night_inputs
+from spark_jobs.night_tables import stage_recommendations
+from spark_jobs.recommend_items import describe, limits
+from spark_jobs.validate_tables import validate_step
+from tests.spark_jobs.judged_shops import ITEMS, JudgedShop, grocery, ratings, reviews
+from tests.spark_jobs.one_night import rows_of
+
+pytestmark = pytest.mark.spark
+
+RULES = """
+[replenishable]
+min_buyers = 10
+[shelf]
+mmr_lambda = 1
+exploration_share = 0
+"""
+OURS = "served_test.two_tower.ndcg@10"
+RECENT_DAYS = 7
+TASKS = ("served_test", "discovery_test", "repeats_test")
+
+
+@dataclass
+class Judged:
+    """A shop whose model was trained, evaluated and promoted."""
+
+    spark: SparkSession
+    shop: JudgedShop
+    run_id: str
+    evaluation: Evaluation
+    message: str
+
+    @property
+    def figure(self) -> float:
+        return self.evaluation.metrics[OURS]
+
+    def inputs(self) -> NightInputs:
+        """Embed the earlier night, and read what its tables are made from."""
+        embed_shelf(settings(), self.shop.served)
+        return read_night_inputs(self.spark, self.shop.served, settings().scoring)
+
+    def serve(self, inputs: NightInputs) -> Manifest:
+        staged = stage_recommendations(inputs)
+        facts = describe(inputs) | staged.facts
+        night = self.shop.served
+        manifest = Manifest(source=night.source, ds=night.ds, step="recommend", tables=staged.tables, facts=facts)
+        write_manifest(settings(), manifest)
+        return manifest
+
+    def gate(self) -> GateReport:
+        return validate_step(self.spark, settings(), self.shop.served, "recommend")
+
+
+@pytest.fixture
+def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[JudgedShop], Judged]:
+    (tmp_path / "rules.toml").write_text(RULES)
+    given = {
+        "HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "SCORING__SHELF_RULES": str(tmp_path / "rules.toml"),
+        "SCORING__EXCLUDE_PURCHASED_DAYS": str(RECENT_DAYS),
+        "SCORING__TOP_K": "10",
+        "TRAINING__DIMENSION": "16",
+        "TRAINING__EPOCHS": "2",
+        "TRAINING__MEMBERS": "1",
+        "TRAINING__REQUIRE_WIN": "false",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"NIGHTSHELF_{name}", value)
+    settings.cache_clear()
+
+    def judged(shop: JudgedShop) -> Judged:
+        shop.write(Lake.open(settings(), shop.name))
+        client(settings()).create_experiment(f"nightshelf/{shop.name}", artifact_location=f"file://{tmp_path}/runs")
+        parent = start_night_run(settings(), shop.night)
+        train_candidate(settings(), shop.night, "frozen", parent)
+        evaluation = evaluate_candidates(settings(), shop.night, parent)
+        return Judged(spark, shop, parent, evaluation, promote_champion(settings(), shop.night))
+
+    return judged
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_others() -> Iterator[None]:
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize("shop", [reviews(), ratings()], ids=lambda shop: shop.name)
+def test_what_nobody_rates_again_is_neither_judged_nor_served(
+    judge: Callable[[JudgedShop], Judged], shop: JudgedShop
+) -> None:
+    judged = judge(shop)
+    own = {user: {event.item for event in events} for user, events in shop.known.items()}
+    inputs = judged.inputs()
+    rows = rows_of(judged.serve(inputs), "recommendations")
+    assert not [row for row in rows if row["item_id"] in own[row["user_key"]]]
+    assert not [row for row in rows if "it before" in row["reason"]]
+    assert shop.ndcg(rows, own) == pytest.approx(judged.figure, abs=1e-6)
+    assert judged.evaluation.metrics["discovery_test.two_tower.ndcg@10"] == judged.figure
+    assert judged.gate().passed
+    said = "an item that the user has a purchase or rating of is excluded, unless it is replenishable"
+    run = client(settings()).get_run(judged.run_id)
+    assert run.data.tags["headline_task"] == "served_test"
+    assert run.data.metrics["repeat_share.rating"] == 0
+    assert run.data.tags["served"].startswith(said)
+    assert f"served_test judges the lists as served: {said} (repeat share 0.0%); blocked" in judged.message
+    assert any(said in line for line in limits(inputs))
+    asked = [[event.item for event in shop.known[user]] for user in ("u00", "u01")]
+    histories: dict[str, list[Any]] = {"item_ids": asked, "event_types": [["rating"] * len(own) for own in asked]}
+    histories |= {"timestamps": [list(range(len(own))) for own in asked]}
+    model = mlflow.pyfunc.load_model(f"models:/nightshelf-{shop.name}@champion")
+    answer = model.predict(pd.DataFrame(histories), params={"top_k": ITEMS})["item_ids"]
+    assert not [item for row, own in zip(answer, asked, strict=True) for item in row if item in own]
+    assert [len(row) for row in answer] == [ITEMS - len(set(own)) for own in asked]
+    table = mlflow.artifacts.load_dict(f"runs:/{judged.run_id}/evaluation/evaluation.json")
+    assert "served_test" in {row[table["columns"].index("task")] for row in table["data"]}
+
+    # Served as it was until now, the list is a worse one, and the gate is closed.
+    facts = inputs.policy.as_facts() | {"excluded_types": []}
+    before = replace(inputs, meta=inputs.meta | {REPEAT_POLICY: facts})
+    manifest = judged.serve(before)
+    assert shop.ndcg(rows_of(manifest, "recommendations"), own) < judged.figure - 0.05
+    write_manifest(settings(), manifest.model_copy(update={"facts": manifest.facts | describe(inputs)}))
+    assert ("item_id", "critical") in {(finding.column, finding.severity) for finding in judged.gate().findings}
+
+
+def test_what_is_bought_again_and_again_is_judged_and_served(judge: Callable[[JudgedShop], Judged]) -> None:
+    shop = grocery()
+    judged = judge(shop)
+    inputs = judged.inputs()
+    assert inputs.policy.excluded_types == ()
+    assert 0 < len(inputs.shelf.replenishable) < len(inputs.shelf.item_ids)
+    again = {inputs.shelf.item_ids[index].as_py() for index in inputs.shelf.replenishable}
+    data = read_night(inputs.lake, shop.served)
+    flags = replenishable_items(inputs.rules.replenishable, data.catalog, data.log)
+    assert {item for item, flag in zip(data.catalog.item_ids, flags, strict=True) if flag} == again
+    since = (shop.cuts[1] // DAY + 1 - RECENT_DAYS) * DAY
+    recent = {
+        user: {event.item for event in events if event.moment >= since} - again for user, events in shop.known.items()
+    }
+    rows = rows_of(judged.serve(inputs), "recommendations")
+    assert [row for row in rows if row["reason"] == "because you bought it before"]
+    assert not [row for row in rows if row["item_id"] in recent[row["user_key"]]]
+    assert any(recent.values())
+    assert shop.ndcg(rows, recent) == pytest.approx(judged.figure, abs=1e-6)
+    assert len({judged.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
+    assert judged.gate().passed
