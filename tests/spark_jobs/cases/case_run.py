@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date
+from typing import Any
 
 from pipeline_tasks.gates.gate_report import GateReport
 from pipeline_tasks.gates.gated_publish import publish_step
@@ -14,7 +15,10 @@ from spark_jobs.stale_days import chosen_rules
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_shop import DAY, OneShop
 
-ROWS_IN = "rows_in"
+CATALOGS = ("items_", "users_")
+"""Begin the outcomes of records of catalogs."""
+KINDS = ("events", *CATALOGS)
+ENTERED = ("rows_in", "items_in", "users_in")
 
 
 def land_and_clean(shop: OneShop, ds: date = DAY, rules: str | None = None) -> GateReport:
@@ -50,16 +54,28 @@ def _gate_and_publish(shop: OneShop, manifest: Manifest) -> GateReport:
 
 
 def balanced(shop: OneShop) -> dict[str, int]:
-    """Return the rows by outcome (by rule, where they were refused or are duplicates) after checking that the rows of
-    every day are accounted for."""
-    read: Counter[date] = Counter()
-    accounted: Counter[date] = Counter()
-    for row in shop.rows("reconciliation"):
-        (read if row["outcome"] == ROWS_IN else accounted)[row["ds"]] += row["rows"]
-    assert read == accounted
-    events = Counter(row["ds"] for row in shop.rows("events", "ds"))
-    assert events.total() == shop.outcomes().get("event", 0)
-    return {name: rows for name, rows in shop.outcomes().items() if rows}
+    """Return the rows of events by outcome (by rule, where they were refused or are duplicates), after checking that
+    the rows of every day are accounted for, and likewise the records of catalogs."""
+    rows = shop.rows("reconciliation")
+    for kind in KINDS:
+        assert _sums(rows, kind, came_in=True) == _sums(rows, kind, came_in=False), kind
+    of_events = [row for row in rows if not row["outcome"].startswith(CATALOGS)]
+    outcomes: Counter[str] = Counter()
+    for row in of_events:
+        outcomes[row["rule"] if row["outcome"] in ("quarantine", "duplicate") else row["outcome"]] += row["rows"]
+    assert len(shop.rows("events", "ds")) == outcomes["event"]
+    return {name: count for name, count in outcomes.items() if count}
+
+
+def _sums(rows: list[dict[str, Any]], kind: str, came_in: bool) -> Counter[date]:
+    """Return the rows of a kind by day: those that came in, or those that are accounted for."""
+    sums: Counter[date] = Counter()
+    for row in rows:
+        name = row["outcome"]
+        of_kind = name.startswith(kind) if kind in CATALOGS else not name.startswith(CATALOGS)
+        if of_kind and (name in ENTERED) == came_in:
+            sums[row["ds"]] += row["rows"]
+    return sums
 
 
 def events_by_day(shop: OneShop) -> dict[str, int]:

@@ -172,4 +172,5 @@ def test_the_query_that_a_closed_gate_offers_runs(shop: OneShop) -> None:
         land_and_clean(shop)
     [query] = re.findall(r"SELECT [^\"]*?read_parquet\([^;\"`]*", str(failed.value)) or [""]
     assert query, f"no query in: {failed.value}"
-    assert duckdb.sql(query).fetchall()
+    with duckdb.connect() as connection:
+        assert connection.execute(query).fetchall()
