@@ -42,6 +42,9 @@ down: install ## stop what `make up` started
 test: install ## all tests, in two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+fuzz: install ## 100,000 broken records through landing, cleaning and its gate; FUZZ_SEED=2 FUZZ_RECORDS=20000 choose others
+	python -m tests.fuzz
+
 lint: install ## ruff, ruff format, mypy strict
 	ruff check .
 	ruff format --check .
@@ -68,4 +71,4 @@ compose-up: image ## the same system in containers, its secrets in docker/.env, 
 compose-down: secrets ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test lint bench bench-gpu bench-quality secrets image compose-up compose-down
+.PHONY: help install lock up down test fuzz lint bench bench-gpu bench-quality secrets image compose-up compose-down
