@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,13 +32,10 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
     if snapshot is None:
         return
     backup = f"put it back from a backup of the lake, or go back to an earlier night ({source}.{name})"
-    manifests = _read(lambda: snapshot.manifests(table.io), snapshot.manifest_list, backup)
+    manifests = _read(partial(snapshot.manifests, table.io), snapshot.manifest_list, backup)
     for manifest in manifests:
-        entries = _read(
-            lambda manifest=manifest: manifest.fetch_manifest_entry(table.io, discard_deleted=True),
-            manifest.manifest_path,
-            backup,
-        )
+        fetch = partial(manifest.fetch_manifest_entry, table.io, discard_deleted=True)
+        entries = _read(fetch, manifest.manifest_path, backup)
         for entry in entries:
             file = entry.data_file
             day = _EPOCH + timedelta(days=file.partition[0])
@@ -45,7 +43,7 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
                 f"it holds rows of {source}.{name} of {day}: delete it if it is there, then run that day again "
                 f"(nightshelf run --source {source} --date {day})"
             )
-            _read(lambda path=file.file_path: _read_rows(path), file.file_path, again)
+            _read(partial(_read_rows, file.file_path), file.file_path, again)
 
 
 def is_missing(path: str) -> bool:

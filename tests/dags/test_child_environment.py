@@ -3,12 +3,13 @@
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline_tasks.settings import child_environment
+from pipeline_tasks.settings import child_environment, settings
 from tests.dags import print_environment
 
 WITHHELD = {
@@ -36,10 +37,13 @@ MLFLOW = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "lovela
 
 
 @pytest.fixture
-def task_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def task_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a task as in containers, where Airflow's secrets are variables."""
     for name, value in (WITHHELD | NEEDED | MLFLOW).items():
         monkeypatch.setenv(name, value)
+    yield
+    # Read here, they would give the DAGs of the next test a Postgres sink.
+    settings.cache_clear()
 
 
 @pytest.mark.usefixtures("task_environment")
