@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +39,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> GateRun:
     return GateRun(tmp_path_factory.mktemp("docs"), "shop 2026-11-20 test")
 
 
-@pytest.fixture(autouse=True)
-def interpreted(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """As the gate's job does with small tables."""
     spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    yield
+    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 def counts(day: date, told: Day) -> list[Row]:
