@@ -99,9 +99,14 @@ def _csv(name: str, form: CsvForm, path: str, options: str, mark: bool = False) 
 
 
 DOUBLED: Final = CsvForm(doubled=True)
-TEXT_MAPPING: Final = MAPPING
-for place, column in enumerate(COLUMNS):
-    TEXT_MAPPING = TEXT_MAPPING.replace(f'"{column}"', f"\"split(value, '[|]')[{place}]\"")
+
+
+def _by_place(mapping: str) -> str:
+    """Return a mapping of lines of text whose values stand between bars."""
+    for place, column in enumerate(COLUMNS):
+        mapping = mapping.replace(f'"{column}"', f"\"split(value, '[|]')[{place}]\"")
+    return mapping
+
 
 SHAPES: Final = (
     _csv("comma", DOUBLED, "log-{ds}.csv", "escape = '\"'"),
@@ -124,7 +129,7 @@ SHAPES: Final = (
     Shape("json", "log-{ds}.jsonl", 'format = "json"'),
     Shape("packed", "log-{ds}.json.gz", f'format = "json"\nfields = {list(COLUMNS)}'),
     Shape("growing", "all.json", f'format = "json"\nfields = {list(COLUMNS)}'),
-    Shape("text", "log-{ds}.log", 'format = "text"', CsvForm("|", "", free=True), mapping=TEXT_MAPPING),
+    Shape("text", "log-{ds}.log", 'format = "text"', CsvForm("|", "", free=True), mapping=_by_place(MAPPING)),
     Shape("parquet", "log-{ds}.parquet", 'format = "parquet"'),
 )
 

@@ -18,6 +18,8 @@ class Fate(IntEnum):
     REFUSED = 3
 
 
+Choices = tuple[tuple[str, Fate], ...]
+"""Values, and what must become of a record that has one."""
 COLUMNS: Final = ("mark", "time", "kind", "item", "who", "visit", "price", "units", "words")
 """Columns of every file; `mark` is unique to a record, and mapped to `arm`."""
 NIGHT: Final = date(2026, 11, 20)
@@ -47,7 +49,7 @@ TROUBLESOME: Final = (
 )
 """Texts that are ids or words like any other, whatever they look like."""
 
-TIMES: Final = (
+TIMES: Final[Choices] = (
     ("", Fate.REFUSED),
     ("yesterday", Fate.REFUSED),
     ("now", Fate.REFUSED),
@@ -82,7 +84,7 @@ TIMES: Final = (
     ("2026-11-21T23:10:00Z", Fate.LATER),
     ("2026-12-24T00:10:00Z", Fate.LATER),
 )
-KINDS: Final = (
+KINDS: Final[Choices] = (
     ("hover", Fate.REFUSED),
     ("", Fate.REFUSED),
     ("view;purchase", Fate.REFUSED),
@@ -92,7 +94,7 @@ KINDS: Final = (
     ("  View ", Fate.EVENT),
     ("PURCHASE", Fate.EVENT),
 )
-ITEMS: Final = (
+ITEMS: Final[Choices] = (
     ("", Fate.REFUSED),
     ("NULL", Fate.REFUSED),
     ("nan", Fate.REFUSED),
@@ -106,11 +108,11 @@ ITEMS: Final = (
     ("18446744073709551616", Fate.EVENT),
     *((text, Fate.EVENT) for text in TROUBLESOME),
 )
-USERS: Final = (
+USERS: Final[Choices] = (
     *((text, Fate.EVENT) for text in ("", "NULL", "nan", "undefined", "0", "-1", "(not set)", "\u3000", "ann ", "ann")),
     *((text, Fate.EVENT) for text in TROUBLESOME),
 )
-NUMBERS: Final = (
+NUMBERS: Final[Choices] = (
     ("cheap", Fate.REFUSED),
     ("-3", Fate.REFUSED),
     ("1e999", Fate.REFUSED),
@@ -134,7 +136,7 @@ NUMBERS: Final = (
     ("5.", Fate.EVENT),
     ("1e2", Fate.EVENT),
 )
-ODD: Final = {
+ODD: Final[dict[str, Choices]] = {
     "time": TIMES,
     "kind": KINDS,
     "item": ITEMS,

@@ -117,7 +117,7 @@ class PublishedRows:
                 yield Problem(f"{table} has {held} rows, the reconciliation says {self._total(outcome)}")
 
     def _total(self, outcome: str) -> int:
-        return sum(row["rows"] for row in self.counts if row["outcome"] == outcome)
+        return int(sum(row["rows"] for row in self.counts if row["outcome"] == outcome))
 
     def _is_whole(self, unit: Unit) -> bool:
         if not unit.may_be_whole:

@@ -14,7 +14,9 @@ Tables = dict[str, list[dict[str, Any]]]
 
 def tables_of(delivery: Delivery) -> Tables:
     """Return tables as they must be after the delivery."""
-    events, quarantine, duplicates = [], [], 0
+    events: list[dict[str, Any]] = []
+    quarantine: list[dict[str, Any]] = []
+    duplicates = 0
     for unit in delivery.units():
         for record in unit.records:
             if record.fate == Fate.EVENT:
