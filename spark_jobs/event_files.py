@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation, SparkSession
 
 from pipeline_tasks.intake.landing import Ledger
+from pipeline_tasks.intake.readable_files import readable_files
 from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.intake.source_files import SourceFile
 from pipeline_tasks.night import Night
@@ -30,18 +31,21 @@ def write_events(
 
     `placed` gives records with `_ts` the columns that `write_landing` needs.
     """
+    counts = Observation("events")
+    scratch = incoming.with_name("unpacked")
+    with read_failures(paths), readable_files(source.events, paths, scratch) as ready:
 
-    def tried() -> Tried:
-        named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
-        expressions = {key: expression for key, expression in named.items() if expression}
-        yield read_records(spark, source.events, paths, "events"), expressions
+        def read() -> DataFrame:
+            return read_records(spark, ready.form, ready.paths, "events", ready.origins)
 
-    with read_failures(paths), value_failures(tried):
-        counts = Observation("events")
-        with shop_clock(spark, source.timezone):
-            raw = read_records(spark, source.events, paths, "events")
-            records = only_records(raw, source.events, counts, "events")
-        write_landing(placed(with_event_time(records, source)), incoming)
+        def tried() -> Tried:
+            named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
+            yield read(), {key: expression for key, expression in named.items() if expression}
+
+        with value_failures(tried):
+            with shop_clock(spark, source.timezone):
+                records = only_records(read(), source.events, counts, "events")
+            write_landing(placed(with_event_time(records, source)), incoming)
     return counts.get
 
 

@@ -4,6 +4,7 @@ from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.landing import Landing
+from pipeline_tasks.intake.readable_files import readable_files
 from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
 from pipeline_tasks.intake.source_files import find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
@@ -32,9 +33,10 @@ def land_catalog(
         return
     paths = [file.path for file in files]
     day = F.lit(night.ds)
-    with read_failures(paths):
+    with read_failures(paths), readable_files(form, paths, landing.folder / "unpacked") as ready:
         counts = Observation(kind)
-        records = only_records(read_records(spark, form, paths, kind), form, counts, kind)
+        raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
+        records = only_records(raw, form, counts, kind)
         write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
     landing.take_in(incoming, {night.ds: mark})
     print(f"land {kind} {night.source} {night.ds}: {counts.get}")

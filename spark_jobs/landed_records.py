@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import date
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from pipeline_tasks.intake.landing import Kind, Landing
 from pipeline_tasks.intake.source_contract import Source
-from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
+from spark_jobs.parquet_footers import group_by_schema
+from spark_jobs.read_parquet import join_groups
 from spark_jobs.stage_table import spark_schema
 
 
@@ -34,24 +34,19 @@ class LandedSource:
             )
 
     def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:
-        """Return the landed rows of the days with `ds` and `arrived`, None when there are none."""
+        """Return the landed rows of the days with `ds` and `arrived`, None when there are none.
+
+        A column that changed its type between deliveries has one type that holds all of its values.
+        """
         files = self.landings[kind].files(list(days), self.ledgers[kind])
         if not files:
             return None
         reader = self.spark.read.option("basePath", str(self.landings[kind].folder))
-        if self.ledgers[kind].differing_columns(list(days)):
-            reader = reader.option("mergeSchema", "true")
-        else:
+        if not self.ledgers[kind].differing_columns(list(days)):
             # Spark would start a job to find out what one footer says: a second of a night, three times.
-            reader = reader.schema(spark_schema(files[0]))
-        try:
-            return reader.parquet(*files)
-        except PySparkException as error:
-            raise SourceError(
-                f"Landed {kind} of {self.source.name} from {days[0]} to {days[-1]} do not fit together: a column "
-                f"changed its type between deliveries ({str(error).splitlines()[0]}). Deliver the older days again in "
-                f"the new form, or give the new form a source of its own"
-            ) from error
+            return reader.schema(spark_schema(files[0])).parquet(*files)
+        groups = group_by_schema(files)
+        return join_groups(groups, [reader.schema(spark_schema(one.files[0])).parquet(*one.files) for one in groups])
 
 
 _KINDS: tuple[Kind, ...] = ("events", "items", "users")

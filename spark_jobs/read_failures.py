@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
+from urllib.parse import quote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException, PySparkException
@@ -51,5 +52,8 @@ def read_failures(paths: Sequence[str]) -> Iterator[None]:
 
 
 def _file(text: str, paths: Sequence[str]) -> str:
+    said = [path for path in paths if path in text or quote(path) in text]
+    if said:
+        return max(said, key=len)
     named = re.search(r"(?:reading file|in file|file:)[ :]*(file:[^\s,'\"]+|/[^\s,'\"]+)", text)
     return re.sub("^file:(//)?", "", named.group(1)).rstrip(".") if named else ", ".join(paths)

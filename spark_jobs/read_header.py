@@ -3,24 +3,19 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.intake.text_encodings import require_encoding, require_text
 from pipeline_tasks.storage.file_location import file_location
-from spark_jobs.read_encoding import require_encoding
 
 _SAMPLE_BYTES: Final = 1 << 20
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 """What Spark ends a line at. `str.splitlines` also does at U+2028 and U+0085, which JSON may hold within a text."""
-_NO_TEXT: Final = {
-    b"PK\x03\x04": "is a zip archive (or a workbook): unpack it, and deliver what lies in it",
-    b"\x1f\x8b": "is compressed by gzip, which its name does not say: let its name end in .gz",
-    b"\xff\xfe": "is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16: save it as UTF-8",
-}
-"""First bytes of what cannot be read as lines, and the remedy."""
+_EXCEL_SEPARATOR: Final = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
+_BEFORE_VALUE: Final = re.compile(r"[\s,]*(?=\S)")
 
 
 def field_names(form: FileForm, paths: Sequence[str]) -> list[tuple[list[str], str | None, list[str]]]:
@@ -50,6 +45,12 @@ def _header(form: FileForm, path: str) -> str | None:
         raise SourceError(
             f"{path}: its header {lines[0]!r} is not {form.options.get('encoding', 'UTF-8')}: say its encoding with "
             f'options = {{ encoding = "windows-1252" }} in the source\'s TOML'
+        )
+    if lines and (found := _EXCEL_SEPARATOR.fullmatch(lines[0])):
+        raise SourceError(
+            f"{path}: its first line {lines[0]!r} is no header, but names the separator for Excel: remove it from the "
+            f'file, or say options = {{ sep = "{found.group(1)}" }} and name the columns with fields = [...] in the '
+            f"source's TOML, and leave it out with where"
         )
     return lines[0] if lines else None
 
@@ -93,13 +94,20 @@ def _json_names(paths: Sequence[str]) -> list[str]:
 def _keys(lines: Sequence[str]) -> list[str]:
     keys: dict[str, None] = {}
     for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
+        for record in _objects(line):
             keys.update(dict.fromkeys(record))
     return list(keys)
+
+
+def _objects(line: str) -> Iterator[dict[str, object]]:
+    """Yield the objects of a line, also those of an array, up to what is no JSON."""
+    decoder, place = json.JSONDecoder(), 0
+    while found := _BEFORE_VALUE.match(line, place):
+        try:
+            value, place = decoder.raw_decode(line, found.end())
+        except (json.JSONDecodeError, RecursionError):
+            return
+        yield from (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict))
 
 
 def _sample(form: FileForm, path: str) -> list[str]:
@@ -110,8 +118,6 @@ def _sample(form: FileForm, path: str) -> list[str]:
             start = stream.read(_SAMPLE_BYTES)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error}. It is cut off or damaged: deliver it again") from error
-    for mark, remedy in _NO_TEXT.items():
-        if start.startswith(mark):
-            raise SourceError(f"{path} {remedy}")
+    require_text(path, start)
     text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
     return _LINE_END.split(text) if text else []

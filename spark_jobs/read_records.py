@@ -4,7 +4,8 @@ Every text format is read as lines and parsed line by line, so that one bad line
 becomes one corrupt record instead of a failed job or, worse, a NULL row.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Final
 
@@ -12,9 +13,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.source_contract import FileForm
-from spark_jobs.read_encoding import any_encoding, decoded, is_text
+from pipeline_tasks.intake.source_files import day_pattern
+from spark_jobs.joined_types import union_of_types
+from spark_jobs.read_csv import REFUSED, csv_records
+from spark_jobs.read_encoding import UNKNOWN_BYTE, any_encoding, decoded, is_text
 from spark_jobs.read_header import field_names
-from spark_jobs.read_parquet import read_parquet
+from spark_jobs.read_json import json_records
+from spark_jobs.read_parquet import literal_paths, read_parquet
 from spark_jobs.safe_expressions import safe_expression
 from spark_jobs.sql_expressions import checked, file_columns, lenient
 
@@ -25,23 +30,58 @@ FOUND: Final = (CORRUPT, SOURCE_FILE)
 LONGEST_LINE: Final = 1 << 20
 """Characters. No event is a megabyte: it is a file without line ends, and would travel through every step."""
 KEPT_CHARACTERS: Final = 10_000
+_WINDOW: Final = re.compile(r"\bover\s*[(\w]", re.IGNORECASE)
+_MARK: Final = "\ufeff"
 _SHORT: Final = 100
 """Bytes. Only lines up to it are looked at for being blank: trimming copies the line."""
 
 
-def read_records(spark: SparkSession, form: FileForm, paths: Sequence[str], where: str) -> DataFrame:
-    """Return the file's columns (strings but for parquet), `_corrupt` and `_source_file`; `where` is not applied."""
+def read_records(
+    spark: SparkSession, form: FileForm, paths: Sequence[str], where: str, origins: Mapping[str, str] | None = None
+) -> DataFrame:
+    """Return the file's columns (strings but for parquet), `_corrupt` and `_source_file`; `where` is not applied.
+
+    `origins` names the delivered file of a path that is a copy of it.
+    """
+    groups = _by_day(form, paths, origins or {}) if any(map(_WINDOW.search, form.select)) else [list(paths)]
+    frames = [_read(spark, form, group, origins or {}) for group in groups]
+    if form.select:
+        frames = [_selected(frame, form.select, where) for frame in frames]
+    return union_of_types(frames) if len(frames) > 1 else frames[0]
+
+
+def _by_day(form: FileForm, paths: Sequence[str], origins: Mapping[str, str]) -> list[list[str]]:
+    """Group the files by the day of delivery in their name, so that a window function of `select` sees one day."""
+    days: dict[str, list[str]] = {}
+    for path in paths:
+        found = re.search(day_pattern(form.path or ""), origins.get(path, path))
+        days.setdefault(found.group(1) if found else "", []).append(path)
+    return list(days.values())
+
+
+def _read(spark: SparkSession, form: FileForm, paths: Sequence[str], origins: Mapping[str, str]) -> DataFrame:
     if form.format == "parquet":
-        raw = read_parquet(spark, paths).select(
-            "*", F.lit(None).cast("string").alias(CORRUPT), F.col("_metadata.file_path").alias(SOURCE_FILE)
-        )
+        raw = read_parquet(spark, paths, _file()).withColumn(CORRUPT, F.lit(None).cast("string"))
     elif form.format == "csv" and form.options.get("multiLine") == "true":
         raw = _multi_line(spark, form, paths)
     else:
         raw = _lines(spark, form, paths)
-    if form.select:
-        raw = _selected(raw, form.select, where)
-    return raw
+    return raw.withColumn(SOURCE_FILE, _origin(origins)) if origins else raw
+
+
+def _file() -> Column:
+    """Return the path of a row's file as it is written on disk: Spark gives it URL-encoded."""
+    path = F.col("_metadata.file_path")
+    # A plus sign is one, not a blank as in a form.
+    decoded_path = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
+    return F.when(F.contains(path, F.lit("%")), decoded_path).otherwise(path).alias(SOURCE_FILE)
+
+
+def _origin(origins: Mapping[str, str]) -> Column:
+    """Return the delivered file of each row."""
+    local = F.regexp_replace(SOURCE_FILE, "^file:(//)?", "")
+    named = F.create_map(*(F.lit(text) for pair in origins.items() for text in pair))
+    return F.coalesce(F.try_element_at(named, local), F.col(SOURCE_FILE))
 
 
 def _selected(raw: DataFrame, expressions: Sequence[str], where: str) -> DataFrame:
@@ -69,7 +109,7 @@ def _lines(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFra
 
 
 def _blankless(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    lines = spark.read.text(list(paths)).select("value", F.col("_metadata.file_path").alias(SOURCE_FILE))
+    lines = spark.read.text(literal_paths(paths)).select("value", _file())
     return lines.where((F.octet_length("value") > _SHORT) | (F.length(F.trim("value")) > 0))
 
 
@@ -77,34 +117,42 @@ def _text(form: FileForm) -> tuple[Column, Column]:
     """Return `value` as text, NULL where it cannot be read, and what is kept of it then."""
     readable = (F.octet_length("value") <= LONGEST_LINE) & is_text(form)
     kept = F.make_valid_utf8(F.substring("value", 1, KEPT_CHARACTERS))
-    return F.when(readable, decoded(form)), F.when(~readable, kept)
+    return F.when(readable, _unmarked(decoded(form))), F.when(~readable, kept)
+
+
+def _unmarked(text: Column) -> Column:
+    """Return a text without the mark of its encoding, which is the first character of some files."""
+    return F.when(F.startswith(text, F.lit(_MARK)), F.ltrim(text, F.lit(_MARK))).otherwise(text)
 
 
 def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str | None) -> DataFrame:
     text, unreadable = _text(form)
     if header:
-        lines = lines.where(F.ltrim(decoded(form), F.lit("\ufeff")) != header)
-    part = lines.select(_parser(form, text, names).alias("record"), unreadable.alias("_unreadable"), SOURCE_FILE)
-    corrupt = F.coalesce(F.col("_unreadable"), F.substring(f"record.{CORRUPT}", 1, KEPT_CHARACTERS))
+        lines = lines.where(F.ltrim(decoded(form), F.lit(_MARK)) != header)
+    keep = ["_unreadable", SOURCE_FILE]
+    lines = lines.withColumn("_unreadable", unreadable)
+    options = {k: v for k, v in form.options.items() if k not in ("header", "encoding")}
+    parse = json_records if form.format == "json" else csv_records
+    part = parse(lines, text, names, options, keep)
+    corrupt = F.coalesce(F.col("_unreadable"), F.substring(REFUSED, 1, KEPT_CHARACTERS))
     return part.select(*(F.col(f"record.`{name}`") for name in names), corrupt.alias(CORRUPT), SOURCE_FILE)
 
 
 def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
     """Read CSV whose quoted values hold line ends: file by file, so one bad quote may cost the rest of its file."""
-    own = {"header": "true", **form.options, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+    # Where the columns are named, the first line is a record like the others.
+    own = {"header": "false" if form.fields else "true", **form.options}
+    own |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
     parts = []
     for names, _, members in field_names(form, paths):
-        read = spark.read.schema(_ddl(names)).options(**own).csv(list(members))
-        parts.append(read.select(*(f"`{n}`" for n in names), CORRUPT, F.col("_metadata.file_path").alias(SOURCE_FILE)))
+        read = spark.read.schema(_ddl(names)).options(**own).csv(literal_paths(members))
+        # By lines, such records are refused too. Spark puts U+FFFD in the place of what is no text, and a quote that is
+        # not closed takes in the rest of the file.
+        together = F.concat_ws(",", *(F.col(f"`{name}`") for name in names))
+        broken = F.contains(together, F.lit(UNKNOWN_BYTE)) | (F.octet_length(together) > LONGEST_LINE)
+        kept = F.substring(F.coalesce(CORRUPT, F.when(broken, together)), 1, KEPT_CHARACTERS)
+        parts.append(read.select(*(f"`{name}`" for name in names), kept.alias(CORRUPT), _file()))
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
-
-
-def _parser(form: FileForm, text: Column, names: Sequence[str]) -> Column:
-    options = {k: v for k, v in form.options.items() if k not in ("header", "encoding")}
-    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
-    if form.format == "json":
-        return F.from_json(text, _ddl(names), options)
-    return F.from_csv(text, _ddl(names), options)
 
 
 def _ddl(names: Sequence[str]) -> str:

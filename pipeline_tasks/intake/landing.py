@@ -41,7 +41,7 @@ class Delivery(BaseModel):
     """Of the files and of the way they are read."""
     days: dict[date, LandedDay] = {}
     columns: list[str] = []
-    """Names and types of the columns landed."""
+    """Names and types of the columns landed; empty where a part of them was rewritten with others."""
 
 
 class Ledger(BaseModel):
@@ -65,7 +65,7 @@ class Ledger(BaseModel):
         """Whether the rows of the event days were landed with different columns."""
         wanted = set(days)
         seen = {tuple(one.columns) for one in self.deliveries.values() if wanted & one.days.keys()}
-        return len(seen) > 1
+        return len(seen) > 1 or () in seen
 
     def content(self, ds: date) -> str:
         """Return a hash of all that was landed for the event day."""
@@ -113,7 +113,8 @@ class Landing:
         ledger = self.ledger()
         ledger.whole = whole or ledger.whole
         ledger.undated = sorted({*ledger.undated, *undated})
-        landed, columns = self._move_in(incoming), _columns(incoming)
+        # The columns first: then the files are moved.
+        columns, landed = _columns(incoming), self._move_in(incoming)
         for arrived, mark in fingerprints.items():
             ledger.deliveries[arrived] = Delivery(fingerprint=mark, days=landed.get(arrived, {}), columns=columns)
         self._write(ledger)
@@ -123,8 +124,11 @@ class Landing:
 
         The deliveries keep their fingerprints: the shop's files are the same, and are not landed again.
         """
-        ledger, landed = self.ledger(), self._move_in(incoming)
+        columns, ledger, landed = _columns(incoming), self.ledger(), self._move_in(incoming)
         for ds, arrived in parts:
+            if ledger.deliveries[arrived].columns != columns:
+                # Days that were read together got the types that hold the values of all.
+                ledger.deliveries[arrived].columns = []
             days = ledger.deliveries[arrived].days
             if ds in landed.get(arrived, {}):
                 days[ds] = landed[arrived][ds]

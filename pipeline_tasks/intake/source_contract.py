@@ -83,15 +83,19 @@ class FileForm(_Section):
 
     path: str | None = None
     """Below the source's folder; `{ds}` is the day of delivery, `*` any name. None: the records lie in the events."""
-    format: Literal["csv", "json", "parquet", "text"] = "parquet"
-    """Columns of csv and json are text, as is what is nested in json; of text, there is one: `value`."""
+    format: Literal["csv", "json", "parquet", "text", "xlsx"] = "parquet"
+    """Columns of csv, json and xlsx are text, as is what is nested in json; of text, there is one: `value`. Of a
+    workbook (xlsx), the first sheet is read. JSON may be objects one after another, or in arrays. Files may be packed:
+    .gz, .bz2, .zst and .zip, of which all files are read."""
     options: dict[str, str] = {}
     """csv: sep, quote, escape, header (true), multiLine (quoted values hold line ends); csv, json, text: encoding;
     further ones go to Spark's parser."""
     fields: list[str] | None = None
     """Names of the file's columns, where it has no header or its first lines do not show all."""
     select: list[Expression] = []
-    """Columns to make before anything else, at most one generator among them; `*` keeps the file's own."""
+    """Columns to make before anything else, at most one generator among them; `*` keeps the file's own. A window
+    function sees the files of one day of delivery where `path` names the day, however many days are landed together;
+    else all of the files, as they are when they are landed."""
     where: Expression | None = None
     """Which rows are records of this kind at all; others are counted and left where they are."""
 

@@ -11,8 +11,10 @@ from typing import Final
 
 from pyarrow import fs
 
+from pipeline_tasks.intake.sources import SourceError
 from pipeline_tasks.storage.file_location import file_location, table_location
 
+_HIDDEN: Final = ("_", ".")
 _DAY: Final = re.compile(r"(?=(\d{4}-\d{2}-\d{2}))")
 
 
@@ -38,11 +40,35 @@ def full_pattern(folder: str, path: str) -> str:
 
 def day_pattern(pattern: str) -> str:
     """Return a regular expression whose first group is the day in a path that fits `pattern`."""
-    name = pattern.split("{ds}", 1)
-    if len(name) == 1:
+    head, _, tail = pattern.partition("{ds}")
+    if head == pattern:
         return "($.)"
-    tail = fnmatch.translate(re.sub(r"\{ds\}", "*", name[1])).removeprefix("(?s:").removesuffix(r")\Z")
-    return f"{re.escape(_last_part(name[0]))}([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){tail}$"
+    # A name may hold a line end too: the dot fits any character.
+    day = "([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    return f"(?s){_expression(_last_part(head))}{day}{_expression(tail.replace('{ds}', '*'))}$"
+
+
+def _expression(pattern: str) -> str:
+    """Return a regular expression of what fits a part of a pattern."""
+    either = [_bare_expression(_literal_brackets(pattern))]
+    if "[" in pattern:
+        either.append(_bare_expression(pattern))
+    return f"(?:{'|'.join(either)})"
+
+
+def _bare_expression(pattern: str) -> str:
+    return fnmatch.translate(pattern).removeprefix("(?s:").removesuffix(r")\Z")
+
+
+def _literal_brackets(pattern: str) -> str:
+    return pattern.replace("[", "[[]")
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Whether a path fits a pattern, whose brackets stand for themselves or for one of several characters."""
+    if fnmatch.fnmatchcase(path, _literal_brackets(pattern)):
+        return True
+    return "[" in pattern and fnmatch.fnmatchcase(path, pattern)
 
 
 def find_files(pattern: str, day: date | None = None) -> list[SourceFile]:
@@ -51,7 +77,7 @@ def find_files(pattern: str, day: date | None = None) -> list[SourceFile]:
     system, path = file_location(wanted)
     if not _has_wildcard(path):
         return _present([system.get_file_info(path)], wanted)
-    return _present([e for e in _below(system, _fixed_part(path)) if fnmatch.fnmatchcase(e.path, path)], wanted)
+    return _present([e for e in _below(system, _fixed_part(path)) if _fits(e.path, path)], wanted)
 
 
 def find_days(pattern: str, days: Sequence[date]) -> dict[date, list[SourceFile]]:
@@ -73,7 +99,7 @@ def find_days(pattern: str, days: Sequence[date]) -> dict[date, list[SourceFile]
         for entry in _below(system, folder):
             # Only the days that its path names: each path against each day would take a window of years minutes.
             for name in patterns.keys() & _DAY.findall(entry.path):
-                if fnmatch.fnmatchcase(entry.path, patterns[name]):
+                if _fits(entry.path, patterns[name]):
                     fitting[named[name]].append(entry)
     return {day: _present(entries, pattern) for day, entries in fitting.items()}
 
@@ -104,10 +130,25 @@ def _below(system: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
 
 
 def _present(entries: Iterable[fs.FileInfo], pattern: str) -> list[SourceFile]:
-    """Describe those entries that are files, sorted by path."""
+    """Describe those entries that are files, sorted by path. Spark reads none whose name says that it is hidden, as
+    those are that programs write beside their output (`_SUCCESS`).
+
+    Raises:
+        SourceError: the pattern names such a file.
+    """
     scheme = f"{pattern.partition('://')[0]}://" if "://" in pattern else ""
-    files = sorted((e for e in entries if e.type == fs.FileType.File), key=lambda e: str(e.path))
+    found = sorted((e for e in entries if e.type == fs.FileType.File), key=lambda e: str(e.path))
+    hidden = [e.path for e in found if _is_hidden(e.base_name)]
+    if hidden and _last_part(pattern).startswith(_HIDDEN):
+        raise SourceError(
+            f"{hidden[0]}: Spark reads no file whose name begins with {_last_part(hidden[0])[0]!r}: rename it"
+        )
+    files = [e for e in found if not _is_hidden(e.base_name)]
     return [SourceFile(scheme + e.path, int(e.size), str(e.mtime_ns)) for e in files]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
 def _last_part(path: str) -> str:

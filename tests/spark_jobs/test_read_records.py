@@ -60,14 +60,10 @@ def test_a_byte_that_the_encoding_lacks_is_one_refused_record(shop: OneShop) -> 
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "corrupt_record": 1}
 
 
-@pytest.mark.parametrize(
-    ("encoding", "says"),
-    [("UTF-16", r"save the file as UTF-8 \(iconv -f UTF-16"), ("cp9999", "encoding = 'cp9999' is not known: correct")],
-)
-def test_an_encoding_that_cannot_be_read_by_lines_is_said(shop: OneShop, encoding: str, says: str) -> None:
-    write(shop, "a.csv", LINES.encode("utf-16"))
-    with pytest.raises(SourceError, match=says):
-        views(shop, f'options = {{ encoding = "{encoding}" }}').land(window_days=0)
+def test_an_unknown_encoding_is_said(shop: OneShop) -> None:
+    write(shop, "a.csv", LINES)
+    with pytest.raises(SourceError, match="encoding = 'cp9999' is not known: correct"):
+        views(shop, 'options = { encoding = "cp9999" }').land(window_days=0)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +168,57 @@ def test_an_attribute_that_does_not_fit_is_named_by_its_key(shop: OneShop) -> No
     shop.land(window_days=0)
     with pytest.raises(SourceError, match=r"items\.attributes\.size = 'format' does not fit the files"):
         shop.clean(window_days=0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "who"),
+    [
+        ("GB18030", "张三"),
+        ("Big5", "許功蓋"),
+        ("Shift_JIS", "表ソ"),
+        ("UTF-16", "ä"),
+        ("UTF-16LE", "ä"),
+        ("cp1252", "€"),
+    ],
+)
+def test_encodings_work_with_values_of_several_lines(shop: OneShop, encoding: str, who: str) -> None:
+    write(
+        shop,
+        "a.csv",
+        f'time,item,who,name\n2026-11-20,P1,{who},"{who}\n{who}"\n2026-11-20,P2,{who},\n'.encode(encoding),
+    )
+    options = f'options = {{ encoding = "{encoding}", multiLine = "true" }}'
+    assert seen(views(shop, options)) == [(who, "P1"), (who, "P2")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "who"), [("GB18030", "张三"), ("Big5", "許功蓋"), ("cp932", "表ソ"), ("UTF-16", "ä")]
+)
+def test_encodings_are_read_by_lines(shop: OneShop, encoding: str, who: str) -> None:
+    write(shop, "a.csv", f"time,item,who\r\n2026-11-20,P1,{who}\r\n2026-11-20,P2,bob\r\n".encode(encoding))
+    assert set(seen(views(shop, f'options = {{ encoding = "{encoding}" }}'))) == {(who, "P1"), ("bob", "P2")}
+
+
+@pytest.mark.parametrize(("encoding", "fields"), [("utf-16-le", ""), ("utf-16-be", 'fields = ["time", "item", "who"]')])
+def test_utf_16_without_a_mark_is_recognized(shop: OneShop, encoding: str, fields: str) -> None:
+    write(shop, "a.csv", LINES.encode(encoding))
+    name = encoding.upper().replace("-LE", "LE").replace("-BE", "BE")
+    with pytest.raises(SourceError, match=rf'a\.csv is UTF-16 without a mark: save it as UTF-8, .*encoding = "{name}"'):
+        views(shop, fields).land(window_days=0)
+    assert seen(views(shop, f'options = {{ encoding = "{name}" }}', fields)) == [("ann", "P1")]
+
+
+def test_the_separator_line_of_excel_is_no_header(shop: OneShop) -> None:
+    write(shop, "a.csv", "\ufeffsep=;\ntime;item;who\n2026-11-20;P1;ann\n")
+    with pytest.raises(
+        SourceError, match=r"a\.csv: its first line 'sep=;' is no header, .*remove it .*fields = \[\.\.\.\]"
+    ):
+        views(shop).land(window_days=0)
+    keys = ('options = { sep = ";" }', 'fields = ["time", "item", "who"]', "where = \"time LIKE '2%'\"")
+    assert seen(views(shop, *keys)) == [("ann", "P1")]
+
+
+def test_a_value_of_two_lines_without_multi_line_is_refused(shop: OneShop) -> None:
+    write(shop, "a.csv", f'{LINES}2026-11-20,P2,"bo\nb"\n')
+    assert seen(views(shop)) == [("ann", "P1")]
+    assert shop.outcomes() == {"rows_in": 3, "event": 1, "corrupt_record": 2}

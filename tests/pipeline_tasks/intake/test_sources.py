@@ -117,7 +117,7 @@ def test_a_source_without_ratings_is_written_as_before_there_were_any(tmp_path: 
         (('path = "{ds}.csv"', ""), r"events.path is missing: add it \(README.md shows where"),
         (('ts = "t"', 'ts = "t"\ntime = "t"'), "events.columns.time is not a key of this form: remove it or correct"),
         (('ts = "t"', "ts = t"), "is not valid TOML"),
-        (('"csv"', '"excel"'), r"events.format: Input should be 'csv', 'json', 'parquet' or 'text'"),
+        (('"csv"', '"excel"'), r"events.format: Input should be 'csv', 'json', 'parquet', 'text' or 'xlsx'"),
         (('"my_shop"', '"My Shop"'), "name: String should match pattern"),
         (('"my_shop"', '"movielens"'), "name 'movielens' is a preset's: choose another name"),
     ],

@@ -1,0 +1,101 @@
+"""Lines that hold more, or less, than one record."""
+
+import json
+
+import pytest
+from pyspark.sql import SparkSession
+
+from pipeline_tasks.intake.source_contract import FileForm
+from spark_jobs.read_records import CORRUPT, SOURCE_FILE, read_records
+from tests.spark_jobs.one_shop import OneShop
+
+pytestmark = pytest.mark.spark
+
+WHOLE: list[tuple[str, list[str | None]]] = [
+    ('{"a": "1"}', ["1"]),
+    ('{"a": "1"}{"a": "2"}', ["1", "2"]),
+    ('{"a": "1"} , {"a": "2"}\t{"a": "3"}', ["1", "2", "3"]),
+    ('[{"a": "1"}, {"a": "2"}]', ["1", "2"]),
+    ('[{"a": "1"} {"a": "2"}]', ["1", "2"]),
+    ('\ufeff{"a": "1"},', ["1"]),
+    ('{"a": "}{"}', ["}{"]),
+    ('{"a": {"b": [{"c": 1}, {"c": "}{"}]}}', ['{"b":[{"c":1},{"c":"}{"}]}']),
+    ("".join(f'{{"a": {n}}}' for n in range(60)), [str(n) for n in range(60)]),
+    ('{"a": ' + "[" * 900 + "]" * 900 + "}", ["[" * 900 + "]" * 900]),
+    ("{}", [None]),
+]
+REFUSED = [
+    '{"a": "1"} xyz',
+    '{"a": "1"}}',
+    '{"a": "1"}] {"a": "2"}',
+    '{"a": "1"} {"a": "2',
+    '{"a": "1"}, "b": {"a": "2"}',
+    '{"a": "1"}{"a": "}{"}',
+    '[{"a": "1"}][{"a": "2"}]',
+    "[]",
+    "null",
+    "[1]",
+    '{"a": "1"}\x00{"a": "2"}',
+    '{"a": ' + "[" * 1100 + "]" * 1100 + "}",
+]
+
+
+def test_lines_of_json_are_read_whole_or_refused_whole(spark: SparkSession, shop: OneShop) -> None:
+    file = shop.files / "a.json"
+    file.write_text("\n".join([line for line, _ in WHOLE] + REFUSED))
+    rows = read_records(spark, FileForm(format="json", fields=["a"]), [str(file)], "events").collect()
+    assert [row["a"] for row in rows if row[CORRUPT] is None] == [value for _, values in WHOLE for value in values]
+    assert [row[CORRUPT] for row in rows if row[CORRUPT] is not None] == REFUSED
+
+
+def test_the_names_of_every_object_of_a_line_are_known(spark: SparkSession, shop: OneShop) -> None:
+    file = shop.files / "a.json"
+    file.write_text('{"a": 1}{"b": 2}, {"c": 3}\n[{"d": 4}] {"e"')
+    rows = read_records(spark, FileForm(format="json"), [str(file)], "events")
+    assert rows.columns == ["a", "b", "c", "d", CORRUPT, SOURCE_FILE]
+    assert rows.where(f"{CORRUPT} IS NOT NULL").count() == 1
+
+
+def test_csv_lines_that_are_read_in_part_are_refused(spark: SparkSession, shop: OneShop) -> None:
+    file = shop.files / "a.csv"
+    sound = ["1,2", '1,"x, y"', '1,5" pipe', '1,"x""y"', '1,"\\"x"', '1,"5"" x"', '5" x,"abc"', '1,"2" ', '1,""']
+    refused = ["1", "1,2,3", "1,2,", '1,"x', '1,"x ""y', '1,"x\\"', '"1,2', 'y",2,3', ",".join(["1"] * 30_000)]
+    file.write_text("\n".join(["a,b", *sound, *refused]))
+    rows = read_records(spark, FileForm(format="csv"), [str(file)], "events").collect()
+    assert [row[CORRUPT] for row in rows] == [None] * len(sound) + [line[:10_000] for line in refused]
+
+
+def test_named_columns_make_the_first_line_a_record_of_values_of_several_lines_too(
+    spark: SparkSession, shop: OneShop
+) -> None:
+    file = shop.files / "a.csv"
+    file.write_bytes(b'1,"x\ny"\n2,\xff\n3,4,5\n6,7\n8,"' + b"9\n" * 600_000)
+    form = FileForm(format="csv", fields=["a", "b"], options={"multiLine": "true"})
+    rows = read_records(spark, form, [str(file)], "events").collect()
+    assert [row[CORRUPT] is None for row in rows] == [True, False, False, True, False]
+    assert [row["a"] for row in rows] == ["1", "2", "3", "6", "8"]
+
+
+FIREHOSE = """
+name = "stream"
+[events]
+path = "stream-{ds}.json"
+format = "json"
+[events.columns]
+ts = "at"
+event_type = "kind"
+item_id = "item"
+user_key = "who"
+"""
+
+
+def test_objects_that_a_stream_joined_are_all_events(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Kinesis Firehose writes them: without a line end between."""
+    event = {"at": "2026-11-20T09:00:00Z", "kind": "view", "who": "ann"}
+    events = [json.dumps({**event, "item": f"P{number}"}) for number in range(12)]
+    text = "\n".join([events[0], "".join(events[1:5]), f"[{', '.join(events[5:11])}]", f"{events[11]} and more"])
+    (shop.files / "stream-2026-11-20.json").write_text(text)
+    shop.describe(FIREHOSE).night()
+    assert shop.outcomes() == {"rows_in": 12, "event": 11, "corrupt_record": 1}
+    assert shop.rows("quarantine")[0]["raw"] == f"{events[11]} and more"
+    assert "'rows_read': 12" in capsys.readouterr().out
