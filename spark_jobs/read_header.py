@@ -79,8 +79,8 @@ def _json_names(paths: Sequence[str]) -> list[str]:
         names.update(dict.fromkeys(_keys(_sample(FileForm(format="json"), path))))
     if not names:
         raise SourceError(
-            f"{paths[-1]} shows no JSON object in its first lines: is it one JSON object a line? Deliver an array, or "
-            f"objects on several lines, as one object a line (jq -c '.[]')"
+            f"{paths[-1]} shows no JSON object in its first lines: deliver one JSON object a line, or say options = "
+            '{ multiLine = "true" } in the source\'s TOML where an object goes over several lines'
         )
     twins = [name for name in names if sum(name.lower() == other.lower() for other in names) > 1]
     if twins:
