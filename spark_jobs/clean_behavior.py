@@ -27,7 +27,7 @@ from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_catalog
 from spark_jobs.clean_users import build_users
 from spark_jobs.earlier_nights import EarlierNights, made_from
-from spark_jobs.join_rates import unmatched_items, unmatched_users
+from spark_jobs.join_rates import look_alikes, unmatched_items, unmatched_users
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
@@ -85,6 +85,8 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     unmatched = {
         "unmatched_items": unmatched_items(landed, tables["items"]),
         "unmatched_users": unmatched_users(landed, night, tables["users"]),
+        "look_alike_items": look_alikes(tables["items"], "item_id"),
+        "look_alike_users": look_alikes(tables["users"], "user_key"),
     }
     facts |= {name: fault for name, fault in unmatched.items() if fault}
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)

@@ -1,5 +1,6 @@
 """Tells where the ids of the events are not those of the catalog, or of the list of users, that the shop delivers."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -47,6 +48,21 @@ def unmatched_users(landed: LandedSource, night: Night, users: StagedTable) -> s
     named = map_users(raw, form).select("user_key").dropna().distinct().orderBy("user_key").limit(_EXAMPLES).collect()
     share = f"{len(unknown):,} of the {len(rows):,} users of the events have no attributes in the list of users"
     return _in_words(share, _examples(unknown["user_key"]), [row["user_key"] for row in named])
+
+
+def look_alikes(staged: StagedTable, column: str) -> str | None:
+    """Return which ids of a table differ by their Unicode normal form alone, None where none do."""
+    if not staged.rows:
+        return None
+    ids = pa.chunked_array([part for file in staged.files for part in staged_columns(file, column)[column].chunks])
+    forms: dict[str, list[str]] = {}
+    for one in ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist():
+        forms.setdefault(unicodedata.normalize("NFC", one), []).append(one)
+    twins = [sorted(same) for _, same in sorted(forms.items()) if len(same) > 1]
+    if not twins:
+        return None
+    shown = "; ".join(" and ".join(map(ascii, same)) for same in twins[:_EXAMPLES])
+    return f"{len(twins):,} ids come in several Unicode normal forms, which look the same: {shown}"
 
 
 def _examples(ids: pa.ChunkedArray) -> list[str]:

@@ -130,7 +130,7 @@ def items_suite() -> list[Expectation]:
             "warning",
             shared_sql=True,
         ),
-        _matched("items", "items of the events are in the catalog", "item_id"),
+        _matched("items", "items of the events are in the catalog, in one spelling", "item_id"),
     ]
 
 
@@ -141,7 +141,7 @@ def users_suite() -> list[Expectation]:
         satisfies(
             "first_seen <= last_seen <= ds", "first_seen <= last_seen AND last_seen <= ds", "last_seen", _MAPPING
         ),
-        _matched("users", "users of the events are in the list of users", "user_key"),
+        _matched("users", "users of the events are in the list of users, in one spelling", "user_key"),
     ]
 
 
@@ -169,7 +169,8 @@ def _no_giant_user() -> Expectation:
 
 def _matched(table: str, says: str, column: str) -> Expectation:
     query = (
-        f"SELECT value AS ids FROM manifest_facts WHERE name = 'unmatched_{table}' AND EXISTS (SELECT 1 FROM {{batch}})"
+        f"SELECT value AS ids FROM manifest_facts WHERE name IN ('unmatched_{table}', 'look_alike_{table}') "
+        "AND EXISTS (SELECT 1 FROM {batch})"
     )
     return finds_nothing(
         says, query, column, f"Make both ids the same in the mapping of events or of {table}.", "warning"
