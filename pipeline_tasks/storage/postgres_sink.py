@@ -24,6 +24,7 @@ from pipeline_tasks.night import Night
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.file_location import file_location
 from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.storage.source_lock import job_lock
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -58,6 +59,11 @@ def sink_night(settings: Settings, night: Night) -> dict[str, int]:
     """
     if settings.postgres_sink is None:
         return {}
+    with job_lock(settings, night.source, f"sink_shelves {night.ds}"):
+        return _sink(settings, night, settings.postgres_sink.get_secret_value())
+
+
+def _sink(settings: Settings, night: Night, dsn: str) -> dict[str, int]:
     # Imported here: most installations have no Postgres.
     import psycopg
 
@@ -65,7 +71,6 @@ def sink_night(settings: Settings, night: Night) -> dict[str, int]:
     published = {name: lake.files(name, (night.ds, night.ds)) for name in SUNK}
     if missing := [name for name, files in published.items() if not files and _is_due(lake, night, name)]:
         raise SinkError(f"{night.source} {night.ds} has no published {' and '.join(missing)}: publish the night first")
-    dsn = settings.postgres_sink.get_secret_value()
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             return _swap(connection, night, published)

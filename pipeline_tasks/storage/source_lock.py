@@ -68,8 +68,7 @@ def landing_lock(settings: Settings, source: str) -> Iterator[None]:
 
 @contextmanager
 def _held(settings: Settings, name: str, work: str, *, exclusive: bool, patience: float) -> Iterator[None]:
-    catalog = open_catalog(settings)
-    engine = catalog.engine if isinstance(catalog, SqlCatalog) and catalog.engine.name == "postgresql" else None
+    engine = _postgres(settings)
     until, is_told = time.monotonic() + patience, False
     while True:
         with ExitStack() as held:
@@ -88,6 +87,15 @@ def _held(settings: Settings, name: str, work: str, *, exclusive: bool, patience
             print(f"{work} waits, for {patience:.0f} s at most: {' and '.join(busy)}", flush=True)
             is_told = True
         time.sleep(_PAUSE)
+
+
+def _postgres(settings: Settings) -> Engine | None:
+    """Return the engine of the catalog where it lies in Postgres."""
+    named = settings.lake_catalog_uri.get_secret_value() if settings.lake_catalog_uri is not None else ""
+    if not (named or settings.lake_catalog_properties.get("uri", "")).startswith("postgresql"):
+        return None
+    catalog = open_catalog(settings)
+    return catalog.engine if isinstance(catalog, SqlCatalog) else None
 
 
 def _file_holders(held: ExitStack, folder: Path, name: str, work: str, exclusive: bool) -> list[str]:
