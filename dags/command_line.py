@@ -17,7 +17,7 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from pipeline_tasks.operation.gpu_count import training_processes
+from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
 from pipeline_tasks.operation.java import spark_java_options
 from pipeline_tasks.settings import REPOSITORY, child_environment, inherited_environment, settings
 
@@ -32,7 +32,6 @@ OUT_OF_MEMORY = (
 )
 NO_USE_TO_SPARK = ("MLFLOW_TRACKING_",)
 """Beginnings of the variables that a Spark job is started without, beside those that no child process has."""
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1")
 
 
 class SparkJob(SparkSubmitOperator):
@@ -109,7 +108,8 @@ class ChildProcess(BaseOperator):
     def execute(self, context: "Context") -> None:
         """Run the command; raises AirflowException with its last line when it fails."""
         command = [sys.executable, "-u", *self.command_line()[1:]]
-        result = self._hook.run_command(command, env=child_environment(inherited_environment()), cwd=str(REPOSITORY))
+        environment = child_environment(inherited_environment()) | TORCHRUN_ENVIRONMENT
+        result = self._hook.run_command(command, env=environment, cwd=str(REPOSITORY))
         if result.exit_code != 0:
             ended = f"{self.module} ended with exit code {result.exit_code}"
             # The last line is then whatever was said before, and no reason.
@@ -119,7 +119,6 @@ class ChildProcess(BaseOperator):
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""
         processes = training_processes(settings()) if self.on_every_gpu else 1
-        # --standalone: the processes find each other at a free port of this machine.
         together = [*TORCHRUN, f"--nproc-per-node={processes}"] if processes > 1 else []
         return ["python", *together, "-m", self.module, *without_unset(self.options)]
 

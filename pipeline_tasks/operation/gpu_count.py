@@ -2,8 +2,18 @@
 
 import shutil
 import subprocess
+from typing import Final
 
 from pipeline_tasks.settings import Settings, inherited_environment
+
+TORCHRUN: Final = (
+    *("-m", "torch.distributed.run", "--local-addr=127.0.0.1"),
+    # Found through a private file: the other store listens on all addresses, and unpickles what it is sent.
+    *("--rdzv-backend=c10d", "--rdzv-conf=store_type=file"),
+)
+"""Arguments of Python that start a module once for each GPU of this machine, before `--nproc-per-node`."""
+TORCHRUN_ENVIRONMENT: Final = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""The processes make their own store (training_processes)."""
 
 
 def training_processes(settings: Settings) -> int:

@@ -3,6 +3,9 @@
 Gradients are summed and not averaged, as each process divides by the answer weights of the whole batch.
 """
 
+import os
+import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +15,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch._C._distributed_c10d import TCPStore
 
 from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.settings import inherited_environment
 
 PATIENCE: Final = timedelta(hours=6)
 """How long others wait while the first process tunes the encoder or validates: as long as the task may take."""
@@ -93,16 +98,29 @@ ALONE: Final = Processes()
 
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun started; without it, there is this one alone."""
+    """Join the processes that torchrun started on this machine; without it, there is this one alone."""
     if not distributed.is_torchelastic_launched():
         yield ALONE
         return
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(distributed.get_node_local_rank())
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    rank, count = (int(inherited_environment()[name]) for name in ("RANK", "WORLD_SIZE"))
+    if sys.platform == "linux":
+        # Else both listen where the machine's name leads to.
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+    store = _loopback_store(rank, count)
+    backend = "nccl" if on_gpu else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     device = f"cuda:{torch.cuda.current_device()}" if on_gpu else "cpu"
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
         distributed.destroy_process_group()
+
+
+def _loopback_store(rank: int, count: int) -> TCPStore:
+    """Return where the processes find each other: torch's own would listen on all addresses."""
+    port = int(inherited_environment()["MASTER_PORT"])
+    listener = socket.create_server(("127.0.0.1", port)).detach() if rank == 0 else None
+    return TCPStore("127.0.0.1", port, count, rank == 0, PATIENCE, master_listen_fd=listener)

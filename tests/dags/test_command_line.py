@@ -8,6 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
+from pipeline_tasks.operation.gpu_count import TORCHRUN
+
 
 def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
     from command_line import ChildProcess
@@ -33,7 +35,7 @@ def test_training_is_started_once_for_each_gpu(
     from command_line import ChildProcess
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=3"]
+    torchrun = [*TORCHRUN, "--nproc-per-node=3"]
     for wide in (True, False):
         task = ChildProcess(task_id="train", module="pipeline_tasks.candidates.train_candidate", on_every_gpu=wide)
         start = torchrun if wide and processes == 3 else []
@@ -48,7 +50,7 @@ def test_training_is_started_once_for_each_gpu(
     tool.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[5] == "--nproc-per-node=2"
+    assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[6] == "--nproc-per-node=2"
     monkeypatch.setenv("PATH", "")
     assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[:3] == ["python", "-m", "m"]
 

@@ -15,6 +15,7 @@ from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.champion.candidate_files import Candidate, candidate_path
 from pipeline_tasks.champion.tracking import start_night_run
 from pipeline_tasks.model.saved_recommender import load_recommender
+from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
 from pipeline_tasks.settings import REPOSITORY, Settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.training import fit_two_tower
@@ -26,7 +27,7 @@ from tests.pipeline_tasks.tiny_shop import NIGHT, ratings_of, write_events, writ
 TRAINING = TrainingSettings(
     dimension=16, max_length=20, dropout=0.0, threads=1, processes=2, task_weights={"rating": 0.3}
 )
-START = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
+START = (sys.executable, *TORCHRUN, "--nproc-per-node=2")
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def train_in_two(settings: Settings) -> Candidate:
     night = ["--source", NIGHT.source, "--date", NIGHT.ds.isoformat()]
     told = ["--candidate", "frozen", "--epochs", "2", "--parent-run-id", start_night_run(settings, NIGHT)]
     script = ["-m", "tests.pipeline_tasks.training.joined_candidate"]
-    subprocess.run([*START, *script, *night, *told], cwd=REPOSITORY, env=dict(os.environ), check=True, timeout=300)
+    subprocess.run(
+        [*START, *script, *night, *told], cwd=REPOSITORY, env=os.environ | TORCHRUN_ENVIRONMENT, check=True, timeout=300
+    )
     return Candidate.model_validate_json(candidate_path(settings, NIGHT, "frozen").read_text())
 
 

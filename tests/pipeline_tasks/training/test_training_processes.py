@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
+from pipeline_tasks.settings import REPOSITORY, inherited_environment
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from tests.pipeline_tasks.training.joined_training import KINDS, trained
 
@@ -15,15 +17,26 @@ from tests.pipeline_tasks.training.joined_training import KINDS, trained
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("joined")
-    # --standalone: a free port of this machine.
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    run_twice("tests.pipeline_tasks.training.joined_training", folder)
+    return folder
+
+
+def run_twice(module: str, folder: Path) -> None:
+    """Run the module in two processes, as a task does."""
     subprocess.run(
-        [*start, "--nproc-per-node=2", "-m", "tests.pipeline_tasks.training.joined_training", str(folder)],
+        [sys.executable, *TORCHRUN, "--nproc-per-node=2", "-m", module, str(folder)],
         cwd=REPOSITORY,
+        env=inherited_environment() | TORCHRUN_ENVIRONMENT,
         check=True,
         timeout=300,
     )
-    return folder
+
+
+def test_processes_listen_on_this_machine_alone(tmp_path: Path) -> None:
+    run_twice("tests.pipeline_tasks.training.joined_sockets", tmp_path)
+    found = json.loads((tmp_path / "sockets.json").read_text())
+    assert len(found) >= 3, "a store, and both processes"
+    assert {address for address, _ in found} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
