@@ -1,6 +1,9 @@
 """Turns what a shop's expressions yield into the contract's types, without ever failing on a value."""
 
+import re
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Final
 
 from pyspark.sql import Column
@@ -25,8 +28,10 @@ _NOTHING: Final = ("", "null", "none", "nan", "n/a", "<na>")
 _NO_KEY: Final = (*_NOTHING, "na", "\\n")
 """What they write where they have no id, R and MySQL too: as a text NA is Namibia, as a shopper everybody unknown."""
 _LONGEST: Final = max(map(len, _NO_KEY))
-_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff"
-"""White space of any script, the zero-width blank and the byte order mark."""
+_AROUND: Final = r"^[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+|[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+$"
+"""White space of any script, control characters, the byte order mark and the zero-width blank, around a text."""
+_SOME_KEY: Final = f"(?is)^(?!(?:{'|'.join(map(re.escape, _NO_KEY))})$).+$"
+"""A text that is none of _NO_KEY."""
 _CURRENCY: Final = r"[\s\p{Zs}\p{Sc}]"
 _PLAIN: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|[+-]?Infinity$|NaN$"
 """Numbers as programs write them."""
@@ -49,8 +54,12 @@ def as_key(value: Column, dtype: DataType) -> Column:
         text = F.when(value == F.floor(value), F.floor(value).cast("string")).otherwise(text)
     elif not isinstance(dtype, (StringType, NullType)):
         return text
-    trimmed = F.trim(text, F.lit(_BLANKS))
-    return F.when(_says_something(trimmed, _NO_KEY), trimmed)
+    trimmed = F.trim(text)
+    # Nearly every id is ASCII without a tab around it: only others are looked into.
+    usual = (F.octet_length(trimmed) == F.char_length(trimmed)) & (F.ascii(trimmed) > 32)
+    usual = usual & ~F.endswith(trimmed, F.lit("\t")) & _says_something(trimmed, _NO_KEY)
+    tidy = F.regexp_replace(text, _AROUND, "")
+    return F.when(usual, trimmed).otherwise(F.get(F.regexp_extract_all(tidy, F.lit(_SOME_KEY), F.lit(0)), F.lit(0)))
 
 
 def as_number(value: Column, dtype: DataType, decimal: str = "") -> Column:
@@ -66,9 +75,9 @@ def as_number(value: Column, dtype: DataType, decimal: str = "") -> Column:
         text = F.translate(F.regexp_replace(bare, _unless(f"{_GROUPED[',']}|{_COMMA}", r"\."), ""), ",", ".")
         return text.try_cast("double")
     text = F.regexp_replace(bare, _unless(f"{_PLAIN}|{_GROUPED[decimal]}", ","), "")
-    # Java reads more than programs write: 10d, 10f, 0x1p3.
-    usual = F.when(~value.rlike("[dDfFxX]"), value)
-    return F.coalesce(usual.try_cast("double"), text.try_cast("double"))
+    # Java also reads 10d and 10f.
+    marked = reduce(or_, (F.endswith(value, F.lit(end)) for end in ("d", "D", "f", "F", " ")))
+    return F.coalesce(F.when(~marked, value.try_cast("double")), text.try_cast("double"))
 
 
 def _unless(pattern: str, mark: str) -> str:

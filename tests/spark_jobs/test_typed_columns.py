@@ -89,7 +89,6 @@ NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
     "1F": (None, None, None),
     "10 f": (None, None, None),
     "0x1A": (None, None, None),
-    "0X1p3": (None, None, None),
     "1_000": (None, None, None),
     "4½": (4.5, 4.5, 4.5),
     "½": (0.5, 0.5, 0.5),
