@@ -34,8 +34,7 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
     backup = f"put it back from a backup of the lake, or go back to an earlier night ({source}.{name})"
     manifests = _read(partial(snapshot.manifests, table.io), snapshot.manifest_list, backup)
     for manifest in manifests:
-        fetch = partial(manifest.fetch_manifest_entry, table.io, discard_deleted=True)
-        entries = _read(fetch, manifest.manifest_path, backup)
+        entries = _read(partial(manifest.fetch_manifest_entry, table.io), manifest.manifest_path, backup)
         for entry in entries:
             file = entry.data_file
             day = _EPOCH + timedelta(days=file.partition[0])
