@@ -53,11 +53,13 @@ def stale_days(
 
 
 def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
-    """Return the days of which a published file of events has no readable footer, or is gone, and name the files.
+    """Return the days of which a published file of events or quarantine has no readable footer, or is gone.
+
+    Each such file is named in the log.
 
     Files of this machine alone: a footer of an object store is 50 ms away, and the store checks its own bytes.
     """
-    files = lake.files("events", (window[0], window[-1]))
+    files = [file for name in ("events", "quarantine") for file in lake.files(name, (window[0], window[-1]))]
     if not files or not isinstance(file_location(files[0])[0], fs.LocalFileSystem):
         return set()
     days = set()
