@@ -13,7 +13,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline_tasks.champion.champion_checksums import ChampionError, expected_sha256, files_sha256, record_champion
 from pipeline_tasks.champion.kept_versions import kept_version
 from pipeline_tasks.champion.promotion_rule import Promotion
 from pipeline_tasks.night import Night
@@ -111,6 +110,14 @@ def load_version(settings: Settings, source: str, version: ModelVersion) -> "Sav
 
 
 def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Path:
+    # Imported here: a model that is served elsewhere reads this module where neither a lake nor its library is.
+    from pipeline_tasks.champion.champion_checksums import (
+        ChampionError,
+        expected_sha256,
+        files_sha256,
+        record_champion,
+    )
+
     number = str(version.version)
     expected = expected_sha256(settings, source, version.name, number)
     kept = kept_version(settings, version)
