@@ -32,8 +32,8 @@ def lenient(spark: SparkSession) -> Iterator[None]:
             spark.conf.set(name, value)
         yield
     finally:
-        for name, value in before.items():
-            spark.conf.set(name, value or "true")
+        for name, present in before.items():
+            spark.conf.set(name, present or "true")
 
 
 def evaluate(

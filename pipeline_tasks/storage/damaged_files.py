@@ -3,22 +3,17 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from pyarrow import fs
 from pyiceberg.table import Table as IcebergTable
 
+from pipeline_tasks.failure_messages import DamagedFileError
 from pipeline_tasks.storage.file_location import file_location
 
 _EPOCH: Final = date(1970, 1, 1)
 UNREADABLE: Final = (OSError, ValueError, EOFError, AssertionError, LookupError)
 """What reading a damaged file raises: Arrow's errors are ValueErrors, those of an Avro file may be any of these."""
-
-
-class DamagedFileError(ValueError):
-    """A file of a table is damaged or missing; nothing was changed."""
 
 
 def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> None:
@@ -43,12 +38,6 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
                 f"(nightshelf run --source {source} --date {day})"
             )
             _read(partial(_read_rows, file.file_path), file.file_path, again)
-
-
-def is_missing(path: str) -> bool:
-    """Whether a file of this machine is not there; one of an object store is not looked for."""
-    system, inner = file_location(path)
-    return isinstance(system, fs.LocalFileSystem) and not Path(inner).exists()
 
 
 def _read(work: Callable[[], Any], path: str, remedy: str) -> Any:  # noqa: ANN401

@@ -21,14 +21,15 @@ from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterTha
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import ancestors_of
-from pyiceberg.utils.datetime import date_to_days, days_to_date
+from pyiceberg.utils.datetime import date_to_days
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.failure_messages import DamagedFileError
 from pipeline_tasks.settings import Settings
 from pipeline_tasks.storage.atomic_commit import commit_together
 from pipeline_tasks.storage.catalog_state import CatalogState, read_state
-from pipeline_tasks.storage.damaged_files import UNREADABLE, DamagedFileError, is_missing, require_readable
+from pipeline_tasks.storage.damaged_files import UNREADABLE, require_readable
 from pipeline_tasks.storage.disk_space import out_of_space_named
 from pipeline_tasks.storage.snapshot_facts import as_properties, facts_of
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
@@ -229,15 +230,6 @@ class Lake:
             scan = table.scan(_within(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
             rows: pa.Table = scan.to_arrow()
         return rows
-
-    def lost_days(self, name: str, days: Days) -> set[date]:
-        """Return those of the days that lack a file on the disk, which somebody deleted; in an object store, none."""
-        table = self._published(name)
-        if table is None:
-            return set()
-        files = [task.file for task in table.scan(row_filter=_within(days)).plan_files()]
-        lost = [file for file in files if is_missing(file.file_path)]
-        return {days_to_date(file.partition[0]) for file in lost}
 
     def require_readable(self, name: str) -> None:
         """Raise DamagedFileError where a file of the table's current snapshot cannot be read to its end."""

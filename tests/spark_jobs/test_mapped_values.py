@@ -164,8 +164,8 @@ def test_the_newest_description_wins_and_strange_ids_are_named(shop: OneShop) ->
     )
     manifest = shop.night()
     assert not {"unmatched_items", "unmatched_users"} & set(manifest.facts)
-    items = {row["item_id"]: row["title"] for row in shop.rows("items")}
-    assert items == {"L1": "Lamp v0", "L2": "Chair v1"}, "the newest, the fullest of one moment"
+    titles = {row["item_id"]: row["title"] for row in shop.rows("items")}
+    assert titles == {"L1": "Lamp v0", "L2": "Chair v1"}, "the newest, the fullest of one moment"
     assert {row["user_key"]: row["attributes"] for row in shop.rows("users")} == {
         "7": '{"country":"DE"}',
         "8": '{"country":"FR"}',
