@@ -26,6 +26,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from spark_jobs.quoted_names import quoted
+
 _WHOLE: Final = (ByteType, ShortType, IntegerType, LongType)
 """From the narrowest on."""
 _DIGITS: Final = (3, 5, 10, 19)
@@ -143,7 +145,7 @@ def _selected(frame: DataFrame, fields: Sequence[StructField]) -> DataFrame:
     columns = []
     for field in fields:
         own = known.get(field.name.lower())
-        name = (own or field).name.replace("`", "``")
-        value = as_type(F.col(f"`{name}`"), own.dataType, field.dataType) if own else F.lit(None).cast(field.dataType)
+        name = (own or field).name
+        value = as_type(F.col(quoted(name)), own.dataType, field.dataType) if own else F.lit(None).cast(field.dataType)
         columns.append(value.alias(field.name))
     return frame.select(*columns)

@@ -10,6 +10,7 @@ from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.sources import SourceError
 from spark_jobs.map_events import RECORD, ROW, TIME
 from spark_jobs.parquet_options import LANDED
+from spark_jobs.quoted_names import quoted
 from spark_jobs.read_records import CORRUPT, FOUND
 from spark_jobs.sql_expressions import checked, lenient
 
@@ -49,7 +50,7 @@ def _refuse_reserved(raw: DataFrame, where: str) -> None:
 def with_record_id(records: DataFrame) -> DataFrame:
     """Add `_record_id`, a hash of all the shop said."""
     own = [name for name in records.columns if name not in (*FOUND, TIME)]
-    said = [*(F.col(f"`{name}`") for name in own), F.col(CORRUPT)]
+    said = [*(F.col(quoted(name)) for name in own), F.col(CORRUPT)]
     # xxhash64 skips NULLs, so ('a', NULL) would equal (NULL, 'a'): which ones are NULL is hashed too.
     gaps = F.concat(*(F.when(value.isNull(), "1").otherwise("0") for value in said))
     return records.select("*", F.xxhash64(*said, gaps).alias(RECORD))

@@ -9,6 +9,7 @@ from pyspark.sql.types import StringType
 
 from pipeline_tasks.intake.source_contract import Source
 from spark_jobs.event_days import shop_clock
+from spark_jobs.quoted_names import quoted
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import evaluate
 from spark_jobs.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given, rate_of
@@ -28,7 +29,7 @@ _WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the
 
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
     """Add `_ts`, the record's time; NULL when it has none."""
-    columns = [f"`{name}`" for name in raw.columns]
+    columns = [quoted(name) for name in raw.columns]
     with shop_clock(raw.sparkSession, source.timezone):
         timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
         return timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts"))

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from spark_jobs.cleaning_rules import RULE
+from spark_jobs.quoted_names import quoted
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 
 RAW: Final = "_raw"
@@ -14,7 +15,7 @@ RAW: Final = "_raw"
 
 def raw_text(landed: DataFrame, longest: int) -> Column:
     """Return a record of `landed` as text, `_raw`: as it stood if it could not be parsed, else as JSON."""
-    own = [f"`{name}`" for name in landed.columns if not name.startswith("_") and name not in ("ds", "arrived")]
+    own = [quoted(name) for name in landed.columns if not name.startswith("_") and name not in ("ds", "arrived")]
     as_json = F.to_json(F.struct(*own), {"ignoreNullFields": "true"})
     return F.substring(F.coalesce(F.col(CORRUPT), as_json), 1, longest).alias(RAW)
 

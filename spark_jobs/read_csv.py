@@ -7,6 +7,8 @@ from typing import Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.quoted_names import quoted
+
 REFUSED: Final = "_refused"
 """Text of a line that could not be parsed to its end, NULL otherwise."""
 _BROKEN: Final = "_broken"
@@ -18,7 +20,7 @@ def csv_records(
     lines: DataFrame, text: Column, names: Sequence[str], options: Mapping[str, str], keep: Sequence[str]
 ) -> DataFrame:
     """Return `record` (a struct of `names`), `_refused` and `keep`: one row per line."""
-    fields = ", ".join(f"`{name.replace('`', '``')}` STRING" for name in (*names, _BROKEN))
+    fields = ", ".join(f"{quoted(name)} STRING" for name in (*names, _BROKEN))
     own = {"maxColumns": _MOST_COLUMNS, **options, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BROKEN}
     texts = lines.select(text.alias("_text"), *keep)
     records = texts.select(F.from_csv("_text", fields, own).alias("record"), "_text", *keep)

@@ -7,6 +7,7 @@ from uuid import uuid4
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.quoted_names import quoted
 from spark_jobs.read_csv import REFUSED
 
 _TEXT: Final = "_text"
@@ -27,7 +28,7 @@ def json_records(
     """
     # Unlike any name in the files, so that no line can pass for one that was read to its end.
     end = f"_end_{uuid4().hex}"
-    fields = ", ".join(f"`{name.replace('`', '``')}`: STRING" for name in (*names, end))
+    fields = ", ".join(f"{quoted(name)}: STRING" for name in (*names, end))
 
     def parsed(objects: Column) -> Column:
         closed = F.concat(F.lit("["), objects, F.lit(f',{{"{end}":1}}]'))

@@ -12,6 +12,7 @@ from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 from pipeline_tasks.intake.sources import SourceError
 from spark_jobs.joined_types import union_of_types
 from spark_jobs.parquet_footers import SameSchema, group_by_schema
+from spark_jobs.quoted_names import quoted
 
 _AS_LONG: Final = "spark.sql.legacy.parquet.nanosAsLong"
 """Spark refuses a file with a time in nanoseconds, which is what pandas 2 writes of every time; with this it is a
@@ -71,7 +72,7 @@ def _read(spark: SparkSession, group: SameSchema) -> DataFrame:
         field.name for field in group.schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
     }
     times = {
-        field.name: F.timestamp_micros(F.expr(f"`{field.name.replace('`', '``')}` div 1000"))
+        field.name: F.timestamp_micros(F.expr(f"{quoted(field.name)} div 1000"))
         for field in raw.schema
         if isinstance(field.dataType, LongType) and field.name in nanoseconds
     }
@@ -84,7 +85,7 @@ def _without_empty(groups: Sequence[SameSchema], frames: Sequence[DataFrame]) ->
     for group, frame in zip(groups, frames, strict=True):
         others = [other.schema for other in frames if other is not frame]
         clashing = [name for name in frame.columns if _clashes(name, frame.schema, others)]
-        kept.append(frame.drop(*(F.col(f"`{name}`") for name in clashing if group.is_empty(name))))
+        kept.append(frame.drop(*(F.col(quoted(name)) for name in clashing if group.is_empty(name))))
     return kept
 
 

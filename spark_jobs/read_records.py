@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.source_files import day_pattern
 from spark_jobs.joined_types import union_of_types
+from spark_jobs.quoted_names import quoted
 from spark_jobs.read_csv import REFUSED, csv_records
 from spark_jobs.read_encoding import UNKNOWN_BYTE, any_encoding, decoded, is_text
 from spark_jobs.read_header import field_names
@@ -135,7 +136,7 @@ def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str 
     parse = json_records if form.format == "json" else csv_records
     part = parse(lines, text, names, options, keep)
     corrupt = F.coalesce(F.col("_unreadable"), F.substring(REFUSED, 1, KEPT_CHARACTERS))
-    return part.select(*(F.col(f"record.`{name}`") for name in names), corrupt.alias(CORRUPT), SOURCE_FILE)
+    return part.select(*(F.col(f"record.{quoted(name)}") for name in names), corrupt.alias(CORRUPT), SOURCE_FILE)
 
 
 def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
@@ -148,12 +149,12 @@ def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> Da
         read = spark.read.schema(_ddl(names)).options(**own).csv(literal_paths(members))
         # By lines, such records are refused too. Spark puts U+FFFD in the place of what is no text, and a quote that is
         # not closed takes in the rest of the file.
-        together = F.concat_ws(",", *(F.col(f"`{name}`") for name in names))
+        together = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
         broken = F.contains(together, F.lit(UNKNOWN_BYTE)) | (F.octet_length(together) > LONGEST_LINE)
         kept = F.substring(F.coalesce(CORRUPT, F.when(broken, together)), 1, KEPT_CHARACTERS)
-        parts.append(read.select(*(f"`{name}`" for name in names), kept.alias(CORRUPT), _file()))
+        parts.append(read.select(*map(quoted, names), kept.alias(CORRUPT), _file()))
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
 
 
 def _ddl(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name.replace('`', '``')}` STRING" for name in (*names, CORRUPT))
+    return ", ".join(f"{quoted(name)} STRING" for name in (*names, CORRUPT))

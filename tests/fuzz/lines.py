@@ -157,7 +157,11 @@ def json_unit(draw: random.Random, records: Sequence[Record], faults: float) -> 
     [record] = records
     unit = Unit(b"", [record])
     if draw.random() < faults:
-        text, worst = draw.choice(_JSON_FAULTS)(draw, record)
+        fault = draw.choice((*_JSON_FAULTS, *_JSON_REPLACED))
+        text, worst = fault(draw, record)
+        if fault in _JSON_REPLACED and record.fate == Fate.REFUSED:
+            # What made it refused may be what was replaced.
+            record.fate = worst
         record.worse(worst)
         # What stands behind the object may be refused with it, or be a row of its own.
         unit.nameless = (0, 1)
@@ -181,23 +185,15 @@ _JSON_FAULTS: Final[tuple[Callable[[random.Random, Record], tuple[str, Fate]], .
     lambda draw, record: (json_text(record).replace("}", ",}"), Fate.EITHER),
     lambda draw, record: (json_text(record).replace('"', "'"), Fate.EITHER),
     lambda draw, record: (json_text(record).replace('"item":', "item:"), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace("{", '{"item": "Q1", ', 1), Fate.EITHER),
-    lambda draw, record: (json_text(record, item={"id": [1, 2, {"x": None}]}), Fate.EITHER),
-    lambda draw, record: (json_text(record, item=12345678901234567890123), Fate.EITHER),
-    lambda draw, record: (json_text(record, price=float("inf")), Fate.EITHER),
-    lambda draw, record: (json_text(record, price=True), Fate.EITHER),
     lambda draw, record: (json_text(record, kind=None), Fate.REFUSED),
     lambda draw, record: (json_text(record, time={}), Fate.REFUSED),
     lambda draw, record: (json_text(record, time=[]), Fate.REFUSED),
-    lambda draw, record: (json_text(record, words="[" * 2_000), Fate.EITHER),
     lambda draw, record: (
         json_text(record).replace('"words"', f'"deep": {"[" * 1_200}{"]" * 1_200}, "words"'),
         Fate.EITHER,
     ),
     lambda draw, record: (json_text(record).replace('"words": "', '"words": "\\ud800\\u0000'), Fate.EITHER),
     lambda draw, record: (json_text(record).replace('"words": "', '"words": "\x01\x02'), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"units": "', '"units": 1e999, "v": "'), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"units": "', '"units": 007, "v": "'), Fate.EITHER),
     lambda draw, record: ("\ufeff" + json_text(record), Fate.EITHER),
     lambda draw, record: (json_text(record) + " // seen", Fate.EITHER),
     lambda draw, record: (json_text(record, **{"a.b": 1, "": 2, "x y": 3, "`": 4, "ünï": 5}), Fate.EITHER),
@@ -205,6 +201,18 @@ _JSON_FAULTS: Final[tuple[Callable[[random.Random, Record], tuple[str, Fate]], .
     lambda draw, record: (json.dumps(json_text(record)), Fate.EITHER),
     lambda draw, record: (json_text(record) + "\r" + "{}", Fate.EITHER),
 )
+
+_JSON_REPLACED: Final[tuple[Callable[[random.Random, Record], tuple[str, Fate]], ...]] = (
+    lambda draw, record: (json_text(record).replace("{", '{"item": "Q1", ', 1), Fate.EITHER),
+    lambda draw, record: (json_text(record, item={"id": [1, 2, {"x": None}]}), Fate.EITHER),
+    lambda draw, record: (json_text(record, item=12345678901234567890123), Fate.EITHER),
+    lambda draw, record: (json_text(record, price=float("inf")), Fate.EITHER),
+    lambda draw, record: (json_text(record, price=True), Fate.EITHER),
+    lambda draw, record: (json_text(record, words="[" * 2_000), Fate.EITHER),
+    lambda draw, record: (json_text(record).replace('"units": "', '"units": 1e999, "v": "'), Fate.EITHER),
+    lambda draw, record: (json_text(record).replace('"units": "', '"units": 007, "v": "'), Fate.EITHER),
+)
+"""Faults that put another value in the place of one that may have been odd."""
 
 
 def nameless_json(draw: random.Random) -> Unit:

@@ -13,9 +13,9 @@ class Fate(IntEnum):
     EVENT = 0
     EITHER = 1
     """An event or refused: nobody can say which is right, but it is one of the two."""
-    LATER = 2
-    """An event, refused, or waiting for a later night."""
-    REFUSED = 3
+    REFUSED = 2
+    LATER = 3
+    """An event, refused, or waiting for a later night, whatever else is wrong with it."""
 
 
 Choices = tuple[tuple[str, Fate], ...]
@@ -73,10 +73,10 @@ TIMES: Final[Choices] = (
     ("2026-11-20T09:00:00 America/New_York", Fate.EITHER),
     ("2026-11-20T09:00:00 CET", Fate.EITHER),
     ("2026-11-20T09:00:60Z", Fate.EITHER),
-    ("2026-11", Fate.LATER),
-    ("2026", Fate.LATER),
-    ("20261120", Fate.LATER),
-    ("1795165200000", Fate.LATER),
+    ("2026-11", Fate.REFUSED),
+    ("2026", Fate.REFUSED),
+    ("20261120", Fate.REFUSED),
+    ("1795165200000", Fate.REFUSED),
     (" 2026-11-20T12:00:00Z ", Fate.EITHER),
     ("2026-11-20T00:30:00+14:00", Fate.EITHER),
     ("2026-11-20T23:30:00-12:00", Fate.LATER),
