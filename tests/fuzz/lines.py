@@ -75,8 +75,15 @@ def _encoded(line: str, encoding: str) -> bytes:
 
 
 def _cut(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
-    unit.records[0].worse(Fate.EITHER if form.free else Fate.REFUSED)
+    _broken(form, unit.records[0])
     return form.sep.join(cells[: draw.randrange(1, len(cells) - 1)])
+
+
+def _broken(form: CsvForm, record: Record) -> None:
+    """Take note of a line that ends early: it is refused, but where values may be missing, an odd one may be gone."""
+    if form.free and record.fate == Fate.REFUSED:
+        record.fate = Fate.EITHER
+    record.worse(Fate.EITHER if form.free else Fate.REFUSED)
 
 
 def _longer(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
@@ -103,7 +110,7 @@ def _bad_bytes(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[s
 
 
 def _carriage_return(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
-    unit.records[0].worse(Fate.EITHER if form.free else Fate.REFUSED)
+    _broken(form, unit.records[0])
     unit.nameless = (1, 1)
     place = draw.randrange(1, len(cells) - 1)
     return form.sep.join(cells[:place]) + "\r" + "_" + form.sep.join(cells[place:])
