@@ -87,7 +87,7 @@ def test_ids_with_decimals_join_or_a_warning_shows_both_forms(shop: OneShop) -> 
         [finding] = [one for one in report.findings if one.table == table and seen in str(one)]
         assert finding.severity == "warning"
         assert f"{listed}'" in str(finding)
-        assert "a column of numbers became one of floats in the events" in str(finding)
+        assert "a column of numbers became one of floats" in str(finding)
 
 
 # Forms: white space that trim leaves, decomposed letters (OpenRefine/OpenRefine#603, apache/spark#26626).

@@ -128,7 +128,7 @@ def assert_nothing_of_the_clock(shop: OneShop) -> None:
 
 def test_a_time_without_a_date_has_no_day(shop: OneShop) -> None:
     shop.describe(TILL)
-    (shop.files / "journal.csv").write_text(journal(datetime(2026, 11, 10, 8, 5)))
+    (shop.files / "journal.csv").write_text(journal(datetime(2026, 11, 10, 8, 6)))
     shop.night(window_days=0)
     assert_nothing_of_the_clock(shop)
     days = Counter(row["ds"] for row in shop.rows("events"))
@@ -139,7 +139,7 @@ def test_a_time_without_a_date_has_no_day(shop: OneShop) -> None:
 def test_nor_has_it_on_a_night_that_runs_on_its_own_day(shop: OneShop) -> None:
     today = datetime.now(UTC).date()
     shop.describe(TILL)
-    start = datetime.combine(today - timedelta(days=10), datetime.min.time()) + timedelta(hours=8, minutes=5)
+    start = datetime.combine(today - timedelta(days=10), datetime.min.time()) + timedelta(hours=8, minutes=6)
     (shop.files / "journal.csv").write_text(journal(start))
     shop.night(today, 0)
     assert_nothing_of_the_clock(shop)
