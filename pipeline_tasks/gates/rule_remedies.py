@@ -7,7 +7,8 @@ WITHOUT_A_DAY: Final = ("unparsable_time", "impossible_time", "corrupt_record")
 
 REMEDIES: Final = {
     "corrupt_record": "correct the file, or its format, options (sep, quote, encoding) and fields in the TOML",
-    "unparsable_time": "correct events.columns.ts: to_timestamp(column, 'dd/MM/yyyy HH:mm') reads another form",
+    "unparsable_time": "correct events.columns.ts: to_timestamp(column, 'dd/MM/yyyy HH:mm') reads another form, "
+    "timestamp_seconds(…) seconds, timestamp_millis(…) thousandths",
     "impossible_time": "correct events.columns.ts; rules.earliest and rules.late_days set what is possible",
     "unknown_event_type": "map the value in events.columns.event_type, or leave such rows out by events.where",
     "missing_item": "correct events.columns.item_id (items.columns.item_id), or leave such rows out by where",

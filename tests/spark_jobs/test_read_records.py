@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_tasks.gates.rule_remedies import remedy_of
 from pipeline_tasks.intake.sources import SourceError
 from tests.spark_jobs.one_shop import DAY, OneShop
 
@@ -148,10 +149,18 @@ def test_a_night_after_the_log_names_its_last_day(shop: OneShop) -> None:
         shop.clean(window_days=0)
 
 
-def test_a_night_before_the_log_or_a_wrong_unit_names_the_days_of_the_file(shop: OneShop) -> None:
+def test_a_night_before_the_log_names_the_days_of_the_file(shop: OneShop) -> None:
+    write(shop, "a.csv", LINES)
+    with pytest.raises(SourceError, match=r"the days of the file are 2026-11-20 to .* timestamp_millis"):
+        views(shop).land(date(2026, 11, 18), 0)
+
+
+def test_a_wrong_unit_is_refused_with_a_remedy_that_names_units(shop: OneShop) -> None:
     write(shop, "a.csv", LINES.replace("2026-11-20", "1795165200000"))
-    with pytest.raises(SourceError, match=r"the days of the file are \+58856-.* timestamp_millis\(…\) thousandths"):
-        views(shop, ts='"timestamp_seconds(bigint(time))"').land(window_days=0)
+    views(shop, ts='"timestamp_seconds(bigint(time))"').night(window_days=0)
+    [refused] = shop.rows("quarantine")
+    assert refused["rule"] == "unparsable_time"
+    assert "timestamp_millis" in remedy_of(refused["rule"])
 
 
 def test_records_later_than_the_night_are_counted(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
