@@ -4,7 +4,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.time_cutoffs import Cutoffs, TooFewEventsError
@@ -51,8 +50,8 @@ def test_nobody_with_two_events_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shop(spark: SparkSession, tmp_path: Path) -> OneShop:
-    return OneShop(spark, tmp_path).describe()
+def shop(shop: OneShop) -> OneShop:
+    return shop.describe()
 
 
 def sessions(count: int, known: bool) -> list[str]:
