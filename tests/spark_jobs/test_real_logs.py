@@ -34,10 +34,11 @@ def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None
     shop.split(LAST_DAY, window_days=0)
     cut = shop.rows("splits")[0]
     moment = timedelta(microseconds=1)
-    assert cut["train_end"] + moment == datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
+    # The 33 lines of that minute fit better before the cut than behind it.
+    assert cut["train_end"] == datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
     assert cut["validation_end"] + moment == datetime(2011, 11, 1, 15, 55, tzinfo=UTC)
     shares = [round(100 * cut[f"{part}_events"] / 392_692, 2) for part in ("train", "validation", "test")]
-    assert shares == [59.99, 20.0, 20.01]
+    assert shares == [60.0, 19.99, 20.01]
     shop.clean(LAST_DAY, window_days=0)
     counts = shop.outcomes()
     assert counts.pop("rows_in") == sum(counts.values()) == 541_909
