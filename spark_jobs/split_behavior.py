@@ -31,7 +31,7 @@ from spark_jobs.net_cancellations import netted_purchases
 from spark_jobs.spark_session import open_session
 from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.split_counts import count_by_day, count_positions, span_counts
-from spark_jobs.split_inputs import why_no_histories
+from spark_jobs.split_inputs import NOTHING_ACCEPTED, why_no_histories
 from spark_jobs.stage_table import read_table, stage_table
 from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
 
@@ -95,7 +95,10 @@ def _snapshot(lake: Lake, night: Night) -> int:
     snapshot = lake.snapshot_id("events")
     day = (night.ds, night.ds)
     # A day of which cleaning accepted no row was cleaned all the same.
-    if snapshot is None or not (lake.files("events", day, snapshot) or lake.files("reconciliation", day)):
+    cleaned = bool(lake.files("reconciliation", day))
+    if snapshot is None and cleaned:
+        raise ValueError(f"{night.source} {night.ds}: {NOTHING_ACCEPTED}")
+    if snapshot is None or not (cleaned or lake.files("events", day, snapshot)):
         raise ValueError(
             f"No published events for {night.source} {night.ds}: land, clean and publish that day first "
             f"(nightshelf run --source {night.source} --date {night.ds})"

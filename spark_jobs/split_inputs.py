@@ -1,9 +1,16 @@
 """Says why a window of events yields no history."""
 
+from typing import Final
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import CHOSEN_TYPES
+
+NOTHING_ACCEPTED: Final = (
+    "cleaning accepted no event of these days. Which rules refused them: "
+    'nightshelf sql "SELECT rule, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC"'
+)
 
 
 def why_no_histories(events: DataFrame) -> str:
@@ -14,10 +21,7 @@ def why_no_histories(events: DataFrame) -> str:
     chosen = [row for row in rows if row["event_type"] in CHOSEN_TYPES]
     found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     if not counts:
-        return (
-            "cleaning accepted no event of these days. Which rules refused them: "
-            'nightshelf sql "SELECT rule, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC"'
-        )
+        return NOTHING_ACCEPTED
     if not chosen:
         *most, last = CHOSEN_TYPES
         return (
