@@ -16,7 +16,7 @@ EXPECTED = (ValueError, OSError, LookupError)
 
 @contextmanager
 def clear_exit() -> Iterator[None]:
-    """Print the stack trace of a failure that is no fault of the code, then its message in one line; exit with 1.
+    """Print the stack trace of an expected failure, then its message in one line, and exit with status 1.
 
     What the job writes, its owner alone may read.
     """

@@ -1,7 +1,7 @@
 """The SHA-256 of every promoted version's model files, kept in the lake's catalog and checked before a version is used.
 
-MLflow can be written to by everybody who has its login, or its artifact store. The lake is what readers of the tables
-trust: whoever cannot write there cannot make Nightshelf use a model that it did not promote.
+Everybody with MLflow's login, or with access to its artifact store, can replace a model there. The lake is what readers
+of the tables trust. Without write access to the lake nobody can make Nightshelf use a model that it did not promote.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def recorded_champions(settings: Settings, source: str) -> dict[str, str]:
 def expected_sha256(settings: Settings, source: str, name: str, version: str) -> str | None:
     """Return what the model files of the version must be; None where no version was recorded yet.
 
-    Champions of a Nightshelf that recorded none are so accepted once, by whoever records them.
+    A champion from before checksums were recorded is accepted, and the caller then records it.
 
     Raises:
         ChampionError: other versions were recorded, this one was not.
