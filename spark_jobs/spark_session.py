@@ -24,6 +24,8 @@ def open_session(name: str) -> SparkSession:
             builder.master(settings().spark_master)
             .config("spark.driver.memory", settings().spark_driver_memory)
             .config("spark.driver.extraJavaOptions", spark_java_options(settings()))
+            # Hadoop sets the rights of its files and folders itself and does not ask the process's umask.
+            .config("spark.hadoop.fs.permissions.umask-mode", "077")
         )
     session = (
         builder.config("spark.sql.session.timeZone", "UTC")

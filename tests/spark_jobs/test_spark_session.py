@@ -1,5 +1,7 @@
 """What every job's session is set to."""
 
+from pathlib import Path
+
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -15,3 +17,11 @@ def test_few_rows_kept_for_a_second_look_are_few_tasks(spark: SparkSession) -> N
     finally:
         kept.unpersist()
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
+
+
+def test_nobody_else_reads_what_spark_writes(spark: SparkSession, tmp_path: Path) -> None:
+    rows = spark.range(4).withColumn("ds", F.lit("2026-11-20"))
+    rows.write.partitionBy("ds").parquet(str(tmp_path / "table"))
+    written = list((tmp_path / "table").rglob("*"))
+    assert {path.suffix for path in written} >= {".parquet"}
+    assert [path for path in [tmp_path / "table", *written] if path.stat().st_mode & 0o077] == []
