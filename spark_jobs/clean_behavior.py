@@ -8,6 +8,7 @@ Writes Parquet into the lake's folders and the manifest `clean`; nothing is visi
 import argparse
 from collections.abc import Sequence
 from datetime import date
+from typing import Final
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -27,7 +28,7 @@ from spark_jobs.clean_days import clean_days
 from spark_jobs.clean_items import build_items, require_catalog
 from spark_jobs.clean_users import build_users
 from spark_jobs.earlier_nights import EarlierNights, made_from
-from spark_jobs.join_rates import look_alikes, unmatched_items, unmatched_users
+from spark_jobs.join_rates import has_decomposed_ids, unmatched_items, unmatched_users
 from spark_jobs.landed_records import LandedSource
 from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
@@ -35,6 +36,8 @@ from spark_jobs.stage_table import read_table, stage_tables
 from spark_jobs.stale_days import chosen_rules, stale_days
 from spark_jobs.value_failures import Tried, catalog_expressions, event_expressions, value_failures
 from spark_jobs.waiting_rows import book_waiting
+
+_KEYS: Final = {"items": "item_id", "users": "user_key"}
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -54,9 +57,19 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
         ValueError: nothing was landed for the night, or its day has not begun.
     """
     require_begun(night, source.timezone)
-    lake = Lake.open(settings(), source.name).at_one_moment()
     landed = LandedSource(spark, source, settings())
     landed.require(night)
+    manifest = _clean(landed, night, window_days, on)
+    if any(has_decomposed_ids(manifest.tables[table], key) for table, key in _KEYS.items()):
+        # Few shops have such ids, and composing is slow: no other shop pays for it.
+        print("clean: some ids are in a decomposed Unicode form; cleaning again, which composes them (NFC)")
+        manifest = _clean(LandedSource(spark, source, settings(), compose=True), night, window_days, on)
+    return manifest
+
+
+def _clean(landed: LandedSource, night: Night, window_days: int, on: Sequence[str]) -> Manifest:
+    source, spark = landed.source, landed.spark
+    lake = Lake.open(settings(), source.name).at_one_moment()
     window_days = landed_window(source, landed.ledgers["events"], night, window_days)
     window = night.window(window_days)
     limits = settings().cleaning
@@ -85,8 +98,6 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
     unmatched = {
         "unmatched_items": unmatched_items(landed, tables["items"]),
         "unmatched_users": unmatched_users(landed, night, tables["users"]),
-        "look_alike_items": look_alikes(tables["items"], "item_id"),
-        "look_alike_users": look_alikes(tables["users"], "user_key"),
     }
     facts |= {name: fault for name, fault in unmatched.items() if fault}
     return Manifest(source=source.name, ds=night.ds, step="clean", tables=tables, facts=facts)

@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
 from pipeline_tasks.intake.forgotten import read_forgotten
-from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.settings import CleaningSettings, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.staging import StagedTable
@@ -53,13 +52,15 @@ def clean_days(
     quarantine = list(catalogs.quarantine)
     if raw is not None:
         source = landed.source
-        judged = judge(settle_values(map_events(raw, source), on), source.rules, on, source.timezone)
+        judged = judge(
+            settle_values(map_events(raw, source, compose=landed.compose), on), source.rules, on, source.timezone
+        )
         judged = judge_forgotten(judged, read_forgotten(settings(), source.name))
         verdicts = find_verdicts(judged, on, limits).persist()
         outcomes += _count(verdicts)
         rows["events"] = _events(judged, verdicts, on)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
-            quarantine.append(_refused_events(raw, verdicts, landed.source, on, limits))
+            quarantine.append(_refused_events(raw, verdicts, landed, on, limits))
     if quarantine:
         # Else every task writes a file for every day: 570 files of 109,131 rows, whose making took most of the time.
         # Sorted, as a shuffle brings rows in any order: files are the same when the day is cleaned again.
@@ -83,12 +84,12 @@ def _events(judged: DataFrame, verdicts: DataFrame, on: Sequence[str]) -> DataFr
 
 
 def _refused_events(
-    raw: DataFrame, verdicts: DataFrame, source: Source, on: Sequence[str], limits: CleaningSettings
+    raw: DataFrame, verdicts: DataFrame, landed: LandedSource, on: Sequence[str], limits: CleaningSettings
 ) -> DataFrame:
     refused = verdicts.where(~F.col(RULE).isin(*DUPLICATES, FORGOTTEN)).select(ROW, RULE)
     # Joined before anything is computed: only refused records are mapped again, and written out as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
-    typed = settle_values(map_events(records, source, (RULE, RAW)), on)
+    typed = settle_values(map_events(records, landed.source, (RULE, RAW), landed.compose), on)
     return quarantined(typed.select("*", detail().alias("detail")))
 
 

@@ -59,20 +59,20 @@ def _described(landed: LandedSource, night: Night, days: Sequence[date]) -> Data
     raw = landed.days("events", days) if form.path is None else landed.days("users", [night.ds])
     if raw is None:
         return None
-    rows = _latest(raw, form) if form.path is None else _of_catalog(raw, form)
+    rows = (_latest if form.path is None else _of_catalog)(raw, form, landed.compose)
     return rows.select("user_key", as_json_object(form.attributes).alias("attributes"))
 
 
-def _of_catalog(raw: DataFrame, form: UserForm) -> DataFrame:
-    return one_each(map_users(raw, form).where(F.col(RULE).isNull()), "user_key")
+def _of_catalog(raw: DataFrame, form: UserForm, compose: bool) -> DataFrame:
+    return one_each(map_users(raw, form, compose).where(F.col(RULE).isNull()), "user_key")
 
 
-def _latest(raw: DataFrame, form: UserForm) -> DataFrame:
+def _latest(raw: DataFrame, form: UserForm, compose: bool) -> DataFrame:
     """Return what each shopper's newest record says. Texts are cleaned once each, not once an event."""
     said = said_of_users(raw, form).where(F.col(CORRUPT).isNull())
     fields = [name for name in said.columns if name.startswith(ATTRIBUTE)]
     distinct = said.groupBy("user_key", *fields).agg(F.max("ds").alias("ds"))
-    typed = typed_users(distinct, form, ("ds",)).where(F.col("user_key").isNotNull())
+    typed = typed_users(distinct, form, ("ds",), compose).where(F.col("user_key").isNotNull())
     latest = typed.groupBy("user_key", *fields).agg(F.max("ds").alias("last"))
     newest = Window.partitionBy("user_key").orderBy(F.desc("last"), *fields)
     return latest.withColumn("place", F.row_number().over(newest)).where(F.col("place") == 1)

@@ -39,7 +39,7 @@ def forget_landed(spark: SparkSession, source: Source, forgotten: Forgotten) -> 
     """Rewrite the parts and return how many records went, by kind."""
     if not forgotten:
         return dict.fromkeys(WITH_SHOPPERS, 0)
-    landed = LandedSource(spark, source, settings())
+    landed = LandedSource(spark, source, settings(), compose=True)
     return {kind: _forget_kind(landed, kind, forgotten) for kind in WITH_SHOPPERS}
 
 
@@ -65,10 +65,10 @@ def _mapped(landed: LandedSource, kind: Kind, raw: DataFrame) -> DataFrame | Non
     """Return user_key and what LANDED names of every record."""
     source = landed.source
     if kind == "events":
-        return map_events(raw, source)
+        return map_events(raw, source, compose=landed.compose)
     if source.users is None or source.users.path is None:
         return None
-    return map_users(raw, source.users)
+    return map_users(raw, source.users, landed.compose)
 
 
 def _parts(landed: LandedSource, kind: Kind, parts: set[tuple[date, date]]) -> DataFrame:

@@ -30,4 +30,4 @@ def judge_forgotten(judged: DataFrame, forgotten: Forgotten) -> DataFrame:
 
 
 def _known(key: Column, forgotten: Forgotten) -> Column:
-    return F.sha2(F.concat(F.lit(forgotten.salt), key), 256).isin(*sorted(forgotten.hashes))
+    return F.sha2(F.concat(F.lit(forgotten.salt), key), 256).isin(*sorted(forgotten.all_hashes))

@@ -45,24 +45,27 @@ def unmatched_users(landed: LandedSource, night: Night, users: StagedTable) -> s
     raw = landed.days("users", [night.ds])
     if raw is None or len(unknown) <= (1 - LEAST_USERS) * len(rows):
         return None
-    named = map_users(raw, form).select("user_key").dropna().distinct().orderBy("user_key").limit(_EXAMPLES).collect()
+    named = (
+        map_users(raw, form, landed.compose)
+        .select("user_key")
+        .dropna()
+        .distinct()
+        .orderBy("user_key")
+        .limit(_EXAMPLES)
+        .collect()
+    )
     share = f"{len(unknown):,} of the {len(rows):,} users of the events have no attributes in the list of users"
     return _in_words(share, _examples(unknown["user_key"]), [row["user_key"] for row in named])
 
 
-def look_alikes(staged: StagedTable, column: str) -> str | None:
-    """Return which ids of a table differ by their Unicode normal form alone, None where none do."""
-    if not staged.rows:
-        return None
-    ids = pa.chunked_array([part for file in staged.files for part in staged_columns(file, column)[column].chunks])
-    forms: dict[str, list[str]] = {}
-    for one in ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist():
-        forms.setdefault(unicodedata.normalize("NFC", one), []).append(one)
-    twins = [sorted(same) for _, same in sorted(forms.items()) if len(same) > 1]
-    if not twins:
-        return None
-    shown = "; ".join(" and ".join(map(ascii, same)) for same in twins[:_EXAMPLES])
-    return f"{len(twins):,} ids come in several Unicode normal forms, which look the same: {shown}"
+def has_decomposed_ids(staged: StagedTable, column: str) -> bool:
+    """Return whether an id of a table is not in the Unicode normal form NFC."""
+    for file in staged.files:
+        ids = staged_columns(file, column)[column]
+        other = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
+        if not all(unicodedata.is_normalized("NFC", one) for one in other):
+            return True
+    return False
 
 
 def _examples(ids: pa.ChunkedArray) -> list[str]:

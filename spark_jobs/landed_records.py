@@ -15,11 +15,12 @@ from spark_jobs.stage_table import spark_schema
 
 
 class LandedSource:
-    """The landed records of all kinds."""
+    """The landed records of all kinds. `compose` says whether ids are brought to the Unicode normal form NFC."""
 
-    def __init__(self, spark: SparkSession, source: Source, settings: Settings) -> None:
+    def __init__(self, spark: SparkSession, source: Source, settings: Settings, compose: bool = False) -> None:
         self.spark = spark
         self.source = source
+        self.compose = compose
         self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
         self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
 

@@ -26,8 +26,13 @@ _UPDATED: Final = "_updated"
 """When a record was written, where the source maps `updated_at`."""
 
 
-def map_items(raw: DataFrame, form: ItemForm, decimal: str = "", currencies: Currencies | None = None) -> DataFrame:
-    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item."""
+def map_items(
+    raw: DataFrame, form: ItemForm, decimal: str = "", currencies: Currencies | None = None, compose: bool = False
+) -> DataFrame:
+    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item.
+
+    `compose` brings ids to the Unicode normal form NFC.
+    """
     given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
     mapped = _mapped(raw, given, form, "items")
     price = (
@@ -41,19 +46,22 @@ def map_items(raw: DataFrame, form: ItemForm, decimal: str = "", currencies: Cur
         (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
         for name in ("title", "category", "brand")
     ]
-    key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType).alias("item_id")
+    key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType, compose).alias("item_id")
     # A price that is no price is a missing value of the item, not a reason to lose the item.
     sane = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
     typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, sane, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
 
-def map_users(raw: DataFrame, form: UserForm) -> DataFrame:
-    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a shopper."""
+def map_users(raw: DataFrame, form: UserForm, compose: bool = False) -> DataFrame:
+    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a user.
+
+    `compose` brings ids to the Unicode normal form NFC.
+    """
     said = said_of_users(raw, form)
     timed = said.select("*", *_updated(said))
     keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
-    return _with_rule(typed_users(timed, form, keep), "user_key", "missing_user")
+    return _with_rule(typed_users(timed, form, keep, compose), "user_key", "missing_user")
 
 
 def said_of_users(raw: DataFrame, form: UserForm) -> DataFrame:
@@ -62,9 +70,9 @@ def said_of_users(raw: DataFrame, form: UserForm) -> DataFrame:
     return _mapped(raw, given, form, "users")
 
 
-def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str]) -> DataFrame:
+def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str], compose: bool = False) -> DataFrame:
     """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
-    key = as_key(F.col("user_key"), said.schema["user_key"].dataType).alias("user_key")
+    key = as_key(F.col("user_key"), said.schema["user_key"].dataType, compose).alias("user_key")
     return said.select(*keep, key, *_attributes(said, form.attributes))
 
 

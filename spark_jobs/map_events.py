@@ -35,13 +35,16 @@ def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
         return timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts"))
 
 
-def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = ()) -> DataFrame:
-    """Return LANDED, `keep`, the columns of `events` (except event_id) and `_unreadable`, typed; no row is dropped."""
+def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = (), compose: bool = False) -> DataFrame:
+    """Return LANDED, `keep`, the columns of `events` (except event_id) and `_unreadable`, typed; no row is dropped.
+
+    `compose` brings ids to the Unicode normal form NFC.
+    """
     with shop_clock(landed.sparkSession, source.timezone):
-        return _mapped(landed, source, keep)
+        return _mapped(landed, source, keep, compose)
 
 
-def _mapped(landed: DataFrame, source: Source, keep: Sequence[str]) -> DataFrame:
+def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: bool) -> DataFrame:
     expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
     raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
     decimal = source.decimal or ""
@@ -52,22 +55,22 @@ def _mapped(landed: DataFrame, source: Source, keep: Sequence[str]) -> DataFrame
     return raw.select(
         *LANDED,
         *keep,
-        _key(raw, "user_key"),
-        _key(raw, "session_id"),
+        _key(raw, "user_key", compose),
+        _key(raw, "session_id", compose),
         F.lower(F.trim(F.col("event_type").cast("string"))).alias("event_type"),
-        _key(raw, "item_id"),
+        _key(raw, "item_id", compose),
         F.lower(_text(raw, "query")).alias("query"),
         *(F.col(f"_{name}").alias(name) for name in NUMBERS),
-        _key(raw, "arm"),
+        _key(raw, "arm", compose),
         as_time("ts", raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
         _unreadable(raw, decimal).alias(UNREADABLE),
     )
 
 
-def _key(raw: DataFrame, name: str) -> Column:
+def _key(raw: DataFrame, name: str, compose: bool) -> Column:
     if name not in raw.columns:
         return F.lit(None).cast("string").alias(name)
-    return as_key(F.col(name), raw.schema[name].dataType).alias(name)
+    return as_key(F.col(name), raw.schema[name].dataType, compose).alias(name)
 
 
 def _text(raw: DataFrame, name: str) -> Column:

@@ -169,8 +169,7 @@ def _no_giant_user() -> Expectation:
 
 def _matched(table: str, says: str, column: str) -> Expectation:
     query = (
-        f"SELECT value AS ids FROM manifest_facts WHERE name IN ('unmatched_{table}', 'look_alike_{table}') "
-        "AND EXISTS (SELECT 1 FROM {batch})"
+        f"SELECT value AS ids FROM manifest_facts WHERE name = 'unmatched_{table}' AND EXISTS (SELECT 1 FROM {{batch}})"
     )
     return finds_nothing(
         says, query, column, f"Make both ids the same in the mapping of events or of {table}.", "warning"

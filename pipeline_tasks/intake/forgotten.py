@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -29,8 +30,10 @@ class Forgotten(BaseModel):
 
     salt: str = ""
     hashes: frozenset[str] = frozenset()
+    decomposed: frozenset[str] = frozenset()
+    """The same of those keys that have a decomposed Unicode form (NFD): a broken record may name them so."""
 
-    @field_serializer("hashes")
+    @field_serializer("hashes", "decomposed")
     def _in_order(self, hashes: frozenset[str]) -> list[str]:
         return sorted(hashes)
 
@@ -39,7 +42,12 @@ class Forgotten(BaseModel):
 
     def knows(self, key: str) -> bool:
         """Tell whether the key is a forgotten shopper's."""
-        return bool(self.hashes) and hash_of(self.salt, key) in self.hashes
+        return bool(self.hashes) and hash_of(self.salt, key) in self.all_hashes
+
+    @property
+    def all_hashes(self) -> frozenset[str]:
+        """The hashes of every form in which a key may be written."""
+        return self.hashes | self.decomposed
 
     def is_named_in(self, text: str) -> bool:
         """Tell whether a word of a record's raw text, or a value of it where it is JSON, is a forgotten shopper's key.
@@ -69,10 +77,15 @@ def remember(settings: Settings, source: str, keys: Iterable[str]) -> Forgotten:
     """
     known = read_forgotten(settings, source)
     salt = known.salt or secrets.token_hex(16)
-    given = [key.strip() for key in keys]
+    given = [unicodedata.normalize("NFC", key.strip()) for key in keys]
     if not all(given):
         raise ValueError("a user_key is empty: name each shopper as the tables do (SELECT user_key FROM users)")
-    now = Forgotten(salt=salt, hashes=known.hashes | {hash_of(salt, key) for key in given})
+    parts = {unicodedata.normalize("NFD", key) for key in given} - set(given)
+    now = Forgotten(
+        salt=salt,
+        hashes=known.hashes | {hash_of(salt, key) for key in given},
+        decomposed=known.decomposed | {hash_of(salt, key) for key in parts},
+    )
     if now.hashes != known.hashes:
         path = _path(settings, source)
         write_whole(path, now.model_dump_json(indent=1))

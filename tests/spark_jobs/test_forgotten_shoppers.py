@@ -1,5 +1,6 @@
 """A forgotten shopper in landed files, and in what the shop delivers of her again."""
 
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def test_landed_files_are_rewritten_without_her_and_no_others(cleaned: OneShop) 
     assert ledger.deliveries[DAY].fingerprint == marks, "the shop's file is the same, and is not landed again"
     assert Path(file).read_bytes() == before
     assert forget(cleaned) == {"events": 0, "users": 0}
+
+
+def test_a_key_with_an_accent_is_hers_in_both_unicode_forms(shop: OneShop) -> None:
+    shop.describe(CLICKS)
+    forms = [unicodedata.normalize(form, "zo\u00eb-7731") for form in ("NFC", "NFD")]
+    hers = [line.replace(HER, form) for form in forms for line in HERS]
+    shop.deliver(*hers, *OTHERS)
+    shop.land()
+    assert shop.source is not None
+    known = remember(settings(), "clicks", forms)
+    assert len(known.hashes) == 1
+    assert forget_landed(shop.spark, shop.source, known) == {"events": len(hers), "users": 0}
+    assert [landed_files_with(form) for form in forms] == [[], []]
 
 
 def test_what_a_killed_forgetting_left_is_removed_by_the_next(cleaned: OneShop) -> None:
