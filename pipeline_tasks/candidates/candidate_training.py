@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -13,15 +14,17 @@ from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.encoded_catalog import encode_catalog
 from pipeline_tasks.candidates.fit_trial import Tune
 from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
+from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
-from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, build_tasks
 from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.model.item_content import Content, ContentEncoders, fit_content
 from pipeline_tasks.model.new_items import choose_new_item_level
 from pipeline_tasks.model.saved_recommender import SavedRecommender
 from pipeline_tasks.model.shopper_content import ShopperContent, fit_shopper_content
 from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.training.best_epoch import BestEpoch, Listener
 from pipeline_tasks.training.choose_linear import choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
@@ -42,6 +45,7 @@ JUDGES = 5_000
 MOST_SCORES = 500_000_000
 """Scores that a choice holds at once, 2 GB a matrix: beyond 100,000 items fewer shoppers judge, 500 at a million."""
 CHECKPOINT = "training.safetensors"
+NOTHING_SET: Final = ScoringSettings()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class TrainedCandidate:
     saved: SavedRecommender
     best_epoch: int
     validation: RankingResult
+    """Of the task `served_validation`, by which candidates compete."""
     seconds: float
 
 
@@ -62,8 +67,9 @@ def train(
     hear: Listener,
     tune: Tune = lambda chosen, fit: chosen,
     processes: Processes = ALONE,
+    scoring: ScoringSettings = NOTHING_SET,
 ) -> TrainedCandidate:
-    """Train on train alone, choose the epoch on validation.
+    """Train on train alone, choose the epoch on validation; docs/adr/0004 says by which task of it.
 
     `work` takes what a training that is cut short goes on from: text vectors, adapter of stage 1, checkpoint. Among
     several processes this is what the first does; the others run `train_along`.
@@ -74,7 +80,7 @@ def train(
     started = time.monotonic()
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
-    task = _validation(data, training)
+    task, served = _validation(data, training), _served_validation(data, training, scoring)
     encoded = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
     texts, raw_queries = np.split(encoded.vectors, [len(data.catalog)])
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
@@ -96,14 +102,14 @@ def train(
     stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, made_from)))
     recommender = best.recommender()
     print(f"epoch {best.epoch} is the best; choosing how much each part of the score counts", flush=True)
-    _choose_weights(recommender, data, task, training)
+    _choose_weights(recommender, data, task, served, training)
     _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
     if any(stopped):
         facts["stopped"] = "; ".join(why for why in stopped if why)
     encoders = ContentEncoders(training.encoder, encoded.adapter, content.vocabulary, training.image_encoder)
     saved = SavedRecommender(recommender, data.catalog, content.raw, encoders, facts)
-    return TrainedCandidate(saved, best.epoch, evaluate(recommender, task), time.monotonic() - started)
+    return TrainedCandidate(saved, best.epoch, evaluate(recommender, served), time.monotonic() - started)
 
 
 def train_along(data: NightData, training: TrainingSettings, work: Path, processes: Processes) -> None:
@@ -187,7 +193,11 @@ def _liked_rating(data: NightData, known: Interactions, training: TrainingSettin
 
 
 def _choose_weights(
-    recommender: TwoTowerRecommender, data: NightData, task: RankingTask, training: TrainingSettings
+    recommender: TwoTowerRecommender,
+    data: NightData,
+    task: RankingTask,
+    served: RankingTask,
+    training: TrainingSettings,
 ) -> None:
     """Choose on validation how much each part of the score counts."""
     choose_blend(recommender, task)
@@ -197,9 +207,7 @@ def _choose_weights(
     if recommender.looked_at is not None:
         recommender.looked_at = weigh_own(replace(recommender, looked_at=None), recommender.looked_at, task)
     if recommender.own is not None:
-        again = build_task(data.parts, "validation", "repeats", len(data.catalog))
-        judges = sample_task(again, _judges(data), training.seed)
-        recommender.own = weigh_own(replace(recommender, own=None), recommender.own, judges)
+        recommender.own = weigh_own(replace(recommender, own=None), recommender.own, served)
 
 
 def _hear_heads(
@@ -226,5 +234,16 @@ def _validation(data: NightData, training: TrainingSettings) -> RankingTask:
         raise TrainingError(
             f"nobody to choose a model by: in the validation part of {data.night.source} no shopper wanted an item "
             f"that was new to them (items in the catalog: {len(data.catalog)}): widen the window or land more days"
+        )
+    return sample_task(task, _judges(data), training.seed)
+
+
+def _served_validation(data: NightData, training: TrainingSettings, scoring: ScoringSettings) -> RankingTask:
+    served = served_task(data, scoring, "validation")
+    (task,) = build_tasks(data.parts, "validation", ("served",), len(data.catalog), taken=served.taken)
+    if not len(task):
+        raise TrainingError(
+            f"nobody to choose a model by: in the validation part of {data.night.source} all that shoppers wanted is "
+            f"excluded ({served.policy.describe()}): allow an event type in NIGHTSHELF_SCORING__REPEAT_POLICY"
         )
     return sample_task(task, _judges(data), training.seed)

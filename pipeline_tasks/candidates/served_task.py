@@ -1,4 +1,4 @@
-"""What the nightly tables exclude for each user, as an evaluation on the test part is to exclude it."""
+"""What the nightly tables exclude for each user, as an evaluation on a part of the log is to exclude it."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.behavior.interactions import Flags, Integers, Interactions
 from pipeline_tasks.behavior.item_catalog import ItemCatalog
 from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.behavior.split_parts import Part
 from pipeline_tasks.collaborative.own_pairs import own_pairs
 from pipeline_tasks.contracts import CHOSEN_TYPES
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
@@ -27,7 +28,7 @@ _QUARTER: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class ServedTask:
-    """The repeat policy of a night, and what it excludes when the test part is predicted."""
+    """The repeat policy of a night, and what it excludes when a part is predicted."""
 
     policy: RepeatPolicy
     taken: csr_matrix
@@ -40,17 +41,19 @@ class ServedTask:
         return f"{SERVED_TEST} judges the lists as served: {self.policy.describe()}; {NOT_JUDGED}"
 
 
-def served_task(data: NightData, scoring: ScoringSettings) -> ServedTask:
-    """Choose the policy on train and validation, and apply it as of the end of validation.
+def served_task(data: NightData, scoring: ScoringSettings, part: Part = "test") -> ServedTask:
+    """Choose the policy on train and validation, and apply it to what is known before `part`.
+
+    Candidates that compete on validation meet the policy by which the winner is judged on test and served.
 
     Raises:
         ValueError: the shop's rules cannot be read.
     """
-    known, n_items, zone = data.parts.known_before("test"), len(data.catalog), _zone_of(data)
-    policy = choose_repeat_policy(known, scoring)
+    judged, known = data.parts.known_before("test"), data.parts.known_before(part)
+    n_items, zone, policy = len(data.catalog), _zone_of(data), choose_repeat_policy(judged, scoring)
     again = replenishable_items(load_shelf_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
     since = _bought_since(_moments(data, known), policy.exclude_purchased_days, zone)
-    return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(known))
+    return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(judged))
 
 
 def replenishable_items(

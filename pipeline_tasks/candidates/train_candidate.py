@@ -50,7 +50,7 @@ def train_candidate(
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
         tune = _search(settings, night, name, data.split["strategy"], run)
-        trained = train(data, name, training, work, _log_metrics, tune, processes)
+        trained = train(data, name, training, work, _log_metrics, tune, processes, settings.scoring)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
@@ -117,6 +117,7 @@ def _log_result(trained: TrainedCandidate) -> None:
     best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
     mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
     mlflow.log_params({f"chosen.{option}": value for option, value in trained.saved.facts["options"].items()})
+    mlflow.set_tag("validation_task", trained.validation.task)
     if "stopped" in trained.saved.facts:
         mlflow.set_tag("training_stopped", trained.saved.facts["stopped"])
 
@@ -139,8 +140,8 @@ def main() -> None:
             settings(), night, name, given.parent_run_id, given.epochs, given.search_trials, processes
         )
     print(
-        f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} at epoch {done.best_epoch}, "
-        f"{done.seconds:.0f} s"
+        f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} of the lists as served, "
+        f"at epoch {done.best_epoch}, {done.seconds:.0f} s"
     )
 
 

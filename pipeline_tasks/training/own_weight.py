@@ -20,7 +20,7 @@ def weigh_own(recommender: TwoTowerRecommender, fitted: OwnHistory, task: Rankin
 
     Args:
         recommender: without `fitted`.
-        task: one that does not mask what `fitted` scores.
+        task: one that masks of what `fitted` scores no more than the lists that are served.
     """
     total = recommender.scores(task.histories)
     added = recommender.additions_of(replace(fitted, scale=1.0, offset=0.0), task.histories).tocoo()
@@ -33,7 +33,8 @@ def weigh_own(recommender: TwoTowerRecommender, fitted: OwnHistory, task: Rankin
 
     # Log-odds of most are below 0: twice the scale lifts them to about 0, so that an offset of 0 prefers nothing.
     choices = [(0.0, 0.0), *((a * spread, (2 * a + b) * spread) for a in SCALES for b in OFFSETS)]
-    _, scale, offset = max((measure(*choice), *choice) for choice in choices)
+    # Of equals the first, which adds nothing: all are equal where every own item is masked.
+    scale, offset = max(choices, key=lambda choice: measure(*choice))
     return replace(fitted, scale=scale, offset=offset)
 
 

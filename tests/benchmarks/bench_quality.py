@@ -23,6 +23,7 @@ from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
 from pipeline_tasks.evaluation.sampled_shoppers import sample_task
 from pipeline_tasks.peer_models.peers import DRAWN
+from pipeline_tasks.scoring_settings import ScoringSettings
 from pipeline_tasks.settings import settings
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training_settings import TrainingSettings
@@ -95,7 +96,9 @@ def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
 def _best_candidate(data: NightData, training: TrainingSettings, work: Path) -> TrainedCandidate:
     """Train what a night trains, and return the best on validation: where no item has a text, tuning is nothing."""
     names = training.candidates if any(data.catalog.texts) else [of_untitled(training.candidates)]
-    trained = [train(data, name, training, work / name, lambda metrics, step: None) for name in names]
+    # The task of repeats excludes nothing, so that no purchase is too recent here.
+    scoring = ScoringSettings(exclude_purchased_days=0)
+    trained = [train(data, name, training, work / name, lambda metrics, step: None, scoring=scoring) for name in names]
     return max(trained, key=lambda one: one.validation.overall[METRIC])
 
 

@@ -12,15 +12,18 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
-from pipeline_tasks.candidates.served_task import replenishable_items
+from pipeline_tasks.candidates.served_task import replenishable_items, served_task
 from pipeline_tasks.candidates.train_candidate import train_candidate
-from pipeline_tasks.champion.candidate_files import Evaluation
+from pipeline_tasks.champion.candidate_files import Candidate, Evaluation
 from pipeline_tasks.champion.embed_shelf import embed_shelf
 from pipeline_tasks.champion.promote_champion import promote_champion
 from pipeline_tasks.champion.registry import client
 from pipeline_tasks.champion.served_policy import REPEAT_POLICY
 from pipeline_tasks.champion.tracking import start_night_run
+from pipeline_tasks.evaluation.full_ranking import evaluate
+from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.gates.gate_report import GateReport
+from pipeline_tasks.model.saved_recommender import load_recommender
 from pipeline_tasks.moments import DAY
 from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.lake import Lake
@@ -53,6 +56,7 @@ class Judged:
     spark: SparkSession
     shop: JudgedShop
     run_id: str
+    candidate: Candidate
     evaluation: Evaluation
     message: str
 
@@ -99,9 +103,9 @@ def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         shop.write(Lake.open(settings(), shop.name))
         client(settings()).create_experiment(f"nightshelf/{shop.name}", artifact_location=f"file://{tmp_path}/runs")
         parent = start_night_run(settings(), shop.night)
-        train_candidate(settings(), shop.night, "frozen", parent)
+        candidate = train_candidate(settings(), shop.night, "frozen", parent)
         evaluation = evaluate_candidates(settings(), shop.night, parent)
-        return Judged(spark, shop, parent, evaluation, promote_champion(settings(), shop.night))
+        return Judged(spark, shop, parent, candidate, evaluation, promote_champion(settings(), shop.night))
 
     return judged
 
@@ -171,4 +175,9 @@ def test_what_is_bought_again_and_again_is_judged_and_served(judge: Callable[[Ju
     assert any(recent.values())
     assert shop.ndcg(rows, recent) == pytest.approx(judged.figure, abs=1e-6)
     assert len({judged.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
+    whole = read_night(inputs.lake, shop.night)
+    taken = served_task(whole, settings().scoring, "validation").taken
+    (validation,) = build_tasks(whole.parts, "validation", ("served",), ITEMS, taken=taken)
+    competed = evaluate(load_recommender(judged.candidate.folder).recommender, validation)
+    assert judged.candidate.validation["ndcg@10"] == pytest.approx(competed.overall["ndcg@10"], abs=1e-6)
     assert judged.gate().passed

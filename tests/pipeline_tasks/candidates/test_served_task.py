@@ -67,6 +67,15 @@ def test_all_are_served_at_a_cut_off_in_time(data: NightData) -> None:
     assert taken[:, :3].sum(axis=1).tolist() == [0, 1, 1, 1, 1, 1]
 
 
+def test_validation_is_judged_by_the_policy_of_the_night_and_by_what_was_known_before_it(data: NightData) -> None:
+    scoring = ScoringSettings(exclude_purchased_days=30)
+    served = served_task(data, scoring, "validation")
+    # Train alone holds no repeat: it would exclude all that was bought, and another task than test's would choose.
+    assert served.policy == served_task(data, scoring).policy
+    assert served.taken.toarray().tolist() == [[1, 0, 0, 0]] * 6
+    assert not served_task(data, ScoringSettings(exclude_purchased_days=0), "validation").taken.nnz
+
+
 def test_days_are_those_of_the_shop() -> None:
     # 23:00 and 01:00 in UTC are one day in Los Angeles and two in UTC.
     late = replace(LOG, times=np.tile([23 * HOUR, 25 * HOUR, 26 * HOUR, 27 * HOUR], 6))

@@ -72,6 +72,7 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTu
         run = api.get_run(candidate.run_id)
         assert run.data.tags["mlflow.parentRunId"] == night.parent_run_id
         assert run.info.status == "FINISHED"
+        assert run.data.tags["validation_task"] == "served_validation"
         assert run.data.params["split_id"] == "split-5"
         assert run.data.tags["snapshot.sequences"] == str(lake.snapshot_id("sequences"))
         assert run.inputs is not None
