@@ -45,6 +45,17 @@ def test_the_champion_yields_unless_it_is_better_beyond_chance(champion: float, 
     assert decide(table, "two_tower", strict)[0] is (champion < 0.2)
 
 
+@pytest.mark.parametrize(
+    ("shown_again", "promoted"), [(0.21, False), (0.19, True), (0.0, True)], ids=["better", "worse", "excluded"]
+)
+def test_what_users_bought_before_must_be_beaten_by_the_shipped_rule(shown_again: float, promoted: bool) -> None:
+    others = dict.fromkeys(registry().evaluation.baselines, 0.1) | {"own_repeats": shown_again}
+    rule = registry().promotion.model_copy(update={"task": "discovery_test"})
+    promote, reasons = decide(table_of(two_tower=0.2, **others), "two_tower", rule)
+    assert promote is promoted
+    assert promoted or "does not beat own_repeats 0.2100" in "".join(reasons)
+
+
 def test_a_rule_that_names_no_baseline_is_refused() -> None:
     with pytest.raises(ValueError, match="must_beat names 'magic'"):
         decide(table_of(two_tower=0.2), "two_tower", RULE.model_copy(update={"must_beat": ["magic"]}))

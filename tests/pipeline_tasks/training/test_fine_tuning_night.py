@@ -111,7 +111,7 @@ def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTune
     assert reached[night.evaluation.candidate] == max(reached.values())
     assert night.evaluation == read_evaluation(night.settings, NIGHT)
     assert "discovery_test.ease.ndcg@10" in night.evaluation.metrics
-    assert len(night.evaluation.reasons) == 4
+    assert len(night.evaluation.reasons) == 5
     champion = champion_version(night.settings, NIGHT)
     assert champion is not None
     assert str(champion.version) == night.evaluation.version
