@@ -19,6 +19,24 @@ COMPOSE_FILE: Final = DOCKER / "compose.yaml"
 SMALL_NIGHT: Final = Path(__file__).with_name("small_night.yaml")
 TEST_TAG: Final = "test"
 PORT_VARIABLES: Final = ("AIRFLOW_PORT", "MLFLOW_PORT", "DOCS_PORT", "SPARK_PORT")
+_AIRFLOWS = {"AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
+_TABLES = {"LAKE_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD"}
+_TASKS = {"SPARK_SECRET", "CELERY_DATABASE_PASSWORD"}
+SECRETS_OF_ROLE: Final = {
+    "postgres": {f"{part}_DATABASE_PASSWORD" for part in ("AIRFLOW", "MLFLOW", "LAKE", "CELERY")}
+    | {"POSTGRES_PASSWORD"},
+    "initialize": _AIRFLOWS | _TABLES,
+    "airflow-api": _AIRFLOWS | _TABLES | {"AIRFLOW_ADMIN_PASSWORD"},
+    "airflow-scheduler": _AIRFLOWS | _TABLES | _TASKS,
+    "airflow-worker": _AIRFLOWS | _TABLES | _TASKS,
+    "airflow-dag-processor": _AIRFLOWS,
+    "airflow-triggerer": _AIRFLOWS,
+    "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY"},
+    "spark-master": {"SPARK_SECRET"},
+    "spark-worker": {"SPARK_SECRET"},
+    "data-docs": set(),
+}
+"""The secrets that each role has a use for."""
 
 
 def read_services() -> dict[str, dict[str, Any]]:

@@ -13,17 +13,20 @@ import yaml
 from pipeline_tasks.operation.servers import POOLS, mlflow_server_settings
 from pipeline_tasks.settings import REPOSITORY
 from tests.chain.installation import SMALL_NIGHT
-from tests.docker.compose_project import COMPOSE_FILE, DOCKER, compose_answers, make_secrets, read_env, read_services
+from tests.docker.compose_project import (
+    COMPOSE_FILE,
+    DOCKER,
+    SECRETS_OF_ROLE,
+    compose_answers,
+    make_secrets,
+    read_env,
+    read_services,
+)
 from tests.docker.compose_project import SMALL_NIGHT as SMALL_NIGHT_FILE
 
 SERVICES = read_services()
 OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
-
-
-AIRFLOWS = {"AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
-TABLES = {"LAKE_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD"}
-TASKS = {"SPARK_SECRET", "CELERY_DATABASE_PASSWORD"}
 
 
 def test_every_role_runs_the_same_image_at_this_version() -> None:
@@ -88,29 +91,11 @@ def test_every_container_signs_and_calls_the_same_way() -> None:
             assert f"AIRFLOW__{variable}" in OURS[name]["environment"], name
 
 
-USES = {
-    "postgres": {f"{part}_DATABASE_PASSWORD" for part in ("AIRFLOW", "MLFLOW", "LAKE", "CELERY")}
-    | {"POSTGRES_PASSWORD"},
-    "initialize": AIRFLOWS | TABLES,
-    "airflow-api": AIRFLOWS | TABLES | {"AIRFLOW_ADMIN_PASSWORD"},
-    "airflow-scheduler": AIRFLOWS | TABLES | TASKS,
-    "airflow-worker": AIRFLOWS | TABLES | TASKS,
-    "airflow-dag-processor": AIRFLOWS,
-    "airflow-triggerer": AIRFLOWS,
-    "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY"},
-    "spark-master": {"SPARK_SECRET"},
-    "spark-worker": {"SPARK_SECRET"},
-    "data-docs": set(),
-}
-"""The secrets that each role has a use for."""
-
-
 @pytest.mark.parametrize("role", SERVICES)
 def test_no_container_has_a_secret_of_another_role(role: str) -> None:
     written = yaml.safe_dump(SERVICES[role])
-    assert {name for name in read_env(DOCKER / "example.env") if f"${{{name}:" in written and is_secret(name)} == USES[
-        role
-    ]
+    named = {name for name in read_env(DOCKER / "example.env") if f"${{{name}:" in written and is_secret(name)}
+    assert named == SECRETS_OF_ROLE[role]
 
 
 def test_secrets_have_no_default_and_are_made_once(tmp_path: Path) -> None:
@@ -120,7 +105,7 @@ def test_secrets_have_no_default_and_are_made_once(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert (secrets["AIRFLOW_PORT"], secrets["SPARK_SECRET"]) == ("8088", "of the shop's own")
     made = {name: value for name, value in secrets.items() if is_secret(name) and name != "SPARK_SECRET"}
-    assert set(made) | {"SPARK_SECRET"} == set().union(*USES.values())
+    assert set(made) | {"SPARK_SECRET"} == set().union(*SECRETS_OF_ROLE.values())
     assert all(re.fullmatch(r"[\w-]{20,}=?", value) for value in made.values()), "quoting would be needed in a URI"
     assert len(set(made.values())) == len(made)
     assert len(base64.urlsafe_b64decode(made["AIRFLOW_FERNET_KEY"])) == 32

@@ -3,6 +3,7 @@
 pytest -m docker
 """
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.docker.compose_project import ComposeProject, engine_answers, running_project
+from tests.docker.compose_project import SECRETS_OF_ROLE, ComposeProject, engine_answers, running_project
 
 pytestmark = [
     pytest.mark.docker,
@@ -62,24 +63,53 @@ def test_mlflow_answers_nobody_without_the_login(project: ComposeProject) -> Non
     assert httpx.get(api, auth=("admin", project.secrets["MLFLOW_ADMIN_PASSWORD"]), timeout=30).is_success
 
 
+@pytest.mark.parametrize("role", sorted(SECRETS_OF_ROLE.keys() - {"initialize", "airflow-worker"}))
+def test_a_container_knows_the_secrets_of_its_role_alone(project: ComposeProject, role: str) -> None:
+    """Of those that run: `initialize` has ended, and the profile of `airflow-worker` is off."""
+    environment = project.run("exec", "-T", role, "env")
+    assert {name for name, value in project.secrets.items() if value in environment} == SECRETS_OF_ROLE[role]
+
+
 def test_the_cluster_takes_no_job_without_the_secret(project: ComposeProject) -> None:
-    submit = "env -u _SPARK_AUTH_SECRET spark-submit --conf spark.authenticate.secret=guessed --master"
-    job = f"{submit} $AIRFLOW_CONN_SPARK_DEFAULT --class org.apache.spark.examples.SparkPi none.jar 2>&1 || true"
-    said = project.run("exec", "-T", "airflow-scheduler", "bash", "-c", f"timeout 90 {job}")
-    before = project.run("exec", "-T", "data-docs", "env")
-    assert "_SPARK_AUTH_SECRET" not in before
-    master = httpx.get(f"http://127.0.0.1:{project.ports['SPARK_PORT']}/json/", timeout=30).raise_for_status().json()
-    assert "SparkPi" not in str(master), said
+    before = applications(project)
+    said = submit(project, "_SPARK_AUTH_SECRET=guessed", seconds=200)
+    assert "Failed to connect to master spark-master:7077" in said
+    assert re.search(r"^found", said, flags=re.MULTILINE) is None
+    assert applications(project) == before
+
+
+def test_the_cluster_takes_no_job_by_http(project: ComposeProject) -> None:
+    program = "import socket; print(socket.socket().connect_ex(('spark-master', 6066)))"
+    assert project.run("exec", "-T", "data-docs", "python", "-c", program).strip() == str(errno.ECONNREFUSED)
 
 
 def test_a_job_runs_on_the_cluster(project: ComposeProject) -> None:
-    command = ("exec", "-T", "airflow-scheduler", "bash", "-c", "cat > /tmp/job.py && spark-submit --master")
-    said = project.run(*command[:-1], f"{command[-1]} $AIRFLOW_CONN_SPARK_DEFAULT /tmp/job.py", given=JOB.read_text())
+    said = submit(project)
     found = json.loads(re.findall(r"^found (.*)$", said, flags=re.MULTILINE)[0])
     assert found["master"] == "spark://spark-master:7077"
     assert found["rows"] == 1_000
     assert {home for _, home in found["executors"]} == {"/var/lib/nightshelf"}
     assert found["driver"] not in {host for host, _ in found["executors"]}
+
+
+def submit(project: ComposeProject, variable: str = "", seconds: int = 600) -> str:
+    """Run the job beside the tasks, with another variable if one is given, and return all that it said."""
+    job = (
+        f"cat > /tmp/job.py; {variable} timeout {seconds} spark-submit --master $AIRFLOW_CONN_SPARK_DEFAULT /tmp/job.py"
+    )
+    shell = ("exec", "-T", "airflow-scheduler", "bash", "-c", f"{job} 2>&1 || true")
+    return project.run(*shell, given=JOB.read_text(), seconds=seconds + 60)
+
+
+def ask_spark(project: ComposeProject) -> Any:  # noqa: ANN401
+    master = f"http://127.0.0.1:{project.ports['SPARK_PORT']}/json/"
+    return httpx.get(master, timeout=30).raise_for_status().json()
+
+
+def applications(project: ComposeProject) -> set[str]:
+    """Return the ids of all jobs that the cluster has taken."""
+    master = ask_spark(project)
+    return {app["id"] for app in (*master["activeapps"], *master["completedapps"])}
 
 
 def test_nobody_runs_as_root(project: ComposeProject) -> None:
@@ -96,6 +126,5 @@ def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> No
     shelves = json.loads(project.run(*nightshelf, "sql", query, "--format", "json"))
     assert len(shelves) > 100
     assert {shelf["items"] for shelf in shelves} == {5}
-    master = httpx.get(f"http://127.0.0.1:{project.ports['SPARK_PORT']}/json/", timeout=30).raise_for_status().json()
-    finished = {app["name"] for app in master["completedapps"] if app["state"] == "FINISHED"}
+    finished = {app["name"] for app in ask_spark(project)["completedapps"] if app["state"] == "FINISHED"}
     assert {f"{job} simulated_shop {NIGHT}" for job in ("clean", "split", "recommend")} <= finished
