@@ -24,8 +24,6 @@ def open_session(name: str) -> SparkSession:
             builder.master(settings().spark_master)
             .config("spark.driver.memory", settings().spark_driver_memory)
             .config("spark.driver.extraJavaOptions", spark_java_options(settings()))
-            # Hadoop sets the rights of its files and folders itself and does not ask the process's umask.
-            .config("spark.hadoop.fs.permissions.umask-mode", "077")
         )
     session = (
         builder.config("spark.sql.session.timeZone", "UTC")
@@ -38,6 +36,8 @@ def open_session(name: str) -> SparkSession:
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.ui.showConsoleProgress", "false")
+        # Hadoop sets the rights of its files and folders itself and does not ask the process's umask.
+        .config("spark.hadoop.fs.permissions.umask-mode", "077")
         # Without Hadoop's native library a process sets the rights of each file, and of the checksum file beside it:
         # 7.5 ms in place of 3.6. Parquet has checksums of its own.
         .config("spark.hadoop.fs.file.impl", "org.apache.hadoop.fs.RawLocalFileSystem")

@@ -128,3 +128,5 @@ def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> No
     assert {shelf["items"] for shelf in shelves} == {5}
     finished = {app["name"] for app in ask_spark(project)["completedapps"] if app["state"] == "FINISHED"}
     assert {f"{job} simulated_shop {NIGHT}" for job in ("clean", "split", "recommend")} <= finished
+    home = ("exec", "-T", "airflow-scheduler", "find", "/var/lib/nightshelf", "-perm", "/077", "!", "-type", "l")
+    assert project.run(*home) == "", "what others may read"

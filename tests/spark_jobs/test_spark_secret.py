@@ -29,6 +29,7 @@ def test_a_job_without_the_secret_is_not_taken(
     cluster: SparkCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert '"rows": 1000' in run(cluster, tmp_path / "known.log")
+    assert [path for path in (tmp_path / "home").rglob("*") if path.stat().st_mode & 0o077] == []
     monkeypatch.setenv("_SPARK_AUTH_SECRET", "guessed")
     assert REFUSED in run(cluster, tmp_path / "guessed.log")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "no such folder"))
