@@ -1,7 +1,9 @@
 """What every job's session is set to."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
+import psutil
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -25,3 +27,10 @@ def test_nobody_else_reads_what_spark_writes(spark: SparkSession, tmp_path: Path
     written = list((tmp_path / "table").rglob("*"))
     assert {path.suffix for path in written} >= {".parquet"}
     assert [path for path in [tmp_path / "table", *written] if path.stat().st_mode & 0o077] == []
+
+
+def test_local_spark_listens_on_this_machine_alone(spark: SparkSession) -> None:
+    java = [process for process in psutil.Process().children(recursive=True) if process.name() == "java"]
+    listening = [one.laddr.ip for process in java for one in process.net_connections("inet") if one.status == "LISTEN"]
+    assert listening
+    assert [ip for ip in listening if not ip_address(ip.removeprefix("::ffff:")).is_loopback] == []
