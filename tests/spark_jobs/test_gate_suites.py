@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -6,10 +7,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.gates.gate_pages import POLICY
 from pipeline_tasks.gates.gate_runner import GateRun
 from pipeline_tasks.tables.schemas import spark_ddl
 from tests.spark_jobs.gate_cases import DEFECTS
-from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row
+from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row, event
 
 SILVER = ("events", "quarantine", "reconciliation", "items", "users")
 
@@ -122,3 +124,17 @@ def test_scores_may_rise_where_the_arm_mixes_or_a_slot_is_for_new_items(gate: Ga
     new = [row | {"score": float(row["rank"]), "reason": "new in Tea"} for row in GOOD["recommendations"]]
     for rows in (mixed, new):
         assert gate.validate("recommendations", frame(night, "recommendations", rows))[1] == []
+
+
+def test_a_value_that_is_html_is_shown_as_text(night: SparkSession, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    gate = GateRun(tmp_path, "shop 2026-11-20 hostile")
+    rows = frame(night, "events", [*GOOD["events"], event(90, event_type=hostile)])
+    rows.createOrReplaceTempView("events")
+    report, findings = gate.validate("events", rows)
+    assert any(hostile in finding.observed for finding in findings), "a message is no HTML"
+    gate.build_docs()
+    page = (tmp_path / report.page(tmp_path)).read_text()
+    assert escape(hostile) in page
+    assert hostile not in page
+    assert POLICY in page
