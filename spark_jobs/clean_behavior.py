@@ -34,8 +34,8 @@ from spark_jobs.refused_catalog import refused_catalog
 from spark_jobs.spark_session import open_session
 from spark_jobs.stage_table import read_table, stage_tables
 from spark_jobs.stale_days import chosen_rules, stale_days
+from spark_jobs.uncleaned_rows import count_uncleaned, counted_outside, grown_days
 from spark_jobs.value_failures import Tried, catalog_expressions, event_expressions, value_failures
-from spark_jobs.waiting_rows import book_waiting
 
 _KEYS: Final = {"items": "item_id", "users": "user_key"}
 
@@ -70,24 +70,24 @@ def clean(spark: SparkSession, source: Source, night: Night, window_days: int, o
 def _clean(landed: LandedSource, night: Night, window_days: int, on: Sequence[str]) -> Manifest:
     source, spark = landed.source, landed.spark
     lake = Lake.open(settings(), source.name).at_one_moment()
-    window_days = landed_window(source, landed.ledgers["events"], night, window_days)
+    window_days = landed_window(source, ledger := landed.ledgers["events"], night, window_days)
     window = night.window(window_days)
-    limits = settings().cleaning
+    limits, counted = settings().cleaning, counted_outside(lake, window)
     # Records without a day of their own may have joined, or left, a day before the window.
-    undated = [day for day in landed.ledgers["events"].undated if day < window[0]]
-    stale = stale_days(landed, lake, [*undated, *window], on, limits)
+    earlier_days = {day for day in ledger.undated if day < window[0]} | set(grown_days(ledger, counted, window))
+    stale = stale_days(landed, lake, [*sorted(earlier_days), *window], on, limits)
     tables: dict[str, StagedTable] = {}
     with value_failures(lambda: _expressions(landed, night, window)):
         if stale:
             catalogs = refused_catalog(landed, sorted(stale), limits.max_raw_characters)
             tables = clean_days(landed, lake, stale, on, limits, catalogs)
-        tables |= book_waiting(tables, landed, lake, night)
+        tables |= count_uncleaned(tables, lake, ledger, counted, window)
         earlier = EarlierNights(landed, lake, night, window).go_on(on, limits)
         first = earlier.days[0]
         events = read_table(spark, lake, "events", (first, night.ds), tables.get("events")).where(F.col("ds") >= first)
         builders = {"items": build_items, "users": build_users}
         rows = {name: build(landed, night, window, events, earlier) for name, build in builders.items()}
-        looked_at = sum(landed.ledgers["events"].rows(day) for day in earlier.days)
+        looked_at = sum(ledger.rows(day) for day in earlier.days)
         tables |= stage_tables(lake, rows, [night.ds], looked_at)
     require_catalog(landed, tables["items"])
     _say(night, len(stale), tables)

@@ -25,7 +25,9 @@ from spark_jobs.read_records import SOURCE_FILE
 
 
 def land_events(spark: SparkSession, source: Source, night: Night, window_days: int, landing: Landing) -> None:
-    """Land the deliveries of the window that are new or changed; with `window_days` 0 what `window_choice` says.
+    """Land the deliveries of the window that are new or changed; of files that do not name their day, all days.
+
+    With `window_days` 0 the window is what `window_choice` says.
 
     Raises:
         FileNotFoundError: the night's own files are missing.
@@ -34,7 +36,7 @@ def land_events(spark: SparkSession, source: Source, night: Night, window_days: 
     if is_dated(source):
         _land_dated_files(spark, source, night, delivered_window(window_days), landing)
     else:
-        land_undated_files(spark, source, night, window_days, landing)
+        land_undated_files(spark, source, night, landing)
 
 
 def _land_dated_files(spark: SparkSession, source: Source, night: Night, window_days: int, landing: Landing) -> None:

@@ -5,7 +5,6 @@ stays there: when the file is landed again, it is found among the records that w
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,32 +27,8 @@ _BOOKED: Final = "_booked"
 """Name of the day under which a record without a day of its own was booked before."""
 
 
-@dataclass(frozen=True)
-class _Days:
-    """Which days of the files are landed now: days later than the night always are, as are those of undated records."""
-
-    night: date
-    window: Collection[date]
-    """Empty: all days of the files."""
-    same: Collection[date]
-    """Days that were landed from these very files before."""
-    undated: Collection[date]
-
-    def have(self, ds: Column) -> Column:
-        """Whether the day is one of them."""
-        fresh = ~ds.isin(sorted(self.same))
-        if not self.window:
-            return fresh
-        return fresh & ((ds > F.lit(self.night)) | ds.isin(sorted({*self.window, *self.undated})))
-
-    def among(self, days: Collection[date]) -> list[date]:
-        """Return those of the days that are among them."""
-        wanted = {*self.window, *self.undated}
-        return [d for d in days if d not in self.same and (not self.window or d > self.night or d in wanted)]
-
-
-def land_undated_files(spark: SparkSession, source: Source, night: Night, window_days: int, landing: Landing) -> None:
-    """Land all days of the files, or those of the window and later ones, apart from those landed from them before.
+def land_undated_files(spark: SparkSession, source: Source, night: Night, landing: Landing) -> None:
+    """Land all days of the files, apart from those landed from them before.
 
     Raises:
         FileNotFoundError: there are no files.
@@ -63,38 +38,34 @@ def land_undated_files(spark: SparkSession, source: Source, night: Night, window
     files = find_files(pattern, night.ds)
     require_files({night.ds: files}, source, night, pattern, ledger)
     file_day = max(_last_change(files, source.timezone), night.ds)
-    mark = fingerprint(files, reading(source), str(file_day))
+    mark = fingerprint(files, reading(source), str(file_day), "all days")
     same = {day for day, delivery in ledger.deliveries.items() if delivery.fingerprint == mark}
-    window = night.window(window_days) if window_days else []
-    if (ledger.whole == mark and len(same) == len(ledger.deliveries)) or (window and same.issuperset(window)):
-        what = f"{len(window)} deliveries" if window else "the file is"
-        print(f"land events {night.source} {night.ds}: {what} unchanged")
+    if same and len(same) == len(ledger.deliveries):
+        print(f"land events {night.source} {night.ds}: the file is unchanged")
         return
-    days = _Days(night.ds, window, same, ledger.undated)
     times, booked = Observation("times"), _booked_before(spark, landing, ledger)
 
     def placed(timed: DataFrame) -> DataFrame:
         happened = day_of(TIME, source.timezone)
         own = possible_day(happened, source.rules, file_day)
-        return _placed(timed.observe(times, *_counts(happened, own, night)), own, booked, days)
+        return _placed(timed.observe(times, *_counts(happened, own, night)), own, booked, night, same)
 
     counts = write_events(spark, source, [file.path for file in files], incoming := landing.incoming(), placed)
     counts |= times.get
     _require_some(counts, ledger, night)
-    landed = days.among({*ledger.deliveries, *arrivals(incoming), *window})
-    undated = _undated_days(incoming)
-    landing.take_in(incoming, dict.fromkeys(landed, mark), whole="" if window else mark, undated=undated)
+    landed = {*ledger.deliveries, *arrivals(incoming)} - same
+    landing.take_in(incoming, dict.fromkeys(sorted(landed), mark), _undated_days(incoming))
     print(f"land events {night.source} {night.ds}: {counts}{waiting_note(landing.ledger(), night)}")
 
 
-def _placed(timed: DataFrame, own: Column, booked: DataFrame | None, days: _Days) -> DataFrame:
-    """Add ds, arrived and `_undated`, and keep the records of `days`."""
+def _placed(timed: DataFrame, own: Column, booked: DataFrame | None, night: Night, same: Collection[date]) -> DataFrame:
+    """Add ds, arrived and `_undated`, and leave out the days that were landed from these very files before."""
     identified = with_record_id(timed)
     before = F.lit(None).cast("date")
     if booked is not None:
         identified, before = identified.join(booked, RECORD, "left"), F.col(_BOOKED)
-    ds = F.coalesce(own, before, F.lit(days.night))
-    placed = numbered(identified.where(days.have(ds)), ds, ds, own.isNull().alias(UNDATED))
+    ds = F.coalesce(own, before, F.lit(night.ds))
+    placed = numbered(identified.where(~ds.isin(sorted(same))), ds, ds, own.isNull().alias(UNDATED))
     return placed.drop(_BOOKED)
 
 

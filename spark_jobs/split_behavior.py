@@ -25,6 +25,7 @@ from pipeline_tasks.settings import SplitStrategy, settings
 from pipeline_tasks.storage.lake import Lake
 from pipeline_tasks.storage.source_lock import job_lock
 from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.tables.reconciliation_outcomes import EVENTS
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.build_sequences import build_sequences, chosen_events
 from spark_jobs.net_cancellations import netted_purchases
@@ -95,7 +96,7 @@ def _snapshot(lake: Lake, night: Night) -> int:
     snapshot = lake.snapshot_id("events")
     day = (night.ds, night.ds)
     # A day of which cleaning accepted no row was cleaned all the same.
-    cleaned = bool(lake.files("reconciliation", day))
+    cleaned = EVENTS.accepted in lake.read("reconciliation", day, ("outcome",))["outcome"].to_pylist()
     if snapshot is None and cleaned:
         raise ValueError(f"{night.source} {night.ds}: {NOTHING_ACCEPTED}")
     if snapshot is None or not (cleaned or lake.files("events", day, snapshot)):

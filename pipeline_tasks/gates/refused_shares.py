@@ -6,7 +6,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.gates.gate_rules import Severity, finds_nothing
 from pipeline_tasks.gates.rule_remedies import WITHOUT_A_DAY
-from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, EVENTS, Outcomes
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, EVENTS, UNCLEANED, Outcomes
 
 WARNING_SHARE: Final = 0.05
 CRITICAL_SHARE: Final = 0.50
@@ -19,7 +19,7 @@ LEAST_REFUSED: Final = 10
 """So few refused rows say nothing about a mapping, whatever their share is."""
 
 _CORRECT: Final = "Correct the source's mapping or its files, then run the night again."
-_WAITING: Final = "outcome = 'waiting'"
+_UNCLEANED: Final = f"outcome IN {UNCLEANED}"
 _OF_CATALOGS: Final = "AND rule NOT LIKE 'duplicate_%'"
 
 
@@ -63,8 +63,8 @@ def _share(
     refused = _sum(f"outcome = '{names.quarantine}' {counted}")
     rows_in = _sum(f"outcome = '{names.rows_in}'")
     if names is EVENTS:
-        # Rows that wait for the night of their own day are not judged yet.
-        rows_in += f" - {_sum(_WAITING)}"
+        # Rows that no night has cleaned yet are not judged.
+        rows_in += f" - {_sum(_UNCLEANED)}"
     query = (
         f"SELECT refused, rows_in FROM (SELECT {refused} AS refused, {rows_in} AS rows_in "
         f"FROM {{batch}}) WHERE refused > {bound} * rows_in AND refused >= {least}"

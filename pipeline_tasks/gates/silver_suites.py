@@ -11,7 +11,7 @@ from pipeline_tasks.gates.gate_rules import between, finds_nothing, in_set, not_
 from pipeline_tasks.gates.refused_shares import refused_share_rules
 from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.moments import DAY
-from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, Outcomes
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, EVENTS, UNCLEANED, Outcomes
 from pipeline_tasks.value_bounds import (
     HIGHEST_PRICE,
     HIGHEST_QUANTITY,
@@ -35,7 +35,7 @@ PLACEHOLDERS: Final = (
 _WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_date(ds) * {DAY} + {DAY - 1}"
 _MAPPING: Final = "Correct the source's mapping or its files, then run the night again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
-_PARTS: Final = ("event", "quarantine", "duplicate", "forgotten", "waiting")
+_PARTS: Final = (*EVENTS[1:], *UNCLEANED)
 """What a landed row of events may become."""
 _REFUSED: Final = ("quarantine", *(names.quarantine for names in CATALOGS.values()))
 _OUTCOMES: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
@@ -183,7 +183,7 @@ def _balanced() -> Expectation:
         f"SELECT ds, {rows_in} AS rows_in, {parts} AS accounted FROM {{batch}} GROUP BY ds HAVING {rows_in} <> {parts}"
     )
     return finds_nothing(
-        "rows_in = events + quarantine + duplicates + forgotten + waiting, each day, to the row",
+        "rows_in = events + quarantine + duplicates + forgotten + waiting + before_window, each day, to the row",
         query,
         "rows",
         _CLEANING,

@@ -48,8 +48,6 @@ class Ledger(BaseModel):
     """All deliveries of one kind of record, by the day they arrived."""
 
     deliveries: dict[date, Delivery] = {}
-    whole: str = ""
-    """Fingerprint of the file of many days that was landed from its first day on."""
     undated: list[date] = []
     """Days under which records without a day of their own were booked, where files do not name theirs."""
 
@@ -106,12 +104,9 @@ class Landing:
         shutil.rmtree(path, ignore_errors=True)
         return path
 
-    def take_in(
-        self, incoming: Path, fingerprints: dict[date, str], whole: str = "", undated: Iterable[date] = ()
-    ) -> None:
+    def take_in(self, incoming: Path, fingerprints: dict[date, str], undated: Iterable[date] = ()) -> None:
         """Move `incoming` (``ds=…/arrived=…``) into place as the whole content of the deliveries `fingerprints`."""
         ledger = self.ledger()
-        ledger.whole = whole or ledger.whole
         ledger.undated = sorted({*ledger.undated, *undated})
         # The columns first: then the files are moved.
         columns, landed = _columns(incoming), self._move_in(incoming)

@@ -19,3 +19,8 @@ CATALOGS: Final = {
     for kind in ("items", "users")
 }
 """Of a catalog and of a list of users, where the shop delivers them as files of their own."""
+WAITING: Final = "waiting"
+"""Of landed events: later than the night, and cleaned by the night of their own day."""
+BEFORE_WINDOW: Final = "before_window"
+"""Of landed events: of a day before the window of every night that was cleaned so far."""
+UNCLEANED: Final = (WAITING, BEFORE_WINDOW)

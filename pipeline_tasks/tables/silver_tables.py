@@ -51,17 +51,18 @@ QUARANTINE = Table(
 RECONCILIATION = Table(
     "reconciliation",
     "silver",
-    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten + waiting, to the row; "
-    "likewise items_in and users_in, of the files of items and users",
+    "what became of the rows of a day: rows_in = event + quarantine + duplicate + forgotten + waiting + before_window, "
+    "to the row; likewise items_in and users_in, of the files of items and users",
     (
         column(
             "outcome",
             "string",
-            "rows_in, event, quarantine, duplicate, forgotten (of a forgotten shopper), or waiting: landed by an "
-            "earlier night, and cleaned by the night of ds; of files of items and users items_in, items_accepted, "
-            "items_quarantine, items_duplicate, and the same with users",
+            "rows_in, event, quarantine, duplicate, forgotten (of a forgotten shopper), waiting (landed by an earlier "
+            "night, and cleaned by the night of ds) or before_window (landed, and cleaned by no night so far: none had "
+            "ds in its window); of files of items and users items_in, items_accepted, items_quarantine, "
+            "items_duplicate, and the same with users",
         ),
-        column("rule", "string", "the rule behind the outcome; 'all' for what came in, was accepted or waits"),
+        column("rule", "string", "the rule behind the outcome; 'all' for what came in, was accepted or is not cleaned"),
         column("rows", "long", "how many"),
         column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),
         DS,

@@ -101,6 +101,48 @@ def test_undated_records_stay_booked_once_where_their_night_has_left_the_window(
     assert counted(shop) == {BEFORE: {"rows_in": 1, "event": 1}, DAY: {"rows_in": 1, "event": 1}}, "rewritten"
 
 
+def test_days_before_an_explicit_window_are_counted_until_a_night_cleans_them(
+    shop: OneShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.describe(GROWING)
+    old, older = DAY - timedelta(days=40), DAY - timedelta(days=60)
+    lines = [record(f"{day}T10:00:00Z", f"P{n}") for n, day in enumerate((older, old, old, BEFORE, DAY))]
+    write(shop, *lines)
+    shop.night(window_days=30)
+    cleaned = {BEFORE: {"rows_in": 1, "event": 1}, DAY: {"rows_in": 1, "event": 1}}
+    waiting = {older: {"rows_in": 1, "before_window": 1}, old: {"rows_in": 2, "before_window": 2}}
+    assert counted(shop) == cleaned | waiting
+    assert {row["ds"] for row in shop.rows("events")} == {BEFORE, DAY}
+    assert f"3 landed records are of days before the window ({older} to {old})" in capsys.readouterr().out
+    assert "reconciliation" not in shop.night(window_days=30).tables, "run twice"
+    assert counted(shop) == cleaned | waiting
+    with pytest.raises(ValueError, match=f"No published events for clicks {old}"):
+        shop.split(old)
+    shop.night(window_days=50)
+    assert counted(shop) == cleaned | {old: {"rows_in": 2, "event": 2}, older: waiting[older]}
+    write(shop, *lines[1:], changed=DAY)
+    shop.night(window_days=30)
+    assert counted(shop) == cleaned | {old: {"rows_in": 2, "event": 2}}, "a day that left the file counts no more"
+
+
+def test_late_records_of_a_cleaned_day_before_the_window_are_cleaned_too(shop: OneShop) -> None:
+    shop.describe(GROWING)
+    old = DAY - timedelta(days=40)
+    lines = [record(f"{old}T10:00:00Z"), record(f"{DAY}T10:00:00Z")]
+    write(shop, *lines)
+    shop.night(window_days=50)
+    write(shop, *lines, record(f"{old}T11:00:00Z", "P2"))
+    shop.night(window_days=30)
+    assert counted(shop) == {old: {"rows_in": 2, "event": 2}, DAY: {"rows_in": 1, "event": 1}}
+
+
+def test_late_records_of_a_dated_file_before_the_window_are_counted(shop: OneShop) -> None:
+    shop.describe()
+    shop.deliver(record(f"{BEFORE}T10:00:00Z"), record(f"{DAY}T10:00:00Z", "P2"))
+    shop.night(window_days=1)
+    assert counted(shop) == {BEFORE: {"rows_in": 1, "before_window": 1}, DAY: {"rows_in": 1, "event": 1}}
+
+
 def test_a_file_that_ends_later_is_taken_night_by_night_as_all_at_once(shop: OneShop) -> None:
     shop.describe(GROWING)
     last = DAY + timedelta(days=3)

@@ -177,7 +177,7 @@ def test_one_growing_file_lands_only_what_is_new(shop: OneShop, capsys: pytest.C
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "unparsable_time": 1}
     capsys.readouterr()
     shop.land(before, window_days=2)
-    assert "2 deliveries unchanged" in capsys.readouterr().out
+    assert "the file is unchanged" in capsys.readouterr().out
     (shop.files / "all.csv").write_text("\n".join([*first, VIEW]) + "\n")
     manifest = shop.night(window_days=2)
     assert DAY in manifest.tables["events"].days
@@ -201,17 +201,6 @@ def test_without_a_window_a_file_of_many_days_is_the_whole_log(
     assert "the file is unchanged" in capsys.readouterr().out
     assert shop.night(DAY, 0).facts["window_days"] == str(days + 1)
     assert {row["ds"] for row in shop.rows("events")} == {old, before, DAY}
-
-
-def test_days_that_a_shorter_window_left_out_are_no_part_of_a_whole_log(shop: OneShop) -> None:
-    shop.describe(CLICKS.replace("events-{ds}.csv", "all.csv"))
-    first, between = DAY - timedelta(days=9), DAY - timedelta(days=5)
-    lines = [VIEW.replace("2026-11-20", str(day)) for day in (first, between, DAY)]
-    (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
-    shop.land(first, 0)
-    shop.land(DAY, 2)
-    shop.night(DAY, 0)
-    assert {row["ds"] for row in shop.rows("events")} == {first, between, DAY}
 
 
 def test_without_a_window_dated_files_are_those_of_thirty_days(shop: OneShop) -> None:
