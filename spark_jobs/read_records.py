@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.intake.source_contract import FileForm
 from pipeline_tasks.intake.source_files import day_pattern
+from spark_jobs.csv_quotes import has_unclosed_quote
 from spark_jobs.joined_types import union_of_types
 from spark_jobs.quoted_names import quoted
-from spark_jobs.read_csv import REFUSED, csv_records
+from spark_jobs.read_csv import MOST_COLUMNS, REFUSED, TOO_LONG, csv_records, record_texts
 from spark_jobs.read_encoding import UNKNOWN_BYTE, any_encoding, decoded, is_text
 from spark_jobs.read_header import field_names
 from spark_jobs.read_json import json_records
@@ -130,6 +131,11 @@ def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str 
     text, unreadable = _text(form)
     if header:
         lines = lines.where(F.ltrim(decoded(form), F.lit(_MARK)) != header)
+    return _records(lines, text, unreadable, form, names)
+
+
+def _records(lines: DataFrame, text: Column, unreadable: Column, form: FileForm, names: Sequence[str]) -> DataFrame:
+    """Return the columns of `text`, one row per record; `unreadable` is what is kept of a line without a text."""
     keep = ["_unreadable", SOURCE_FILE]
     lines = lines.withColumn("_unreadable", unreadable)
     options = {k: v for k, v in form.options.items() if k not in ("header", "encoding")}
@@ -140,20 +146,34 @@ def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str 
 
 
 def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
-    """Read CSV whose quoted values hold line ends: file by file, so one bad quote may cost the rest of its file."""
+    """Read CSV whose quoted values hold line ends, file by file."""
     # Where the columns are named, the first line is a record like the others.
-    own = {"header": "false" if form.fields else "true", **form.options}
-    own |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+    options = {"header": "false" if form.fields else "true", "maxColumns": MOST_COLUMNS, **form.options}
+    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
     parts = []
     for names, _, members in field_names(form, paths):
-        read = spark.read.schema(_ddl(names)).options(**own).csv(literal_paths(members))
-        # By lines, such records are refused too. Spark puts U+FFFD in the place of what is no text, and a quote that is
-        # not closed takes in the rest of the file.
-        together = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
-        broken = F.contains(together, F.lit(UNKNOWN_BYTE)) | (F.octet_length(together) > LONGEST_LINE)
-        kept = F.substring(F.coalesce(CORRUPT, F.when(broken, together)), 1, KEPT_CHARACTERS)
-        parts.append(read.select(*map(quoted, names), kept.alias(CORRUPT), _file()))
+        unclosed = [path for path in members if has_unclosed_quote(form, path)]
+        if sound := [path for path in members if path not in unclosed]:
+            parts.append(_values(spark, names, options, literal_paths(sound)))
+        if unclosed:
+            texts = record_texts(spark, names, options, literal_paths(unclosed), _file())
+            readable = ~(_is_broken(F.col("value")) | F.col(TOO_LONG))
+            kept = F.when(~readable, F.substring("value", 1, KEPT_CHARACTERS))
+            texts = texts.where(F.length(F.trim("value")) > 0)
+            parts.append(_records(texts, F.when(readable, F.col("value")), kept, form, names))
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
+
+
+def _values(spark: SparkSession, names: Sequence[str], options: Mapping[str, str], paths: Sequence[str]) -> DataFrame:
+    read = spark.read.schema(_ddl(names)).options(**options).csv(list(paths))
+    together = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
+    kept = F.substring(F.coalesce(CORRUPT, F.when(_is_broken(together), together)), 1, KEPT_CHARACTERS)
+    return read.select(*map(quoted, names), kept.alias(CORRUPT), _file())
+
+
+def _is_broken(text: Column) -> Column:
+    """Whether a text has U+FFFD, which Spark puts in the place of what is no text, or is too long: as by lines."""
+    return F.contains(text, F.lit(UNKNOWN_BYTE)) | (F.octet_length(text) > LONGEST_LINE)
 
 
 def _ddl(names: Sequence[str]) -> str:

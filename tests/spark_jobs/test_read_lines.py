@@ -58,7 +58,18 @@ def test_the_names_of_every_object_of_a_line_are_known(spark: SparkSession, shop
 
 def test_csv_lines_that_are_read_in_part_are_refused(spark: SparkSession, shop: OneShop) -> None:
     file = shop.files / "a.csv"
-    sound = ["1,2", '1,"x, y"', '1,5" pipe', '1,"x""y"', '1,"\\"x"', '1,"5"" x"', '5" x,"abc"', '1,"2" ', '1,""']
+    sound = [
+        "1,2",
+        '1,"x, y"',
+        '1,5" pipe',
+        '1,"x""y"',
+        '1,"\\"x"',
+        '1,"x\\\\"',
+        '1,"5"" x"',
+        '5" x,"abc"',
+        '1,"2" ',
+        '1,""',
+    ]
     refused = ["1", "1,2,3", "1,2,", '1,"x', '1,"x ""y', '1,"x\\"', '"1,2', 'y",2,3', ",".join(["1"] * 30_000)]
     file.write_text("\n".join(["a,b", *sound, *refused]))
     rows = read_records(spark, FileForm(format="csv"), [str(file)], "events").collect()
@@ -69,11 +80,49 @@ def test_named_columns_make_the_first_line_a_record_of_values_of_several_lines_t
     spark: SparkSession, shop: OneShop
 ) -> None:
     file = shop.files / "a.csv"
-    file.write_bytes(b'1,"x\ny"\n2,\xff\n3,4,5\n6,7\n8,"' + b"9\n" * 600_000)
+    wide = b"9" + b",9" * 30_000
+    file.write_bytes(b'1,"x\ny"\n2,\xff\n3,4,5\n' + wide + b'\n6,7\n8,"' + b"9\n" * 600_000 + b'"\n')
     form = FileForm(format="csv", fields=["a", "b"], options={"multiLine": "true"})
     rows = read_records(spark, form, [str(file)], "events").collect()
-    assert [row[CORRUPT] is None for row in rows] == [True, False, False, True, False]
-    assert [row["a"] for row in rows] == ["1", "2", "3", "6", "8"]
+    assert [row[CORRUPT] is None for row in rows] == [True, False, False, False, True, False]
+    assert [row["a"] for row in rows] == ["1", "2", "3", "9", "6", "8"]
+
+
+def test_a_quote_that_is_not_closed_costs_its_own_record_of_a_file_with_values_of_several_lines(
+    spark: SparkSession, shop: OneShop
+) -> None:
+    """Spark itself takes the records up to the next quote, or up to the file's end, into the open value."""
+    file = shop.files / "a.csv"
+    pieces = [
+        '1,"x\ny"',
+        '2,"open',
+        "3,x",
+        '4,"z"',
+        '5,"said ""hi"",\nok"',
+        '6,"x\ny",7',
+        '"open,7',
+        "8,x",
+        '9,"open',
+        "10,x",
+    ]
+    file.write_text("\n".join(["a,b", *pieces]) + "\n")
+    form = FileForm(format="csv", options={"multiLine": "true", "escape": '"'})
+    rows = read_records(spark, form, [str(file)], "events").collect()
+    assert [(row["a"], row["b"]) for row in rows if row[CORRUPT] is None] == [
+        ("1", "x\ny"),
+        ("3", "x"),
+        ("4", "z"),
+        ("5", 'said "hi",\nok'),
+        ("8", "x"),
+        ("10", "x"),
+    ]
+    assert [row[CORRUPT] for row in rows if row[CORRUPT] is not None] == [
+        '2,"open',
+        "6,x",
+        "y,7",
+        '"open,7',
+        '9,"open',
+    ]
 
 
 FIREHOSE = """
