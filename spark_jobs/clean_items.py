@@ -97,7 +97,7 @@ def _described(landed: LandedSource, night: Night, window: Sequence[date]) -> Da
     raw = landed.days("events", window) if from_events else landed.days("items", [night.ds])
     if raw is None:
         return None
-    mapped = map_items(raw, form, landed.source.decimal or "", landed.source.currencies, landed.compose)
+    mapped = map_items(raw, landed.source, landed.compose)
     rows = _commonest(mapped) if from_events else one_each(mapped.where(F.col("_rule").isNull()), "item_id")
     attributes = as_json_object(form.attributes).alias("attributes")
     return rows.select("item_id", *FIELDS, attributes, F.lit(True).alias("described"))

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.intake.source_contract import UserForm
+from pipeline_tasks.intake.source_contract import Source
 from pipeline_tasks.night import Night
 from spark_jobs.cleaning_rules import RULE
 from spark_jobs.earlier_nights import EARLIER, EarlierNights
@@ -59,20 +59,20 @@ def _described(landed: LandedSource, night: Night, days: Sequence[date]) -> Data
     raw = landed.days("events", days) if form.path is None else landed.days("users", [night.ds])
     if raw is None:
         return None
-    rows = (_latest if form.path is None else _of_catalog)(raw, form, landed.compose)
+    rows = (_latest if form.path is None else _of_catalog)(raw, landed.source, landed.compose)
     return rows.select("user_key", as_json_object(form.attributes).alias("attributes"))
 
 
-def _of_catalog(raw: DataFrame, form: UserForm, compose: bool) -> DataFrame:
-    return one_each(map_users(raw, form, compose).where(F.col(RULE).isNull()), "user_key")
+def _of_catalog(raw: DataFrame, source: Source, compose: bool) -> DataFrame:
+    return one_each(map_users(raw, source, compose).where(F.col(RULE).isNull()), "user_key")
 
 
-def _latest(raw: DataFrame, form: UserForm, compose: bool) -> DataFrame:
+def _latest(raw: DataFrame, source: Source, compose: bool) -> DataFrame:
     """Return what each shopper's newest record says. Texts are cleaned once each, not once an event."""
-    said = said_of_users(raw, form).where(F.col(CORRUPT).isNull())
+    said = said_of_users(raw, source).where(F.col(CORRUPT).isNull())
     fields = [name for name in said.columns if name.startswith(ATTRIBUTE)]
     distinct = said.groupBy("user_key", *fields).agg(F.max("ds").alias("ds"))
-    typed = typed_users(distinct, form, ("ds",), compose).where(F.col("user_key").isNotNull())
+    typed = typed_users(distinct, source, ("ds",), compose).where(F.col("user_key").isNotNull())
     latest = typed.groupBy("user_key", *fields).agg(F.max("ds").alias("last"))
     newest = Window.partitionBy("user_key").orderBy(F.desc("last"), *fields)
     return latest.withColumn("place", F.row_number().over(newest)).where(F.col("place") == 1)

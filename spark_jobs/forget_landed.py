@@ -68,7 +68,7 @@ def _mapped(landed: LandedSource, kind: Kind, raw: DataFrame) -> DataFrame | Non
         return map_events(raw, source, compose=landed.compose)
     if source.users is None or source.users.path is None:
         return None
-    return map_users(raw, source.users, landed.compose)
+    return map_users(raw, source, landed.compose)
 
 
 def _parts(landed: LandedSource, kind: Kind, parts: set[tuple[date, date]]) -> DataFrame:

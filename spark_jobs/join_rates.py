@@ -46,7 +46,7 @@ def unmatched_users(landed: LandedSource, night: Night, users: StagedTable) -> s
     if raw is None or len(unknown) <= (1 - LEAST_USERS) * len(rows):
         return None
     named = (
-        map_users(raw, form, landed.compose)
+        map_users(raw, landed.source, landed.compose)
         .select("user_key")
         .dropna()
         .distinct()

@@ -8,6 +8,7 @@ from pipeline_tasks.intake.readable_files import readable_files
 from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
 from pipeline_tasks.intake.source_files import find_files, fingerprint, full_pattern
 from pipeline_tasks.night import Night
+from spark_jobs.event_days import shop_clock
 from spark_jobs.land_records import numbered, only_records, with_record_id, write_landing
 from spark_jobs.read_failures import read_failures
 from spark_jobs.read_records import read_records
@@ -26,7 +27,9 @@ def land_catalog(
             f"deliver it, correct {kind}.path, or remove [{kind}] to do without. "
             f"Where to get it: {source.where_to_get}"
         )
-    mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}))
+    # Where no zone is set, catalogs that were landed before there were zones are not landed again.
+    zone = [source.timezone] if source.timezone else []
+    mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}), *zone)
     known = landing.ledger().deliveries
     if night.ds in known and known[night.ds].fingerprint == mark:
         print(f"land {kind} {night.source} {night.ds}: unchanged")
@@ -35,8 +38,9 @@ def land_catalog(
     day = F.lit(night.ds)
     with read_failures(paths), readable_files(form, paths, landing.folder / "unpacked") as ready:
         counts = Observation(kind)
-        raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
-        records = only_records(raw, form, counts, kind)
+        with shop_clock(spark, source.timezone):
+            raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
+            records = only_records(raw, form, counts, kind)
         write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
     landing.take_in(incoming, {night.ds: mark})
     print(f"land {kind} {night.source} {night.ds}: {counts.get}")

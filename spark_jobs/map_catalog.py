@@ -7,10 +7,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
-from pipeline_tasks.intake.source_contract import Currencies, ItemForm, UserForm
+from pipeline_tasks.intake.source_contract import ItemForm, Source, UserForm
 from pipeline_tasks.moments import SECOND
 from pipeline_tasks.value_bounds import HIGHEST_PRICE
 from spark_jobs.cleaning_rules import RULE
+from spark_jobs.event_days import shop_clock
 from spark_jobs.map_events import LANDED
 from spark_jobs.read_records import CORRUPT, SOURCE_FILE
 from spark_jobs.sql_expressions import checked, evaluate, lenient
@@ -26,22 +27,26 @@ _UPDATED: Final = "_updated"
 """When a record was written, where the source maps `updated_at`."""
 
 
-def map_items(
-    raw: DataFrame, form: ItemForm, decimal: str = "", currencies: Currencies | None = None, compose: bool = False
-) -> DataFrame:
+def map_items(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
     """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item.
 
     `compose` brings ids to the Unicode normal form NFC.
     """
+    assert source.items is not None
+    with shop_clock(raw.sparkSession, source.timezone):
+        return _items(raw, source.items, source, compose)
+
+
+def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> DataFrame:
     given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
     mapped = _mapped(raw, given, form, "items")
     price = (
-        as_number(F.col("price"), mapped.schema["price"].dataType, decimal)
+        as_number(F.col("price"), mapped.schema["price"].dataType, source.decimal or "")
         if "price" in given
         else F.lit(None).cast("double")
     )
-    if "currency" in given and currencies:
-        price = price * rate_of(F.col("currency"), currencies)
+    if "currency" in given and source.currencies:
+        price = price * rate_of(F.col("currency"), source.currencies)
     texts = [
         (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
         for name in ("title", "category", "brand")
@@ -53,27 +58,32 @@ def map_items(
     return _with_rule(typed, "item_id", "missing_item")
 
 
-def map_users(raw: DataFrame, form: UserForm, compose: bool = False) -> DataFrame:
+def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
     """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a user.
 
     `compose` brings ids to the Unicode normal form NFC.
     """
-    said = said_of_users(raw, form)
-    timed = said.select("*", *_updated(said))
+    said = said_of_users(raw, source)
+    with shop_clock(raw.sparkSession, source.timezone):
+        timed = said.select("*", *_updated(said))
     keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
-    return _with_rule(typed_users(timed, form, keep, compose), "user_key", "missing_user")
+    return _with_rule(typed_users(timed, source, keep, compose), "user_key", "missing_user")
 
 
-def said_of_users(raw: DataFrame, form: UserForm) -> DataFrame:
+def said_of_users(raw: DataFrame, source: Source) -> DataFrame:
     """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
-    given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
-    return _mapped(raw, given, form, "users")
+    assert source.users is not None
+    given = {k: v for k, v in source.users.columns.model_dump().items() if v is not None}
+    with shop_clock(raw.sparkSession, source.timezone):
+        return _mapped(raw, given, source.users, "users")
 
 
-def typed_users(said: DataFrame, form: UserForm, keep: Sequence[str], compose: bool = False) -> DataFrame:
+def typed_users(said: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
     """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
+    assert source.users is not None
     key = as_key(F.col("user_key"), said.schema["user_key"].dataType, compose).alias("user_key")
-    return said.select(*keep, key, *_attributes(said, form.attributes))
+    with shop_clock(said.sparkSession, source.timezone):
+        return said.select(*keep, key, *_attributes(said, source.users.attributes))
 
 
 def one_each(rows: DataFrame, key: str) -> DataFrame:

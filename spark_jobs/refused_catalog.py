@@ -44,13 +44,12 @@ def refused_catalog(landed: LandedSource, days: Sequence[date], longest: int) ->
     source, verdicts = landed.source, CatalogVerdicts([], Counter())
     items = landed.days("items", days) if source.items and source.items.path else None
     if items is not None and source.items:
-        mapped = map_items(items, source.items, source.decimal or "", source.currencies, landed.compose)
+        mapped = map_items(items, source, landed.compose)
         _add(verdicts, landed, "items", items, repeated(mapped, "item_id"), longest)
     users = landed.days("users", days) if source.users and source.users.path else None
     if users is not None and source.users:
-        mapped = judge_forgotten(
-            map_users(users, source.users, landed.compose), read_forgotten(settings(), source.name)
-        )
+        described = map_users(users, source, landed.compose)
+        mapped = judge_forgotten(described, read_forgotten(settings(), source.name))
         _add(verdicts, landed, "users", users, repeated(mapped, "user_key"), longest)
     return verdicts
 

@@ -119,6 +119,52 @@ def test_an_evening_west_of_greenwich_is_of_its_own_day_and_passes_every_gate(sh
     assert [row["last_seen"] for row in shop.rows("items")] == [DAY] * 72
 
 
+NOON = round(utc("2026-11-20T12:00").timestamp())
+LISTS = f"""
+[items]
+path = "items.csv"
+format = "csv"
+where = "timestamp(told) >= timestamp_seconds({NOON})"
+[items.columns]
+item_id = "sku"
+title = "name"
+updated_at = "told"
+[items.attributes]
+told = "timestamp(told)"
+[users]
+path = "users.csv"
+format = "csv"
+[users.columns]
+user_key = "who"
+updated_at = "timestamp(told)"
+[users.attributes]
+name = "name"
+"""
+
+
+def test_times_of_catalogs_are_read_by_the_shops_clock(shop: OneShop) -> None:
+    shop.describe(zoned(LOS_ANGELES, CLICKS + LISTS))
+    # 9 o'clock in Los Angeles is 17 o'clock in UTC.
+    (shop.files / "items.csv").write_text(
+        "sku,name,told\nP1,new,2026-11-20 09:00:00\nP1,old,2026-11-20T12:00:00Z\nP2,early,2026-11-20 03:59:59\n"
+    )
+    (shop.files / "users.csv").write_text("who,name,told\nann,new,2026-11-20 09:00:00\nann,old,2026-11-20T12:00:00Z\n")
+    shop.deliver("2026-11-20T09:00:00,view,P1,ann,s1,,,")
+    shop.night()
+    assert [(row["item_id"], row["title"], row["attributes"]) for row in shop.rows("items")] == [
+        ("P1", "new", '{"told":"2026-11-20 09:00:00"}')
+    ]
+    assert [row["attributes"] for row in shop.rows("users")] == ['{"name":"new"}']
+    assert shop.catalog_outcomes() == {
+        "items_in": 2,
+        "items_accepted": 1,
+        "items_quarantine": 1,
+        "users_in": 2,
+        "users_accepted": 1,
+        "users_quarantine": 1,
+    }
+
+
 def test_a_gate_sees_an_event_of_the_wrong_local_day(shop: OneShop) -> None:
     shop.describe(zoned(LOS_ANGELES))
     shop.deliver(record("2026-11-20T00:00:00", "P1"), record("2026-11-20T23:59:59", "P2"))
