@@ -50,6 +50,9 @@ lint: install ## ruff, ruff format, mypy strict
 	ruff format --check .
 	mypy
 
+docs: install ## the documentation site, to site/; fails on a broken link
+	mkdocs build --strict --quiet
+
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
@@ -65,10 +68,10 @@ secrets:
 image: secrets ## build the container image of every role
 	WHEELS="$(UV_FIND_LINKS)" docker compose --file docker/compose.yaml build
 
-compose-up: image ## the same system in containers, its secrets in docker/.env, up and healthy (docs/operations.md)
+compose-up: image ## the same system in containers, its secrets in docker/.env, up and healthy (docs/guides/operations.md)
 	docker compose --file docker/compose.yaml up --wait
 
 compose-down: secrets ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test fuzz lint bench bench-gpu bench-quality secrets image compose-up compose-down
+.PHONY: help install lock up down test fuzz lint docs bench bench-gpu bench-quality secrets image compose-up compose-down

@@ -8,7 +8,7 @@
   again.
 - **When**: from **Trigger**, while no night is under way.
 - **Then**: the next night cleans the days of the rewritten files again, and retrains. The shop's own files, older model
-  versions, and logs are not touched (docs/operations.md).
+  versions, and logs are not touched (docs/guides/privacy.md).
 """
 
 from datetime import timedelta

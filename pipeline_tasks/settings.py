@@ -62,7 +62,9 @@ class ServerSettings(Concern):
     """The servers that `nightshelf up` starts, all on 127.0.0.1."""
 
     airflow_port: int = 8080
+    """Airflow's UI and API."""
     mlflow_port: int = 5000
+    """MLflow's tracking server and UI."""
     docs_port: int = 8090
     """Great Expectations Data Docs."""
 

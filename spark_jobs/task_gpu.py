@@ -1,4 +1,4 @@
-"""Which GPU Spark's resource scheduling gave to a task (docs/operations.md says how to configure it)."""
+"""Which GPU Spark's resource scheduling gave to a task (docs/guides/operations.md says how to configure it)."""
 
 import warnings
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""The TOML form in which a shop describes its files, as validated models (README.md shows an example)."""
+"""The TOML form in which a shop describes its files, as validated models (docs/guides/own-log.md shows an example)."""
 
 from datetime import date
 from difflib import get_close_matches

@@ -139,7 +139,7 @@ def _find(name: str, config: Settings) -> Path:
             return file
     raise FileNotFoundError(
         f"source {name!r} is unknown: use one of {', '.join(offered_sources(config))}, or the path of your own "
-        f"TOML file (README.md shows the form)"
+        f"TOML file (docs/guides/own-log.md shows the form)"
     )
 
 
@@ -163,7 +163,7 @@ def _problem(location: tuple[int | str, ...], message: str, kind: str) -> str:
     key = ".".join(map(str, location))
     if kind == "missing":
         column = "columns" in location[:-1]
-        form = "a Spark SQL expression over the file's columns" if column else "README.md shows where"
+        form = "a Spark SQL expression over the file's columns" if column else "docs/guides/own-log.md shows where"
         return f"{key} is missing: add it ({form})"
     if kind == "extra_forbidden":
         return f"{key} is not a key of this form: remove it or correct its spelling"

@@ -1,4 +1,4 @@
-"""Forgets shoppers in all that was made of the landed files; docs/operations.md lists what goes and what stays."""
+"""Forgets shoppers in all that was made of the landed files; docs/guides/privacy.md lists what goes and what stays."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -26,7 +26,7 @@ LARGE_NIGHT: Final = {
     "NIGHTSHELF_SPARK_DRIVER_MEMORY": "8g",
     "NIGHTSHELF_SPARK_DRIVER_JAVA_OPTIONS": "-XX:+UseParallelGC -XX:-DontCompileHugeMethods",
 }
-"""What docs/operations.md says of large nights: both compilers and the collector for large heaps."""
+"""What docs/guides/operations.md says of large nights: both compilers and the collector for large heaps."""
 SOURCE: Final = "simulated_shop"
 FIRST_DAY, BEFORE, NIGHT = "2026-10-22", "2026-11-19", "2026-11-20"
 DAYS: Final = 30

@@ -1,15 +1,15 @@
-"""Every command that README.md and docs/data-contract.md show is run here, or by the fixtures it names."""
+"""Every command that README.md and the pages of docs/ show is run here, or by the test it names."""
 
-import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pipeline_tasks.reference.render_tables import QUERIES
 from pipeline_tasks.settings import REPOSITORY, Settings
-from pipeline_tasks.tables.render_data_contract import QUERIES
 from tests.chain.installation import Installation
+from tests.documented import PAGES, shown_blocks
 
 pytestmark = pytest.mark.chain
 
@@ -23,9 +23,9 @@ RUN_ELSEWHERE = {
 
 
 def shown_commands() -> list[str]:
-    """Return the lines of the README's shell blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line]
+    """Return the lines of the pages' shell blocks, each once."""
+    lines = [line for page in PAGES for block in shown_blocks(page, "sh") for line in block.splitlines() if line]
+    return list(dict.fromkeys(lines))
 
 
 @pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("make ")])
@@ -64,7 +64,7 @@ def test_no_shown_command_is_of_another_kind() -> None:
 
 
 def test_every_folder_and_file_of_the_tree_exists() -> None:
-    [tree] = re.findall(r"^```text\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    [tree] = shown_blocks(REPOSITORY / "README.md", "text")
     named = [line.split()[0] for line in tree.splitlines() if line and not line.startswith(" ")]
     assert named
     assert [name for name in named if not Path(REPOSITORY / name).exists()] == []

@@ -74,4 +74,5 @@ def test_the_template_runs_the_image_of_every_role_as_its_user_on_its_home() -> 
     assert f"NIGHTSHELF_HOME={pod.spec.containers[0].volume_mounts[0].mount_path}" in dockerfile
     assert f"--uid {pod.spec.security_context.run_as_user} " in dockerfile
     assert re.search(r"^COPY docker/pod_template.yaml docker/$", dockerfile, flags=re.MULTILINE)
-    assert (REPOSITORY / "docs" / "operations.md").read_text().count("/opt/nightshelf/docker/pod_template.yaml") == 1
+    guide = (REPOSITORY / "docs" / "guides" / "operations.md").read_text()
+    assert guide.count("/opt/nightshelf/docker/pod_template.yaml") == 1

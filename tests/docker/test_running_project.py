@@ -117,7 +117,7 @@ def test_nobody_runs_as_root(project: ComposeProject) -> None:
 
 
 def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> None:
-    """The commands of docs/operations.md, from the shop's files to shelves with all gates between."""
+    """The commands of docs/guides/operations.md, from the shop's files to shelves with all gates between."""
     nightshelf = ("exec", "-T", "airflow-api", "nightshelf")
     said = project.run(*nightshelf, "run", "--date", NIGHT, seconds=1_800)
     for task in ("land_behavior", "publish_split", "train_candidate [lora]", "promote_champion", "publish_recommend"):

@@ -27,7 +27,7 @@ BASE: Final = {
 LAYERS: Final = (
     *("base", "tables", "storage", "intake", "gates", "operation", "behavior", "bulk_top_k", "evaluation"),
     *("collaborative", "encoders", "model", "training", "peer_models", "shelves", "search", "insight"),
-    *("champion", "candidates", "upkeep", "cli"),
+    *("champion", "candidates", "upkeep", "cli", "reference"),
 )
 """Each may import those before it, never one behind it."""
 

@@ -12,7 +12,7 @@ from pipeline_tasks.setting_names import SettingError, refuse_unknown
 from pipeline_tasks.settings import REPOSITORY, Settings, settings
 from pipeline_tasks.training_settings import TrainingSettings
 
-WRITTEN = ("Makefile", "docker/*", "mlflow/*", "README.md", "docs/*.md", "tests/**/*.py", "pipeline_tasks/**/*.py")
+WRITTEN = ("Makefile", "docker/*", "mlflow/*", "README.md", "docs/**/*.md", "tests/**/*.py", "pipeline_tasks/**/*.py")
 
 
 @pytest.fixture(autouse=True)

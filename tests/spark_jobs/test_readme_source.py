@@ -1,13 +1,15 @@
-"""The README's own example of a shop's TOML file, on files of that form."""
+"""The documented example of a shop's TOML file, on files of that form."""
 
 import re
+import tomllib
 
 import pytest
 
 from pipeline_tasks.settings import REPOSITORY
+from tests.documented import shown_blocks
 from tests.spark_jobs.one_shop import OneShop
 
-pytestmark = pytest.mark.spark
+GUIDE = REPOSITORY / "docs" / "guides" / "own-log.md"
 
 ORDERS = """order_time,sku,customer,order_no,unit_price,units
 2026-11-20 09:00:00,tea,ann,1,2.50,3
@@ -17,8 +19,16 @@ ORDERS = """order_time,sku,customer,order_no,unit_price,units
 CATALOG = "sku,name,department\ntea,Green tea,Drinks\nmug,Blue mug,Kitchen\n"
 
 
+def test_the_readme_shows_a_part_of_the_guides_example() -> None:
+    [short] = map(tomllib.loads, shown_blocks(REPOSITORY / "README.md", "toml"))
+    whole = tomllib.loads(shown_blocks(GUIDE, "toml")[0])
+    assert short.pop("events").pop("columns").items() <= whole["events"]["columns"].items()
+    assert short.items() <= whole.items()
+
+
+@pytest.mark.spark
 def test_the_example_turns_a_shops_files_into_tables(shop: OneShop) -> None:
-    toml, _ = re.findall(r"^```toml\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    toml = shown_blocks(GUIDE, "toml")[0]
     (shop.files / "orders-2026-11-20.csv").write_text(ORDERS)
     (shop.files / "catalog.csv").write_text(CATALOG)
     shop.describe(re.sub(r'(?m)^path = "/data/corner_shop".*$', 'path = "."', toml)).night()

@@ -114,7 +114,7 @@ def test_a_source_without_ratings_is_written_as_before_there_were_any(tmp_path: 
     ("change", "says"),
     [
         (('ts = "t"', ""), r"events.columns.ts is missing: add it \(a Spark SQL expression"),
-        (('path = "{ds}.csv"', ""), r"events.path is missing: add it \(README.md shows where"),
+        (('path = "{ds}.csv"', ""), r"events.path is missing: add it \(docs/guides/own-log.md shows where"),
         (('ts = "t"', 'ts = "t"\ntime = "t"'), "events.columns.time is not a key of this form: remove it or correct"),
         (('ts = "t"', "ts = t"), "is not valid TOML"),
         (('"csv"', '"excel"'), r"events.format: Input should be 'csv', 'json', 'parquet', 'text' or 'xlsx'"),

@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +5,7 @@ import pytest
 
 from pipeline_tasks.settings import REPOSITORY
 from pipeline_tasks.shelves.shelf_rules import ShelfRules, load_shelf_rules
+from tests.documented import shown_blocks
 
 ARMS = """
 experiment = "november"
@@ -39,9 +39,8 @@ def test_arms_take_what_they_leave_out_from_the_shelf(tmp_path: Path) -> None:
     assert found.exclude.stock_file == tmp_path / "stock.csv"
 
 
-def test_the_readmes_example_fits(tmp_path: Path) -> None:
-    page = (REPOSITORY / "README.md").read_text()
-    _, example = re.findall(r"^```toml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+def test_the_guides_example_fits(tmp_path: Path) -> None:
+    [example] = shown_blocks(REPOSITORY / "docs" / "guides" / "business-rules.md", "toml")
     found = rules(tmp_path, example)
     assert [(arm.name, arm.plan.mmr_lambda, arm.plan.exploration_share) for arm in found.arms] == [
         ("control", 0.9, 0.1),

@@ -1,23 +1,19 @@
-"""Writes docs/data-contract.md from the contracts, so that the page cannot fall behind the code.
-
-python -m pipeline_tasks.tables.render_data_contract > docs/data-contract.md
-"""
+"""Renders docs/reference/tables.md from the contracts of the tables."""
 
 from typing import Final
 
 from pipeline_tasks.contracts import TABLES, Table
 
-INTRODUCTION: Final = """# Data contract
+_INTRODUCTION: Final = """# Tables
 
-Every source (one shop's log) is a schema of its own; without a schema name, `nightshelf sql` reads the nightly
-source's. Every table is an Iceberg table of plain Parquet, partitioned by the day `ds`: that of the source's time zone,
-UTC where it names none. Times are UTC in all tables. A night replaces whole days of a table in one transaction: a
-reader of the table sees its old rows or its new ones, never a mix. The tables of a step follow one another within a
-second or two, `recommendations` last: whoever finds tonight's there finds tonight's in all others. Until then a query
-of several tables may meet some of before and some of tonight: join by `ds`, and where a night is made again, ask once
-more when it has ended. Any engine that reads Iceberg reads them: DuckDB, Spark, Trino, Snowflake, Athena.
+Every source (one shop's log) is a schema of its own. Without a schema name, `nightshelf sql` reads the nightly
+source's. Every table is an Iceberg table of plain Parquet, partitioned by the day `ds`. The day is that of the source's
+time zone, UTC where it names none. Times are UTC in all tables. A run replaces whole days of a table, and all tables of
+a step change at once: a reader sees the earlier run or the new one
+([serving](../guides/serving.md#read-all-tables-of-one-run) names the catalogs that cannot do this). Join tables by
+`ds`. DuckDB, Spark, Trino, Snowflake, Athena and any other engine that reads Iceberg can read them.
 
-This page is made from `pipeline_tasks/contracts.py` by `python -m pipeline_tasks.tables.render_data_contract`.
+`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/contracts.py`.
 """
 
 QUERIES: Final[dict[str, str]] = {
@@ -71,7 +67,7 @@ QUERIES: Final[dict[str, str]] = {
 """A query for each table, run by the end-to-end test."""
 
 
-def render_table(table: Table) -> str:
+def _render_table(table: Table) -> str:
     """Return the section of one table as Markdown."""
     rows = [f"| `{c.name}` | {c.dtype} | {'yes' if c.nullable else 'no'} | {c.doc} |" for c in table.columns]
     key = ", ".join(f"`{name}`" for name in table.key) or "none"
@@ -92,10 +88,6 @@ def render_table(table: Table) -> str:
     )
 
 
-def render() -> str:
-    """Return the whole page."""
-    return "\n".join([INTRODUCTION, *(render_table(table) for table in TABLES.values())])
-
-
-if __name__ == "__main__":
-    print(render(), end="")
+def render_tables() -> str:
+    """Return the page of all tables."""
+    return "\n".join([_INTRODUCTION, *(_render_table(table) for table in TABLES.values())])
