@@ -49,7 +49,7 @@ class TrainingSettings(Concern):
     values 20 shoppers or more share, []: none, where what shoppers say of themselves is not to shape their shelves."""
     read_queries: bool = False
     """Whether the user tower reads what shoppers typed, where the log has it. Off: it answers a query at once, and cost
-    the simulated shop .005 to .008 of .093 in NDCG@10 on validation (docs/decisions.md)."""
+    the simulated shop .005 to .008 of .093 in NDCG@10 on validation (docs/experiments/user-inputs.md)."""
     dimension: int = Field(0, ge=0)
     """Width d of user and item vectors, all members together."""
     members: int = Field(0, ge=0)

@@ -8,8 +8,10 @@ from torch.nn import functional
 
 
 class ProfileInput(nn.Module):
-    """What a shopper's attributes say: a token before the first event, so that nobody begins as a stranger, and a part
-    of every event's token: attention alone learns to look back at the first one late (see docs/decisions.md)."""
+    """A user's attributes, added to a token before the first event and to every event's token.
+
+    Attention alone learns to look back at the first token late (docs/experiments/user-inputs.md).
+    """
 
     def __init__(self, values: int, width: int) -> None:
         super().__init__()

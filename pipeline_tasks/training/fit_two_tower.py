@@ -172,7 +172,8 @@ class TwoTowerTrainer:
     def _steps(self) -> list[list[Integers]]:
         """Return the windows of each step, (windows, length) for every member.
 
-        Each member draws its own: two that read the same batches were worth no more than one (docs/decisions.md).
+        Each member draws its own batches: two members with the same batches were as good as one
+        (docs/experiments/training.md).
         """
         each = [self._batches() for _ in range(self.options.members)]
         # They differ by a batch or two, as histories are cut at random.

@@ -1,0 +1,32 @@
+"""The documents keep their form: every page is listed, and the README stays short."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline_tasks.settings import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+DECISIONS = sorted((DOCS / "adr").glob("0*.md"))
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 130
+
+
+@pytest.mark.parametrize("folder", ["adr", "experiments"])
+def test_the_list_of_a_folder_names_every_page(folder: str) -> None:
+    pages = {page.name for page in (DOCS / folder).glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"\]\(([^)/]+\.md)\)", (DOCS / folder / "README.md").read_text())) == pages
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_number_status_context_decision_and_consequences(page: Path) -> None:
+    text = page.read_text()
+    assert text.startswith(f"# {page.name[:4]} ")
+    assert re.findall(r"^\*\*(\w+)", text, flags=re.MULTILINE) == ["Status", "Context", "Decision", "Consequences"]
+
+
+def test_numbers_of_decisions_follow_one_another() -> None:
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
