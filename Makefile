@@ -51,7 +51,7 @@ lint: install ## ruff, ruff format, mypy strict
 	mypy
 
 docs: install ## the documentation site, to site/; fails on a broken link
-	mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py

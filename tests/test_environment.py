@@ -1,10 +1,12 @@
 """The environment and the tree hold what the design asks of them."""
 
+import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,3 +44,9 @@ def test_no_folder_of_settings_shadows_a_real_package() -> None:
     # Without __init__.py a folder gives way to the installed package of its name.
     assert not list((ROOT / "mlflow").rglob("*.py"))
     assert not list((ROOT / "docker").rglob("__init__.py"))
+
+
+def test_the_hooks_run_what_make_lint_runs() -> None:
+    [lint] = re.findall(r"^lint: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    [hooks] = [repo["hooks"] for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]]
+    assert [f"\t{hook['entry'].removeprefix('.venv/bin/')}\n" for hook in hooks] == lint.splitlines(keepends=True)
