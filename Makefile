@@ -33,7 +33,7 @@ lock: ## resolve requirements.lock anew from pyproject.toml
 	uv pip compile --universal --python-version 3.11 --extra dev --no-annotate --no-header --no-emit-find-links \
 		--no-emit-index-url --quiet pyproject.toml | grep -vE '^(nvidia-|triton|cuda-)' > requirements.lock
 
-up: install ## start Airflow and MLflow, restock the simulated shop's shelves, show the result; stays up
+up: install ## start Airflow and MLflow, run the simulated shop, show some recommendations; stays up
 	@nightshelf up
 
 down: install ## stop what `make up` started

@@ -1,7 +1,7 @@
 """The command ``nightshelf``.
 
-nightshelf up                          start the servers, restock yesterday's shelves, show them
-nightshelf run --date 2026-11-20       one night, through Airflow
+nightshelf up                          start the servers, run yesterday, show some recommendations
+nightshelf run --date 2026-11-20       one date, through Airflow
 nightshelf sql "SELECT …"              the lake in SQL
 nightshelf source add shop.toml        register a source for the forms; also list, remove
 nightshelf tables | doctor | down
@@ -25,7 +25,7 @@ from pipeline_tasks.night import Night, parse_day, partition_key
 from pipeline_tasks.settings import settings
 from pipeline_tasks.storage.printed_text import for_terminal
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Restocks every shopper's shelf overnight.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
 sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
 app.add_typer(sources, name="source")
 console = Console(highlight=False)
@@ -35,20 +35,21 @@ errors = Console(highlight=False, stderr=True)
 EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
 """What commands raise when something outside them is at fault: shown as one message, not as a stack trace."""
 
-DateOption = Annotated[str | None, typer.Option("--date", help="The night, YYYY-MM-DD.")]
+DateOption = Annotated[str | None, typer.Option("--date", help="The date of the run, YYYY-MM-DD.")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
 
 
 @app.callback()
 def keep_private() -> None:
-    """Restocks every shopper's shelf overnight."""
+    """Computes a shop's recommendations overnight."""
     # What a command writes, its owner alone may read.
     os.umask(0o077)
 
 
 @app.command()
 def up(
-    date: DateOption = None, servers_only: Annotated[bool, typer.Option(help="Do not run a night.")] = False
+    date: DateOption = None,
+    servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
     """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
     from pipeline_tasks.operation.servers import start_servers
@@ -83,7 +84,7 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2; may be repeated.")
     ] = None,
 ) -> None:
-    """Run the chain for one night through Airflow, follow it, show some shelves; exits with 1 when a task fails."""
+    """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails."""
     with _clear_errors():
         night = _night(source or settings().source, date)
         _run_chain(night, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
@@ -93,7 +94,7 @@ def run(
 @app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM recommendations LIMIT 5".')],
-    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Of the rows.")] = "table",
+    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Form of the rows.")] = "table",
     source: SourceOption = None,
 ) -> None:
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
@@ -110,7 +111,7 @@ def sql(
 
 @app.command()
 def tables() -> None:
-    """Show rows, nights, size and snapshot of each table."""
+    """Show rows, dates, size and snapshot of each table."""
     from pipeline_tasks.storage.lake_sql import write_rows
     from pipeline_tasks.storage.lake_summary import summarize_lake
 

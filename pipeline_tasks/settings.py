@@ -27,34 +27,34 @@ class SimulationSettings(Concern):
     """The simulated shop: the embedded default source."""
 
     events: int = Field(100_000, ge=1_000)
-    """Events over the whole window, about."""
+    """Approximate number of events in the whole window."""
     users: int = Field(3_000, ge=10)
-    """Shoppers at the start; about 1 % more join every day."""
+    """Users at the start; about 1 % more join every day."""
     items: int = Field(1_500, ge=10)
     """Catalog size at the start; about 0.5 % more join every day."""
     seed: int = 20261122
-    """Equal seeds give equal files, whatever the number of executors."""
+    """Equal seeds give equal files for any number of executors."""
 
 
 class CleaningSettings(Concern):
-    """Rules of cleaning that are thresholds; which rules are on is the source's business (its TOML, `[rules]`)."""
+    """Thresholds of cleaning; the source's TOML says under `[rules]` which rules are on."""
 
     bot_events_per_day: int = Field(2_000, ge=1)
-    """A shopper or session with more events in a day is a bot."""
+    """A user or session with more events in a day is a bot."""
     near_duplicate_seconds: float = Field(1.0, ge=0)
-    """The same shopper, item and event type again within this many seconds is one event."""
+    """The same user, item and event type again within this many seconds is one event."""
     max_raw_characters: int = Field(MOST_RAW_CHARACTERS, ge=100, le=MOST_RAW_CHARACTERS)
-    """Raw text kept of a quarantined record."""
+    """Characters of raw text that are kept of a quarantined record."""
 
 
 class SplitSettings(Concern):
     """The 6:2:2 split."""
 
     strategy: SplitStrategy | None = None
-    """None: temporal, and leave_one_out where hardly a history goes on past a cut-off in time (anonymous sessions), or
-    where times say nothing. All but temporal leak the future."""
+    """Unset: temporal; leave_one_out where few histories have events after a cut-off in time (anonymous sessions), or
+    where all times are one. All but temporal leak the future."""
     window_days: int = Field(0, ge=0)
-    """Days of events, the last being the night's own. 0: all that a file of many days holds (its latest 20 million
+    """Days of events, the last being the date of the run. 0: all that a file of many days holds (its latest 20 million
     records), 30 where files name their day of delivery."""
 
 
@@ -75,44 +75,42 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid")
 
     home: Path = REPOSITORY / ".nightshelf"
-    """State of this machine: landing, lake, logs, servers' databases."""
+    """Folder of all state: landed files, lake, logs, databases of the servers."""
     source: str = "simulated_shop"
     """The nightly source: a preset's name or the path of a TOML file."""
     schedule: str = "0 2 * * *"
     """Cron expression of the nightly run, by the clock of the source's `timezone`; each run is about the day before."""
     allow_future_dates: bool = False
-    """Whether a night's day may be later than today: for simulations."""
+    """Whether the date of a run may be later than today: for simulations."""
     source_path: str | None = None
     """Folder or object-store prefix that holds the source's files; overrides `path` in its TOML."""
     lake_warehouse: str | None = None
-    """Root of the tables: None is `home/lake`, grown it is e.g. s3://bucket/lake."""
+    """Root of the tables, for example s3://bucket/lake. Unset: the folder `lake` of the home."""
     lake_catalog_uri: SecretStr | None = None
-    """SQLAlchemy URI of the Iceberg catalog: None is SQLite under `home`."""
+    """SQLAlchemy URI of the Iceberg catalog. Unset: SQLite in the home."""
     lake_catalog_properties: dict[str, str] = {}
-    """More pyiceberg catalog properties, e.g. s3.endpoint; `type: rest` switches to a REST catalog."""
+    """Further pyiceberg catalog properties, such as s3.endpoint; `type: rest` switches to a REST catalog."""
     mlflow_tracking_uri: str | None = None
-    """None is the local server on `server.mlflow_port`."""
+    """Address of the MLflow server. Unset: the local server on `server.mlflow_port`."""
     postgres_sink: SecretStr | None = None
-    """DSN of an application's Postgres that gets the shelves too: postgresql://user:password@host/database."""
+    """DSN of an application's Postgres that gets recommendations too: postgresql://user:password@host/database."""
     retention_days: int = Field(90, ge=2)
-    """What forget_old_nights keeps of staging and of the tables' snapshots, by when they were made."""
+    """Days for which forget_old_nights keeps staging and the tables' snapshots, by when they were made."""
     spark_master: str = "local[2]"
-    """Used by jobs started without Airflow, and as the embedded Airflow's connection `spark_default`."""
+    """Spark master of jobs without Airflow, and of the embedded Airflow's connection `spark_default`."""
     spark_driver_memory: str = "1536m"
-    """Heap of a Spark job's driver; with `local[*]` that is all of Spark."""
+    """Heap of a Spark job's driver; with a `local` master the driver is all of Spark."""
     spark_driver_java_options: str = (
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -XX:ReservedCodeCacheSize=240m"
     )
-    """Of a Spark job's driver. One quick compiler and one collector, as short jobs mostly compile: cleaning 100,000
-    events takes 48 s of processor time in place of 78. Huge methods too: what Spark generates for a mapping is one, and
-    Java would interpret it (2 million events, first pass 22 s of processor time; compiled 9). With one compiler Java
-    reserves 48 MB for code, which a session of many queries fills (49,027 of 49,152 KB; then it ends): what it reserves
-    with both is only address space."""
+    """Java options of a Spark job's driver. One quick compiler and one collector, because short jobs mostly compile.
+    Huge methods are compiled too: what Spark generates for a mapping is one. One compiler alone would reserve 48 MB for
+    code, which a session of many queries fills (docs/experiments/cleaning.md)."""
 
     java_home: Path | None = Field(
         None, validation_alias=AliasChoices("java_home", "NIGHTSHELF_JAVA_HOME", "JAVA_HOME")
     )
-    """Java for Spark; None looks on PATH, then takes the packaged one."""
+    """Java for Spark. Unset: the one on PATH, then the packaged one."""
 
     simulation: SimulationSettings = SimulationSettings()
     cleaning: CleaningSettings = CleaningSettings()

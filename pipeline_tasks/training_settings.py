@@ -27,72 +27,72 @@ class TrainingSettings(Concern):
     """Fine-tuning of the two-tower recommender."""
 
     candidates: list[CandidateName] = ["frozen", "lora"]
-    """Trained side by side as mapped tasks; the best on validation goes on."""
+    """Candidates, trained side by side as mapped tasks; the best on validation is evaluated."""
     epochs: int = Field(0, ge=0)
     """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
-    all that is 0 or empty here (see training_choices)."""
+    every other setting that is 0 or unset here (see training_choices)."""
     encoder_steps: int = Field(0, ge=0)
-    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each. 0: as many
-    as the device bears (see candidates/stage_one_size.py)."""
+    """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each. 0: chosen
+    by the device (see candidates/stage_one_size.py)."""
     encoder_pairs: Annotated[int, AfterValidator(_none_or_eight)] = Field(0, ge=0)
     """Pairs of items in a step of stage 1, 8 at least: every other text of the step is a negative. More than 256 texts
     are encoded part by part, twice (cached gradients): larger batches cost time and no memory. 0: chosen as the steps
     are."""
     encoder_layers: int = Field(2, ge=1)
-    """Blocks of the encoder that candidate last_layers tunes."""
+    """Number of last blocks of the encoder that the candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"
     """The packaged default encoder, or any Hugging Face id or path."""
     image_encoder: str = ""
-    """Any Hugging Face id or path of a vision model for the pictures that items name; "" reads none."""
+    """Hugging Face id or path of a vision model for the pictures that items name. Empty: no pictures are read."""
     profile_attributes: list[str] | None = None
-    """Attributes of shoppers that the model may read, as the source's `[users.attributes]` names them; None: all whose
-    values 20 shoppers or more share, []: none, where what shoppers say of themselves is not to shape their shelves."""
+    """User attributes that the model may read, as the source's `[users.attributes]` names them. Unset: all whose values
+    20 users or more share; []: none."""
     read_queries: bool = False
-    """Whether the user tower reads what shoppers typed, where the log has it. Off: it answers a query at once, and cost
-    the simulated shop .005 to .008 of .093 in NDCG@10 on validation (docs/experiments/user-inputs.md)."""
+    """Whether the user tower reads queries, where the log has them. It then reacts to a query at once, but it cost the
+    simulated shop .005 to .008 of .093 in NDCG@10 on validation (docs/experiments/user-inputs.md)."""
     dimension: int = Field(0, ge=0)
-    """Width d of user and item vectors, all members together."""
+    """Width d of the towers' vectors, all members together."""
     members: int = Field(0, ge=0)
-    """Towers that learn side by side, each of width dimension / members; their mean is the score."""
+    """Number of towers that are trained side by side, each of width dimension / members; their mean is the score."""
     max_length: int = Field(0, ge=0)
-    """Most recent events of a history that the user tower sees."""
+    """Number of most recent events of a history that the user tower reads."""
     dropout: float | None = Field(None, ge=0, lt=1)
-    """Share of the user tower's numbers that a training step leaves out."""
+    """Dropout of the user tower."""
     cold_bias: float | None = None
-    """Added to the scores of items that are new since training, in units of the spread of a shopper's scores; None:
+    """Added to the scores of items that are new since training, in units of the spread of a user's scores. Unset:
     chosen on validation."""
     new_item_cost: float = Field(0.02, ge=0, lt=1)
-    """Share of NDCG@10 on validation that the choice may give up for new items to be seen."""
+    """Largest share of NDCG@10 on validation that showing new items may cost."""
     repeats: bool | None = None
-    """Whether what a shopper had, or looked at and has not had yet, gets a score of its own."""
+    """Whether previously purchased and viewed items get an additive term. Unset: chosen from the log."""
     search_trials: int = Field(0, ge=0)
-    """Trials of Optuna around what is chosen from the log, for every candidate; 0: what is chosen is taken as it is."""
+    """Optuna trials for every candidate, around the options that are chosen from the log. 0: no search."""
     search_minutes: float = Field(60, gt=0)
-    """Time limit of a candidate's search; the trial that runs then ends with its epoch."""
+    """Time limit of a candidate's search; the running trial ends with its epoch."""
     matching: MatchingName = "dot"
-    """How the two towers' vectors make a score; additive is no dot product, and trains at a tanh per hidden number."""
+    """How the two towers' vectors make a score; additive is not a dot product and costs a tanh per hidden number."""
     task_weights: Annotated[dict[str, float], AfterValidator(complete_tasks)] = ONLY_NEXT_ITEM
-    """What the towers learn, and how much each counts: next_item, purchase_intent, session_converts, click, rating."""
+    """Tasks of the towers and their weights: next_item, purchase_intent, session_converts, click, rating."""
     liked_rating: float | None = None
-    """Task rating: a rating of so much or more says that the item is liked, a lower one that it is not. None: the value
-    that cuts the log's ratings nearest in half (see behavior/ratings.py)."""
+    """Task rating: from this value on, a rating counts as liked. Unset: the value that cuts the log's ratings nearest
+    in half (see behavior/ratings.py)."""
     event_weights: Annotated[dict[str, float], AfterValidator(complete_weights)] = EVENT_WEIGHTS
-    """How much an answer counts by its type; types that are not named keep their default, 0 is not learned from."""
+    """Weight of a target by its event type; types that are not named keep their default, 0 is not learned from."""
     seed: int = 1
-    """Of initialization, dropout and batch order."""
+    """Seed of initialization, dropout and batch order."""
     threads: int = Field(0, ge=0)
     """torch threads; 0 is all cores of the machine."""
     processes: int = Field(0, ge=0)
     """Processes that train one candidate together, each on a GPU of its own; 0 is one for each GPU of the machine."""
     micro_batch: int = Field(0, ge=0)
-    """Places of histories computed at a time, 0 for a whole batch: less memory, the same gradient."""
+    """Positions of histories that are computed at a time: less memory, the same gradient. 0: a whole batch."""
     negatives: int = Field(0, ge=0)
-    """Items that stand for the catalog in a step's softmax; 0: chosen from the catalog's size. As many as there are
-    items, or more, is the whole catalog."""
+    """Sampled items in a step's softmax. 0: chosen from the catalog's size. As many as there are items, or more, is the
+    whole catalog."""
     retrain_every_days: int = Field(1, ge=1)
     """A retrain is due when the champion is this old, or was made from another split."""
     require_win: bool = True
-    """Promote only what beats the baselines of mlflow/registry.yaml; False is for trying out a shop that is tiny."""
+    """Promote only a model that beats the baselines of mlflow/registry.yaml; false is for trying out a tiny shop."""
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> "TrainingSettings":

@@ -15,6 +15,13 @@ def test_the_readme_is_one_page() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 130
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_a_page_outside_the_site_links_to_files_that_exist(name: str) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", (REPOSITORY / name).read_text())
+    # The line of the screenshot is a comment until the picture is there.
+    assert [link for link in links if not link.endswith(".png") and not (REPOSITORY / link).exists()] == []
+
+
 @pytest.mark.parametrize("folder", ["adr", "experiments"])
 def test_the_list_of_a_folder_names_every_page(folder: str) -> None:
     pages = {page.name for page in (DOCS / folder).glob("*.md")} - {"README.md"}

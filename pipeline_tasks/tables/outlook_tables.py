@@ -5,7 +5,7 @@ from pipeline_tasks.tables.table_contract import DS, ITEM, MODEL, RANK, USER, Ta
 PURCHASE_INTENT = Table(
     "purchase_intent",
     "gold",
-    "how likely a shopper is to buy in the next 7 days: anything, and in each category they turned to lately",
+    "how likely a user is to buy in the next 7 days: anything, and in each category of their recent events",
     (
         USER,
         column("category", "string", "'any', or the category path of the purchase"),
@@ -17,13 +17,13 @@ PURCHASE_INTENT = Table(
 AUDIENCES = Table(
     "audiences",
     "gold",
-    "whom to show an item or a category to: the matrix of recommendations read the other way round",
+    "the users to whom an item or a category should be shown",
     (
         column("target_type", "string", "'item' or 'category'"),
         column("target", "string", "item_id, or category path"),
         RANK,
         USER,
-        column("score", "double", "log of the share that the target has among all the shopper could be shown"),
+        column("score", "double", "log of the target's share of the user's softmax over the catalog"),
         MODEL,
         DS,
     ),

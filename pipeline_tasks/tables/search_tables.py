@@ -5,14 +5,14 @@ from pipeline_tasks.tables.table_contract import DS, ITEM, MODEL, RANK, Table, c
 SEARCH_RESULTS = Table(
     "search_results",
     "gold",
-    "what the night's top queries find: for everybody, and in their own order for the shoppers who asked",
+    "results of the most frequent queries: for everybody, and in a personal order for users who searched them",
     (
         column("query", "string", "normalized search text, as events.query"),
-        column("user_key", "string", "a shopper who asked this; NULL: the order for everybody else", nullable=True),
+        column("user_key", "string", "a user who searched this; NULL: the order for everybody else", nullable=True),
         RANK,
         ITEM,
         column("score", "double", "reciprocal rank fusion: the sum of 1 / (60 + rank) over words, meaning and taste"),
-        column("reason", "string", "why, in words a shopper could read"),
+        column("reason", "string", "the reason, in words that can be shown"),
         MODEL,
         DS,
     ),
@@ -21,12 +21,12 @@ SEARCH_RESULTS = Table(
 SEARCH_SUGGESTIONS = Table(
     "search_suggestions",
     "gold",
-    "what to offer while a shopper types: the most asked queries that begin so",
+    "what to offer while a user types: the most frequent queries that begin with the prefix",
     (
         column("prefix", "string", "what was typed, normalized as events.query"),
         RANK,
         column("query", "string", "begins with the prefix"),
-        column("searches", "long", "how often it was asked in the window"),
+        column("searches", "long", "how often it was searched in the window"),
         DS,
     ),
     ("ds", "prefix", "rank"),

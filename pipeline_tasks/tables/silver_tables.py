@@ -10,8 +10,8 @@ EVENTS = Table(
         column(
             "event_id",
             "long",
-            "xxhash64 of everything the shop said of the event; where equal records are events of their own "
-            "(exact_duplicates is off), of that and the number of the copy",
+            "xxhash64 of all mapped columns; where equal records are separate events (exact_duplicates is off), of the "
+            "columns and the number of the copy",
         ),
         column("user_key", "string", "NULL for an anonymous event", nullable=True),
         column("session_id", "string", "the visit, basket or invoice", nullable=True),
@@ -22,13 +22,15 @@ EVENTS = Table(
         column("price", "double", "price of one unit in the shop's currency", nullable=True),
         column("quantity", "double", "units", nullable=True),
         column("position", "int", "1-based place on the page", nullable=True),
-        column("rating", "double", "what the shopper gave the item, as the shop counts: stars, points", nullable=True),
-        column("arm", "string", "A/B arm the shopper was shown", nullable=True),
+        column(
+            "rating", "double", "the user's rating of the item in the shop's own scale: stars, points", nullable=True
+        ),
+        column("arm", "string", "A/B arm that the user was shown", nullable=True),
         column("ts", "timestamp", "when it happened (UTC)"),
         column(
             "arrived",
             "date",
-            "the day whose delivery held it: later than ds for a late event",
+            "day of the delivery that held the event; later than ds for a late event",
         ),
         DS,
     ),
@@ -37,8 +39,8 @@ EVENTS = Table(
 QUARANTINE = Table(
     "quarantine",
     "silver",
-    "one refused record, with the rule that refused it; one without a readable or possible time lies under its file's "
-    "day or, where files name none, under the night that first landed it",
+    "one refused record, with the rule that refused it; a record without a readable or possible time has its "
+    "file's day as ds or, where files name none, the date of the run that first landed it",
     (
         column("raw", "string", "the record as JSON or as raw text, cut at 10,000 characters"),
         column("rule", "string", "the first rule that refused it"),
@@ -57,14 +59,17 @@ RECONCILIATION = Table(
         column(
             "outcome",
             "string",
-            "rows_in, event, quarantine, duplicate, forgotten (of a forgotten shopper), waiting (landed by an earlier "
-            "night, and cleaned by the night of ds) or before_window (landed, and cleaned by no night so far: none had "
-            "ds in its window); of files of items and users items_in, items_accepted, items_quarantine, "
+            "rows_in, event, quarantine, duplicate, forgotten (of an erased user), or waiting (landed by an "
+            "earlier run, cleaned by the run of ds); for catalogs items_in, items_accepted, items_quarantine, "
             "items_duplicate, and the same with users",
         ),
-        column("rule", "string", "the rule behind the outcome; 'all' for what came in, was accepted or is not cleaned"),
-        column("rows", "long", "how many"),
-        column("fingerprint", "string", "of the landed files and the cleaning rules: equal means nothing to do"),
+        column("rule", "string", "the rule behind the outcome; 'all' for rows that came in, were accepted or wait"),
+        column("rows", "long", "number of rows"),
+        column(
+            "fingerprint",
+            "string",
+            "digest of the landed files and the cleaning rules; a day with an equal one is not cleaned again",
+        ),
         DS,
     ),
     ("ds", "outcome", "rule"),
@@ -91,8 +96,8 @@ ITEMS = Table(
         column(
             "listed",
             "boolean",
-            "true: in the catalog that the shop delivered for ds; false: in an earlier night's and no longer (as "
-            "last described, here while the window has events of it, never shown); NULL: in none, or the shop delivers "
+            "true: in the catalog that the shop delivered for ds; false: only in an earlier one (kept with its last "
+            "description while the window has events of it, never shown); NULL: in no catalog, or the shop delivers "
             "none",
             nullable=True,
         ),
@@ -103,7 +108,7 @@ ITEMS = Table(
 USERS = Table(
     "users",
     "silver",
-    "one shopper and their attributes as of ds",
+    "one user and their attributes as of ds",
     (
         USER,
         column("attributes", "string", "a JSON object with sorted keys: country, age, gender, …", nullable=True),
@@ -132,7 +137,7 @@ SPLITS = Table(
         column(
             "train_end_ties",
             "long",
-            "events of the one moment next to train_end: no cut-off can lie between them (temporal)",
+            "events of the one time next to train_end: no cut-off can separate them (temporal)",
             nullable=True,
         ),
         column("validation_end_ties", "long", "the same of validation_end", nullable=True),
@@ -148,7 +153,7 @@ SPLITS = Table(
 SEQUENCES = Table(
     "sequences",
     "silver",
-    "one history: a known shopper's, or an anonymous session's, in (ts, event_id) order, cancellations netted",
+    "the history of one user or anonymous session in (ts, event_id) order, cancellations netted",
     (
         column("sequence_key", "string", "user_key, or 'session:' + session_id"),
         column("user_key", "string", "NULL for an anonymous session", nullable=True),
@@ -158,11 +163,13 @@ SEQUENCES = Table(
         column(
             "queries",
             "array<string>",
-            "length n: what was typed before the event, in its session and half an hour at most; '' for nothing; NULL "
-            "for a history without any",
+            "length n: the query that led to the event, in its session and at most half an hour before; '' for none; "
+            "NULL for a history without any",
             nullable=True,
         ),
-        column("last_query", "string", "typed on ds after the last event, and not followed by one yet", nullable=True),
+        column(
+            "last_query", "string", "the query of ds after the last event, which has led to no event yet", nullable=True
+        ),
         DS,
     ),
     ("ds", "sequence_key"),

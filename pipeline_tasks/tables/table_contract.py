@@ -43,7 +43,7 @@ def column(name: str, dtype: DataType, doc: str, nullable: bool = False) -> Colu
 
 
 DS = column("ds", "date", "the day of the source's time zone, UTC where it names none")
-USER = column("user_key", "string", "the shop's own key of the shopper")
+USER = column("user_key", "string", "the shop's own key of the user")
 ITEM = column("item_id", "string", "the shop's own id of the item")
 RANK = column("rank", "int", "1 is the best")
 MODEL = column("model_version", "string", "registered model and version that made the row")

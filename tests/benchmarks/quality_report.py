@@ -13,18 +13,24 @@ from tests.benchmarks.side_by_side import REPOSITORY, RESULTS
 
 _HEAD = """# Quality on public sets
 
-Written by `make bench-quality`. NDCG@10 on test, full ranking; nothing set by hand, everything chosen on validation,
-test looked at once a run. *two_tower* is one dot product (and, with repeats, the sparse addition for own items), where
-items have texts the better on validation of a frozen encoder and of LoRA (rows of ours before a579aea: frozen alone);
-*blended* adds the item-to-item model, its weight chosen on validation. Leave-one-out: seen items masked, ours learned
-from train alone, as the published models did, the peers from train and validation; *two_tower_refitted* is ours
-fitted as the peers are. Temporal 6:2:2: all are refitted on train and validation. *Published* figures are quoted, the
-others ran here; *seeds* says how many fits a mean is of (peers that draw nothing have one). Intervals are bootstrap
-over shoppers, of the first seed. *Ours less it* is the mean over shoppers of two_tower less the scorer (of refitted
-ours less a peer of leave-one-out: both learned from validation), *p* that of its paired sign-flip test (4,000 flips:
-.0003 is the least); both are empty where one of the two was measured before values by shopper were kept. *Fitted in*
-lacks, in rows of ours before 5340c69, the fit on train and validation and the choice of the blend's weight. *ease* has
-the best of four penalties on validation.
+`make bench-quality` writes this page: NDCG@10 on test, full ranking. Nothing is set by hand, everything is chosen on
+validation, and a run looks at test once.
+
+- *two_tower* is one dot product; where users repeat, it adds the term for previously purchased items. Where items have
+  texts, it is the better on validation of a frozen encoder and of LoRA (rows before a579aea: frozen alone).
+- *blended* adds the item-to-item model, with a weight chosen on validation.
+- *two_tower_refitted* is fitted on train and validation, as the peers are. It exists for leave-one-out sets: there
+  *two_tower* learns from train alone, as published models do, and peers from train and validation. In leave-one-out,
+  items that the user already has are excluded. In temporal 6:2:2 sets all are refitted on train and validation.
+- *Published* figures are quoted; the others ran here. *Seeds* is the number of fits in the mean. Peers without a random
+  start have one.
+- Intervals are bootstrap over users, of the first seed.
+- *Difference* is the mean over users of two_tower minus the scorer; in leave-one-out it is two_tower_refitted minus the
+  peer. *p* is its paired sign-flip test with 4,000 flips, so .0003 is the least. Both are empty where one of the two
+  was measured before values by user were kept.
+- *Fitted in* lacks, in rows of two_tower before 5340c69, the fit on train and validation and the choice of the blend's
+  weight.
+- *ease* has the best of four penalties on validation.
 
 ![NDCG@10 of every scorer](quality.png)
 """
@@ -89,7 +95,7 @@ def _summary(group: list[Row]) -> list[Any]:
 
 def _detail(group: list[Row]) -> str:
     titles = (
-        *("scorer", METRIC, "seeds", "95 %", "ours less it", "p"),
+        *("scorer", METRIC, "seeds", "95 %", "difference", "p"),
         *("recall@10", "coverage@10", "fitted in s", "date", "commit"),
     )
     lines = [
@@ -109,7 +115,7 @@ def _detail(group: list[Row]) -> str:
         for row in group
     ]
     shoppers = max(row.shoppers or 0 for row in group)
-    return f"\n## {group[0].set}, {group[0].task}: {shoppers:,} shoppers\n\n" + _table(titles, lines)
+    return f"\n## {group[0].set}, {group[0].task}: {shoppers:,} users\n\n" + _table(titles, lines)
 
 
 def _new_items() -> str:

@@ -28,7 +28,7 @@ def test_every_setting_has_a_meaning() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `NIGHTSHELF_HOME` | path | `.nightshelf` | State",
+        "| `NIGHTSHELF_HOME` | path | `.nightshelf` | Folder",
         "| `NIGHTSHELF_JAVA_HOME` or `JAVA_HOME` | path | unset |",
         "| `NIGHTSHELF_POSTGRES_SINK` | secret text | unset |",
         "| `NIGHTSHELF_SPLIT__STRATEGY` | `temporal`, `leave_one_out`, `per_user` | unset |",
