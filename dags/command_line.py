@@ -17,9 +17,9 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
-from pipeline_tasks.operation.java import spark_java_options
-from pipeline_tasks.settings import REPOSITORY, child_environment, inherited_environment, settings
+from pipeline_tasks.config.settings import REPOSITORY, child_environment, inherited_environment, settings
+from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
+from pipeline_tasks.local_runtime.java import spark_java_options
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

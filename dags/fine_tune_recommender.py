@@ -14,9 +14,9 @@ from datetime import timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, TriggerRule, get_current_context, task
 from command_line import ChildProcess
-from night_choice import hand_on, night, settle_night
-from night_form import fine_tuning, which_night
-from night_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, SHARED, after, on_one_gpu
+from run_choice import hand_on, night, settle_night
+from run_form import fine_tuning, which_night
+from run_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, SHARED, after, on_one_gpu
 
 PARENT_RUN = "--parent-run-id={{ ti.xcom_pull('start_night_run')[0].parent_run_id }}"
 
@@ -33,8 +33,8 @@ with DAG(
     @task.branch
     def is_retrain_due() -> str:
         """Choose between a retrain and the reigning champion."""
-        from pipeline_tasks.champion.retraining import why_retrain
-        from pipeline_tasks.settings import settings
+        from pipeline_tasks.config.settings import settings
+        from pipeline_tasks.registry.retraining import why_retrain
 
         context = get_current_context()
         reason = why_retrain(settings(), settle_night(context))
@@ -45,10 +45,10 @@ with DAG(
     @task
     def start_night_run() -> list[dict[str, str]]:
         """Start the night's MLflow run; return it with each candidate to train."""
-        from pipeline_tasks.candidates.worth_training import worth_training
-        from pipeline_tasks.champion.tracking import start_night_run as start
-        from pipeline_tasks.settings import settings
-        from pipeline_tasks.storage.lake import Lake
+        from pipeline_tasks.candidates.skip_redundant_candidates import worth_training
+        from pipeline_tasks.config.settings import settings
+        from pipeline_tasks.lake.lake import Lake
+        from pipeline_tasks.registry.tracking import start_night_run as start
 
         context = get_current_context()
         tonight = settle_night(context)
@@ -86,9 +86,9 @@ with DAG(
     @task.branch
     def judge_challenger() -> str:
         """Choose between promotion, a person's approval, and the reigning champion."""
-        from pipeline_tasks.champion.promotion import read_evaluation
-        from pipeline_tasks.champion.registry import champion_version
-        from pipeline_tasks.settings import settings
+        from pipeline_tasks.config.settings import settings
+        from pipeline_tasks.registry.promotion import read_evaluation
+        from pipeline_tasks.registry.registry import champion_version
 
         context = get_current_context()
         evaluation = read_evaluation(settings(), settle_night(context))
@@ -103,7 +103,7 @@ with DAG(
             return "hand_on_champion"
         return "ask_person" if night(context)["approval"] == "person" else "promote_champion"
 
-    # Some shops let nobody but a person change what shoppers see.
+    # Some shops let nobody but a person change what users see.
     ask_person = ApprovalOperator(
         task_id="ask_person",
         subject="Promote the challenger of {{ night().source }}, {{ night().ds }}?",
@@ -118,8 +118,8 @@ with DAG(
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def promote_champion() -> str:
         """Move the alias; return what was done."""
-        from pipeline_tasks.champion.promote_champion import promote_champion as promote
-        from pipeline_tasks.settings import settings
+        from pipeline_tasks.config.settings import settings
+        from pipeline_tasks.registry.promote_champion import promote_champion as promote
 
         return promote(settings(), settle_night(get_current_context()))
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 from command_line import SparkJob
-from night_choice import settle_night
-from night_schedule import SPARK_POOL
+from run_choice import settle_night
+from run_schedule import SPARK_POOL
 
 
 @task
 def publish(step: str) -> dict[str, int]:
     """Commit the tables of a step if its gate let them through as they are staged; return the new snapshot ids."""
-    from pipeline_tasks.gates.gated_publish import publish_step
-    from pipeline_tasks.settings import settings
+    from pipeline_tasks.config.settings import settings
+    from pipeline_tasks.quality.gated_publish import publish_step
 
     return publish_step(settings(), settle_night(get_current_context()), step)
 

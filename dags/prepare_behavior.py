@@ -15,9 +15,9 @@ from typing import Any
 from airflow.sdk import DAG, get_current_context, task
 from command_line import SparkJob
 from gated_step import publish_behind_gate
-from night_choice import hand_on
-from night_form import preparation, which_night
-from night_schedule import EVERY_NIGHT, PREPARED_BEHAVIOR, SHARED, SPARK_POOL
+from run_choice import hand_on
+from run_form import preparation, which_night
+from run_schedule import EVERY_NIGHT, PREPARED_BEHAVIOR, SHARED, SPARK_POOL
 
 WINDOW = "--window-days={{ night().window_days }}"
 ON_SPARK: dict[str, Any] = {"pool": SPARK_POOL, "execution_timeout": timedelta(hours=2)}

@@ -15,27 +15,27 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
-from night_schedule import SHARED
-from upkeep_form import way_back, which_source
+from maintenance_form import rollback_target, which_source
+from run_schedule import SHARED
 
-from pipeline_tasks.settings import settings
+from pipeline_tasks.config.settings import settings
 
 with DAG(
     "roll_back_night",
     schedule=None,
     description="Go back to the champion and the tables of an earlier night",
     doc_md=__doc__,
-    tags=["nightshelf", "upkeep"],
-    params=which_source() | way_back(),
+    tags=["nightshelf", "maintenance"],
+    params=which_source() | rollback_target(),
     **SHARED,
 ):
     # Settled once: each task behind it, run again, comes to the same place.
     @task
-    def choose_way_back() -> dict[str, Any]:
+    def choose_rollback_target() -> dict[str, Any]:
         """Settle which publication it goes back to; return it."""
-        from pipeline_tasks.intake.sources import source_of_form
-        from pipeline_tasks.night import parse_day
-        from pipeline_tasks.upkeep.roll_back_night import choose_way_back as choose
+        from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target as choose
+        from pipeline_tasks.run_key import parse_day
+        from pipeline_tasks.sources.sources import source_of_form
 
         given = get_current_context()["params"]
         day = parse_day(given["to_night"]) if given["to_night"] else None
@@ -47,23 +47,23 @@ with DAG(
     @task
     def return_champion(way: dict[str, Any]) -> str:
         """Move the alias; return what was and what is."""
-        from pipeline_tasks.upkeep.roll_back_night import return_champion as move
-        from pipeline_tasks.upkeep.way_back import WayBack
+        from pipeline_tasks.maintenance.roll_back_night import return_champion as move
+        from pipeline_tasks.maintenance.rollback_target import RollbackTarget
 
-        return move(settings(), WayBack.model_validate(way))
+        return move(settings(), RollbackTarget.model_validate(way))
 
     @task
     def return_tables(way: dict[str, Any]) -> list[str]:
         """Commit the earlier rows of every gold table; return the nights that are other ones now."""
-        from pipeline_tasks.upkeep.roll_back_night import return_tables as restore
-        from pipeline_tasks.upkeep.way_back import WayBack
+        from pipeline_tasks.maintenance.roll_back_night import return_tables as restore
+        from pipeline_tasks.maintenance.rollback_target import RollbackTarget
 
-        restored = restore(settings(), WayBack.model_validate(way))
+        restored = restore(settings(), RollbackTarget.model_validate(way))
         print("\n".join(map(str, restored)) or "the tables were not asked for: they stay")
         return sorted({day.isoformat() for one in restored for day in one.days})
 
     # What Airflow hands from task to task is, to a type checker, an argument of no known type.
-    way: Any = choose_way_back()
+    way: Any = choose_rollback_target()
     returned: Any = return_tables(way)
     return_champion(way) >> returned
     if settings().postgres_sink is not None:
@@ -71,8 +71,8 @@ with DAG(
         @task(execution_timeout=timedelta(hours=1))
         def return_sunk_nights(way: dict[str, Any], days: list[str]) -> dict[str, str]:
             """Let the application's Postgres follow; return what was done by night."""
-            from pipeline_tasks.night import parse_day
-            from pipeline_tasks.upkeep.follow_in_postgres import follow_nights
+            from pipeline_tasks.maintenance.sync_postgres import follow_nights
+            from pipeline_tasks.run_key import parse_day
 
             return follow_nights(settings(), way["source"], [parse_day(day) for day in days])
 

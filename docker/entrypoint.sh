@@ -12,7 +12,7 @@ initialize() {
  "spark": {"slots": ${SPARK_SLOTS:-1}, "description": "Spark jobs side by side", "include_deferred": false}}
 POOLS
     airflow pools import /tmp/pools.json
-    python -c "from pipeline_tasks.storage.lake import open_catalog; from pipeline_tasks.settings import settings; open_catalog(settings())"
+    python -c "from pipeline_tasks.lake.lake import open_catalog; from pipeline_tasks.config.settings import settings; open_catalog(settings())"
 }
 
 # In this container alone, with a link where the command line looks for it: `docker compose exec airflow-api nightshelf

@@ -19,11 +19,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline_tasks.intake.night_dates import begun_night, last_night
-from pipeline_tasks.intake.sources import source_name
-from pipeline_tasks.night import Night, parse_day, partition_key
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.printed_text import for_terminal
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.printed_text import for_terminal
+from pipeline_tasks.run_key import RunKey, parse_day, partition_key
+from pipeline_tasks.sources.run_dates import begun_night, last_night
+from pipeline_tasks.sources.sources import source_name
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
 sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
@@ -52,7 +52,7 @@ def up(
     servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
     """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
-    from pipeline_tasks.operation.servers import start_servers
+    from pipeline_tasks.local_runtime.servers import start_servers
 
     with _clear_errors():
         night = None if servers_only else _night(settings().source, date)
@@ -68,7 +68,7 @@ def up(
 @app.command()
 def down() -> None:
     """Stop what `nightshelf up` started."""
-    from pipeline_tasks.operation.servers import stop_servers
+    from pipeline_tasks.local_runtime.servers import stop_servers
 
     with _clear_errors(), console.status("stopping"):
         stopped = stop_servers(settings())
@@ -98,7 +98,7 @@ def sql(
     source: SourceOption = None,
 ) -> None:
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
-    from pipeline_tasks.storage.lake_sql import query, source_to_read, write_rows
+    from pipeline_tasks.lake.lake_sql import query, source_to_read, write_rows
 
     with _clear_errors():
         usual = source_name(source or settings().source)
@@ -112,8 +112,8 @@ def sql(
 @app.command()
 def tables() -> None:
     """Show rows, dates, size and snapshot of each table."""
-    from pipeline_tasks.storage.lake_sql import write_rows
-    from pipeline_tasks.storage.lake_summary import summarize_lake
+    from pipeline_tasks.lake.lake_sql import write_rows
+    from pipeline_tasks.lake.lake_summary import summarize_lake
 
     with _clear_errors():
         found = summarize_lake(settings())
@@ -130,7 +130,7 @@ def tables() -> None:
 @app.command()
 def doctor() -> None:
     """Look at versions, Java, GPU, ports and disk; exits with 1 when something is misconfigured."""
-    from pipeline_tasks.operation.doctor import examine
+    from pipeline_tasks.local_runtime.doctor import examine
 
     findings = examine(settings())
     marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
@@ -148,7 +148,7 @@ def add_source(
     replace: Annotated[bool, typer.Option("--replace", help="Take over a name that another file has.")] = False,
 ) -> None:
     """Register a source: forms and commands then know it by its name."""
-    from pipeline_tasks.intake.sources import register_source
+    from pipeline_tasks.sources.sources import register_source
 
     with _clear_errors():
         source = register_source(file, replace=replace)
@@ -158,8 +158,8 @@ def add_source(
 @sources.command("list")
 def list_sources() -> None:
     """Show the registered sources and the presets."""
-    from pipeline_tasks.intake.sources import load_source, preset_names, registered_names
-    from pipeline_tasks.storage.lake_sql import write_rows
+    from pipeline_tasks.lake.lake_sql import write_rows
+    from pipeline_tasks.sources.sources import load_source, preset_names, registered_names
 
     with _clear_errors():
         found = [(name, "registered") for name in registered_names()] + [(name, "preset") for name in preset_names()]
@@ -170,19 +170,19 @@ def list_sources() -> None:
 @sources.command("remove")
 def remove_source(name: Annotated[str, typer.Argument(help="A registered source.")]) -> None:
     """Forget a registered source; its tables and landed files stay."""
-    from pipeline_tasks.intake import sources as intake
+    from pipeline_tasks.sources import sources as intake
 
     with _clear_errors():
         intake.remove_source(name)
         console.print(f"removed: {name}; its tables and landed files stay")
 
 
-def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
-    from pipeline_tasks.operation.airflow_client import AirflowClient
-    from pipeline_tasks.operation.chain_progress import ConsoleProgress
-    from pipeline_tasks.operation.chain_run import await_dags, chain_fields, follow_chain, trigger_night
-    from pipeline_tasks.operation.form_fields import read_choices
-    from pipeline_tasks.operation.servers import POOLS
+def _run_chain(night: RunKey, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
+    from pipeline_tasks.local_runtime.airflow_client import AirflowClient
+    from pipeline_tasks.local_runtime.chain_progress import ConsoleProgress
+    from pipeline_tasks.local_runtime.chain_run import await_dags, chain_fields, follow_chain, trigger_night
+    from pipeline_tasks.local_runtime.form_fields import read_choices
+    from pipeline_tasks.local_runtime.servers import POOLS
 
     with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:
         for pool, meaning in POOLS.items():
@@ -195,15 +195,15 @@ def _run_chain(night: Night, given: Sequence[str] = (), options: Mapping[str, An
         follow_chain(airflow, first, partition_key(night, nightly), ConsoleProgress(console, status))
 
 
-def _show_shelves(night: Night) -> None:
-    from pipeline_tasks.operation.night_summary import EVERYONES, OWN, count_rows, more_command, some_shelves
+def _show_shelves(night: RunKey) -> None:
+    from pipeline_tasks.local_runtime.run_summary import EVERYONES, OWN, count_rows, more_command, some_shelves
 
     rows = count_rows(settings(), night, OWN)
     table = OWN if rows else EVERYONES
     _print_shelves(some_shelves(settings(), night, table))
     said = f"{rows} {OWN} for {night.ds}; to see more:"
     if not rows:
-        said = f"no shopper has a shelf of their own for {night.ds}; to see what goes with an item:"
+        said = f"no user has a shelf of their own for {night.ds}; to see what goes with an item:"
     console.print(f"\n{said}\n  {more_command(settings(), night, table)}", soft_wrap=True)
 
 
@@ -218,9 +218,9 @@ def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> 
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _show_addresses(night: Night | None) -> None:
-    from pipeline_tasks.champion.tracking import runs_page
-    from pipeline_tasks.operation.night_summary import addresses
+def _show_addresses(night: RunKey | None) -> None:
+    from pipeline_tasks.local_runtime.run_summary import addresses
+    from pipeline_tasks.registry.tracking import runs_page
 
     console.print()
     mlflow = settings().tracking_uri if night is None else runs_page(settings(), night)
@@ -229,7 +229,7 @@ def _show_addresses(night: Night | None) -> None:
     console.print("stop them with: nightshelf down (or make down)")
 
 
-def _night(source: str, day: str | None) -> Night:
+def _night(source: str, day: str | None) -> RunKey:
     """Return the night of the day, or of yesterday by the source's clock."""
     name = source_name(source)
     return begun_night(name, parse_day(day)) if day else last_night(name, datetime.now(UTC))

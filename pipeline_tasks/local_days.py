@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from pipeline_tasks.moments import SECOND
+from pipeline_tasks.time_units import SECOND
 
 
 @lru_cache(maxsize=1)

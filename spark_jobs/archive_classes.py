@@ -13,8 +13,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.operation.java import class_archive, java_home
-from pipeline_tasks.settings import Settings, inherited_environment, is_submitted, settings
+from pipeline_tasks.config.settings import Settings, inherited_environment, is_submitted, settings
+from pipeline_tasks.local_runtime.java import class_archive, java_home
 
 
 def archive_classes(settings: Settings, archive: Path) -> None:

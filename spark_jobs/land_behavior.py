@@ -11,19 +11,19 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.intake.landing import Landing
-from pipeline_tasks.intake.night_dates import require_begun
-from pipeline_tasks.intake.source_contract import Source
-from pipeline_tasks.intake.sources import load_source
-from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.source_lock import job_lock, landing_lock
-from spark_jobs.land_catalog import land_catalog
-from spark_jobs.land_events import land_events
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.config.source_toml import Source
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.source_lock import job_lock, landing_lock
+from pipeline_tasks.run_key import RunKey, parse_day
+from pipeline_tasks.sources.landing import Landing
+from pipeline_tasks.sources.run_dates import require_begun
+from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.sources.window_choice import WINDOW_HELP, delivered_window
+from spark_jobs.common.spark_session import open_session
+from spark_jobs.landing.land_catalog import land_catalog
+from spark_jobs.landing.land_events import land_events
 from spark_jobs.simulate_shop import simulate_shop
-from spark_jobs.spark_session import open_session
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> None:
     """Land all kinds of records of the source for the window that ends with the night."""
-    night = Night(source.name, ds)
+    night = RunKey(source.name, ds)
     require_begun(night, source.timezone)
     if source.simulated:
         simulate_shop(spark, settings().simulation, source.path, night.window(delivered_window(window_days)))
@@ -52,7 +52,7 @@ def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> Non
 def main() -> None:
     """Run the job."""
     arguments = arg_parser().parse_args()
-    with clear_exit():
+    with job_errors():
         source = load_source(arguments.source, arguments.source_path)
         with (
             job_lock(settings(), source.name, f"land_behavior {arguments.date}"),

@@ -2,7 +2,7 @@
 
     python spark_jobs/recommend_items.py --source simulated_shop --date 2026-11-20 --top-k 20
 
-Reads the vectors that pipeline_tasks.champion.embed_shelf wrote; writes the manifest `recommend`. Nothing is visible
+Reads the vectors that pipeline_tasks.registry.embed_items wrote; writes the manifest `recommend`. Nothing is visible
 before it is gated and published.
 """
 
@@ -15,16 +15,17 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.champion.served_policy import REPEAT_POLICY
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.source_lock import job_lock
-from pipeline_tasks.storage.staging import Manifest, write_manifest
-from spark_jobs.night_inputs import NightInputs, read_night_inputs
-from spark_jobs.night_tables import (
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.lake.staging import Manifest, write_manifest
+from pipeline_tasks.registry.served_policy import REPEAT_POLICY
+from pipeline_tasks.run_key import RunKey, parse_day
+from pipeline_tasks.tables.contracts import TABLES
+from spark_jobs.common.spark_session import open_session
+from spark_jobs.recommending.run_inputs import RunInputs, read_night_inputs
+from spark_jobs.recommending.run_tables import (
     Staged,
     stage_neighbors,
     stage_outlook,
@@ -32,7 +33,6 @@ from spark_jobs.night_tables import (
     stage_recommendations,
     stage_search,
 )
-from spark_jobs.spark_session import open_session
 
 _AT_ONCE: Final = 2
 """Groups of tables: Spark plans and compiles one while another runs; more would only share the same cores."""
@@ -44,7 +44,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Compute the nightly recommendation tables")
     parser.add_argument("--source", required=True, help="name of the source")
     parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
-    parser.add_argument("--top-k", type=int, default=scoring.top_k, help="rows per shopper")
+    parser.add_argument("--top-k", type=int, default=scoring.top_k, help="rows per user")
     parser.add_argument(
         "--exclude-purchased-days",
         type=int,
@@ -55,7 +55,7 @@ def arg_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def describe(night: NightInputs) -> dict[str, str]:
+def describe(night: RunInputs) -> dict[str, str]:
     """Return what the tables were made from, and what was left out on the way."""
     arms = [{"name": arm.name, "by_score": arm.plan.by_score_alone} | arm.model_dump() for arm in night.rules.arms]
     facts = {
@@ -80,7 +80,7 @@ def describe(night: NightInputs) -> dict[str, str]:
     return {name: str(value) for name, value in facts.items()} | night.excluded.describe()
 
 
-def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manifest:
+def build(spark: SparkSession, night: RunKey, scoring: ScoringSettings) -> Manifest:
     """Build the step's tables and return their manifest.
 
     Raises:
@@ -91,7 +91,7 @@ def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manife
     steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_neighbors)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         parts = list(pool.map(lambda step: _timed(step, inputs), steps))
-    inputs.shoppers.unpersist()
+    inputs.users.unpersist()
     tables = {name: table for part, _ in parts for name, table in part.tables.items()}
     facts = describe(inputs) | {name: fact for part, _ in parts for name, fact in part.facts.items()}
     seconds = {step.__name__: taken for step, (_, taken) in zip(steps, parts, strict=True)}
@@ -102,7 +102,7 @@ def build(spark: SparkSession, night: Night, scoring: ScoringSettings) -> Manife
     return Manifest(source=night.source, ds=night.ds, step="recommend", tables=ordered, facts=facts, seconds=seconds)
 
 
-def limits(night: NightInputs) -> list[str]:
+def limits(night: RunInputs) -> list[str]:
     """Return what was asked for and cannot be had, a sentence each."""
     said = [
         f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
@@ -110,7 +110,7 @@ def limits(night: NightInputs) -> list[str]:
     ]
     wanted, allowed = night.scoring.top_k, night.shelf.allowed
     if wanted > allowed:
-        said.append(f"{wanted} items per shopper are wanted, {allowed} may be shown: shelves are shorter")
+        said.append(f"{wanted} items per user are wanted, {allowed} may be shown: shelves are shorter")
     days, first = night.scoring.exclude_purchased_days, night.window[0]
     if days > night.purchase_days:
         said.append(
@@ -126,11 +126,11 @@ def limits(night: NightInputs) -> list[str]:
     return said
 
 
-def _timed(step: Callable[[NightInputs], Staged], inputs: NightInputs) -> tuple[Staged, float]:
+def _timed(step: Callable[[RunInputs], Staged], inputs: RunInputs) -> tuple[Staged, float]:
     started = time.monotonic()
     staged = step(inputs)
     seconds = round(time.monotonic() - started, 2)
-    # At once: the whole job takes minutes from 100,000 shoppers on.
+    # At once: the whole job takes minutes from 100,000 users on.
     print(f"{step.__name__}: {', '.join(staged.tables)} after {seconds} s", flush=True)
     return staged, seconds
 
@@ -138,8 +138,8 @@ def _timed(step: Callable[[NightInputs], Staged], inputs: NightInputs) -> tuple[
 def main() -> None:
     """Run the job."""
     arguments = arg_parser().parse_args()
-    with clear_exit():
-        night = Night(arguments.source, arguments.date)
+    with job_errors():
+        night = RunKey(arguments.source, arguments.date)
         with job_lock(settings(), night.source, f"recommend_items {night.ds}"):
             chosen = {"top_k": arguments.top_k, "exclude_purchased_days": arguments.exclude_purchased_days}
             scoring = ScoringSettings.model_validate(settings().scoring.model_dump() | chosen)

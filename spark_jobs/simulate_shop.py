@@ -1,13 +1,13 @@
-"""Simulates a shop's log: shoppers with hidden tastes, journeys through the catalog, and a real log's faults.
+"""Simulates a shop's log: users with hidden tastes, journeys through the catalog, and a real log's faults.
 
     python spark_jobs/simulate_shop.py --date 2026-11-20 --window-days 30 --events 100000
 
 From 5,000 events to billions with the same code (`NIGHTSHELF_SIMULATION__EVENTS`, `…USERS`, `…ITEMS`, `…SEED`): columns
-of hashes over `spark.range`, no loop over shoppers. A day's files depend on the seed, the settings and the day alone.
+of hashes over `spark.range`, no loop over users. A day's files depend on the seed, the settings and the day alone.
 
 Hidden taste: a style and a brand that stay (75 % and 55 % of looks follow them), and a journey through the categories
 that moves on every 4 to 8 days: the order says what comes next. Titles carry all three. 25 % of looks go to the
-companion of the item before. 0.5 % new items and 1 % new shoppers a day; 12 % of sessions are anonymous.
+companion of the item before. 0.5 % new items and 1 % new users a day; 12 % of sessions are anonymous.
 
 Wrong in it: exact copies (0.8 %), the same act told twice 0.3 s apart (0.4 %), events delivered a day late (1 %), bots
 (one day in fifteen, 2,200 events), cancellations (6 % of purchases, 0.5 to 2.5 days later), and broken records (0.5 %):
@@ -25,16 +25,16 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.intake.sources import load_source
-from pipeline_tasks.intake.window_choice import WINDOW_HELP, delivered_window
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import SimulationSettings, settings
-from spark_jobs.shop_bots import bot_lines
-from spark_jobs.shop_catalog import catalog_lines
-from spark_jobs.shop_log import actions, log_lines
-from spark_jobs.shop_sessions import looks, sessions
-from spark_jobs.spark_session import open_session
+from pipeline_tasks.config.settings import SimulationSettings, settings
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.run_key import RunKey, parse_day
+from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.sources.window_choice import WINDOW_HELP, delivered_window
+from spark_jobs.common.spark_session import open_session
+from spark_jobs.simulation.shop_bots import bot_lines
+from spark_jobs.simulation.shop_catalog import catalog_lines
+from spark_jobs.simulation.shop_log import actions, log_lines
+from spark_jobs.simulation.shop_sessions import looks, sessions
 
 VERSION: Final = "1"
 """Raise it when the simulation changes: files of an older one are made anew."""
@@ -97,8 +97,8 @@ def arg_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the job."""
     arguments = vars(arg_parser().parse_args())
-    with clear_exit():
-        days = Night("simulated_shop", arguments.pop("date")).window(delivered_window(arguments.pop("window_days")))
+    with job_errors():
+        days = RunKey("simulated_shop", arguments.pop("date")).window(delivered_window(arguments.pop("window_days")))
         folder = load_source("simulated_shop").path
         simulate_shop(open_session("simulate shop"), SimulationSettings.model_validate(arguments), folder, days)
 

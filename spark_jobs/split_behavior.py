@@ -16,25 +16,25 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.intake.sources import load_source
-from pipeline_tasks.intake.window_choice import WINDOW_HELP, cleaned_window
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import SplitStrategy, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.source_lock import job_lock
-from pipeline_tasks.storage.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.config.settings import SplitStrategy, settings
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.run_key import RunKey, parse_day
+from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.sources.window_choice import WINDOW_HELP, cleaned_window
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.reconciliation_outcomes import EVENTS
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.build_sequences import build_sequences, chosen_events
-from spark_jobs.net_cancellations import netted_purchases
-from spark_jobs.spark_session import open_session
-from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
-from spark_jobs.split_counts import count_by_day, count_positions, span_counts
-from spark_jobs.split_inputs import NOTHING_ACCEPTED, why_no_histories
-from spark_jobs.stage_table import read_table, stage_table
-from spark_jobs.time_cutoffs import TooFewEventsError, find_cutoffs
+from spark_jobs.common.spark_session import open_session
+from spark_jobs.common.stage_table import read_table, stage_table
+from spark_jobs.splitting.build_sequences import build_sequences, chosen_events
+from spark_jobs.splitting.net_cancellations import netted_purchases
+from spark_jobs.splitting.split_choice import LEAST_GOING_ON, share_going_on
+from spark_jobs.splitting.split_counts import count_by_day, count_positions, span_counts
+from spark_jobs.splitting.split_inputs import NOTHING_ACCEPTED, why_no_histories
+from spark_jobs.splitting.time_cutoffs import TooFewEventsError, find_cutoffs
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -52,7 +52,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def split(
-    spark: SparkSession, night: Night, window_days: int, asked: SplitStrategy | None, zone: str | None = None
+    spark: SparkSession, night: RunKey, window_days: int, asked: SplitStrategy | None, zone: str | None = None
 ) -> Manifest:
     """Build both tables and return their manifest; `asked` is None where the log shall say how it is split.
 
@@ -92,7 +92,7 @@ def split(
     return Manifest(source=night.source, ds=night.ds, step="split", tables=tables, facts=facts)
 
 
-def _snapshot(lake: Lake, night: Night) -> int:
+def _snapshot(lake: Lake, night: RunKey) -> int:
     snapshot = lake.snapshot_id("events")
     day = (night.ds, night.ds)
     # A day of which cleaning accepted no row was cleaned all the same.
@@ -143,11 +143,11 @@ def _by_position(sequences: StagedTable, strategy: SplitStrategy) -> dict[str, A
 def main() -> None:
     """Run the job."""
     arguments = arg_parser().parse_args()
-    with clear_exit():
+    with job_errors():
         source = load_source(arguments.source)
         with job_lock(settings(), source.name, f"split_behavior {arguments.date}"):
             strategy = arguments.strategy or source.split_strategy or settings().split.strategy
-            night = Night(source.name, arguments.date)
+            night = RunKey(source.name, arguments.date)
             spark = open_session(f"split {source.name} {arguments.date}")
             write_manifest(settings(), split(spark, night, arguments.window_days, strategy, source.timezone))
 

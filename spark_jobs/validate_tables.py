@@ -12,16 +12,16 @@ from importlib import import_module
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.gates.gate_index import write_index
-from pipeline_tasks.gates.gate_report import GateReport, write_report
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.source_lock import job_lock
-from pipeline_tasks.storage.staging import Manifest, read_manifest
-from spark_jobs.gate_tables import register_facts, register_tables
-from spark_jobs.spark_session import open_session
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.lake.staging import Manifest, read_manifest
+from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.quality.gate_report import GateReport, write_report
+from pipeline_tasks.run_key import RunKey, parse_day
+from spark_jobs.common.gate_tables import register_facts, register_tables
+from spark_jobs.common.spark_session import open_session
 
 SMALL_ROWS = 1_000_000
 STEPS = ("clean", "split", "recommend")
@@ -36,9 +36,9 @@ def arg_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def validate_step(spark: SparkSession, config: Settings, night: Night, step: str) -> GateReport:
+def validate_step(spark: SparkSession, config: Settings, night: RunKey, step: str) -> GateReport:
     """Validate every table that `step` staged for the night; write the report and the Data Docs."""
-    from pipeline_tasks.gates.gate_runner import GateRun
+    from pipeline_tasks.quality.gate_runner import GateRun
 
     started = time.monotonic()
     manifest = read_manifest(config, night, step)
@@ -88,11 +88,11 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with ThreadPoolExecutor(1) as background:
         # Great Expectations imports for seconds: let it, while the JVM starts.
-        imported = background.submit(import_module, "pipeline_tasks.gates.gate_runner")
+        imported = background.submit(import_module, "pipeline_tasks.quality.gate_runner")
         spark = open_session(f"validate {arguments.step}")
         imported.result()
-    with clear_exit():
-        night = Night(arguments.source, arguments.date)
+    with job_errors():
+        night = RunKey(arguments.source, arguments.date)
         with job_lock(settings(), night.source, f"validate_tables {night.ds}"):
             spare_compilation(spark, read_manifest(settings(), night, arguments.step))
             report = validate_step(spark, settings(), night, arguments.step)

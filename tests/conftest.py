@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from spark_jobs.spark_session import open_session
+from spark_jobs.common.spark_session import open_session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CHAIN = "tests/chain"

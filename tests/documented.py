@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 
 PAGES: Final = sorted(
     REPOSITORY / name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 DECISIONS = sorted((DOCS / "adr").glob("0*.md"))

@@ -8,15 +8,15 @@ from pipeline_tasks.candidates.fit_trial import Fit, Tune
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import SearchSpace, space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import Settings, SplitStrategy
-from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.config.settings import Settings, SplitStrategy
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 
 def search_of(
-    settings: Settings, night: Night, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+    settings: Settings, night: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
 ) -> Tune:
     """Return what tunes the candidate whose run is active; a second start for the same night's run goes on."""
     training = settings.training

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import Evidence
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.behavior.split_parts import FutureLeakError
-from pipeline_tasks.champion.promotion_rule import CHAMPION
-from pipeline_tasks.champion.registry import EvaluationRule
+from pipeline_tasks.config.promotion_rules import CHAMPION
+from pipeline_tasks.data.interactions import DataExtent
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import FutureLeakError
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, Scorer, build_tasks
-from pipeline_tasks.evaluation.sampled_shoppers import sample_tasks
-from pipeline_tasks.evaluation.shopper_segments import profile_segments
-from pipeline_tasks.model.saved_recommender import SavedRecommender
-from pipeline_tasks.peer_models.peers import fit_peer
+from pipeline_tasks.evaluation.sampled_users import sample_tasks
+from pipeline_tasks.evaluation.user_segments import profile_segments
+from pipeline_tasks.models.peers.peers import fit_peer
+from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
+from pipeline_tasks.registry.registry import EvaluationRule
 from pipeline_tasks.training.best_epoch import METRIC
 
 OURS = "two_tower"
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare_scorers(
-    data: NightData,
+    data: RunData,
     saved: SavedRecommender,
     champion: SavedRecommender | None,
     rule: EvaluationRule,
@@ -77,9 +77,9 @@ def compare_scorers(
 
 
 def _drawn(whole: Sequence[RankingTask], tasks: Sequence[RankingTask]) -> list[str]:
-    """Say, and return, which tasks ask but some of their shoppers."""
+    """Say, and return, which tasks ask but some of their users."""
     notes = [
-        f"{task.name} asked {len(task):,} of {len(every):,} shoppers (most_shoppers in mlflow/registry.yaml)"
+        f"{task.name} asked {len(task):,} of {len(every):,} users (most_shoppers in mlflow/registry.yaml)"
         for every, task in zip(whole, tasks, strict=True)
         if len(task) < len(every)
     ]
@@ -95,11 +95,9 @@ def _measured(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResul
     return results
 
 
-def _evaluate_champion(
-    data: NightData, champion: SavedRecommender, tasks: Sequence[RankingTask]
-) -> list[RankingResult]:
+def _evaluate_champion(data: RunData, champion: SavedRecommender, tasks: Sequence[RankingTask]) -> list[RankingResult]:
     known = tasks[0].known
     rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
     # Of an earlier night's log only the last timestamp can be compared: its window held other days.
-    seen = Evidence(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
+    seen = DataExtent(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
     return _measured(replace(rival, evidence=seen), tasks)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Interactions
-from pipeline_tasks.behavior.item_catalog import ItemCatalog
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.candidates.stage_one_size import with_stage_one_size
+from pipeline_tasks.candidates.encoder_schedule import with_stage_one_size
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.data.interactions import Floats, Interactions
+from pipeline_tasks.data.item_catalog import ItemCatalog
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.encoders.text_encoder import load_encoder
-from pipeline_tasks.model.item_content import text_block
-from pipeline_tasks.model.shopper_content import most_asked
-from pipeline_tasks.storage.whole_file import write_whole
+from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.models.two_tower.item_content import text_block
+from pipeline_tasks.models.two_tower.user_content import most_asked
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
-from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 _STOPPED = "stopped"
 
@@ -40,7 +40,7 @@ class EncodedCatalog:
 
 
 def encode_catalog(
-    data: NightData,
+    data: RunData,
     known: Interactions,
     name: CandidateName,
     training: TrainingSettings,
@@ -68,12 +68,12 @@ def encode_catalog(
     work.mkdir(parents=True, exist_ok=True)
     np.save(vectors, raw_texts)
     # Last, and at once: without it, the vectors do not count.
-    write_whole(described, json.dumps({**wanted, _STOPPED: stopped}))
+    write_atomically(described, json.dumps({**wanted, _STOPPED: stopped}))
     return EncodedCatalog(raw_texts, folder, stopped)
 
 
 def _encode(
-    data: NightData,
+    data: RunData,
     known: Interactions,
     name: CandidateName,
     training: TrainingSettings,
@@ -110,7 +110,7 @@ def queries_read(catalog: ItemCatalog, known: Interactions, training: TrainingSe
     return most_asked(known)[0] if training.read_queries and any(catalog.texts) else []
 
 
-def _fingerprint(data: NightData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
+def _fingerprint(data: RunData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
     texts = np.frombuffer("\0".join(data.catalog.texts).encode(), dtype=np.uint8)
     return {
         "events": log_digest(known),

@@ -9,33 +9,33 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.night_data import NightData, read_night
 from pipeline_tasks.candidates.candidate_training import refit
 from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
 from pipeline_tasks.candidates.log_comparison import log_comparison
 from pipeline_tasks.candidates.served_task import served_task
-from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
-from pipeline_tasks.champion.champion_checksums import files_sha256
-from pipeline_tasks.champion.promotion import decide
-from pipeline_tasks.champion.pyfunc_recommender import log_recommender
-from pipeline_tasks.champion.registry import ARTIFACT, champion_version, client, load_version, registry
-from pipeline_tasks.champion.served_policy import REPEAT_POLICY, settings_tag
-from pipeline_tasks.champion.tracking import log_snapshots, night_run
-from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.data.run_data import RunData, read_night
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
-from pipeline_tasks.model.saved_recommender import SavedRecommender, load_recommender
-from pipeline_tasks.night import Night
-from pipeline_tasks.night_arguments import night_of, night_parser
-from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.source_lock import job_lock
-from pipeline_tasks.storage.staging import night_folder
-from pipeline_tasks.storage.whole_file import write_whole
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
+from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
+from pipeline_tasks.registry.champion_checksums import files_sha256
+from pipeline_tasks.registry.promotion import decide
+from pipeline_tasks.registry.pyfunc_recommender import log_recommender
+from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry
+from pipeline_tasks.registry.served_policy import REPEAT_POLICY, settings_tag
+from pipeline_tasks.registry.tracking import log_snapshots, night_run
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.run_key_arguments import night_of, night_parser
 from pipeline_tasks.training.best_epoch import METRIC
 
 
-def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) -> Evaluation:
+def evaluate_candidates(settings: Settings, night: RunKey, parent_run_id: str) -> Evaluation:
     """Judge, register and describe the night's best candidate."""
     lake = Lake.open(settings, night.source)
     data = read_night(lake, night)
@@ -71,11 +71,11 @@ def evaluate_candidates(settings: Settings, night: Night, parent_run_id: str) ->
         promote=promote,
         reasons=reasons + notes,
     )
-    write_whole(evaluation_path(settings, night), evaluation.model_dump_json(indent=1))
+    write_atomically(evaluation_path(settings, night), evaluation.model_dump_json(indent=1))
     return evaluation
 
 
-def present_champion(settings: Settings, night: Night) -> SavedRecommender | None:
+def present_champion(settings: Settings, night: RunKey) -> SavedRecommender | None:
     """Return the present champion, None when there is none."""
     version = champion_version(settings, night)
     return load_version(settings, night.source, version) if version is not None else None
@@ -106,7 +106,7 @@ def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
 
 
 def register(
-    settings: Settings, data: NightData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
+    settings: Settings, data: RunData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
 ) -> str:
     """Register the logged model as a new version, with what it is and what it reached as tags."""
     api, night = client(settings), data.night
@@ -144,5 +144,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with clear_exit():
+    with job_errors():
         main()

@@ -7,7 +7,7 @@ from typing import Final
 import mlflow
 
 from pipeline_tasks.candidates.compare_scorers import OURS, Comparison
-from pipeline_tasks.champion.promotion_rule import Promotion
+from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 
 _TABLE: Final = "evaluation/evaluation.json"

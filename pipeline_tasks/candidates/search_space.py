@@ -10,9 +10,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from pipeline_tasks.settings import SplitStrategy
+from pipeline_tasks.config.settings import SplitStrategy
+from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training_settings import ATTENTION_HEADS, TrainingSettings
 
 
 @dataclass(frozen=True)

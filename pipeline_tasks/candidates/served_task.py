@@ -7,18 +7,18 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import Flags, Integers, Interactions
-from pipeline_tasks.behavior.item_catalog import ItemCatalog
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.behavior.split_parts import Part
-from pipeline_tasks.collaborative.own_pairs import own_pairs
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.config.business_rules import ReplenishRules, load_business_rules
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.data.interactions import Flags, Integers, Interactions
+from pipeline_tasks.data.item_catalog import ItemCatalog
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import Part
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy, choose_repeat_policy, repeat_shares, taken_items
 from pipeline_tasks.local_days import day_at, end_of
-from pipeline_tasks.moments import MINUTE
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.shelves.shelf_rules import ReplenishRules, load_shelf_rules
+from pipeline_tasks.models.repeat_pairs import own_pairs
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+from pipeline_tasks.time_units import MINUTE
 
 NOT_JUDGED: Final = "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not judged"
 _TRUE: Final = ("true", "1", "yes")
@@ -41,7 +41,7 @@ class ServedTask:
         return f"{SERVED_TEST} judges the lists as served: {self.policy.describe()}; {NOT_JUDGED}"
 
 
-def served_task(data: NightData, scoring: ScoringSettings, part: Part = "test") -> ServedTask:
+def served_task(data: RunData, scoring: ScoringSettings, part: Part = "test") -> ServedTask:
     """Choose the policy on train and validation, and apply it to what is known before `part`.
 
     Candidates that compete on validation meet the policy by which the winner is judged on test and served.
@@ -51,7 +51,7 @@ def served_task(data: NightData, scoring: ScoringSettings, part: Part = "test") 
     """
     judged, known = data.parts.known_before("test"), data.parts.known_before(part)
     n_items, zone, policy = len(data.catalog), _zone_of(data), choose_repeat_policy(judged, scoring)
-    again = replenishable_items(load_shelf_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
+    again = replenishable_items(load_business_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
     since = _bought_since(_moments(data, known), policy.exclude_purchased_days, zone)
     return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(judged))
 
@@ -59,7 +59,7 @@ def served_task(data: NightData, scoring: ScoringSettings, part: Part = "test") 
 def replenishable_items(
     rules: ReplenishRules, catalog: ItemCatalog, known: Interactions, zone: str | None = None
 ) -> Flags:
-    """Return (items,) what `spark_jobs.find_replenishable` finds in the table `sequences`, from what is known."""
+    """Return (items,) what `spark_jobs.recommending.find_replenishable` finds in `sequences`, from what is known."""
     if rules.attribute is not None:
         wanted = {f"{rules.attribute}={value}".casefold() for value in _TRUE}
         return np.array([not wanted.isdisjoint(values) for values in catalog.values], dtype=np.bool_)
@@ -71,7 +71,7 @@ def replenishable_items(
     return np.asarray((buyers >= rules.min_buyers) & (share >= rules.repurchase_share), dtype=np.bool_)
 
 
-def _moments(data: NightData, known: Interactions) -> Integers:
+def _moments(data: RunData, known: Interactions) -> Integers:
     """Return (sequences,) when each is served: all at the cut-off in time, or each after its own last known event."""
     last = np.full(len(known), known.evidence.last_timestamp, dtype=np.int64)
     if data.split["strategy"] != "temporal":
@@ -95,5 +95,5 @@ def _day_numbers(moments: Integers, zone: str | None) -> Integers:
     return np.array(days, dtype=np.int64)[place]
 
 
-def _zone_of(data: NightData) -> str | None:
+def _zone_of(data: RunData) -> str | None:
     return (data.lake.facts("splits").get("timezone") or None) if data.lake is not None else None

@@ -10,28 +10,28 @@ from typing import get_args
 
 import mlflow
 
-from pipeline_tasks.behavior.night_data import NightData, read_night
-from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train, train_along
+from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train, train_worker
 from pipeline_tasks.candidates.fit_trial import Tune
-from pipeline_tasks.champion.candidate_files import Candidate, candidate_path
-from pipeline_tasks.champion.pyfunc_recommender import log_recommender
-from pipeline_tasks.champion.registry import ARTIFACT
-from pipeline_tasks.champion.tracking import candidate_run, log_snapshots
-from pipeline_tasks.clear_exit import clear_exit
-from pipeline_tasks.night import Night
-from pipeline_tasks.night_arguments import night_of, night_parser
-from pipeline_tasks.settings import Settings, SplitStrategy, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.source_lock import job_lock
-from pipeline_tasks.storage.whole_file import write_whole
+from pipeline_tasks.config.settings import Settings, SplitStrategy, settings
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
+from pipeline_tasks.registry.pyfunc_recommender import log_recommender
+from pipeline_tasks.registry.registry import ARTIFACT
+from pipeline_tasks.registry.tracking import candidate_run, log_snapshots
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.run_key_arguments import night_of, night_parser
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
-from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 
 
 def train_candidate(
     settings: Settings,
-    night: Night,
+    night: RunKey,
     name: CandidateName,
     parent_run_id: str,
     epochs: int | None = None,
@@ -65,7 +65,7 @@ def train_candidate(
         validation=trained.validation.overall,
         seconds=trained.seconds,
     )
-    write_whole(path, candidate.model_dump_json(indent=1))
+    write_atomically(path, candidate.model_dump_json(indent=1))
     shutil.rmtree(work)
     return candidate
 
@@ -78,7 +78,7 @@ def _as_told(settings: Settings, epochs: int | None, search_trials: int | None) 
 
 
 def _search(
-    settings: Settings, night: Night, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+    settings: Settings, night: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
 ) -> Tune:
     if not settings.training.search_trials:
         return lambda chosen, fit: chosen
@@ -89,15 +89,15 @@ def _search(
 
 
 def join_training(
-    settings: Settings, night: Night, name: CandidateName, epochs: int | None, processes: Processes
+    settings: Settings, night: RunKey, name: CandidateName, epochs: int | None, processes: Processes
 ) -> None:
     """Do what every process but the first does of `train_candidate`: help with the training, and no more."""
     data = read_night(Lake.open(settings, night.source), night)
     training = _as_told(settings, epochs, None).training
-    train_along(data, training, work_folder(settings, night, name), processes)
+    train_worker(data, training, work_folder(settings, night, name), processes)
 
 
-def work_folder(settings: Settings, night: Night, name: str) -> Path:
+def work_folder(settings: Settings, night: RunKey, name: str) -> Path:
     """Return where a training keeps what it needs to go on; it outlives an attempt that was killed."""
     return candidate_path(settings, night, name).with_suffix("") / "unfinished"
 
@@ -106,7 +106,7 @@ def _log_metrics(metrics: dict[str, float], step: int) -> None:
     mlflow.log_metrics(metrics, step=step)
 
 
-def _log_inputs(lake: Lake, data: NightData, training: TrainingSettings) -> None:
+def _log_inputs(lake: Lake, data: RunData, training: TrainingSettings) -> None:
     log_snapshots(lake, data.snapshots, "training")
     mlflow.log_params(training.model_dump(exclude={"candidates"}))
     mlflow.log_params({"split_id": data.split["split_id"], "strategy": data.split["strategy"]})
@@ -146,5 +146,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with clear_exit():
+    with job_errors():
         main()

@@ -1,4 +1,4 @@
-"""Stage 1 of training: fine-tuning of the text encoder on what the same shoppers wanted near in time.
+"""Stage 1 of training: fine-tuning of the text encoder on what the same users wanted near in time.
 
 Items with items, and queries with the items wanted after them; from the log given, which must be train only. Held-out
 pairs say when it is enough.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from pipeline_tasks.behavior.interactions import Integers, Interactions
+from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, hold_out, item_pairs, query_pairs
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from pipeline_tasks.encoders.text_encoder import TextEncoder

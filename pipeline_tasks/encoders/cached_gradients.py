@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pipeline_tasks.behavior.interactions import Integers
+from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, triu
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.collaborative.item_cooccurrence import cooccurrence
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.item_cooccurrence import cooccurrence
 from pipeline_tasks.training_error import TrainingError
 
 _LEAST_WALKS = 8
@@ -41,7 +41,7 @@ def item_pairs(log: Interactions, n_items: int) -> Pairs:
     """
     near = triu(cooccurrence(log, n_items), k=1).tocoo()
     if not near.nnz:
-        raise TrainingError("no two items were wanted by the same shopper: the encoder has no pairs to learn from")
+        raise TrainingError("no two items were wanted by the same user: the encoder has no pairs to learn from")
     return Pairs(near.row.astype(np.int64), near.col.astype(np.int64), np.sqrt(near.data).astype(np.float32))
 
 

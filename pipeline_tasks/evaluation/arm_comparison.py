@@ -1,4 +1,4 @@
-"""Two groups of different shoppers held beside each other: intervals of their means, and of the difference."""
+"""Two groups of different users held beside each other: intervals of their means, and of the difference."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class Difference:
 
 
 def compare_groups(first: Reals, second: Reals, level: float = 0.95, seed: int = 0) -> Difference:
-    """Return the difference of the means of (n,) and (m,) values, one for each shopper.
+    """Return the difference of the means of (n,) and (m,) values, one for each user.
 
     The interval is a percentile bootstrap, each group drawn again by itself 1,000 times; p is a permutation test: 4,000
-    times as many shoppers are called the second group at random (1 is added to both counts, so p is never 0).
+    times as many users are called the second group at random (1 is added to both counts, so p is never 0).
     """
     rng = np.random.default_rng(seed)
     draws = _means(rng, second) - _means(rng, first)

@@ -1,6 +1,6 @@
-"""What a model must beat: popularity, recent popularity, the shopper's own repeats, ItemKNN (EASE has its own module).
+"""What a model must beat: popularity, recent popularity, the user's own repeats, ItemKNN (EASE has its own module).
 
-ItemKNN is cosine over binary shopper-item vectors (Sarwar et al. 2001).
+ItemKNN is cosine over binary user-item vectors (Sarwar et al. 2001).
 """
 
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
+from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
-from pipeline_tasks.moments import DAY
+from pipeline_tasks.time_units import DAY
 
 RECENT_DAYS = 30
 _BLOCK = 2_000
@@ -22,7 +22,7 @@ class ItemLevel:
     """The same score for everybody."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     levels: Floats
     """(items,)"""
 
@@ -33,10 +33,10 @@ class ItemLevel:
 
 @dataclass(frozen=True)
 class OwnRepeats:
-    """How often the shopper has had the item; the later of equals first."""
+    """How often the user has had the item; the later of equals first."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     n_items: int
 
     def scores(self, histories: Interactions) -> Floats:
@@ -54,7 +54,7 @@ class ItemToItem:
     """The sum, over the distinct items of the history, of their weight for each item."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     weights: csr_matrix
     """(items, items): from an item of the history to the item scored."""
 
@@ -77,7 +77,7 @@ def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
 
 
 def own_repeats(log: Interactions, n_items: int) -> OwnRepeats:
-    """Need nothing but the shopper's own history."""
+    """Need nothing but the user's own history."""
     return OwnRepeats("own_repeats", log.evidence, n_items)
 
 

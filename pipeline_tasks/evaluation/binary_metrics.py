@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Flags
+from pipeline_tasks.data.interactions import Flags
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 
 _SMALLEST = 1e-7

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
+from pipeline_tasks.data.interactions import DataExtent, Floats, Integers, Interactions
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 
 PENALTY: Final = 250.0
@@ -22,7 +22,7 @@ class Ease:
     """The sum, over the distinct items of the history, of their weight for each item; items left out come last."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     weights: Floats
     """(chosen, chosen): from an item of the history to the item scored."""
     chosen: Integers

@@ -11,7 +11,7 @@ _COLORS: Final = ("#4477aa", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#77777
 _PANELS_IN_A_ROW: Final = 3
 _TICKS: Final = 5
 _SMALL: Final = 20
-"""Segments of fewer shoppers are not drawn: their bars would be noise."""
+"""Segments of fewer users are not drawn: their bars would be noise."""
 
 
 def plot_scorers(table: pd.DataFrame, ours: str, metric: str, path: Path) -> None:
@@ -23,14 +23,14 @@ def plot_scorers(table: pd.DataFrame, ours: str, metric: str, path: Path) -> Non
         margins = [(rows[metric] - rows["low"]).to_numpy(), (rows["high"] - rows[metric]).to_numpy()]
         colors = [_OURS if name == ours else _OTHERS for name in rows["scorer"]]
         panel.barh(rows["scorer"], rows[metric], xerr=margins, color=colors, error_kw={"linewidth": 1})
-        panel.set_title(f"{task} ({rows['shoppers'].iloc[0]} shoppers)", fontsize=10)
+        panel.set_title(f"{task} ({rows['users'].iloc[0]} users)", fontsize=10)
         panel.set_xlabel(f"{metric}, 95 % interval")
     figure.savefig(path, dpi=100)
 
 
 def plot_segments(segments: pd.DataFrame, ours: str, metric: str, path: Path) -> None:
     """Draw ours above the best rival of each segment, one panel per kind of segment. `segments`: of one task."""
-    shown = segments[segments["shoppers"] >= _SMALL]
+    shown = segments[segments["users"] >= _SMALL]
     kinds = list(dict.fromkeys(shown["kind"]))
     figure, panels = _panels(max(1, len(kinds)), 4.6, 4.2)
     for panel, kind in zip(panels, kinds, strict=False):
@@ -40,7 +40,7 @@ def plot_segments(segments: pd.DataFrame, ours: str, metric: str, path: Path) ->
         best = rivals.groupby("segment").first().reindex(own.index)
         _bars(panel, [place - 0.2 for place in range(len(own))], own, metric, _OURS)
         _bars(panel, [place + 0.2 for place in range(len(own))], best, metric, _OTHERS)
-        names = zip(own.index, own["shoppers"], best["scorer"], strict=True)
+        names = zip(own.index, own["users"], best["scorer"], strict=True)
         panel.set_yticks(range(len(own)), [f"{name} ({count})\nbeside {rival}" for name, count, rival in names])
         panel.invert_yaxis()
         panel.set_title(f"{kind}\n{ours} above, the best rival below", fontsize=10)

@@ -17,7 +17,7 @@ _SEGMENT_METRICS: Final = ("novelty@10", "intra_list_distance@10", "cold_recall@
 def report_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd.DataFrame:
     """Return one row per task and scorer.
 
-    Columns: task, scorer, shoppers, every metric, `low` and `high` (95 % interval of `metric`), and `ours_minus`,
+    Columns: task, scorer, users, every metric, `low` and `high` (95 % interval of `metric`), and `ours_minus`,
     `ours_minus_low`, `ours_minus_high`, `ours_minus_p` (paired difference of `metric`, ours minus this scorer, its
     interval and the p value of the sign-flip test).
     """
@@ -27,7 +27,7 @@ def report_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd
         judged = _compare(values, _own_row(rivals, ours, task))
         for number, result in enumerate(rivals):
             figures = {name: column[number] for name, column in judged.items()}
-            facts = {"task": task, "scorer": result.scorer, "shoppers": values.shape[1]}
+            facts = {"task": task, "scorer": result.scorer, "users": values.shape[1]}
             rows.append(facts | result.overall | figures)
     return pd.DataFrame(rows)
 
@@ -35,8 +35,8 @@ def report_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd
 def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd.DataFrame:
     """Return one row per task, kind of segment, segment and scorer: who is served how well, and by whom.
 
-    Columns: task, kind, segment, shoppers, scorer, `metric`, and low … ours_minus_p as in `report_table`; novelty, cold
-    recall, distance within a list, and popularity_lift@10 of that segment's shoppers.
+    Columns: task, kind, segment, users, scorer, `metric`, and low … ours_minus_p as in `report_table`; novelty, cold
+    recall, distance within a list, and popularity_lift@10 of that segment's users.
     """
     rows = []
     for task, rivals in _by_task(results).items():
@@ -46,7 +46,7 @@ def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> p
             for segment in sorted(set(labels.tolist()), key=_place):
                 inside = labels == segment
                 judged = _compare(values[:, inside], own)
-                facts = {"task": task, "kind": kind, "segment": segment, "shoppers": int(inside.sum())}
+                facts = {"task": task, "kind": kind, "segment": segment, "users": int(inside.sum())}
                 for number, result in enumerate(rivals):
                     figures = {name: column[number] for name, column in judged.items()}
                     mean = {metric: float(values[number, inside].mean())}
@@ -62,12 +62,12 @@ def _by_task(results: Sequence[RankingResult]) -> dict[str, list[RankingResult]]
 
 
 def _values(rivals: Sequence[RankingResult], metric: str) -> Reals:
-    """Return (scorers, n). Raises ValueError where not every shopper has the metric."""
+    """Return (scorers, n). Raises ValueError where not every user has the metric."""
     for result in rivals:
-        if metric not in result.per_shopper or np.isnan(result.per_shopper[metric]).any():
-            whole = sorted(name for name, values in result.per_shopper.items() if not np.isnan(values).any())
-            raise ValueError(f"{metric!r} is no metric that every shopper of {result.task} has: {whole}")
-    return np.stack([result.per_shopper[metric] for result in rivals])
+        if metric not in result.per_user or np.isnan(result.per_user[metric]).any():
+            whole = sorted(name for name, values in result.per_user.items() if not np.isnan(values).any())
+            raise ValueError(f"{metric!r} is no metric that every user of {result.task} has: {whole}")
+    return np.stack([result.per_user[metric] for result in rivals])
 
 
 def _own_row(rivals: Sequence[RankingResult], ours: str, task: str) -> int:
@@ -100,10 +100,10 @@ def _place(segment: str) -> tuple[int, str]:
 
 def _others(result: RankingResult, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[str, float]]:
     for name in _SEGMENT_METRICS:
-        values = result.per_shopper.get(name)
+        values = result.per_user.get(name)
         if values is not None and np.isfinite(values[inside]).any():
             yield name, float(np.nanmean(values[inside]))
-    had = result.per_shopper.get("history_popularity")
+    had = result.per_user.get("history_popularity")
     if had is not None and np.isfinite(had[inside]).any() and np.nansum(had[inside]) > 0:
-        shown = result.per_shopper["list_popularity@10"][inside]
+        shown = result.per_user["list_popularity@10"][inside]
         yield "popularity_lift@10", float(shown.mean() / np.nanmean(had[inside]) - 1)

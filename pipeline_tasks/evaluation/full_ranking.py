@@ -1,4 +1,4 @@
-"""Ranks the whole catalog for every shopper, in matrix blocks, and measures the lists."""
+"""Ranks the whole catalog for every user, in matrix blocks, and measures the lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.behavior.split_parts import refuse_future
-from pipeline_tasks.evaluation.ranked_lists import CUTOFFS, RankedLists, overall_figures, per_shopper_figures
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.split_parts import refuse_future
+from pipeline_tasks.evaluation.ranked_lists import CUTOFFS, RankedLists, overall_figures, per_user_figures
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import Preparable, RankingTask, Scorer
-from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
-from pipeline_tasks.evaluation.shopper_segments import Labels
-from pipeline_tasks.spoken_progress import SpokenProgress
+from pipeline_tasks.evaluation.ranks_from_scores import rank_of, top_items
+from pipeline_tasks.evaluation.user_segments import Labels
+from pipeline_tasks.progress_log import ProgressLog
 
 _BLOCK_CELLS: Final = 16_000_000
 """Scores held at a time: 64 MB, and about four times as much while they are ranked."""
@@ -26,12 +26,12 @@ class RankingResult:
 
     scorer: str
     task: str
-    per_shopper: dict[str, Reals]
-    """Metric -> one value per shopper, in the task's order: what intervals and paired tests are made from."""
+    per_user: dict[str, Reals]
+    """Metric -> one value per user, in the task's order: what intervals and paired tests are made from."""
     overall: dict[str, float] = field(default_factory=dict)
-    """Metric -> the mean over shoppers, or a figure of all lists together."""
+    """Metric -> the mean over users, or a figure of all lists together."""
     segments: Mapping[str, Labels] = field(default_factory=dict)
-    """Kind of segment -> label of each shopper, in the task's order."""
+    """Kind of segment -> label of each user, in the task's order."""
 
 
 def evaluate(scorer: Scorer, task: RankingTask) -> RankingResult:
@@ -45,21 +45,21 @@ def evaluate(scorer: Scorer, task: RankingTask) -> RankingResult:
 
 
 def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
-    """Measure `scorer` on tasks over the same known histories: each shopper is scored once for all of them.
+    """Measure `scorer` on tasks over the same known histories: each user is scored once for all of them.
 
     Raises: as `evaluate`; ValueError also where the tasks were built from different histories.
     """
     for task in tasks:
         refuse_future(scorer.name, scorer.evidence, task.known)
         if not len(task.histories):
-            raise ValueError(f"nobody to evaluate in {task.name}: no shopper of its audience has a relevant item")
+            raise ValueError(f"nobody to evaluate in {task.name}: no user of its audience has a relevant item")
         if task.known is not tasks[0].known:
             raise ValueError(f"{task.name} and {tasks[0].name} were built apart: build them with one build_tasks")
     results = []
     for task, ranked in zip(tasks, _rank_tasks(scorer, tasks), strict=True):
-        per_shopper = per_shopper_figures(ranked, task)
-        overall = overall_figures(ranked, per_shopper, task.relevant.shape[1])
-        results.append(RankingResult(scorer.name, task.name, per_shopper, overall, task.segments))
+        per_user = per_user_figures(ranked, task)
+        overall = overall_figures(ranked, per_user, task.relevant.shape[1])
+        results.append(RankingResult(scorer.name, task.name, per_user, overall, task.segments))
     return results
 
 
@@ -67,7 +67,7 @@ def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedList
     union, rows_of = _union(tasks)
     scorer = scorer.prepared() if isinstance(scorer, Preparable) else scorer
     pieces: list[list[tuple[Integers, RankedLists]]] = [[] for _ in tasks]
-    progress = SpokenProgress(scorer.name, len(union), "shoppers ranked")
+    progress = ProgressLog(scorer.name, len(union), "users ranked")
     for start, histories in _blocks(union, tasks[0].relevant.shape[1]):
         progress.at(start)
         scores = np.asarray(scorer.scores(histories), dtype=np.float32)
@@ -81,7 +81,7 @@ def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedList
 
 
 def _union(tasks: Sequence[RankingTask]) -> tuple[Interactions, list[Integers]]:
-    """Return the histories of everybody asked, and for each task the place there of each of its shoppers."""
+    """Return the histories of everybody asked, and for each task the place there of each of its users."""
     if len(tasks) == 1:
         return tasks[0].histories, [np.arange(len(tasks[0]))]
     known = tasks[0].known
@@ -98,9 +98,9 @@ def _blocks(histories: Interactions, n_items: int) -> Iterator[tuple[int, Intera
         yield start, histories.select(np.arange(start, stop))
 
 
-def _rank_block(scores: Floats, task: RankingTask, shoppers: Integers) -> RankedLists:
-    """Rank rows of a task. `scores` (len(shoppers), items) is a copy and is overwritten where items are masked."""
-    masked, relevant = task.masked[shoppers], task.relevant[shoppers]
+def _rank_block(scores: Floats, task: RankingTask, users: Integers) -> RankedLists:
+    """Rank rows of a task. `scores` (len(users), items) is a copy and is overwritten where items are masked."""
+    masked, relevant = task.masked[users], task.relevant[users]
     scores[_rows(masked.indptr), masked.indices] = -np.inf
     lists = top_items(scores, max(CUTOFFS))
     wanted = np.zeros(scores.shape, dtype=bool)
@@ -111,9 +111,9 @@ def _rank_block(scores: Floats, task: RankingTask, shoppers: Integers) -> Ranked
 
 
 def _in_order(task: RankingTask, pieces: list[tuple[Integers, RankedLists]]) -> RankedLists:
-    """Join blocks; within a task shoppers keep the order of the union, which is that of the known."""
+    """Join blocks; within a task users keep the order of the union, which is that of the known."""
     if np.any(np.diff(np.concatenate([inside for inside, _ in pieces])) <= 0):
-        raise ValueError(f"the shoppers of {task.name} are not in the order of the known: build it with build_tasks")
+        raise ValueError(f"the users of {task.name} are not in the order of the known: build it with build_tasks")
     columns = zip(*((ranked.lists, ranked.hits, ranked.ranks) for _, ranked in pieces), strict=True)
     lists, hits, ranks = (np.concatenate(column) for column in columns)
     return RankedLists(lists, hits, ranks)

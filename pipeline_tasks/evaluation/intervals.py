@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals over shoppers, and paired tests on the same shoppers.
+"""Bootstrap confidence intervals over users, and paired tests on the same users.
 
 Values of several metrics or scorers are resampled together: one set of resamples, one matrix product for all.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats
+from pipeline_tasks.data.interactions import Floats
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 
 RESAMPLES: Final = 1_000
@@ -20,7 +20,7 @@ _CELLS: Final = 4_000_000
 def mean_intervals(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[Reals, Reals]:
     """Return (m,) low and high ends of percentile bootstrap intervals (Efron 1979) of the means of `values` (m, n).
 
-    Shoppers are drawn again 1,000 times, the same ones for every row.
+    Users are drawn again 1,000 times, the same ones for every row.
     """
     rng = np.random.default_rng(seed)
     n = values.shape[1]
@@ -43,7 +43,7 @@ def sign_flip_p_values(differences: Reals, seed: int = 0) -> Reals:
     """Return (m,) two-sided p values of "the mean of each row of `differences` (m, n) is 0".
 
     Monte Carlo permutation test of paired data (Phipson and Smyth 2010: 1 is added to both counts, so p is never 0):
-    were the two scorers alike, each shopper's difference could as well have the other sign. The smallest p that 4,000
+    were the two scorers alike, each user's difference could as well have the other sign. The smallest p that 4,000
     flips can give is .00025. To claim that ours beats every peer, the largest of the p values counts, uncorrected.
     """
     rng = np.random.default_rng(seed)

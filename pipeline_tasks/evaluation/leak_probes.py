@@ -3,9 +3,9 @@
 What a scorer says it was fitted on is compared with what may be known in every evaluation (`refuse_future`). These
 probes ask the scorer, or what fits it, instead of believing it:
 
-`refuse_lookup` scores the same histories again for strangers. It catches answers kept by shopper: vectors or lists that
+`refuse_lookup` scores the same histories again for strangers. It catches answers kept by user: vectors or lists that
 were made from whole histories and are looked up by key. It cannot catch a future that has gone into weights shared by
-all shoppers, since those look alike from outside.
+all users, since those look alike from outside.
 
 `refuse_leaky_fit` fits again after everything from the cut-off on was replaced. It catches every way in which a fit
 that repeats itself by seed uses the future of the log it was given: weights, counts, vocabularies, early stopping,
@@ -18,10 +18,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats
-from pipeline_tasks.behavior.split_parts import FutureLeakError, Part, Parts
+from pipeline_tasks.data.interactions import Floats
+from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
-from pipeline_tasks.moments import DAY
+from pipeline_tasks.time_units import DAY
 
 _SAMPLE = 64
 _TOLERANCE = 0.01
@@ -30,7 +30,7 @@ _TOLERANCE = 0.01
 
 
 def refuse_lookup(scorer: Scorer, task: RankingTask, seed: int = 0) -> None:
-    """Raise unless the scores of up to 64 shoppers depend on their histories alone.
+    """Raise unless the scores of up to 64 users depend on their histories alone.
 
     Raises:
         FutureLeakError: they are others when the same histories come under other keys, in another order.
@@ -42,7 +42,7 @@ def refuse_lookup(scorer: Scorer, task: RankingTask, seed: int = 0) -> None:
     if changed:
         raise FutureLeakError(
             f"{scorer.name} scores {changed} of {len(chosen)} histories otherwise when they come under other keys: it "
-            "reads more than the histories (vectors by shopper, made from whole logs?); score from the history alone"
+            "reads more than the histories (vectors by user, made from whole logs?); score from the history alone"
         )
 
 
@@ -52,7 +52,7 @@ def refuse_leaky_fit(fit: Callable[[Parts], Scorer], parts: Parts, part: Part, n
     `fit` may look at all of the parts that it is given, as a training job may, but must use none of the future.
 
     Raises:
-        FutureLeakError: the scores of some shopper changed.
+        FutureLeakError: the scores of some user changed.
     """
     histories = parts.known_before(part)
     scorer = fit(parts)

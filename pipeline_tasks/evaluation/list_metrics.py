@@ -6,7 +6,7 @@ Formulas: Castells et al. 2015 (novelty, intra-list distance); Abdollahpouri et 
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 
 
@@ -22,14 +22,14 @@ def gini(lists: Integers, n_items: int) -> float:
     return float((2 * ranks - n_items - 1) @ counts / (n_items * counts.sum()))
 
 
-def novelty(lists: Integers, popularity: Integers, shoppers: int) -> Reals:
-    """Return per shopper the mean of -log2 (share of shoppers who wanted the item before; 1 added to each count)."""
-    surprise = -np.log2((popularity + 1) / (shoppers + 1))
+def novelty(lists: Integers, popularity: Integers, users: int) -> Reals:
+    """Return per user the mean of -log2 (share of users who wanted the item before; 1 added to each count)."""
+    surprise = -np.log2((popularity + 1) / (users + 1))
     return np.asarray(surprise[lists].mean(axis=1), dtype=np.float64)
 
 
 def intra_list_distance(lists: Integers, vectors: Floats) -> Reals:
-    """Return per shopper the mean cosine distance between two items of the list; 0 for a list of one item.
+    """Return per user the mean cosine distance between two items of the list; 0 for a list of one item.
 
     `vectors`: (items, d); an all-zero vector is as far from every other as an unrelated one.
     """
@@ -38,7 +38,7 @@ def intra_list_distance(lists: Integers, vectors: Floats) -> Reals:
     places = lists.shape[1]
     if places < 2:
         return np.zeros(len(lists), dtype=np.float64)
-    # The squared length of a sum of vectors holds all their dot products: no k x k table per shopper.
+    # The squared length of a sum of vectors holds all their dot products: no k x k table per user.
     total = np.zeros((len(lists), unit.shape[1]), dtype=np.float32)
     own = np.zeros(len(lists), dtype=np.float64)
     for place in range(places):
@@ -50,12 +50,12 @@ def intra_list_distance(lists: Integers, vectors: Floats) -> Reals:
 
 
 def list_popularity(lists: Integers, popularity: Integers) -> Reals:
-    """Return per shopper how many shoppers wanted an item of the list before, on average."""
+    """Return per user how many users wanted an item of the list before, on average."""
     return np.asarray(popularity[lists].mean(axis=1), dtype=np.float64)
 
 
 def history_popularity(histories: Interactions, popularity: Integers) -> Reals:
-    """Return per shopper the same of the history's events; NaN without a history."""
+    """Return per user the same of the history's events; NaN without a history."""
     total = np.bincount(histories.rows, weights=popularity[histories.items], minlength=len(histories))
     lengths = histories.lengths
     mean: Reals = np.divide(total, lengths, out=np.full(len(histories), np.nan), where=lengths > 0)
@@ -63,9 +63,9 @@ def history_popularity(histories: Interactions, popularity: Integers) -> Reals:
 
 
 def popularity_lift(shown: Reals, had: Reals) -> float:
-    """Return how much more popular the lists are than what the same shoppers had chosen themselves: 0 is no bias.
+    """Return how much more popular the lists are than what the same users had chosen themselves: 0 is no bias.
 
-    `shown`, `had`: per shopper, from `list_popularity` and `history_popularity`. NaN where nobody has a history.
+    `shown`, `had`: per user, from `list_popularity` and `history_popularity`. NaN where nobody has a history.
     """
     known = np.isfinite(had)
     if not known.any() or had[known].sum() == 0:

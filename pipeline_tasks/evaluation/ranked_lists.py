@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Flags, Integers
+from pipeline_tasks.data.interactions import Flags, Integers
 from pipeline_tasks.evaluation.list_metrics import (
     coverage,
     gini,
@@ -43,8 +43,8 @@ class RankedLists:
     """(entries of `task.relevant`,) rank from 1 of each relevant item over the whole catalog, in the matrix' order."""
 
 
-def per_shopper_figures(ranked: RankedLists, task: RankingTask) -> dict[str, Reals]:
-    """Return metric -> (n,) values; `cold_recall@10` is NaN for shoppers who wanted nothing unseen before."""
+def per_user_figures(ranked: RankedLists, task: RankingTask) -> dict[str, Reals]:
+    """Return metric -> (n,) values; `cold_recall@10` is NaN for users who wanted nothing unseen before."""
     shelf = ranked.lists[:, :SHELF]
     figures = _accuracy(ranked, task.relevant.getnnz(axis=1))
     figures["novelty@10"] = novelty(shelf, task.popularity, len(task.known))
@@ -56,14 +56,14 @@ def per_shopper_figures(ranked: RankedLists, task: RankingTask) -> dict[str, Rea
     return {name: values for name, values in figures.items() if not np.isnan(values).all()}
 
 
-def overall_figures(ranked: RankedLists, per_shopper: dict[str, Reals], n_items: int) -> dict[str, float]:
-    """Return the mean of every metric over those shoppers who have it, and what only all lists together have."""
-    overall = {name: float(np.nanmean(values)) for name, values in per_shopper.items()}
+def overall_figures(ranked: RankedLists, per_user: dict[str, Reals], n_items: int) -> dict[str, float]:
+    """Return the mean of every metric over those users who have it, and what only all lists together have."""
+    overall = {name: float(np.nanmean(values)) for name, values in per_user.items()}
     shelf = ranked.lists[:, :SHELF]
     overall["coverage@10"] = coverage(shelf, n_items)
     overall["gini@10"] = gini(shelf, n_items)
-    if "history_popularity" in per_shopper:
-        shown, had = per_shopper["list_popularity@10"], per_shopper["history_popularity"]
+    if "history_popularity" in per_user:
+        shown, had = per_user["list_popularity@10"], per_user["history_popularity"]
         overall["popularity_lift@10"] = popularity_lift(shown, had)
     return overall
 
@@ -82,11 +82,11 @@ def _accuracy(ranked: RankedLists, relevant: Integers) -> dict[str, Reals]:
 
 
 def _cold_recall(ranked: RankedLists, task: RankingTask) -> Reals:
-    """Return per shopper the share of relevant items unseen in what is known that reach the first 10."""
-    n_shoppers, n_items = task.relevant.shape
+    """Return per user the share of relevant items unseen in what is known that reach the first 10."""
+    n_users, n_items = task.relevant.shape
     cold = np.bincount(task.known.items, minlength=n_items) == 0
     entries = task.relevant.tocsr()
-    rows = np.repeat(np.arange(n_shoppers), np.diff(entries.indptr))[cold[entries.indices]]
-    wanted = np.bincount(rows, minlength=n_shoppers)
-    found = np.bincount(rows, weights=ranked.ranks[cold[entries.indices]] <= SHELF, minlength=n_shoppers)
-    return np.divide(found, wanted, out=np.full(n_shoppers, np.nan), where=wanted > 0)
+    rows = np.repeat(np.arange(n_users), np.diff(entries.indptr))[cold[entries.indices]]
+    wanted = np.bincount(rows, minlength=n_users)
+    found = np.bincount(rows, weights=ranked.ranks[cold[entries.indices]] <= SHELF, minlength=n_users)
+    return np.divide(found, wanted, out=np.full(n_users, np.nan), where=wanted > 0)

@@ -1,4 +1,4 @@
-"""Accuracy of ranked lists with binary relevance, one value per shopper.
+"""Accuracy of ranked lists with binary relevance, one value per user.
 
 `hits`: (n, >= k) whether the item at each place is relevant; `relevant`: (n,) how many items are relevant, at least 1.
 Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal is over min(k, relevant) items); the others are the usual ones.
@@ -7,7 +7,7 @@ Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal is over min(k, relevan
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_tasks.behavior.interactions import Flags, Integers
+from pipeline_tasks.data.interactions import Flags, Integers
 
 Reals = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def ndcg(hits: Flags, relevant: Integers, k: int) -> Reals:
 
 
 def reciprocal_rank(ranks: Integers, relevant: Integers) -> Reals:
-    """Return 1 / the rank of the first relevant item. `ranks`: every relevant item's, shopper by shopper, from 1."""
+    """Return 1 / the rank of the first relevant item. `ranks`: every relevant item's, user by user, from 1."""
     return np.asarray(1 / np.minimum.reduceat(ranks, _starts(relevant)), dtype=np.float64)
 
 

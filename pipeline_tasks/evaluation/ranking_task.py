@@ -7,10 +7,10 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Integers, Interactions
-from pipeline_tasks.behavior.split_parts import Part, Parts
-from pipeline_tasks.contracts import CHOSEN_TYPES
-from pipeline_tasks.evaluation.shopper_segments import Labels, activity_bands, given_segments, history_bands
+from pipeline_tasks.data.interactions import DataExtent, Floats, Integers, Interactions
+from pipeline_tasks.data.split_parts import Part, Parts
+from pipeline_tasks.evaluation.user_segments import Labels, activity_bands, given_segments, history_bands
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 Goal = Literal["served", "discovery", "repeats", "newcomers"]
 SERVED_TEST: Final = "served_test"
@@ -27,7 +27,7 @@ class Scorer(Protocol):
         """Its name in the table of results."""
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> DataExtent:
         """What it was fitted on."""
 
     def scores(self, histories: Interactions) -> Floats:
@@ -44,23 +44,23 @@ class Preparable(Protocol):
 
 @dataclass(frozen=True)
 class RankingTask:
-    """Rank the whole catalog for each of n shoppers, of whom only the history is shown."""
+    """Rank the whole catalog for each of n users, of whom only the history is shown."""
 
     name: str
     known: Interactions
     """All that may be known, of everybody: what a model may have been fitted on."""
     histories: Interactions
-    """The n shoppers' own histories."""
+    """The n users' own histories."""
     relevant: csr_matrix
-    """(n, items) 1 where the shopper wanted the item afterwards."""
+    """(n, items) 1 where the user wanted the item afterwards."""
     masked: csr_matrix
     """(n, items) 1 where the item may not be recommended."""
     popularity: Integers
-    """(items,) how many shoppers wanted each item before: for novelty and popularity bias."""
+    """(items,) how many users wanted each item before: for novelty and popularity bias."""
     item_vectors: Floats | None = None
     """(items, d), of texts or categories: for the distance within a list."""
     segments: Mapping[str, Labels] = field(default_factory=dict)
-    """Kind of segment -> (n,) label of each shopper."""
+    """Kind of segment -> (n,) label of each user."""
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -97,19 +97,19 @@ def build_tasks(
     segments: Mapping[str, Mapping[str, str]] | None = None,
     taken: csr_matrix | None = None,
 ) -> list[RankingTask]:
-    """Return one task per goal, of shoppers with at least one relevant item; what is known is shared by all.
+    """Return one task per goal, of users with at least one relevant item; what is known is shared by all.
 
-    Of known shoppers; of anonymous sessions in a log that has no others.
+    Of known users; of anonymous sessions in a log that has no others.
 
     Goals:
-        served: of shoppers with a history; `taken` is masked and does not count, as in the nightly tables.
-        discovery: of shoppers with a history; what they have wanted before is masked and does not count.
-        repeats: of shoppers with a history; nothing is masked.
-        newcomers: of shoppers without a history: what a model offers those it knows nothing of.
+        served: of users with a history; `taken` is masked and does not count, as in the nightly tables.
+        discovery: of users with a history; what they have wanted before is masked and does not count.
+        repeats: of users with a history; nothing is masked.
+        newcomers: of users without a history: what a model offers those it knows nothing of.
 
     Args:
         item_vectors: (items, d), see `RankingTask`.
-        segments: kind -> shopper key -> label, beside the bands of history length and activity that every task has.
+        segments: kind -> user key -> label, beside the bands of history length and activity that every task has.
         taken: (sequences, items) what the repeat policy excludes (see `repeat_policy`); needed by the goal served.
 
     Raises:

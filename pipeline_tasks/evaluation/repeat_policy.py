@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.behavior.interactions import Flags, Integers, Interactions, step_numbers
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.data.interactions import Flags, Integers, Interactions, step_numbers
 from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
-from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 REPEAT_BOUND: Final = 0.02
 """Repeat share from which items may come again. Public logs lie far from it: Amazon Beauty, Amazon Sports and

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Integers
-from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.data.interactions import Integers
+from pipeline_tasks.data.run_data import RunData
 
 SHARE = 0.05
 
 
-def withhold_items(data: NightData, seed: int, share: float = SHARE) -> tuple[NightData, Integers]:
+def withhold_items(data: RunData, seed: int, share: float = SHARE) -> tuple[RunData, Integers]:
     """Return the night without any event of the withheld items before the test part, and those items' indices.
 
     They stay in the catalog, and answers in the test part stay: `cold_recall@10` of its discovery task is then the
-    recall of shoppers who wanted one, among the whole catalog. Under leave_one_out a history that is left with fewer
+    recall of users who wanted one, among the whole catalog. Under leave_one_out a history that is left with fewer
     than three events is emptied: its test event would count as train.
     """
     rng = np.random.default_rng(seed)

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
-from pipeline_tasks.setting_names import DELIMITER, PREFIX
-from pipeline_tasks.settings import REPOSITORY, Settings
+from pipeline_tasks.config.setting_names import DELIMITER, PREFIX
+from pipeline_tasks.config.settings import REPOSITORY, Settings
 
 _INTRODUCTION: Final = """# Settings
 
@@ -23,7 +23,8 @@ Every setting is an environment variable. A mapping is JSON, or is set entry by 
 The servers read the environment of `nightshelf up`: after a change run `make down`, then `make up`. In containers,
 settings go into `docker/nightshelf.env` ([operations](../guides/operations.md#settings-of-the-containers)).
 
-`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/settings.py` and the modules it imports.
+`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/config/settings.py` and the modules that it
+imports.
 """
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 

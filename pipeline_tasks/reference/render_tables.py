@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipeline_tasks.contracts import TABLES, Table
+from pipeline_tasks.tables.contracts import TABLES, Table
 
 _INTRODUCTION: Final = """# Tables
 
@@ -13,11 +13,11 @@ a step change at once: a reader sees the earlier run or the new one
 ([serving](../guides/serving.md#read-all-tables-of-one-run) names the catalogs that cannot do this). Join tables by
 `ds`. DuckDB, Spark, Trino, Snowflake, Athena and any other engine that reads Iceberg can read them.
 
-`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/contracts.py`.
+`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/tables/contracts.py`.
 """
 
 QUERIES: Final[dict[str, str]] = {
-    "events": "SELECT event_type, count(*) AS events, count(DISTINCT user_key) AS shoppers FROM events GROUP BY ALL",
+    "events": "SELECT event_type, count(*) AS events, count(DISTINCT user_key) AS users FROM events GROUP BY ALL",
     "quarantine": "SELECT ds, rule, count(*) AS records, any_value(raw) AS example FROM quarantine GROUP BY ALL",
     "reconciliation": "SELECT ds, outcome, sum(rows) AS rows FROM reconciliation GROUP BY ALL ORDER BY ds, outcome",
     "items": "SELECT category, count(*) AS items FROM items WHERE ds = (SELECT max(ds) FROM items) GROUP BY ALL",
@@ -25,7 +25,7 @@ QUERIES: Final[dict[str, str]] = {
     "splits": "SELECT ds, strategy, train_end, validation_end, train_events, test_events FROM splits",
     "sequences": "SELECT sequence_key, len(item_ids) AS length FROM sequences ORDER BY length DESC LIMIT 10",
     "user_profiles": (
-        "SELECT segment, cluster, count(*) AS shoppers, avg(monetary) AS spent, mode(top_categories[1]) AS likes "
+        "SELECT segment, cluster, count(*) AS users, avg(monetary) AS spent, mode(top_categories[1]) AS likes "
         "FROM user_profiles GROUP BY ALL ORDER BY ALL"
     ),
     "recommendations": (

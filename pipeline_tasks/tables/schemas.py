@@ -19,7 +19,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from pipeline_tasks.contracts import DataType, Table
+from pipeline_tasks.tables.contracts import DataType, Table
 
 # Contract nullability is checked by the gates; files carry nullable columns, because Spark writes every column so
 # and pyiceberg's add_files refuses an optional column for a required field.

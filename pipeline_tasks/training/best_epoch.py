@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from pipeline_tasks.evaluation.ranking_task import RankingTask
-from pipeline_tasks.model.two_tower_config import TwoTowerConfig
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.training.linear_weight import choose_linear_weight
+from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.training.item_to_item_weight import tune_item_to_item_weight
 
 METRIC = "ndcg@10"
 Listener = Callable[[dict[str, float], int], None]
@@ -30,7 +30,7 @@ class BestEpoch:
 
     def after(self, loss: float, recommender: TwoTowerRecommender, **figures: float) -> bool:
         """Measure the epoch that just ended with the mean `loss`; return whether another is worth while."""
-        ndcg, alone = choose_linear_weight(recommender, self.task)
+        ndcg, alone = tune_item_to_item_weight(recommender, self.task)
         weight = recommender.model.config.linear_weight
         measured = {"validation_ndcg_at_10": ndcg, "validation_towers_ndcg_at_10": alone, "linear_weight": weight}
         self.history.append({"train_loss": loss, **measured, **figures})

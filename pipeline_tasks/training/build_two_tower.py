@@ -5,18 +5,18 @@ import math
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.behavior.popularity_trends import choose_horizons
-from pipeline_tasks.collaborative.fit_own_history import fit_looked_at, fit_own_history
-from pipeline_tasks.collaborative.item_cooccurrence import id_factors
-from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, half_life
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.config.task_weights import NEXT_ITEM
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.item_cooccurrence import id_factors
+from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.encoders.whitening import fit_block_whitening
-from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
-from pipeline_tasks.model.two_tower import TwoTower
-from pipeline_tasks.model.two_tower_config import TwoTowerConfig
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.task_weights import NEXT_ITEM
+from pipeline_tasks.models.fit_repeat_model import fit_looked_at, fit_repeat_model
+from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, half_life
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
+from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.fit_options import FitOptions
 
 
@@ -26,13 +26,13 @@ def build_two_tower(
     options: FitOptions,
     device: torch.device,
     values: Integers | None = None,
-    shoppers: ShopperContent = NOTHING,
+    users: UserContent = NOTHING,
 ) -> TwoTowerRecommender:
     """Return the recommender as it is before the first step: text whitened, ids from co-occurrence.
 
     Args:
         raw_texts: (items, raw), finite. values: (items, most), numbers of structured values; None where there are none.
-        shoppers: what is read of them beside their events.
+        users: what is read of them beside their events.
     """
     n_items = len(raw_texts)
     numbers = np.zeros((n_items, 0), dtype=np.int64) if values is None else values
@@ -41,7 +41,7 @@ def build_two_tower(
     rows[seen] = np.arange(len(seen))
     widths = options.content_blocks or (raw_texts.shape[1],)
     center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
-    config = _shape(log, options, shoppers, len(seen), (turn.shape[1], raw_texts.shape[1]))
+    config = _shape(log, options, users, len(seen), (turn.shape[1], raw_texts.shape[1]))
     recipe = options.linear_recipe(config.linear_rank)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
@@ -51,15 +51,15 @@ def build_two_tower(
     _start_from_counts(model, log, n_items, options, recipe)
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    own = fit_own_history(log, n_items, recipe) if options.repeats else None
+    own = fit_repeat_model(log, n_items, recipe) if options.repeats else None
     looked_at = fit_looked_at(log, n_items, recipe) if options.looked_at else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
-    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, shoppers)
+    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, users)
     return fitted.at(log)
 
 
 def _shape(
-    log: Interactions, options: FitOptions, shoppers: ShopperContent, known: int, texts: tuple[int, int]
+    log: Interactions, options: FitOptions, users: UserContent, known: int, texts: tuple[int, int]
 ) -> TwoTowerConfig:
     """Return the shape for `known` items with events; `texts` are the widths of text vectors, whitened and raw."""
     return TwoTowerConfig(
@@ -81,8 +81,8 @@ def _shape(
         trend_shift=list(options.trend_shift),
         matching=options.matching,
         tasks=sorted(set(options.task_weights) - {NEXT_ITEM}),
-        profile_values=len(shoppers.profile),
-        reads_queries=shoppers.queries.are_read,
+        profile_values=len(users.profile),
+        reads_queries=users.queries.are_read,
     )
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from pipeline_tasks.collaborative.basket_weights import PENALTY
-from pipeline_tasks.collaborative.linear_part import LinearKind, LinearRecipe
-from pipeline_tasks.event_weights import EVENT_WEIGHTS
-from pipeline_tasks.task_weights import ONLY_NEXT_ITEM
+from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
+from pipeline_tasks.config.task_weights import ONLY_NEXT_ITEM
+from pipeline_tasks.models.basket_weights import PENALTY
+from pipeline_tasks.models.item_to_item_part import LinearKind, LinearRecipe
 from pipeline_tasks.training.learning_rate import Schedule
 
 
@@ -58,9 +58,9 @@ class FitOptions:
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False
-    """Whether what a shopper had before gets a score of its own (see own_history)."""
+    """Whether what a user had before gets a score of its own (see own_history)."""
     looked_at: bool = False
-    """Whether what a shopper looked at, and has not had yet, does."""
+    """Whether what a user looked at, and has not had yet, does."""
     half: bool = True
     """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
     time_buckets: int = 48

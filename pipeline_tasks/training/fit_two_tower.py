@@ -9,28 +9,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline_tasks.behavior.head_evidence import NO_EVIDENCE, HeadEvidence
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.data.data_extent import NO_TASK_LABELS, TaskLabels
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.model.shopper_content import NOTHING, ShopperContent
-from pipeline_tasks.model.tensor_names import tensors_of
-from pipeline_tasks.model.training_windows import TargetDraw, batch_windows, cut_windows
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.model.user_inputs import UserInputs
-from pipeline_tasks.spoken_progress import SpokenProgress
+from pipeline_tasks.models.two_tower.tensor_names import tensors_of
+from pipeline_tasks.models.two_tower.training_windows import TargetDraw, batch_windows, cut_windows
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
+from pipeline_tasks.models.two_tower.user_inputs import UserInputs
+from pipeline_tasks.progress_log import ProgressLog
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.averaged_weights import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training.full_gpu import items_in_memory
+from pipeline_tasks.training.oom_retry import items_in_memory
+from pipeline_tasks.training.popularity_table import PopularityTable
+from pipeline_tasks.training.prediction_points import LedMoments
 from pipeline_tasks.training.sampled_items import SampledItems
 from pipeline_tasks.training.step_gradient import StepGradient
 from pipeline_tasks.training.task_losses import TaskLosses
 from pipeline_tasks.training.training_batch import TrainingBatch, draw_batch
-from pipeline_tasks.training.training_moments import LedMoments
 from pipeline_tasks.training.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training.training_processes import ALONE, Processes
-from pipeline_tasks.training.trend_table import TrendTable
 from pipeline_tasks.training_error import TrainingError
 
 
@@ -44,9 +44,9 @@ class TwoTowerTrainer:
         options: FitOptions,
         device: str = "cpu",
         values: Integers | None = None,
-        evidence: HeadEvidence = NO_EVIDENCE,
+        evidence: TaskLabels = NO_TASK_LABELS,
         processes: Processes = ALONE,
-        shoppers: ShopperContent = NOTHING,
+        users: UserContent = NOTHING,
     ) -> None:
         if not len(log.items) or int(log.lengths.max()) < 2:
             raise TrainingError("no history of two events or more to train on: widen the window or land more days")
@@ -58,7 +58,7 @@ class TwoTowerTrainer:
         self.log, self.options, self.device, self.processes = log, options, torch.device(device), processes
         half = options.half and has_bfloat16(self.device)
         torch.manual_seed(options.seed)
-        self.recommender = build_two_tower(log, raw_texts, options, self.device, values, shoppers)
+        self.recommender = build_two_tower(log, raw_texts, options, self.device, values, users)
         self.model = self.recommender.model
         processes.copy_from_first([*self.model.parameters(), *self.model.buffers(), self.recommender.texts])
         n_items = len(raw_texts)
@@ -72,10 +72,10 @@ class TwoTowerTrainer:
         asked = log.in_order() if options.in_order else log
         self.targets = TargetDraw(asked, options.reach, _type_weights(log, options), options.repeat_weight)
         self.tasks = TaskLosses(log, options.task_weights, evidence, options.seed)
-        self.inputs = UserInputs(log, self.model, shoppers)
+        self.inputs = UserInputs(log, self.model, users)
         self.led = LedMoments(log, self.targets) if self.model.profile is not None else None
         horizons, kind = self.model.config.horizons, torch.bfloat16 if half else torch.float32
-        self.trends = TrendTable(log, n_items, horizons, options.time_buckets, self.device, kind)
+        self.trends = PopularityTable(log, n_items, horizons, options.time_buckets, self.device, kind)
         self.gradient = StepGradient(
             self.recommender,
             self.inputs,
@@ -139,7 +139,7 @@ class TwoTowerTrainer:
         steps, losses = self._steps(), []
         self.optimizer.planned = self.optimizer.planned or self.options.epochs * len(steps)
         self.model.train()
-        progress = SpokenProgress(f"epoch {epoch}", len(steps), "steps")
+        progress = ProgressLog(f"epoch {epoch}", len(steps), "steps")
         for number, windows in enumerate(steps):
             batches = [self._draw(own) for own in windows]
             if not any(len(batch) for batch in batches):

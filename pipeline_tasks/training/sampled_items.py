@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 
 SMOOTHING: Final = 0.75
 """Power of an item's count: bestsellers are in most batches anyway (Mikolov et al. 2013 for the figure)."""

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from pipeline_tasks.behavior.interactions import Floats, Integers
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.model.user_inputs import UserInputs
+from pipeline_tasks.data.interactions import Floats, Integers
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.user_inputs import UserInputs
+from pipeline_tasks.training.popularity_table import PopularityTable
 from pipeline_tasks.training.sampled_items import SampledItems
 from pipeline_tasks.training.step_table import StepTable
 from pipeline_tasks.training.task_losses import heads_loss
 from pipeline_tasks.training.training_batch import TrainingBatch
 from pipeline_tasks.training.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training.training_processes import Processes
-from pipeline_tasks.training.trend_table import TrendTable
 from pipeline_tasks.training_error import TrainingError
 
 
@@ -27,7 +27,7 @@ class StepGradient:
 
     recommender: TwoTowerRecommender
     inputs: UserInputs
-    trends: TrendTable
+    trends: PopularityTable
     next_item: float
     """How much the next item counts beside the heads."""
     sample: SampledItems | None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from pipeline_tasks.behavior.interactions import Integers
+from pipeline_tasks.data.interactions import Integers
 
 
 class StepTable(NamedTuple):

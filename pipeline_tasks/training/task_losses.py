@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline_tasks.behavior.head_evidence import HeadEvidence
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.model.two_tower import TwoTower
-from pipeline_tasks.task_weights import NEXT_ITEM
-from pipeline_tasks.training.item_questions import Click, Liking
-from pipeline_tasks.training.task_questions import Asker, PurchaseIntent, SessionConverts
+from pipeline_tasks.config.task_weights import NEXT_ITEM
+from pipeline_tasks.data.data_extent import TaskLabels
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
+from pipeline_tasks.training.label_sampler import LabelSampler, PurchaseIntent, SessionConverts
+from pipeline_tasks.training.labelled_examples import Click, Liking
 from pipeline_tasks.training_error import TrainingError
 
 
-def build_asker(task: str, log: Interactions, evidence: HeadEvidence) -> Asker:
+def build_asker(task: str, log: Interactions, evidence: TaskLabels) -> LabelSampler:
     """Return the questions of `task` over `log`.
 
     Raises:
@@ -26,7 +26,7 @@ def build_asker(task: str, log: Interactions, evidence: HeadEvidence) -> Asker:
     if task == "click":
         if evidence.impressions is None or not len(evidence.impressions.times):
             raise TrainingError(
-                "training.task_weights has click, but nothing says what shoppers were shown: land events of type "
+                "training.task_weights has click, but nothing says what users were shown: land events of type "
                 "impression (a log of ratings has none: ask it for rating), or leave click out"
             )
         return Click(log, evidence.impressions)
@@ -69,7 +69,7 @@ class AskedTask:
 class TaskLosses:
     """The heads' questions over the log that is trained on."""
 
-    def __init__(self, log: Interactions, weights: Mapping[str, float], evidence: HeadEvidence, seed: int) -> None:
+    def __init__(self, log: Interactions, weights: Mapping[str, float], evidence: TaskLabels, seed: int) -> None:
         self.log, self.weights = log, dict(weights)
         self.next_item = self.weights.pop(NEXT_ITEM)
         self.askers = {task: build_asker(task, log, evidence) for task in self.weights}

@@ -3,15 +3,15 @@
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.head_evidence import NO_EVIDENCE, HeadEvidence
-from pipeline_tasks.behavior.interactions import Floats, Integers, Interactions
-from pipeline_tasks.behavior.leanings import leanings
-from pipeline_tasks.behavior.ratings import Opinions
+from pipeline_tasks.data.data_extent import NO_TASK_LABELS, TaskLabels
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.rating_bias import leanings
+from pipeline_tasks.data.ratings import BinaryLabels
 from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
-from pipeline_tasks.model.task_heads import ABOUT_ITEMS
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.task_heads import ABOUT_ITEMS
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples, PurchaseIntent
 from pipeline_tasks.training.task_losses import build_asker
-from pipeline_tasks.training.task_questions import INTENT_SPAN, PurchaseIntent, Questions
 
 MOST_JUDGED = 5_000
 """Questions by which a head is judged: an AUC is then known to about .01."""
@@ -23,12 +23,12 @@ def predict(
     histories: Interactions,
     moments: Integers | None = None,
     items: Integers | None = None,
-    opinions: Opinions | None = None,
+    opinions: BinaryLabels | None = None,
 ) -> Floats:
-    """Return (n,) the probability of yes to a task's question; nan for a shopper without a history.
+    """Return (n,) the probability of yes to a task's question; nan for a user without a history.
 
     Args:
-        histories: of n shoppers.
+        histories: of n users.
         moments: (n,) epoch microseconds at which it is asked, None right after each last event.
         items: (n,) index of the item that is asked about; of tasks about an item.
         opinions: what was said before, of rows of `histories`, as rating reads it; None where nothing is known.
@@ -47,14 +47,16 @@ def predict(
         raise ValueError("a moment lies before the end of its history: cut the history there")
     about = np.full(len(some), -1) if items is None else items[some]
     told = None if opinions is None or items is None else leanings(opinions, some, about, asked)
-    questions = Questions(some, asked, about, np.zeros(0, np.float32), np.zeros(0, np.float32), told)
+    questions = LabelledExamples(some, asked, about, np.zeros(0, np.float32), np.zeros(0, np.float32), told)
     probabilities = np.full(len(histories), np.nan, np.float32)
     probabilities[some] = _answer(recommender, task, histories.select(some), questions)
     return probabilities
 
 
 @torch.inference_mode()
-def _answer(recommender: TwoTowerRecommender, task: str, histories: Interactions, questions: Questions) -> Floats:
+def _answer(
+    recommender: TwoTowerRecommender, task: str, histories: Interactions, questions: LabelledExamples
+) -> Floats:
     """Return (k,) the probability of yes to questions of k histories, none of them empty."""
     model, table = recommender.model, recommender.item_table()
     states = torch.from_numpy(recommender.states(histories)).to(model.device)
@@ -71,7 +73,7 @@ def _answer(recommender: TwoTowerRecommender, task: str, histories: Interactions
 
 
 def judge_heads(
-    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, evidence: HeadEvidence = NO_EVIDENCE
+    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, evidence: TaskLabels = NO_TASK_LABELS
 ) -> dict[str, float]:
     """Return `<task>_<metric>` of every head over the questions that `log` answers after `cutoff`.
 
@@ -97,7 +99,7 @@ def judge_heads(
     return figures
 
 
-def _unseen(task: str, log: Interactions, cutoff: int, evidence: HeadEvidence) -> tuple[Questions, float, float]:
+def _unseen(task: str, log: Interactions, cutoff: int, evidence: TaskLabels) -> tuple[LabelledExamples, float, float]:
     """Return the questions after `cutoff`, the share of yes before it, and the share of the task's span that is judged.
 
     Where less than 7 days are left, intent is judged over as many as there are: at an even rate of purchases, the
@@ -116,5 +118,5 @@ def _unseen(task: str, log: Interactions, cutoff: int, evidence: HeadEvidence) -
     return asked.only(chosen), _share(asked.only(asked.moments <= cutoff)), 1.0
 
 
-def _share(questions: Questions) -> float:
+def _share(questions: LabelledExamples) -> float:
     return float(questions.answers.mean()) if len(questions.answers) else 0.5

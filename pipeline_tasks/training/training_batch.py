@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Integers
-from pipeline_tasks.model.training_windows import TargetDraw
+from pipeline_tasks.data.interactions import Floats, Integers
+from pipeline_tasks.models.two_tower.training_windows import TargetDraw
+from pipeline_tasks.training.prediction_points import LedMoments, after_events
 from pipeline_tasks.training.task_losses import AskedTask
-from pipeline_tasks.training.training_moments import LedMoments, after_events
 
 
 @dataclass(frozen=True)

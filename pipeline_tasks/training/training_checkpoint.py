@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline_tasks.model.tensor_names import tensors_of
+from pipeline_tasks.models.two_tower.tensor_names import tensors_of
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_fingerprint import Fingerprint, differences

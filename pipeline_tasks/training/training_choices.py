@@ -8,25 +8,25 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Interactions, step_numbers
-from pipeline_tasks.behavior.popularity_trends import choose_horizons
+from pipeline_tasks.config.settings import SplitStrategy
+from pipeline_tasks.config.task_weights import refuse_contradictions
+from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
+from pipeline_tasks.data.interactions import Interactions, step_numbers
+from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.evaluation.ranking_task import wanted_types
 from pipeline_tasks.evaluation.repeat_policy import REPEAT_BOUND, repeat_share
-from pipeline_tasks.settings import SplitStrategy
-from pipeline_tasks.task_weights import refuse_contradictions
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training_settings import ATTENTION_HEADS, TrainingSettings
 
 WHOLE_CATALOG: Final = 100_000
 """Items up to which a step's softmax is over all of them."""
 ONE_BASKET: Final = 0.5
 """Share of histories of one moment from which on they are baskets, and no sequences: .998 of Online Retail's invoices,
-.33 of its shoppers, .008 of Complete Journey's."""
+.33 of its users, .008 of Complete Journey's."""
 WIDE: Final = 2_048
 """Rank of what completes a basket. EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in
 rank 512, 1,024, 2,048."""
 MOST_WIDE: Final = 12_000
-"""Items, sold or not, and known shoppers up to which it is so wide: 12,000 such vectors are 100 MB, and every item has
+"""Items, sold or not, and known users up to which it is so wide: 12,000 such vectors are 100 MB, and every item has
 two."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.interactions import Floats, Interactions
+from pipeline_tasks.data.interactions import Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.training.fit_options import FitOptions
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, distributed
 from torch._C._distributed_c10d import TCPStore
 
-from pipeline_tasks.behavior.interactions import Floats
-from pipeline_tasks.settings import inherited_environment
+from pipeline_tasks.config.settings import inherited_environment
+from pipeline_tasks.data.interactions import Floats
 
 PATIENCE: Final = timedelta(hours=6)
 """How long others wait while the first process tunes the encoder or validates: as long as the task may take."""

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pytest
 
-from pipeline_tasks.operation.airflow_client import AirflowClient
-from pipeline_tasks.operation.airflow_environment import ADMIN, admin_password
-from pipeline_tasks.operation.chain_run import CHAIN
-from pipeline_tasks.settings import Settings
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.local_runtime.airflow_client import AirflowClient
+from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
+from pipeline_tasks.local_runtime.chain_run import CHAIN
 from tests.benchmarks.side_by_side import write_results
 from tests.chain.installation import FIRST, Installation, start_installation
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_batch import draw_batch

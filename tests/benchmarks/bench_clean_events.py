@@ -4,7 +4,7 @@ pytest -s tests/benchmarks/bench_clean_events.py
 NIGHTSHELF_BENCH_EVENTS=200000 NIGHTSHELF_BENCH_FOLDER=/var/tmp/shop pytest -s tests/benchmarks/bench_clean_events.py
 
 Both write the events; ours also writes quarantine with every refused record, the reconciliation, the catalog and the
-shoppers, which the comparison counts against it.
+users, which the comparison counts against it.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.tables.contracts import TABLES
 from tests.benchmarks.side_by_side import write_results
 from tests.benchmarks.simulated_size import BEFORE, DAYS, MANY, Figures, Size, median, sizes_in
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from pipeline_tasks.bulk_top_k.arrays import Exclusions, Vectors
-from pipeline_tasks.bulk_top_k.scoring_device import scoring_on
-from pipeline_tasks.bulk_top_k.top_k import top_k
+from pipeline_tasks.topk.arrays import Exclusions, Vectors
+from pipeline_tasks.topk.scoring_device import scoring_on
+from pipeline_tasks.topk.top_k import top_k
 from tests.benchmarks.side_by_side import seconds_in_turn, write_results
 
 K: Final = 100
@@ -34,7 +34,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("make bench-gpu needs an NVIDIA GPU and torch's CUDA build: torch sees no CUDA device here")
     # Not before: without CUDA there is no Triton to import, and pytest imports this file with the other benchmarks.
-    from pipeline_tasks.bulk_top_k.gpu_top_k import gpu_top_k, prepare_on
+    from pipeline_tasks.topk.gpu_top_k import gpu_top_k, prepare_on
 
     rng = np.random.default_rng(1)
     users, items = rng.standard_normal((USERS, WIDTH), np.float32), rng.standard_normal((ITEMS, WIDTH), np.float32)
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _check(users: Vectors, items: Vectors, seen: Exclusions) -> float:
     """Return the share of users that the GPU leaves to the CPU; stop where one differs from the CPU's."""
-    from pipeline_tasks.bulk_top_k.gpu_top_k import gpu_top_k, prepare_on
+    from pipeline_tasks.topk.gpu_top_k import gpu_top_k, prepare_on
 
     counts = np.concatenate([block[1] for block in gpu_top_k(users, K, seen, prepare_on(items, "cuda:0"))])
     with scoring_on("cuda:0"):

@@ -1,9 +1,9 @@
-"""What lambda of the shelves' MMR costs and gives, on the validation part of public logs: NDCG@10 beside diversity.
+"""What lambda of MMR costs and gives, on the validation part of public logs: NDCG@10 beside diversity.
 
 pytest -s tests/benchmarks/bench_mmr_lambda.py
 
-A small model (width 64, one epoch) ranks; its 100 best are put in order for 20 slots, as `fill_shelves` does without
-slots for new items. Diversity is the mean cosine distance of the texts within the first ten. Test is not looked at.
+A small model (width 64, one epoch) ranks; its 100 best are put in order for 20 slots, as `fill_recommendations` does
+without slots for new items. Diversity is the mean cosine distance of the texts within the first ten. Test is not used.
 """
 
 import time
@@ -13,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from pipeline_tasks.bulk_top_k.arrays import Indices
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.config.business_rules import RecommendationPlan
+from pipeline_tasks.config.settings import settings
 from pipeline_tasks.evaluation.list_metrics import intra_list_distance
 from pipeline_tasks.evaluation.ranking_metrics import ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.evaluation.sampled_shoppers import sample_task
-from pipeline_tasks.evaluation.score_ranks import top_items
-from pipeline_tasks.model.saved_recommender import SavedRecommender
-from pipeline_tasks.settings import settings
-from pipeline_tasks.shelves.diversify import Candidates, Likeness, diversify
-from pipeline_tasks.shelves.shelf_rules import ShelfPlan
+from pipeline_tasks.evaluation.ranks_from_scores import top_items
+from pipeline_tasks.evaluation.sampled_users import sample_task
+from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
+from pipeline_tasks.recommend.diversify import Candidates, Likeness, diversify
+from pipeline_tasks.topk.arrays import Indices
 from tests.benchmarks.quality_sets import SETS
 from tests.benchmarks.side_by_side import write_results
 
@@ -54,7 +54,7 @@ def _rows(name: str, shared_data: Path, work: Path) -> list[dict[str, Any]]:
     return [
         {
             "name": "MMR on validation",
-            "size": f"{name}, {len(task)} shoppers, lambda {one}",
+            "size": f"{name}, {len(task)} users, lambda {one}",
             "ours": accuracy,
             "peer": "lambda 1",
             "peer_figure": figures[0][0],
@@ -69,12 +69,12 @@ def _rows(name: str, shared_data: Path, work: Path) -> list[dict[str, Any]]:
 def _candidates(saved: SavedRecommender, task: RankingTask) -> Candidates:
     scores = saved.recommender.scores(task.histories)
     scores[task.masked.nonzero()] = -np.inf
-    items = top_items(scores, SLOTS * ShelfPlan().candidates_per_slot)
+    items = top_items(scores, SLOTS * RecommendationPlan().candidates_per_slot)
     return Candidates(items, np.take_along_axis(scores, items, axis=1).astype(np.float64))
 
 
 def _likeness(saved: SavedRecommender) -> Likeness:
-    """Return what `prepare_shelf` keeps of the items; no caps are asked for here."""
+    """Return what `prepare_offered_items` keeps of the items; no caps are asked for here."""
     recommender = saved.recommender
     content = recommender.item_matrix()[:, : min(recommender.model.config.dimension, recommender.model.matching.width)]
     lengths = np.linalg.norm(content, axis=1, keepdims=True)
@@ -87,7 +87,7 @@ def _figures(
 ) -> tuple[float, float]:
     """Return NDCG@10 and the distance within the first ten."""
     taken: Indices = np.zeros((len(task), 0), np.int64)
-    lists = diversify(candidates, likeness, ShelfPlan(mmr_lambda=mmr_lambda), SLOTS, taken).items[:, :SHOWN]
+    lists = diversify(candidates, likeness, RecommendationPlan(mmr_lambda=mmr_lambda), SLOTS, taken).items[:, :SHOWN]
     wanted = task.relevant.toarray() > 0
     hits = np.take_along_axis(wanted, lists, axis=1)
     accuracy = ndcg(hits, task.relevant.getnnz(axis=1), SHOWN).mean()

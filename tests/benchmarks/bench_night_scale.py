@@ -1,10 +1,10 @@
-"""Ten times the shoppers, how many times the time: the nightly tables, their gate and their commit, at several sizes.
+"""Ten times the users, how many times the time: the nightly tables, their gate and their commit, at several sizes.
 
 pytest -s tests/benchmarks/bench_night_scale.py
 NIGHTSHELF_BENCH_SHOPPERS=10000,100000 NIGHTSHELF_BENCH_RUNS=1 pytest -s tests/benchmarks/bench_night_scale.py
 
-Shoppers of 12 events in 30 days, 10,000 items of which a fiftieth is new, vectors of 128 numbers. The vectors are
-drawn, not embedded: what embed_shelf adds is one pass of the user tower, measured apart on 100,000 shoppers at most.
+Users of 12 events in 30 days, 10,000 items of which a fiftieth is new, vectors of 128 numbers. The vectors are
+drawn, not embedded: what embed_shelf adds is one pass of the user tower, measured apart on 100,000 users at most.
 """
 
 import os
@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import publish, read_manifest
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import publish, read_manifest
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.benchmarks.measured_process import run_measured
@@ -43,7 +43,7 @@ def test_night_scale(tmp_path: Path) -> None:
         # At once: the largest takes long, and may be cut short.
         write_results("night_scale", rows)
         shutil.rmtree(tmp_path / str(users))
-    assert all(row["ratio"] <= 1 for row in rows), "ten times the shoppers took more than ten times as long"
+    assert all(row["ratio"] <= 1 for row in rows), "ten times the users took more than ten times as long"
 
 
 def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[st
     whole = round(median(sum(run.seconds[step] for step in STEPS) for run in runs), 1)
     return {
         "name": "nightly tables, gate and commit",
-        "size": f"{users:,} shoppers, {ITEMS:,} items",
-        "shoppers": users,
+        "size": f"{users:,} users, {ITEMS:,} items",
+        "users": users,
         "ours": whole,
-        "peer": "a night of fewer shoppers, as many times as there are more",
-        "peer_figure": round(smaller["ours"] * users / smaller["shoppers"], 1) if smaller else whole,
-        "ratio": round(whole / (smaller["ours"] * users / smaller["shoppers"]), 2) if smaller else 1.0,
+        "peer": "a night of fewer users, as many times as there are more",
+        "peer_figure": round(smaller["ours"] * users / smaller["users"], 1) if smaller else whole,
+        "ratio": round(whole / (smaller["ours"] * users / smaller["users"]), 2) if smaller else 1.0,
         "unit": "seconds",
         "runs": RUNS,
         "seconds": seconds | {"embed, apart": round(_embed_seconds(users), 1)},

@@ -14,19 +14,19 @@ from typing import TypeVar
 
 import pytest
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit, train
-from pipeline_tasks.candidates.worth_training import of_untitled
-from pipeline_tasks.collaborative.hybrid_blend import HybridBlend, choose_weights
-from pipeline_tasks.collaborative.item_to_item import sequence_item_to_item
+from pipeline_tasks.candidates.skip_redundant_candidates import of_untitled
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.evaluation.sampled_shoppers import sample_task
-from pipeline_tasks.peer_models.peers import DRAWN
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.settings import settings
+from pipeline_tasks.evaluation.sampled_users import sample_task
+from pipeline_tasks.models.hybrid_blend import HybridBlend, choose_weights
+from pipeline_tasks.models.item_to_item import sequence_item_to_item
+from pipeline_tasks.models.peers.peers import DRAWN
 from pipeline_tasks.training.best_epoch import METRIC
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, MeasuredScorer, keep, measure
 from tests.benchmarks.quality_peers import QUALITY_PEERS, can_fit, fit_quality_peer
 from tests.benchmarks.quality_report import write_report
@@ -93,7 +93,7 @@ def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
     print(write_report())
 
 
-def _best_candidate(data: NightData, training: TrainingSettings, work: Path) -> TrainedCandidate:
+def _best_candidate(data: RunData, training: TrainingSettings, work: Path) -> TrainedCandidate:
     """Train what a night trains, and return the best on validation: where no item has a text, tuning is nothing."""
     names = training.candidates if any(data.catalog.texts) else [of_untitled(training.candidates)]
     # The task of repeats excludes nothing, so that no purchase is too recent here.

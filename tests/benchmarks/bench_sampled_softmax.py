@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import pytest
 
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
-from pipeline_tasks.settings import settings
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_choices import choose_options
 from tests.benchmarks.bench_catalog_size import NEGATIVES
@@ -64,14 +64,14 @@ def test_sampled_softmax(shared_data: Path, tmp_path: Path) -> None:
     write_results("sampled_softmax", rows)
 
 
-def _train(data: NightData, negatives: int, epochs: int, work: Path) -> Epochs:
+def _train(data: RunData, negatives: int, epochs: int, work: Path) -> Epochs:
     chosen = {"seed": 1, "negatives": negatives or len(data.catalog), "epochs": epochs}
     told = Epochs()
     train(data, "frozen", settings().training.model_copy(update=chosen), work, told)
     return told
 
 
-def _row(data: NightData, name: str, sampled: Epochs, whole: Epochs) -> dict[str, Any]:
+def _row(data: RunData, name: str, sampled: Epochs, whole: Epochs) -> dict[str, Any]:
     ours, peer = max(sampled.found), max(whole.found)
     return {
         "name": f"sampled softmax, {name}",

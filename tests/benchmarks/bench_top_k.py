@@ -20,8 +20,8 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.bulk_top_k.arrays import Exclusions, Vectors
-from pipeline_tasks.bulk_top_k.top_k import top_k
+from pipeline_tasks.topk.arrays import Exclusions, Vectors
+from pipeline_tasks.topk.top_k import top_k
 from tests.benchmarks.side_by_side import seconds_in_turn, write_results
 
 K: Final = 100

@@ -14,9 +14,9 @@ from typing import Final
 import pytest
 
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.config.settings import settings
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.settings import settings
 from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.sequence_sets import read_amazon_beauty
 from tests.benchmarks.side_by_side import write_results

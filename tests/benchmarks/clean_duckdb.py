@@ -13,8 +13,8 @@ from typing import Final
 
 import duckdb
 
-from pipeline_tasks.contracts import CHOSEN_TYPES, EVENT_TYPES, TABLES
-from spark_jobs.time_cutoffs import TRAIN_SHARE, VALIDATION_SHARE
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES, EVENT_TYPES, TABLES
+from spark_jobs.splitting.time_cutoffs import TRAIN_SHARE, VALIDATION_SHARE
 
 THREADS: Final = 2
 """As many as the session's local[2]."""

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.intake.sources import load_source
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import publish, write_manifest
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import publish, write_manifest
+from pipeline_tasks.run_key import RunKey, parse_day
+from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.build_sequences import chosen_events
 from spark_jobs.clean_behavior import clean
-from spark_jobs.spark_session import open_session
-from spark_jobs.split_counts import count_by_day, span_counts
-from spark_jobs.stale_days import chosen_rules
-from spark_jobs.time_cutoffs import find_cutoffs
+from spark_jobs.cleaning.changed_days import chosen_rules
+from spark_jobs.common.spark_session import open_session
+from spark_jobs.splitting.build_sequences import chosen_events
+from spark_jobs.splitting.split_counts import count_by_day, span_counts
+from spark_jobs.splitting.time_cutoffs import find_cutoffs
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Cleaned:
     validation_end: str
 
 
-def clean_once(source_name: str, night: Night, days: int) -> Cleaned:
+def clean_once(source_name: str, night: RunKey, days: int) -> Cleaned:
     """Clean and publish the night, and find its cut-offs."""
     started = time.perf_counter()
     spark = open_session("clean for a benchmark")
@@ -71,7 +71,7 @@ def main() -> None:
     for name in ("source", "date", "days", "out"):
         parser.add_argument(name)
     given = parser.parse_args()
-    cleaned = clean_once(given.source, Night(given.source, parse_day(given.date)), int(given.days))
+    cleaned = clean_once(given.source, RunKey(given.source, parse_day(given.date)), int(given.days))
     Path(given.out).write_text(json.dumps(asdict(cleaned)))
 
 

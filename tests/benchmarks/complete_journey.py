@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.item_values import Row
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.night import Night
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_values import Row
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.purchase_log import purchase_log
 
 
-def read_complete_journey(shared_data: Path) -> NightData:
+def read_complete_journey(shared_data: Path) -> RunData:
     """Return the sample as a night of the source `completejourney`, positive quantities only."""
     folder = shared_data / "completejourney"
     rows = pd.read_parquet(folder / "transactions_sample_100k.parquet")
@@ -34,7 +34,7 @@ def read_complete_journey(shared_data: Path) -> NightData:
     prices = _prices(rows[times < np.datetime64(cuts[1].replace(tzinfo=None))])
     catalog = catalog_of([{**row, "price": prices.get(row["item_id"])} for row in products], ids)
     split = {"split_id": "sample", "strategy": "temporal", "train_end": cuts[0], "validation_end": cuts[1]}
-    return NightData(Night("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
+    return RunData(RunKey("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
 
 
 def _prices(rows: pd.DataFrame) -> dict[str, float]:

@@ -8,8 +8,8 @@ from typing import Final
 from cuallee import Check, CheckLevel
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.gates.gate_suites import SUITES
+from pipeline_tasks.quality.gate_suites import SUITES
+from pipeline_tasks.tables.contracts import TABLES
 
 _BETWEEN: Final = "ExpectColumnValuesToBeBetween"
 _NO_PEER: Final = (

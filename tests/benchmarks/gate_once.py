@@ -14,15 +14,15 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.night import Night, parse_day
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.staging import Manifest, read_manifest
-from spark_jobs.spark_session import open_session
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.staging import Manifest, read_manifest
+from pipeline_tasks.run_key import RunKey, parse_day
+from spark_jobs.common.spark_session import open_session
 from spark_jobs.validate_tables import spare_compilation, validate_step
 from tests.benchmarks.cuallee_checks import cuallee_check
 
 
-def gate_once(night: Night, first: str) -> dict[str, list[float]]:
+def gate_once(night: RunKey, first: str) -> dict[str, list[float]]:
     """Return the seconds of the start (Java, Spark, imports), of the gate and of cuallee.
 
     Raises:
@@ -30,7 +30,7 @@ def gate_once(night: Night, first: str) -> dict[str, list[float]]:
     """
     started = time.perf_counter()
     spark = open_session("gate for a benchmark")
-    import_module("pipeline_tasks.gates.gate_runner")
+    import_module("pipeline_tasks.quality.gate_runner")
     manifest = read_manifest(settings(), night, "clean")
     spare_compilation(spark, manifest)
     taken = {"start": [time.perf_counter() - started], "gate": [], "cuallee": []}
@@ -62,4 +62,4 @@ def check_by_cuallee(spark: SparkSession, manifest: Manifest) -> None:
 
 if __name__ == "__main__":
     source, day, first, out = sys.argv[1:]
-    Path(out).write_text(json.dumps(gate_once(Night(source, parse_day(day)), first)))
+    Path(out).write_text(json.dumps(gate_once(RunKey(source, parse_day(day)), first)))

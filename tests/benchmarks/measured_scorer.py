@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.full_ranking import evaluate_tasks
 from pipeline_tasks.evaluation.intervals import mean_interval
 from pipeline_tasks.evaluation.ranking_metrics import Reals
@@ -25,7 +25,7 @@ _FOLDER: Final = RESULTS / "quality"
 _KEPT: Final = (METRIC, "recall@10", "mrr", "coverage@10", "novelty@10", "gini@10")
 
 Figures = dict[str, dict[str, float]]
-"""Goal -> metric -> value, with `low` and `high` of NDCG@10 (95 %, over shoppers) and the number of `shoppers`."""
+"""Goal -> metric -> value, with `low` and `high` of NDCG@10 (95 %, over users) and the number of `users`."""
 
 
 def _hardware() -> str:
@@ -55,16 +55,16 @@ class MeasuredScorer:
         return f"{self.set}-{self.scorer}-{self.seed}"
 
 
-def measure(data: NightData, goals: Sequence[Goal], scorer: Scorer) -> tuple[Figures, Values]:
-    """Rank the whole catalog for everybody asked, each shopper scored once for all goals."""
+def measure(data: RunData, goals: Sequence[Goal], scorer: Scorer) -> tuple[Figures, Values]:
+    """Rank the whole catalog for everybody asked, each user scored once for all goals."""
     tasks = build_tasks(data.parts, "test", goals, len(data.catalog))
     figures: Figures = {}
     values: dict[str, Reals] = {}
     for goal, result in zip(goals, evaluate_tasks(scorer, tasks), strict=True):
-        values[goal] = own = result.per_shopper[METRIC]
+        values[goal] = own = result.per_user[METRIC]
         low, high = mean_interval(own)
         kept = {name: round(float(result.overall[name]), 6) for name in _KEPT}
-        figures[goal] = kept | {"low": round(low, 6), "high": round(high, 6), "shoppers": len(own)}
+        figures[goal] = kept | {"low": round(low, 6), "high": round(high, 6), "users": len(own)}
     return figures, values
 
 

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.night import Night
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.purchase_log import purchase_log
 
 TRAIN_END = datetime(2011, 9, 11, 15, 41, tzinfo=UTC)
 VALIDATION_END = datetime(2011, 11, 1, 15, 55, tzinfo=UTC)
 
 
-def read_online_retail(shared_data: Path) -> NightData:
+def read_online_retail(shared_data: Path) -> RunData:
     """Return the log as a night of the source `online_retail`."""
     rows = read_lines(shared_data)
     kept = rows[rows["CustomerID"].notna() & (rows["Quantity"] > 0) & (rows["UnitPrice"] > 0)].drop_duplicates()
-    kept = kept.assign(shopper=kept["CustomerID"].astype(int).astype(str))
-    log, ids, kept = purchase_log(kept, "shopper", "StockCode", "InvoiceDate")
+    kept = kept.assign(user=kept["CustomerID"].astype(int).astype(str))
+    log, ids, kept = purchase_log(kept, "user", "StockCode", "InvoiceDate")
     # As of the moment when test begins: a later price would say what still sold then, of 14 % of the items otherwise.
     before = kept[kept["InvoiceDate"] < VALIDATION_END.replace(tzinfo=None)].sort_values("InvoiceDate", kind="stable")
     prices, titles = before.groupby("StockCode")["UnitPrice"].last().to_dict(), titles_of(rows)
     catalog = catalog_of([{"item_id": code, "title": titles.get(code), "price": prices.get(code)} for code in ids], [])
     split = {"split_id": "uci", "strategy": "temporal", "train_end": TRAIN_END, "validation_end": VALIDATION_END}
-    return NightData(Night("online_retail", date(2011, 12, 9)), catalog, log, {}, split)
+    return RunData(RunKey("online_retail", date(2011, 12, 9)), catalog, log, {}, split)
 
 
 def read_lines(shared_data: Path) -> pd.DataFrame:

@@ -7,14 +7,14 @@ they are drawn here, as cleaning puts them, and not in the order of the till, wh
 from datetime import date
 from pathlib import Path
 
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.night import Night
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.online_retail import read_lines, titles_of
 from tests.benchmarks.purchase_log import purchase_log
 
 
-def read_online_retail_visits(shared_data: Path) -> NightData:
+def read_online_retail_visits(shared_data: Path) -> RunData:
     """Return 19,960 visits of 26 lines each, the mean, as a night of a shop that knows nobody."""
     rows = read_lines(shared_data)
     bought = (rows["Quantity"] > 0) & (rows["UnitPrice"] > 0) & ~rows["InvoiceNo"].astype(str).str.startswith("C")
@@ -23,4 +23,4 @@ def read_online_retail_visits(shared_data: Path) -> NightData:
     titles = titles_of(rows)
     catalog = catalog_of([{"item_id": code, "title": titles.get(code)} for code in ids], [])
     split = {"split_id": "visits", "strategy": "leave_one_out"}
-    return NightData(Night("online_retail_visits", date(2011, 12, 9)), catalog, log, {}, split)
+    return RunData(RunKey("online_retail_visits", date(2011, 12, 9)), catalog, log, {}, split)

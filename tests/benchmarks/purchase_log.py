@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 
 def purchase_log(

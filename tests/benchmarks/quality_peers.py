@@ -5,15 +5,15 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.collaborative.own_pairs import own_pairs
+from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.baselines import recent_popularity
 from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.evaluation.sampled_shoppers import sample_task
-from pipeline_tasks.peer_models.peers import PEERS, fit_peer
-from pipeline_tasks.training.choose_linear import set_ndcg
+from pipeline_tasks.evaluation.sampled_users import sample_task
+from pipeline_tasks.models.peers.peers import PEERS, fit_peer
+from pipeline_tasks.models.repeat_pairs import own_pairs
+from pipeline_tasks.training.tune_item_to_item_weight import set_ndcg
 
 EASE_PENALTIES: Final = (20.0, 50.0, 150.0, 500.0)
 OWN_BASKETS: Final = "own_baskets_then_popular"
@@ -24,10 +24,10 @@ EASE_ITEMS: Final = 19_000
 
 @dataclass(frozen=True)
 class OwnBaskets:
-    """In how many baskets the shopper had the item; of equals, the later first; then what is popular now."""
+    """In how many baskets the user had the item; of equals, the later first; then what is popular now."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     levels: Floats
     """(items,) recent popularity, below 1."""
 
@@ -40,13 +40,13 @@ class OwnBaskets:
         return scores
 
 
-def can_fit(peer: str, data: NightData) -> bool:
+def can_fit(peer: str, data: RunData) -> bool:
     """Return whether the peer answers the set's questions."""
     # In leave-one-out own items are masked, and without times nothing is recent.
     return data.split["strategy"] != "leave_one_out" or peer not in ("own_repeats", "recent_popularity", OWN_BASKETS)
 
 
-def fit_quality_peer(peer: str, data: NightData, seed: int) -> Scorer:
+def fit_quality_peer(peer: str, data: RunData, seed: int) -> Scorer:
     """Fit on all that may be known before test, validation included; `seed` is for peers that draw."""
     known, n_items = data.parts.known_before("test"), len(data.catalog)
     if peer == "ease":
@@ -54,7 +54,7 @@ def fit_quality_peer(peer: str, data: NightData, seed: int) -> Scorer:
     return _own_baskets(known, n_items) if peer == OWN_BASKETS else fit_peer(peer, known, n_items, seed)
 
 
-def _penalty(data: NightData) -> float:
+def _penalty(data: RunData) -> float:
     """Return EASE's best on validation."""
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), 5_000, 1)
     return max(EASE_PENALTIES, key=lambda penalty: set_ndcg(task, penalty))
@@ -62,5 +62,5 @@ def _penalty(data: NightData) -> float:
 
 def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:
     levels = recent_popularity(known, n_items).levels
-    # A thousandth: without it, lists of shoppers with few items end anyhow (Online Retail, validation: .3144, .3496).
+    # A thousandth: without it, lists of users with few items end anyhow (Online Retail, validation: .3144, .3496).
     return OwnBaskets(OWN_BASKETS, known.evidence, levels / levels.max() / 1_000)

@@ -114,8 +114,8 @@ def _detail(group: list[Row]) -> str:
         ]
         for row in group
     ]
-    shoppers = max(row.shoppers or 0 for row in group)
-    return f"\n## {group[0].set}, {group[0].task}: {shoppers:,} users\n\n" + _table(titles, lines)
+    users = max(row.users or 0 for row in group)
+    return f"\n## {group[0].set}, {group[0].task}: {users:,} users\n\n" + _table(titles, lines)
 
 
 def _new_items() -> str:

@@ -15,12 +15,12 @@ class Row:
     recall: float | None = None
     coverage: float | None = None
     interval: tuple[float, float] | None = None
-    shoppers: int | None = None
+    users: int | None = None
     seconds: int | None = None
     commit: str = ""
     date: str = ""
     hardware: str = ""
     ours_minus: float | None = None
-    """Ours less this scorer, the mean over shoppers, each of both the mean over its seeds."""
+    """Ours less this scorer, the mean over users, each of both the mean over its seeds."""
     p: float | None = None
-    """Of the paired sign-flip test of it; None where one of the two kept no values by shopper."""
+    """Of the paired sign-flip test of it; None where one of the two kept no values by user."""

@@ -1,4 +1,4 @@
-"""Makes the lines of the quality page from what was kept of each fit: means over seeds, paired with ours by shopper."""
+"""Makes the lines of the quality page from what was kept of each fit: means over seeds, paired with ours by user."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ def _row(goal: str, runs: Sequence[MeasuredScorer]) -> Row:
         round(mean(one["recall@10"] for one in figures), 5),
         round(mean(one["coverage@10"] for one in figures), 4),
         (figures[0]["low"], figures[0]["high"]),
-        int(figures[0]["shoppers"]),
+        int(figures[0]["users"]),
         round(mean(one.seconds for one in runs)),
         first.commit,
         first.date,
@@ -57,7 +57,7 @@ def _paired(row: Row, values: dict[str, Reals | None]) -> Row:
         return row
     if len(own) != len(other):
         raise ValueError(
-            f"{row.set}, {row.task}: {ours} was asked about {len(own)} shoppers, {row.scorer} about {len(other)}: the "
+            f"{row.set}, {row.task}: {ours} was asked about {len(own)} users, {row.scorer} about {len(other)}: the "
             f"set is read otherwise since: measure both again (make bench-quality)"
         )
     difference = own - other

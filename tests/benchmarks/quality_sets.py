@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_tasks.behavior.night_data import NightData
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.ranking_task import Goal
 from tests.benchmarks.complete_journey import read_complete_journey
 from tests.benchmarks.online_retail import read_online_retail
@@ -20,7 +20,7 @@ from tests.benchmarks.sequence_sets import read_amazon_beauty, read_amazon_sport
 class QualitySet:
     """A set and the questions asked of it."""
 
-    read: Callable[[Path], NightData]
+    read: Callable[[Path], RunData]
     goals: tuple[Goal, ...]
     published: tuple[tuple[str, float], ...] = ()
     """Model and its NDCG@10 on test."""

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.item_values import Row
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.contracts import CHOSEN_TYPES
-from pipeline_tasks.night import Night
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_values import Row
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 _DAY = date(2026, 1, 1)
 
 
-def read_amazon_beauty(shared_data: Path) -> NightData:
+def read_amazon_beauty(shared_data: Path) -> RunData:
     """22,363 users, 12,101 items, 198,502 actions; items have titles, category paths and nameless attributes."""
     folder = shared_data / "amazon-beauty-5core"
     items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
@@ -31,7 +31,7 @@ def read_amazon_beauty(shared_data: Path) -> NightData:
     return _night("amazon_beauty", _lines(folder / "sequences.txt"), rows)
 
 
-def read_amazon_sports(shared_data: Path) -> NightData:
+def read_amazon_sports(shared_data: Path) -> RunData:
     """35,598 users, 18,357 items, 296,337 actions; no titles: items have nameless attributes alone."""
     folder = shared_data / "amazon-sports-5core"
     items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
@@ -39,7 +39,7 @@ def read_amazon_sports(shared_data: Path) -> NightData:
     return _night("amazon_sports", _lines(folder / "sequences.txt"), rows)
 
 
-def read_ml_1m(shared_data: Path) -> NightData:
+def read_ml_1m(shared_data: Path) -> RunData:
     """6,040 users, 3,416 films, 999,611 actions; films and viewers are described as the preset `movielens` does it."""
     folder = shared_data / "ml-1m"
     rows = pd.read_parquet(folder / "sequences_sasrec_order.parquet").sort_values(["user_id", "pos"], kind="stable")
@@ -76,8 +76,8 @@ def _row(number: object, attribute_ids: str, **columns: str) -> Row:
 
 
 def _night(
-    name: str, histories: dict[int, list[int]], rows: Sequence[Row], shoppers: Mapping[str, str] | None = None
-) -> NightData:
+    name: str, histories: dict[int, list[int]], rows: Sequence[Row], users: Mapping[str, str] | None = None
+) -> RunData:
     lengths = np.array([len(history) for history in histories.values()])
     numbers, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
     known = set(map(str, numbers))
@@ -93,5 +93,5 @@ def _night(
         np.full(len(items), CHOSEN_TYPES.index("rating"), dtype=np.int64),
         np.arange(len(items), dtype=np.int64) - np.repeat(offsets[:-1], lengths),
     )
-    log = log.described(shoppers or {})
-    return NightData(Night(name, _DAY), catalog, log, {}, {"split_id": "published", "strategy": "leave_one_out"})
+    log = log.described(users or {})
+    return RunData(RunKey(name, _DAY), catalog, log, {}, {"split_id": "published", "strategy": "leave_one_out"})

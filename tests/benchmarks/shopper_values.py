@@ -1,6 +1,6 @@
-"""NDCG@10 of every shopper whom a scorer was asked about, kept beside its figures: what paired tests compare.
+"""NDCG@10 of every user whom a scorer was asked about, kept beside its figures: what paired tests compare.
 
-Most shoppers of leave-one-out have 0, so a file of 22,363 of them is some 10 kB.
+Most users of leave-one-out have 0, so a file of 22,363 of them is some 10 kB.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from pipeline_tasks.evaluation.ranking_metrics import Reals
 from tests.benchmarks.side_by_side import RESULTS
 
 Values = Mapping[str, Reals]
-"""Goal -> (shoppers,) in the order of the set's keys."""
+"""Goal -> (users,) in the order of the set's keys."""
 _FOLDER: Final = RESULTS / "quality" / "values"
 
 
@@ -25,7 +25,7 @@ def keep_values(name: str, commit: str, values: Values) -> None:
 
 
 def read_values(name: str, commit: str, goal: str) -> Reals | None:
-    """Return (shoppers,), or None where the fit of that commit kept none."""
+    """Return (users,), or None where the fit of that commit kept none."""
     path = _FOLDER / f"{name}.npz"
     if not path.exists():
         return None
@@ -34,6 +34,6 @@ def read_values(name: str, commit: str, goal: str) -> Reals | None:
 
 
 def mean_values(each: Sequence[Reals | None]) -> Reals | None:
-    """Return (shoppers,) the mean over seeds; None where one of them kept nothing."""
+    """Return (users,) the mean over seeds; None where one of them kept nothing."""
     found = [own for own in each if own is not None]
     return np.mean(found, axis=0) if found and len(found) == len(each) else None

@@ -7,7 +7,7 @@ from tests.benchmarks.quality_row import Row
 from tests.benchmarks.quality_rows import rows_of
 from tests.benchmarks.shopper_values import keep_values, mean_values, read_values
 
-SHOPPERS = 200
+USERS = 200
 RNG = np.random.default_rng(1)
 
 
@@ -16,10 +16,10 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setattr(shopper_values, "_FOLDER", tmp_path_factory.mktemp("values"))
 
 
-def fitted(scorer: str, seed: int, level: float, shoppers: int = SHOPPERS) -> MeasuredScorer:
-    values = np.clip(RNG.normal(level, 0.05, shoppers), 0, 1)
+def fitted(scorer: str, seed: int, level: float, users: int = USERS) -> MeasuredScorer:
+    values = np.clip(RNG.normal(level, 0.05, users), 0, 1)
     figures = {"ndcg@10": float(values.mean()), "recall@10": 0.1, "coverage@10": 0.2}
-    figures |= {"low": 0.0, "high": 1.0, "shoppers": shoppers}
+    figures |= {"low": 0.0, "high": 1.0, "users": users}
     one = MeasuredScorer("amazon_beauty", scorer, seed, {"discovery": figures}, 1.0, commit="abc", date="2026-11-27")
     keep_values(one.fit, one.commit, {"discovery": values})
     return one
@@ -65,5 +65,5 @@ def test_a_peer_is_compared_with_the_row_that_learned_from_the_same_parts() -> N
 
 
 def test_a_set_that_is_read_otherwise_is_refused() -> None:
-    with pytest.raises(ValueError, match="two_tower was asked about 200 shoppers, ease about 150: the set is read"):
-        by_scorer(fitted(OURS, 1, 0.4), fitted("ease", 1, 0.3, shoppers=150))
+    with pytest.raises(ValueError, match="two_tower was asked about 200 users, ease about 150: the set is read"):
+        by_scorer(fitted(OURS, 1, 0.4), fitted("ease", 1, 0.3, users=150))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from pipeline_tasks.settings import REPOSITORY, ServerSettings, Settings
+from pipeline_tasks.config.settings import REPOSITORY, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -66,7 +66,7 @@ class Installation:
 
     def registry(self) -> "MlflowClient":
         """Return a logged-in client of the tracking server."""
-        from pipeline_tasks.champion.registry import client
+        from pipeline_tasks.registry.registry import client
 
         port = int(self.environment["NIGHTSHELF_SERVER__MLFLOW_PORT"])
         return client(Settings(home=self.home, server=ServerSettings(mlflow_port=port)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline_tasks.operation.process_group import running_server
+from pipeline_tasks.local_runtime.process_group import running_server
 
 Sockets = set[tuple[str, int, str]]
 """(address, port, program) of each."""

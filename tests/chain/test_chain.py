@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.tables.contracts import TABLES
 from tests.chain.installation import FIRST, Installation
 
 pytestmark = pytest.mark.chain
@@ -40,7 +40,7 @@ def test_first_night_runs_every_task_and_says_so(first_night: str) -> None:
         assert task in first_night
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
         assert task in first_night
-    assert first_night.count("shelf of shopper") == 3
+    assert first_night.count("shelf of user") == 3
     assert f"recommendations for {FIRST}; to see more:" in first_night
 
 
@@ -49,8 +49,8 @@ def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, fir
         f"SELECT user_key, count(*) AS items, count(DISTINCT item_id) AS distinct_items, max(rank) AS last "
         f"FROM recommendations WHERE ds = '{FIRST}' GROUP BY user_key"
     )
-    shoppers = installation.rows(f"SELECT user_key FROM sequences WHERE ds = '{FIRST}' AND user_key IS NOT NULL")
-    assert {row["user_key"] for row in shelves} == {row["user_key"] for row in shoppers}
+    users = installation.rows(f"SELECT user_key FROM sequences WHERE ds = '{FIRST}' AND user_key IS NOT NULL")
+    assert {row["user_key"] for row in shelves} == {row["user_key"] for row in users}
     assert all((row["items"], row["distinct_items"], row["last"]) == (TOP_K, TOP_K, TOP_K) for row in shelves)
 
 
@@ -94,13 +94,13 @@ def test_same_night_again_is_identical_and_changed_input_changes_that_night_alon
     installation.succeed("run", "--date", SECOND)
     assert night_of(installation, SECOND) == second
 
-    shopper = second["recommendations"][0]["user_key"]
+    user = second["recommendations"][0]["user_key"]
     item = second["recommendations"][0]["item_id"]
-    deliver_purchase(installation.home, SECOND, shopper, item)
+    deliver_purchase(installation.home, SECOND, user, item)
     installation.succeed("run", "--date", SECOND)
     changed = night_of(installation, SECOND)
     assert len(changed["events"]) == len(second["events"]) + 1
-    shelf = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == shopper}
+    shelf = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == user}
     assert item not in shelf, "bought today, so not recommended"
     assert night_of(installation, FIRST) == first
 
@@ -123,13 +123,13 @@ def test_source_without_files_says_where_to_get_them(installation: Installation)
     assert "archive.ics.uci.edu" in failed.stdout.splitlines()[-1]
 
 
-def deliver_purchase(home: Path, ds: str, shopper: str, item: str) -> None:
+def deliver_purchase(home: Path, ds: str, user: str, item: str) -> None:
     """Add one purchase to the shop's own files, as a late line of its log."""
     line = {
         "event_key": "late-1",
         "time": f"{ds}T23:00:00Z",
         "kind": "purchase",
-        "shopper": shopper,
+        "shopper": user,
         "session": "late",
         "item": item,
         "price": "9.5",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 
 # Before Airflow is first imported: it would write its configuration into the home of whoever runs the tests.
 if "AIRFLOW_HOME" not in os.environ:

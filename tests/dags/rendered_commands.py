@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 from tests.dags.conftest import GOLDEN
 
 if TYPE_CHECKING:

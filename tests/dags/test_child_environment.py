@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_tasks.settings import child_environment, settings
+from pipeline_tasks.config.settings import child_environment, settings
 from tests.dags import print_environment
 
 WITHHELD = {
@@ -76,7 +76,7 @@ def test_a_spark_job_has_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_servers_have_no_use_for_the_lake() -> None:
-    from pipeline_tasks.operation.servers import SERVERS_WITHOUT
+    from pipeline_tasks.local_runtime.servers import SERVERS_WITHOUT
 
     found = child_environment(WITHHELD | NEEDED | MLFLOW, SERVERS_WITHOUT)
     assert set(found) == {"AWS_ACCESS_KEY_ID", "HADOOP_CONF_DIR"}

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline_tasks.operation.gpu_count import TORCHRUN
+from pipeline_tasks.local_runtime.gpu_count import TORCHRUN
 
 
 def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:

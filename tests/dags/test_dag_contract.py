@@ -43,13 +43,13 @@ EDGES = {
         "return_champion": {"return_tables"},
         "return_tables": set(),
     },
-    "forget_shopper": {
+    "erase_users": {
         "require_no_night": {"remember_shoppers"},
         "remember_shoppers": {"forget_landed"},
         "forget_landed": {"forget_rows"},
         "forget_rows": set(),
     },
-    "forget_old_nights": {"require_no_night": {"forget_old_nights"}, "forget_old_nights": set()},
+    "apply_retention": {"require_no_night": {"apply_retention"}, "apply_retention": set()},
     "report_arms": {"report_arms": set()},
 }
 ON_GPU = {"train_candidate", "evaluate_candidates", "embed_shelf"}
@@ -72,7 +72,7 @@ def test_edges(dag_bag: "DagBag", dag_id: str) -> None:
 def test_where_a_postgres_is_named_it_follows_the_lake_in_a_task_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
-    from pipeline_tasks.settings import REPOSITORY, settings
+    from pipeline_tasks.config.settings import REPOSITORY, settings
 
     monkeypatch.setenv("NIGHTSHELF_POSTGRES_SINK", "postgresql://shop@127.0.0.1/shop")
     settings.cache_clear()
@@ -88,7 +88,7 @@ def test_where_a_postgres_is_named_it_follows_the_lake_in_a_task_of_its_own(monk
 
 
 def test_assets_join_the_dags(dag_bag: "DagBag") -> None:
-    from night_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, after
+    from run_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, after
 
     gives = {outlet.name: task.dag_id for task in all_tasks(dag_bag) for outlet in task.outlets}
     assert gives == {

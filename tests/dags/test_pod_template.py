@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 from tests.docker.compose_project import DOCKER, read_services
 
 TEMPLATE = DOCKER / "pod_template.yaml"
@@ -15,7 +15,7 @@ TEMPLATE = DOCKER / "pod_template.yaml"
 
 def pod_of(executors: str) -> Any:  # noqa: ANN401
     """Return the pod of a task that asks for one GPU, as the executor joins template, override and its own fields."""
-    from night_schedule import pod_with_one_gpu
+    from run_schedule import pod_with_one_gpu
 
     return PodGenerator.construct_pod(
         dag_id="fine_tune_recommender",
@@ -49,14 +49,14 @@ def test_a_task_that_asks_for_a_gpu_gets_one_beside_all_of_the_template(executor
 
 @pytest.mark.parametrize("executors", ["CeleryExecutor", "LocalExecutor"])
 def test_executors_without_pods_are_given_none(executors: str) -> None:
-    from night_schedule import pod_with_one_gpu
+    from run_schedule import pod_with_one_gpu
 
     assert pod_with_one_gpu(executors) == {}
     assert PodGenerator.from_obj(pod_with_one_gpu(executors)) is None
 
 
 def test_the_dag_asks_the_executor_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from night_schedule import on_one_gpu
+    from run_schedule import on_one_gpu
 
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "KubernetesExecutor")
     assert on_one_gpu()["executor_config"]["pod_override"].spec.containers[0].resources.limits == {

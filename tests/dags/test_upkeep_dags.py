@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_tasks.champion.registry import champion_version, client
-from pipeline_tasks.intake.forgotten import read_forgotten
-from pipeline_tasks.intake.sources import register_source
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import REPOSITORY, Settings, settings
-from pipeline_tasks.storage.lake import Lake
-from tests.pipeline_tasks.upkeep.arms_trial import HORIZON, log_trial
-from tests.pipeline_tasks.upkeep.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves
+from pipeline_tasks.config.settings import REPOSITORY, Settings, settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.registry.registry import champion_version, client
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.erased import read_erased_users
+from pipeline_tasks.sources.sources import register_source
+from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, log_trial
+from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves
 from tests.spark_jobs.one_shop import CLICKS
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def run(bag: "DagBag", dag_id: str, **form: Any) -> str:  # noqa: ANN401
 
 def test_a_way_back_a_list_of_what_is_old_and_a_forgotten_shopper(dag_bag: "DagBag", shop: Settings) -> None:
     assert run(dag_bag, "roll_back_night", what="both") == "success"
-    present = champion_version(shop, Night(SOURCE, SECOND))
+    present = champion_version(shop, RunKey(SOURCE, SECOND))
     assert present is not None
     assert str(present.version) == "1"
     assert set(nights(shop)) == {FIRST}
-    assert run(dag_bag, "forget_old_nights", retention_days=2) == "success"
-    assert run(dag_bag, "forget_shopper", user_keys=["ann"]) == "success"
+    assert run(dag_bag, "apply_retention", retention_days=2) == "success"
+    assert run(dag_bag, "erase_users", user_keys=["ann"]) == "success"
     shelves = Lake.open(shop, SOURCE).read("recommendations").to_pylist()
     assert [(row["ds"], row["user_key"]) for row in shelves] == [(FIRST, "bob")]
 
@@ -100,7 +100,7 @@ def test_arms_are_reported(dag_bag: "DagBag", shop: Settings) -> None:
 def test_nothing_is_forgotten_while_a_night_is_under_way(dag_bag: "DagBag", shop: Settings) -> None:
     # Queued for good: no scheduler runs here.
     airflow("dags", "trigger", "prepare_behavior")
-    assert run(dag_bag, "forget_old_nights", retention_days=2, delete=True) == "failed"
-    assert run(dag_bag, "forget_shopper", user_keys=["bob"]) == "failed"
+    assert run(dag_bag, "apply_retention", retention_days=2, delete=True) == "failed"
+    assert run(dag_bag, "erase_users", user_keys=["bob"]) == "failed"
     assert {row["user_key"] for row in Lake.open(shop, SOURCE).read("recommendations").to_pylist()} >= {"bob"}
-    assert not read_forgotten(shop, SOURCE).knows("bob")
+    assert not read_erased_users(shop, SOURCE).knows("bob")

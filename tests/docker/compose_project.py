@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from pipeline_tasks.settings import REPOSITORY, inherited_environment
+from pipeline_tasks.config.settings import REPOSITORY, inherited_environment
 
 DOCKER: Final = REPOSITORY / "docker"
 MAKE_SECRETS: Final = DOCKER / "make_secrets.sh"

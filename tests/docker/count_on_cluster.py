@@ -7,8 +7,8 @@ import json
 import socket
 from collections.abc import Iterable
 
-from pipeline_tasks.settings import settings
-from spark_jobs.spark_session import open_session
+from pipeline_tasks.config.settings import settings
+from spark_jobs.common.spark_session import open_session
 
 
 def where_it_runs(_: Iterable[int]) -> list[tuple[str, str]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline_tasks.operation.servers import POOLS, mlflow_server_settings
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
+from pipeline_tasks.local_runtime.servers import POOLS, mlflow_server_settings
 from tests.chain.installation import SMALL_NIGHT
 from tests.docker.compose_project import (
     COMPOSE_FILE,

@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeline_tasks.settings import inherited_environment
+from pipeline_tasks.config.settings import inherited_environment
 from tests.docker.compose_project import DOCKER, read_services
-from tests.pipeline_tasks.storage.postgres_server import PostgresServer, programs
+from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
 
 if programs() is None:
     pytest.skip("PostgreSQL is not installed: apt-get install postgresql", allow_module_level=True)

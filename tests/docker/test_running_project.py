@@ -49,7 +49,7 @@ def test_airflow_reads_the_three_dags_and_has_their_pools(project: ComposeProjec
 
 def test_mlflow_serves_tasks_by_its_name(project: ComposeProject) -> None:
     program = (
-        "import mlflow; from pipeline_tasks.settings import settings; "
+        "import mlflow; from pipeline_tasks.config.settings import settings; "
         "mlflow.set_tracking_uri(settings().tracking_uri); mlflow.set_experiment('from-a-task'); "
         "run = mlflow.start_run(); mlflow.log_text('kept', 'note.txt'); "
         "print(mlflow.artifacts.load_text(run.info.artifact_uri + '/note.txt'))"

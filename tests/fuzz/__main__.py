@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from spark_jobs.spark_session import open_session
+from spark_jobs.common.spark_session import open_session
 from tests.fuzz.run_fuzz import TRIES, fuzz, shapes
 
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.gates.gate_report import GateReport
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.staging import write_manifest
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.staging import write_manifest
+from pipeline_tasks.quality.gate_report import GateReport
+from pipeline_tasks.run_key import RunKey
 from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
@@ -59,7 +59,7 @@ def check_delivery(spark: SparkSession, delivery: Delivery, folder: Path) -> lis
 def _run(shop: OneShop) -> GateReport:
     manifest = shop.night(NIGHT, 0)
     write_manifest(settings(), manifest)
-    return validate_step(shop.spark, settings(), Night(manifest.source, NIGHT), "clean")
+    return validate_step(shop.spark, settings(), RunKey(manifest.source, NIGHT), "clean")
 
 
 def _of_gate(report: GateReport) -> list[Problem]:

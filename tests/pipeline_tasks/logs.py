@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.contracts import CHOSEN_TYPES
-from pipeline_tasks.moments import DAY
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+from pipeline_tasks.time_units import DAY
 
 
 def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") -> Interactions:
@@ -22,7 +22,7 @@ def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") 
 
 
 def random_log(users: int, items: int, seed: int, days: int = 60, mean_length: int = 12) -> Interactions:
-    """Return a log of shoppers who walk along the items: what follows what can be learned."""
+    """Return a log of users who walk along the items: what follows what can be learned."""
     rng = np.random.default_rng(seed)
     histories = {}
     for user in range(users):

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import date
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.night import Night
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
 
 
-def last_asked(titles: Sequence[str], log: Interactions) -> NightData:
+def last_asked(titles: Sequence[str], log: Interactions) -> RunData:
     """Return a night of items i00, i01, … with these titles, split by the last events of each history."""
     catalog = catalog_of([{"item_id": f"i{n:02d}", "title": title} for n, title in enumerate(titles)], [])
     split = {"split_id": "s", "strategy": "leave_one_out"}
-    return NightData(Night("shop", date(2026, 11, 20)), catalog, log, {}, split)
+    return RunData(RunKey("shop", date(2026, 11, 20)), catalog, log, {}, split)

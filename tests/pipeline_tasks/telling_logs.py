@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline_tasks.behavior.interactions import Floats, Interactions
-from pipeline_tasks.behavior.typed_queries import TypedQueries
+from pipeline_tasks.data.interactions import Floats, Interactions
+from pipeline_tasks.data.typed_queries import TypedQueries
 from tests.pipeline_tasks.logs import log_of
 
 KINDS = 8
@@ -28,22 +28,22 @@ def query_vectors() -> Floats:
     return np.random.default_rng(4).standard_normal((KINDS, WIDTH)).astype(np.float32)
 
 
-def profile_log(shoppers: int, seed: int, length: int = 6) -> Interactions:
-    """Return histories of shoppers who want one kind in two events of three; their club says which."""
+def profile_log(users: int, seed: int, length: int = 6) -> Interactions:
+    """Return histories of users who want one kind in two events of three; their club says which."""
     rng = np.random.default_rng(seed)
-    clubs = rng.integers(0, KINDS, shoppers)
-    kinds = np.where(rng.random((shoppers, length)) < 2 / 3, clubs[:, None], rng.integers(0, KINDS, (shoppers, length)))
+    clubs = rng.integers(0, KINDS, users)
+    kinds = np.where(rng.random((users, length)) < 2 / 3, clubs[:, None], rng.integers(0, KINDS, (users, length)))
     items = rng.integers(0, PER_KIND, kinds.shape) * KINDS + kinds
-    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(shoppers)})
+    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(users)})
     return log.described({key: json.dumps({"club": f"c{clubs[n]}"}) for n, key in enumerate(log.keys)})
 
 
-def query_log(shoppers: int, seed: int, length: int = 8) -> Interactions:
+def query_log(users: int, seed: int, length: int = 8) -> Interactions:
     """Return histories in which a kind was asked for before every second event: that event is of any kind, the next of
     the one that was asked for."""
     rng = np.random.default_rng(seed)
-    kinds = np.repeat(rng.integers(0, KINDS, (shoppers, length // 2)), 2, axis=1)
+    kinds = np.repeat(rng.integers(0, KINDS, (users, length // 2)), 2, axis=1)
     wanted = np.where(np.arange(length) % 2 == 0, rng.integers(0, KINDS, kinds.shape), kinds)
     items = rng.integers(0, PER_KIND, kinds.shape) * KINDS + wanted
-    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(shoppers)})
-    return replace(log, queries=TypedQueries(["", *_WORDS], kinds.ravel() + 1, np.zeros(shoppers, dtype=np.int64)))
+    log = log_of({f"u{n:04d}": [(int(item), day) for day, item in enumerate(items[n])] for n in range(users)})
+    return replace(log, queries=TypedQueries(["", *_WORDS], kinds.ravel() + 1, np.zeros(users, dtype=np.int64)))

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline_tasks import cli
-from pipeline_tasks.settings import settings
+from pipeline_tasks.config.settings import settings
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +33,10 @@ def test_an_error_is_no_part_of_what_goes_into_a_file() -> None:
 
 def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     cli._print_shelves(
-        [("shopper [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("shopper [u]1", 2, "i2", "[/] mug", 0.4, "popular")]
+        [("user [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("user [u]1", 2, "i2", "[/] mug", 0.4, "popular")]
     )
     said = capsys.readouterr().out
-    assert "shelf of shopper [u]1" in said
+    assert "shelf of user [u]1" in said
     assert "  1. [new] lamp (i1), score 0.5: for you" in said
     assert "  2. [/] mug (i2), score 0.4: popular" in said
 
@@ -45,7 +45,7 @@ def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -
 def test_a_day_that_has_not_begun_is_refused_before_anything_runs(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline_tasks.operation.servers.start_servers", lambda *_: [])
+    monkeypatch.setattr("pipeline_tasks.local_runtime.servers.start_servers", lambda *_: [])
     done = CliRunner().invoke(cli.app, [command, "--date", "2099-01-01"])
     assert done.exit_code == 1
     assert "2099-01-01 of simulated_shop is later than today" in done.stderr

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.clear_exit import clear_exit
 from pipeline_tasks.failure_messages import DamagedFileError, damaged_file, day_of_file
-from pipeline_tasks.storage.footer_bounds import footer_bounds
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.lake.footer_bounds import footer_bounds
 
 
 def damaged(path: Path) -> Path:
@@ -43,7 +43,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, file: str, reme
         footer_bounds(str(path))
     assert str(told.value).startswith(f"{path} cannot be read (Parquet magic bytes not found in footer")
     assert str(told.value).endswith(f". {remedy}")
-    with pytest.raises(SystemExit) as ended, clear_exit(), duckdb.connect() as connection:
+    with pytest.raises(SystemExit) as ended, job_errors(), duckdb.connect() as connection:
         connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
     assert isinstance(ended.value.code, str)
     assert "\n" not in ended.value.code

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pipeline_tasks.local_days import day_at, end_of, start_of, today
-from pipeline_tasks.moments import HOUR, SECOND
+from pipeline_tasks.time_units import HOUR, SECOND
 
 LOS_ANGELES, CAIRO, HAVANA = "America/Los_Angeles", "Africa/Cairo", "America/Havana"
 

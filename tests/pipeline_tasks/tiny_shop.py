@@ -1,4 +1,4 @@
-"""A shop small enough to train on in seconds: two kinds of shoppers, two kinds of items, a few new of each."""
+"""A shop small enough to train on in seconds: two kinds of users, two kinds of items, a few new of each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.night import Night
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 
-NIGHT = Night("tiny_shop", date(2026, 11, 20))
+NIGHT = RunKey("tiny_shop", date(2026, 11, 20))
 WORDS = (("garden", "rose", "watering can", "seed tray"), ("office", "pen", "notebook", "desk lamp"))
 WINDOW = 30
 
 
-def write_tiny_shop(lake: Lake, night: Night = NIGHT, users: int = 120, items: int = 60, seed: int = 5) -> None:
+def write_tiny_shop(lake: Lake, night: RunKey = NIGHT, users: int = 120, items: int = 60, seed: int = 5) -> None:
     """Fill items, sequences and splits of one night; the last item is in the catalog only, one session is anonymous."""
     rng = np.random.default_rng(seed)
     start = datetime.combine(night.ds - timedelta(days=WINDOW - 1), datetime.min.time(), UTC)
@@ -70,7 +70,7 @@ def _sequence(
 ) -> dict[str, object]:
     length = int(rng.integers(8, 20))
     own = np.arange(kind, items, 2)
-    # Each shopper walks along the items of the kind: what follows what can be learned.
+    # Each user walks along the items of the kind: what follows what can be learned.
     chosen = own[(rng.integers(0, len(own)) + np.arange(length) * 2) % len(own)]
     moments = np.sort(rng.integers(0, WINDOW * 86_400, length)) * 1_000_000 + int(start.timestamp()) * 1_000_000
     kinds = np.where(rng.random(length) < 0.6, "purchase", "view")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.config.settings import Settings, settings
 from tests.spark_jobs.one_night import prepare
 from tests.spark_jobs.one_shop import OneShop
 

@@ -171,7 +171,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         ],
         {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("user_key", CRITICAL), ("reason", "warning")},
     ),
-    "shelf with what the shop or the shopper does not want": Defect(
+    "shelf with what the shop or the user does not want": Defect(
         "recommendations",
         [
             shelf("user_key", "ann", 1, "i4", 2.0),
@@ -196,7 +196,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         {("segment", CRITICAL), ("ds, segment, rank", CRITICAL)}
         | {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("score", "warning")},
     ),
-    "fallback of the segments that have shoppers": Defect(
+    "fallback of the segments that have users": Defect(
         "fallback_recommendations",
         [shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)],
         {("segment", CRITICAL)},
@@ -234,7 +234,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         [suggestion("r", 1, "tea", 1), suggestion("r", 3, "rug", 2), suggestion("s", 1, "soap", 0)],
         {("prefix", CRITICAL), ("rank", CRITICAL), ("searches", CRITICAL)},
     ),
-    "intent of half the shoppers, beyond certainty": Defect(
+    "intent of half the users, beyond certainty": Defect(
         "purchase_intent",
         [intent("ann", "any", 1.2), intent("bob", "tea", float("nan")), intent("bob", "tea", 0.1)],
         {("probability", CRITICAL), ("user_key", CRITICAL), ("ds, user_key, category", CRITICAL)},

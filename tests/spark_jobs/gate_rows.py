@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from pipeline_tasks.contracts import SEGMENTS
+from pipeline_tasks.tables.contracts import SEGMENTS
 
 DS: Final = date(2026, 11, 20)
 NOON: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)

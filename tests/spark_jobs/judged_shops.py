@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.night import Night
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 
 USERS, ITEMS, DAYS = 90, 48, 60
@@ -50,15 +50,15 @@ class JudgedShop:
         self.test = {user: own[len(self.known[user]) :] for user, own in self.histories.items()}
 
     @property
-    def night(self) -> Night:
+    def night(self) -> RunKey:
         """The night that is split and evaluated."""
-        return Night(self.name, END)
+        return RunKey(self.name, END)
 
     @property
-    def served(self) -> Night:
+    def served(self) -> RunKey:
         """An earlier night, on which no more is known than what the test part is predicted from."""
         last = max(event.moment for own in self.known.values() for event in own)
-        return Night(self.name, min(datetime.fromtimestamp(last / 1e6, UTC).date(), END - timedelta(days=1)))
+        return RunKey(self.name, min(datetime.fromtimestamp(last / 1e6, UTC).date(), END - timedelta(days=1)))
 
     def write(self, lake: Lake) -> None:
         """Publish both nights."""

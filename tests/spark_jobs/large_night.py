@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 
 DAYS: Final = 30
 _DAY: Final = 86_400_000_000
 _AT_ONCE: Final = 50_000
-"""Shoppers generated at a time."""
+"""Users generated at a time."""
 _KINDS: Final = np.array(["view", "view", "view", "cart", "purchase"], object)
 
 
@@ -33,13 +33,13 @@ class LargeNight:
     users: int
     items: int
     events: int = 12
-    """Of every shopper."""
+    """Of every user."""
     width: int = 64
     queries: int = 20
 
     @property
-    def night(self) -> Night:
-        return Night("large", date(2026, 11, 20))
+    def night(self) -> RunKey:
+        return RunKey("large", date(2026, 11, 20))
 
     @property
     def first_day(self) -> date:

@@ -4,11 +4,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.staging import Manifest
-from spark_jobs.night_inputs import read_night_inputs
-from spark_jobs.night_tables import stage_recommendations
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.staging import Manifest
+from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_tables import stage_recommendations
 from tests.spark_jobs.one_night import NIGHT, SCORING, rows_of
 
 
@@ -23,7 +23,7 @@ def shelves_only(spark: SparkSession, **scoring: object) -> Manifest:
     try:
         staged = stage_recommendations(inputs)
     finally:
-        inputs.shoppers.unpersist()
+        inputs.users.unpersist()
     return Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=staged.tables, facts=staged.facts)
 
 

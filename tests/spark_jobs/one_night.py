@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_tasks.bulk_top_k.arrays import Vectors
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.night import Night
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, night_folder
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, night_folder
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
+from pipeline_tasks.topk.arrays import Vectors
 
-NIGHT = Night("shop", date(2026, 11, 20))
+NIGHT = RunKey("shop", date(2026, 11, 20))
 ITEMS = [f"i{n:02d}" for n in range(12)]
 SCORING = ScoringSettings(
     top_k=4,
@@ -98,7 +98,7 @@ def write_vectors(
     own: dict[str, dict[int, float]] | None = None,
     additive: tuple[float, ...] = (),
 ) -> None:
-    """Write what embed_shelf writes; `own`: shopper -> item -> what is added to the score; `additive`: its weights."""
+    """Write what embed_shelf writes; `own`: user -> item -> what is added to the score; `additive`: its weights."""
     (folder / "users").mkdir(parents=True, exist_ok=True)
     np.save(folder / "items.npy", items)
     # Who turned to the first item wants what the last one is.

@@ -8,16 +8,16 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.intake.source_contract import Source
-from pipeline_tasks.intake.sources import load_source, register_source
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import SplitStrategy, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, publish
+from pipeline_tasks.config.settings import SplitStrategy, settings
+from pipeline_tasks.config.source_toml import Source
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, publish
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.sources import load_source, register_source
 from spark_jobs.clean_behavior import clean
+from spark_jobs.cleaning.changed_days import chosen_rules
 from spark_jobs.land_behavior import land
 from spark_jobs.split_behavior import split
-from spark_jobs.stale_days import chosen_rules
 
 DAY = date(2026, 11, 20)
 
@@ -94,13 +94,13 @@ class OneShop:
     def clean(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
         """Clean and publish."""
         on = chosen_rules(self._source, rules)
-        manifest = clean(self.spark, self._source, Night(self._source.name, ds), window_days, on)
+        manifest = clean(self.spark, self._source, RunKey(self._source.name, ds), window_days, on)
         publish(self.lake, manifest)
         return manifest
 
     def split(self, ds: date = DAY, window_days: int = 1, strategy: SplitStrategy | None = "temporal") -> Manifest:
         """Split and publish."""
-        manifest = split(self.spark, Night(self._source.name, ds), window_days, strategy, self._source.timezone)
+        manifest = split(self.spark, RunKey(self._source.name, ds), window_days, strategy, self._source.timezone)
         publish(self.lake, manifest)
         return manifest
 

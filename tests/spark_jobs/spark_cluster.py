@@ -15,8 +15,8 @@ from typing import Final
 import psutil
 import pyspark
 
-from pipeline_tasks.operation.java import java_home, spark_java_options
-from pipeline_tasks.settings import REPOSITORY, settings
+from pipeline_tasks.config.settings import REPOSITORY, settings
+from pipeline_tasks.local_runtime.java import java_home, spark_java_options
 
 _STARTS_WITHIN: Final = 180
 """Seconds; 5 on a calm machine."""

@@ -3,9 +3,9 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, night_folder, write_manifest
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEQUENCES, events, item_vectors, write, write_vectors
@@ -23,7 +23,7 @@ def manifest(spark: SparkSession, home: Settings) -> Manifest:
     write(lake, "events", [one | {"user_key": None, "session_id": "s1"} for one in events()])
     folder = night_folder(home, NIGHT) / "vectors"
     write_vectors(folder, {}, item_vectors())
-    # Without a shopper embed_shelf writes no file.
+    # Without a user embed_shelf writes no file.
     (folder / "users" / "part-00000.parquet").unlink()
     return build(spark, NIGHT, SCORING)
 

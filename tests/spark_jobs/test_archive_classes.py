@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.operation.java import class_archive, spark_java_options
-from pipeline_tasks.settings import Settings, settings
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.local_runtime.java import class_archive, spark_java_options
 from spark_jobs.archive_classes import archive_classes, typical_work
 
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.bulk_top_k.arrays import Vectors
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import night_folder, publish
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import night_folder, publish
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.topk.arrays import Vectors
 from spark_jobs.recommend_items import build
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import (
@@ -30,7 +30,7 @@ from tests.spark_jobs.one_night import (
 
 @pytest.fixture(scope="module")
 def published(spark: SparkSession, home: Settings) -> pa.Table:
-    """The shelves that shoppers see before a bad night."""
+    """The shelves that users see before a bad night."""
     publish(Lake.open(home, NIGHT.source), shelves_only(spark))
     return shelves_in(home)
 
@@ -124,7 +124,7 @@ def test_a_shopper_without_any_allowed_item_has_no_row_and_is_counted(spark: Spa
 
 def test_missing_vectors_name_the_remedy(spark: SparkSession, home: Settings, published: pa.Table) -> None:
     with pytest.raises(FileNotFoundError, match="run embed_shelf"):
-        build(spark, Night("shop", date(2026, 11, 19)), SCORING)
+        build(spark, RunKey("shop", date(2026, 11, 19)), SCORING)
     assert shelves_in(home) == published
 
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.build_profiles import SAMPLE, profile_shoppers, sample_shoppers
-from spark_jobs.shopper_interests import event_weight, find_favorites
+from spark_jobs.recommending.build_profiles import SAMPLE, profile_users, sample_users
+from spark_jobs.recommending.user_interests import event_weight, find_favorites
 
 DS = date(2026, 11, 20)
 
@@ -43,13 +43,13 @@ def profiles(spark: SparkSession) -> dict[str, dict[str, Any]]:
         item("mug", "Kitchen > Mugs", "Clay", 9.0),
         item("gift", None, None, None),
     ]
-    rows = profile_shoppers(
+    rows = profile_users(
         spark.createDataFrame(events, spark_ddl(TABLES["events"])),
         spark.createDataFrame(items, spark_ddl(TABLES["items"])),
         spark.createDataFrame([("ann", 2), ("bob", 1)], "user_key string, cluster int"),
         DS,
         window_days=30,
-        shoppers=5,
+        users=5,
     )
     assert rows.columns == TABLES["user_profiles"].column_names
     return {row["user_key"]: row.asDict() for row in rows.collect()}
@@ -128,8 +128,8 @@ def test_unknown_event_types_weigh_nothing(spark: SparkSession) -> None:
 
 
 def test_percentiles_of_a_large_shop_are_those_of_the_same_sample_every_time(spark: SparkSession) -> None:
-    shoppers = spark.range(3_000).selectExpr("cast(id AS string) AS user_key")
-    sampled = sample_shoppers(shoppers, 3 * SAMPLE)
+    users = spark.range(3_000).selectExpr("cast(id AS string) AS user_key")
+    sampled = sample_users(users, 3 * SAMPLE)
     assert 900 < sampled.count() < 1_100
-    assert sampled.exceptAll(sample_shoppers(shoppers.repartition(7), 3 * SAMPLE)).isEmpty()
-    assert sample_shoppers(shoppers, SAMPLE).count() == 3_000
+    assert sampled.exceptAll(sample_users(users.repartition(7), 3 * SAMPLE)).isEmpty()
+    assert sample_users(users, SAMPLE).count() == 3_000

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.settings import REPOSITORY, settings
-from pipeline_tasks.storage.staging import Manifest, read_manifest
+from pipeline_tasks.config.settings import REPOSITORY, settings
+from pipeline_tasks.lake.staging import Manifest, read_manifest
+from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.recommend_items import build
 from tests.spark_jobs.large_night import LargeNight
 from tests.spark_jobs.spark_cluster import running_cluster, submit

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from pipeline_tasks.behavior.interactions import from_sequences
+from pipeline_tasks.data.interactions import from_sequences
 from tests.spark_jobs.one_shop import DAY, OneShop
 
 FILLER = [f"2026-11-19T0{hour}:00:00Z,view,P{hour},zoe,z{hour},,," for hour in range(1, 9)]

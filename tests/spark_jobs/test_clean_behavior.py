@@ -125,7 +125,7 @@ def test_equal_records_that_are_units_keep_an_id_of_their_own(shop: OneShop) -> 
 
 
 def test_a_bot_is_refused_and_its_neighbors_are_not(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline_tasks.settings import settings
+    from pipeline_tasks.config.settings import settings
 
     monkeypatch.setenv("NIGHTSHELF_CLEANING__BOT_EVENTS_PER_DAY", "5")
     settings.cache_clear()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.settings import CleaningSettings
-from spark_jobs.find_verdicts import find_verdicts
-from spark_jobs.net_cancellations import netted_purchases
+from pipeline_tasks.config.settings import CleaningSettings
+from spark_jobs.cleaning.find_rejected_rows import find_rejected_rows
+from spark_jobs.splitting.net_cancellations import netted_purchases
 
 pytestmark = pytest.mark.spark
 
@@ -59,13 +59,13 @@ def test_every_row_has_one_fate_and_cleaning_again_changes_nothing(spark: SparkS
     rows = [row(number, act) for number, act in enumerate(told)]
     judged = spark.createDataFrame(rows, JUDGED)
     limits = CleaningSettings(bot_events_per_day=25)
-    verdicts = {found["_row"]: found["_rule"] for found in find_verdicts(judged, ALL, limits).collect()}
+    verdicts = {found["_row"]: found["_rule"] for found in find_rejected_rows(judged, ALL, limits).collect()}
     assert all(verdicts[one["_row"]] == one["_rule"] for one in rows if one["_rule"])
     valid = Counter(one["_record_id"] for one in rows if not one["_rule"])
     copies = sum(rule == "exact_duplicates" for rule in verdicts.values())
     assert copies == sum(valid.values()) - len(valid), "of identical records one stays, or its bot's verdict"
     kept = judged.where(~F.col("_row").isin(list(verdicts)))
-    assert find_verdicts(kept, ALL, limits).count() == 0
+    assert find_rejected_rows(kept, ALL, limits).count() == 0
 
 
 orders = st.lists(

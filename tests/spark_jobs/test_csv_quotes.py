@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.source_contract import FileForm
-from spark_jobs.csv_quotes import has_unclosed_quote
+from pipeline_tasks.config.source_toml import FileForm
+from spark_jobs.landing.csv_quotes import has_unclosed_quote
 
 DOUBLED = {"escape": '"'}
 SOUND: list[tuple[str, dict[str, str]]] = [

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from pipeline_tasks.clear_exit import clear_exit
+from pipeline_tasks.config.settings import settings
 from pipeline_tasks.failure_messages import DamagedFileError
-from pipeline_tasks.intake.landing import Landing
-from pipeline_tasks.settings import settings
-from spark_jobs.stage_table import read_table
+from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.sources.landing import Landing
+from spark_jobs.common.stage_table import read_table
 from tests.spark_jobs.one_shop import DAY, OneShop
 
 pytestmark = pytest.mark.spark
@@ -68,7 +68,7 @@ def test_a_file_with_damaged_values_ends_in_one_line_with_what_to_do(
     file = published(cleaned)
     whole = file.read_bytes()
     file.write_bytes(whole[:4] + b"\xff" * 400 + whole[404:])
-    with pytest.raises(SystemExit) as ended, clear_exit():
+    with pytest.raises(SystemExit) as ended, job_errors():
         read_table(cleaned.spark, cleaned.lake, "events").select("item_id", "ts", "user_key").collect()
     assert isinstance(ended.value.code, str)
     assert "\n" not in ended.value.code
@@ -81,13 +81,13 @@ def test_a_file_with_damaged_values_ends_in_one_line_with_what_to_do(
 
 def test_any_failure_of_spark_ends_in_one_line(cleaned: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
     failing = F.udf(lambda value: 1 // value, "int")
-    with pytest.raises(SystemExit) as ended, clear_exit():
+    with pytest.raises(SystemExit) as ended, job_errors():
         cleaned.spark.range(1).select(failing("id")).collect()
     assert isinstance(ended.value.code, str)
     assert "ZeroDivisionError" in ended.value.code
     assert "\n" not in ended.value.code
     assert "Traceback" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as ended, clear_exit():
+    with pytest.raises(SystemExit) as ended, job_errors():
         cleaned.spark.sparkContext._jvm.java.io.FileReader("/nowhere/at/all")  # type: ignore[union-attr]
     assert ended.value.code == (
         "Py4JJavaError: FileNotFoundException: /nowhere/at/all (No such file or directory) (the trace above says where)"

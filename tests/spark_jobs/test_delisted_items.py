@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, write_manifest
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, write_manifest
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.earlier_nights import EarlierNights
+from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, item, rows_of, write
@@ -67,7 +67,7 @@ def test_what_left_the_catalog_stays_as_it_was_last_known(shop: OneShop, monkeyp
     ]
     assert described == [{"title": "Cup", "price": 4.0, "attributes": '{"size":"small"}', "last_price": 9.0}]
     with monkeypatch.context() as anew:
-        anew.setattr(EarlierNights, "go_on", lambda nights, *_: nights)
+        anew.setattr(IncrementalDimensions, "go_on", lambda nights, *_: nights)
         assert shop.clean(SECOND, WINDOW).facts["continued_from"] == ""
     assert items_of(shop, SECOND) == second
 

@@ -1,11 +1,11 @@
-"""The catalog and the shoppers of a night that goes on from an earlier one are those of one that builds all anew."""
+"""The catalog and the users of a night that goes on from an earlier one are those of one that builds all anew."""
 
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from spark_jobs.earlier_nights import EarlierNights
+from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions
 from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
 
 pytestmark = pytest.mark.spark
@@ -57,7 +57,7 @@ def test_a_night_that_goes_on_is_the_one_built_anew(shop: OneShop, monkeypatch: 
         "P4": (4.0, LATE),
         "P5": (last["P5"][0], FIRST + timedelta(days=5)),
     }
-    monkeypatch.setattr(EarlierNights, "go_on", lambda nights, *_: nights)
+    monkeypatch.setattr(IncrementalDimensions, "go_on", lambda nights, *_: nights)
     for number in ANEW:
         assert shop.clean(FIRST + timedelta(days=number), WINDOW).facts["continued_from"] == ""
     assert both(shop) == tables

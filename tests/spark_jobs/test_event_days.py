@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.night_dates import FutureNightError
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources.run_dates import FutureNightError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.bulk_top_k.arrays import Vectors
-from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
-from spark_jobs import find_audiences
-from spark_jobs.find_audiences import AudienceOrder, _finder
+from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
+from pipeline_tasks.topk.arrays import Vectors
+from spark_jobs.recommending import find_audiences
+from spark_jobs.recommending.find_audiences import AudienceOrder, _finder
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
 
 SINCE = micros(15)
@@ -53,7 +53,7 @@ def shelf_of(
     rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
     opt_outs = pa.Table.from_pylist([dict(zip(OPT_OUTS.names, pair, strict=True)) for pair in opted], schema=OPT_OUTS)
     excluded = Excluded(dict.fromkeys(hidden, "blocked"), opt_outs)
-    return prepare_shelf(vectors, pa.Table.from_pylist(rows), excluded, set())[0]
+    return prepare_offered_items(vectors, pa.Table.from_pylist(rows), excluded, set())[0]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def found(folder: str, batches: list[pa.RecordBatch], **more: int) -> dict[tuple[str, str], list[tuple[str, float]]]:
-    """Return target -> its (shopper, score), best first."""
+    """Return target -> its (user, score), best first."""
     rows: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for part in _finder(order(folder, **more))(iter(batches)):
         for row in part.to_pylist():
@@ -99,7 +99,7 @@ def test_nobody_is_in_the_audience_of_a_category_of_which_they_may_be_shown_noth
     wanted = [("dan", "i01"), ("dan", "i04"), ("bob", "i04"), ("ann", "i01"), ("eve", "i00"), ("eve", "i03")]
     folder = shelf_of(tmp_path / "vectors", wanted, hidden=("i07",))
     rows = found(folder, [batch(sorted(SEGMENTS), {"bob": ["i01", "i01"], "cleo": ["i01", "i07"]})], rows=9)
-    shown = {target: {user for user, _ in shoppers} for (kind, target), shoppers in rows.items() if kind == "category"}
+    shown = {target: {user for user, _ in users} for (kind, target), users in rows.items() if kind == "category"}
     assert shown == {
         "Kitchen > C0": set(SEGMENTS),
         "Kitchen > C1": {"ann", "cleo", "eve"},

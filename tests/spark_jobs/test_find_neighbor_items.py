@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.bulk_top_k.arrays import TopK
-from spark_jobs.find_neighbor_items import above_the_rest
+from pipeline_tasks.topk.arrays import TopK
+from spark_jobs.recommending.find_neighbor_items import above_the_rest
 
 
 def test_scores_say_how_far_above_what_is_left_out_each_item_is() -> None:

@@ -1,4 +1,4 @@
-"""A forgotten shopper in landed files, and in what the shop delivers of her again."""
+"""A forgotten user in landed files, and in what the shop delivers of her again."""
 
 import unicodedata
 from datetime import timedelta
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.forgotten import hash_of, read_forgotten, remember
-from pipeline_tasks.intake.landing import Landing
-from pipeline_tasks.settings import settings
-from pipeline_tasks.upkeep.forget_shopper import forget_shoppers
-from spark_jobs.forget_landed import forget_landed
-from tests.pipeline_tasks.upkeep.found_text import files_with
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.maintenance.erase_users import erase_users
+from pipeline_tasks.sources.erased import hash_of, read_erased_users, remember
+from pipeline_tasks.sources.landing import Landing
+from spark_jobs.erase_landed import erase_landed
+from tests.pipeline_tasks.maintenance.found_text import files_with
 from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
 
 pytestmark = pytest.mark.spark
@@ -58,7 +58,7 @@ def landed_files_with(text: str) -> list[str]:
 
 def forget(shop: OneShop) -> dict[str, int]:
     assert shop.source is not None
-    return forget_landed(shop.spark, shop.source, remember(settings(), "clicks", [HER]))
+    return erase_landed(shop.spark, shop.source, remember(settings(), "clicks", [HER]))
 
 
 def test_landed_files_are_rewritten_without_her_and_no_others(cleaned: OneShop) -> None:
@@ -83,7 +83,7 @@ def test_a_key_with_an_accent_is_hers_in_both_unicode_forms(shop: OneShop) -> No
     assert shop.source is not None
     known = remember(settings(), "clicks", forms)
     assert len(known.hashes) == 1
-    assert forget_landed(shop.spark, shop.source, known) == {"events": len(hers), "users": 0}
+    assert erase_landed(shop.spark, shop.source, known) == {"events": len(hers), "users": 0}
     assert [landed_files_with(form) for form in forms] == [[], []]
 
 
@@ -100,7 +100,7 @@ def test_what_a_killed_forgetting_left_is_removed_by_the_next(cleaned: OneShop) 
 
 def test_the_night_cleaned_again_is_as_if_she_had_never_come(cleaned: OneShop) -> None:
     forget(cleaned)
-    forget_shoppers(settings(), "clicks")
+    erase_users(settings(), "clicks")
     assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
     rows = {name: cleaned.rows(name) for name in ("events", "quarantine", "users")}
     assert len(rows["events"]) == 3
@@ -111,7 +111,7 @@ def test_the_night_cleaned_again_is_as_if_she_had_never_come(cleaned: OneShop) -
 
 def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: OneShop) -> None:
     forget(cleaned)
-    forget_shoppers(settings(), "clicks")
+    erase_users(settings(), "clicks")
     cleaned.deliver(*HERS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
     (cleaned.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},green\nbob,red\n")
     cleaned.night(window_days=2)
@@ -127,10 +127,10 @@ def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: One
 def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
     from pyspark.sql import functions as F
 
-    from spark_jobs.forgotten_shoppers import is_of
+    from spark_jobs.cleaning.erased_users import is_of
 
     remember(settings(), "clicks", ["Zoë 7", "17850"])
-    kept = read_forgotten(settings(), "clicks")
+    kept = read_erased_users(settings(), "clicks")
     rows = [("Zoë 7", None), (None, "x;17850.0;y"), ("17851", "178500 a"), (None, None)]
     frame = cleaned.spark.createDataFrame(rows, "user_key string, _corrupt string").select(is_of(kept).alias("hers"))
     assert [row["hers"] for row in frame.collect()] == [True, True, False, False]

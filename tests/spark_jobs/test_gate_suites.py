@@ -6,9 +6,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.gates.gate_pages import POLICY
-from pipeline_tasks.gates.gate_runner import GateRun
+from pipeline_tasks.quality.gate_pages import POLICY
+from pipeline_tasks.quality.gate_runner import GateRun
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from tests.spark_jobs.gate_cases import DEFECTS
 from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row, event

@@ -1,7 +1,7 @@
 import pytest
 from pyspark.sql.types import DataType
 
-from spark_jobs.joined_types import joined_type
+from spark_jobs.landing.joined_types import joined_type
 
 pytestmark = pytest.mark.spark
 

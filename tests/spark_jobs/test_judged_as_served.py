@@ -10,27 +10,27 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
 from pipeline_tasks.candidates.served_task import replenishable_items, served_task
 from pipeline_tasks.candidates.train_candidate import train_candidate
-from pipeline_tasks.champion.candidate_files import Candidate, Evaluation
-from pipeline_tasks.champion.embed_shelf import embed_shelf
-from pipeline_tasks.champion.promote_champion import promote_champion
-from pipeline_tasks.champion.registry import client
-from pipeline_tasks.champion.served_policy import REPEAT_POLICY
-from pipeline_tasks.champion.tracking import start_night_run
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.data.run_data import read_night
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_tasks
-from pipeline_tasks.gates.gate_report import GateReport
-from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.moments import DAY
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, write_manifest
-from spark_jobs.night_inputs import NightInputs, read_night_inputs
-from spark_jobs.night_tables import stage_recommendations
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, write_manifest
+from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
+from pipeline_tasks.quality.gate_report import GateReport
+from pipeline_tasks.registry.candidate_files import Candidate, Evaluation
+from pipeline_tasks.registry.embed_items import embed_catalog
+from pipeline_tasks.registry.promote_champion import promote_champion
+from pipeline_tasks.registry.registry import client
+from pipeline_tasks.registry.served_policy import REPEAT_POLICY
+from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.time_units import DAY
 from spark_jobs.recommend_items import describe, limits
+from spark_jobs.recommending.run_inputs import RunInputs, read_night_inputs
+from spark_jobs.recommending.run_tables import stage_recommendations
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.judged_shops import ITEMS, JudgedShop, grocery, ratings, reviews
 from tests.spark_jobs.one_night import rows_of
@@ -64,12 +64,12 @@ class Judged:
     def figure(self) -> float:
         return self.evaluation.metrics[OURS]
 
-    def inputs(self) -> NightInputs:
+    def inputs(self) -> RunInputs:
         """Embed the earlier night, and read what its tables are made from."""
-        embed_shelf(settings(), self.shop.served)
+        embed_catalog(settings(), self.shop.served)
         return read_night_inputs(self.spark, self.shop.served, settings().scoring)
 
-    def serve(self, inputs: NightInputs) -> Manifest:
+    def serve(self, inputs: RunInputs) -> Manifest:
         staged = stage_recommendations(inputs)
         facts = describe(inputs) | staged.facts
         night = self.shop.served

@@ -3,7 +3,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.local_rows import local_rows, no_rows
+from spark_jobs.common.local_rows import local_rows, no_rows
 
 pytestmark = pytest.mark.spark
 

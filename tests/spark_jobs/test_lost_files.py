@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.intake.landing import Landing
-from pipeline_tasks.settings import settings
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.sources.landing import Landing
 from tests.spark_jobs.one_shop import DAY, OneShop
 
 pytestmark = pytest.mark.spark

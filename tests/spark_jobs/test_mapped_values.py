@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.gates.gate_runner import GateRun
-from pipeline_tasks.intake.sources import SourceError
-from pipeline_tasks.storage.staging import StagedTable
-from spark_jobs.gate_tables import register_facts, register_tables
-from spark_jobs.join_rates import has_decomposed_ids
+from pipeline_tasks.lake.staging import StagedTable
+from pipeline_tasks.quality.gate_runner import GateRun
+from pipeline_tasks.sources.sources import SourceError
+from spark_jobs.cleaning.join_rates import has_decomposed_ids
+from spark_jobs.common.gate_tables import register_facts, register_tables
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.intake.window_choice import cleaned_window
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.lake import Lake
-from spark_jobs.night_inputs import read_night_inputs
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.window_choice import cleaned_window
+from spark_jobs.common.stage_table import read_table
 from spark_jobs.recommend_items import describe
-from spark_jobs.stage_table import read_table
+from spark_jobs.recommending.run_inputs import read_night_inputs
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, event, history, item, micros, prepare, split, write
 from tests.spark_jobs.one_shop import DAY, OneShop
 
@@ -53,7 +53,7 @@ def test_a_split_is_of_the_snapshot_it_names(shop: OneShop, monkeypatch: pytest.
     shop.night()
     named = shop.lake.snapshot_id("events")
 
-    def published_meanwhile(lake: Lake, night: Night, asked: int) -> int:
+    def published_meanwhile(lake: Lake, night: RunKey, asked: int) -> int:
         lake.commit("events", [DAY], [])
         return cleaned_window(lake, night, asked)
 

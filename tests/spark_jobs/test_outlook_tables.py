@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.insight.intent_model import IntentModel, Logistic
-from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
-from pipeline_tasks.shelves.shelf_rules import ReplenishRules
+from pipeline_tasks.config.business_rules import ReplenishRules
+from pipeline_tasks.models.intent_model import IntentModel, Logistic
+from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
-from spark_jobs.fallback_shelves import days_before_end
-from spark_jobs.find_replenishable import often_bought_again
-from spark_jobs.forecast_demand import daily_purchases, outlook, read_sales, window_until
-from spark_jobs.predict_intent import _predictor
+from spark_jobs.recommending.fallback_recommendations import days_before_end
+from spark_jobs.recommending.find_replenishable import often_bought_again
+from spark_jobs.recommending.forecast_demand import daily_purchases, outlook, read_sales, window_until
+from spark_jobs.recommending.predict_intent import _predictor
 from tests.spark_jobs.one_night import ITEMS, NIGHT, history, item, item_vectors, user_vectors, write_vectors
 
 DS = NIGHT.ds
@@ -27,7 +27,7 @@ DS = NIGHT.ds
 def test_intent_has_a_row_per_shopper_and_per_category_they_turned_to(tmp_path: Path) -> None:
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
     rows = [{"brand": None, "ds": DS} | item(name, number) for number, name in enumerate(ITEMS)]
-    shelf, _ = prepare_shelf(
+    shelf, _ = prepare_offered_items(
         tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, OPT_OUTS.empty_table()), set()
     )
     # Weighs one thing alone: purchases of the last 14 days, log(1 + x).
@@ -35,12 +35,12 @@ def test_intent_has_a_row_per_shopper_and_per_category_they_turned_to(tmp_path: 
     anything[6], own[6] = 2.0, 1.0
     any_model = Logistic(np.zeros(8), np.ones(8), anything, -1.0)
     model = IntentModel(any_model, Logistic(np.zeros(16), np.ones(16), own, -2.0))
-    shoppers = [
+    users = [
         history("ann", ("i00", "view", 18), ("i01", "purchase", 19), ("i09", "view", 19)),
         history("bob", ("i03", "purchase", 2)),
     ]
     columns = ("user_key", "item_ids", "event_types", "timestamps")
-    batch = pa.RecordBatch.from_pylist([{name: row[name] for name in columns} for row in shoppers])
+    batch = pa.RecordBatch.from_pylist([{name: row[name] for name in columns} for row in users])
     [made] = list(_predictor(model, shelf, days_before_end(DS, 0), DS)(iter([batch])))
     assert made.schema == arrow_schema(TABLES["purchase_intent"])
     found = {(row["user_key"], row["category"]): row["probability"] for row in made.to_pylist()}
@@ -106,13 +106,13 @@ def test_outlook_has_both_horizons_of_every_item(days: int, checked: bool) -> No
 
 @pytest.mark.spark
 def test_spark_counts_purchases_and_repurchases(spark: SparkSession) -> None:
-    shoppers = [
+    users = [
         history("ann", ("tea", "purchase", 3), ("tea", "purchase", 9), ("mug", "purchase", 3), ("mug", "purchase", 3)),
         history("bob", ("tea", "purchase", 3), ("mug", "purchase", 4), ("mug", "view", 9)),
         history(None, ("tea", "purchase", 3), ("tea", "purchase", 9)),
         history("eve", ("pot", "view", 3)),
     ]
-    rows = [row | {"ds": DS} for row in shoppers]
+    rows = [row | {"ds": DS} for row in users]
     sequences = spark.createDataFrame(rows, spark_ddl(TABLES["sequences"])).coalesce(1)
     first = (date(2026, 11, 3) - date(1970, 1, 1)).days
     counted = {(row["item_id"], row["day"] - first): row["purchases"] for row in daily_purchases(sequences).collect()}

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from openpyxl import Workbook  # type: ignore[import-untyped]
 
-from pipeline_tasks.intake import packed_files
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources import packed_files
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.parquet_options import LANDED, parquet_options
+from spark_jobs.landing.parquet_options import LANDED, parquet_options
 
 pytestmark = pytest.mark.spark
 

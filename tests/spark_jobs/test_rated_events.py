@@ -1,4 +1,4 @@
-"""What shoppers gave an item travels from the shop's file into `events`, whatever the lake held before."""
+"""What users gave an item travels from the shop's file into `events`, whatever the lake held before."""
 
 from dataclasses import replace
 from datetime import date
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.tables.contracts import TABLES
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 pytestmark = pytest.mark.spark

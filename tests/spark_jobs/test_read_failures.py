@@ -7,8 +7,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.intake.sources import SourceError
-from spark_jobs.read_failures import read_failures
+from pipeline_tasks.sources.sources import SourceError
+from spark_jobs.landing.read_failures import read_failures
 
 
 def fail(spark: SparkSession, message: str) -> None:

@@ -5,8 +5,8 @@ import json
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.intake.source_contract import FileForm
-from spark_jobs.read_records import CORRUPT, SOURCE_FILE, read_records
+from pipeline_tasks.config.source_toml import FileForm
+from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE, read_records
 from tests.spark_jobs.one_shop import OneShop
 
 pytestmark = pytest.mark.spark

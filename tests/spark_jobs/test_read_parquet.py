@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import DAY, OneShop
 
 pytestmark = pytest.mark.spark

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.intake.source_contract import FileForm
-from spark_jobs.read_records import read_records
+from pipeline_tasks.config.source_toml import FileForm
+from spark_jobs.landing.read_records import read_records
 
 pytestmark = pytest.mark.spark
 

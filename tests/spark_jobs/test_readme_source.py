@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 from tests.documented import shown_blocks
 from tests.spark_jobs.one_shop import OneShop
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.model.item_vocabulary import fit_vocabulary
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.models.two_tower.item_vocabulary import fit_vocabulary
 from tests.benchmarks.sequence_sets import read_amazon_sports
 from tests.spark_jobs.one_shop import OneShop
 

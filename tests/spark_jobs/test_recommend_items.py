@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.staging import Manifest, night_folder, write_manifest
-from spark_jobs.fallback_shelves import build_fallback
-from spark_jobs.night_inputs import read_night_inputs
-from spark_jobs.night_tables import stage_neighbors
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
 from spark_jobs.recommend_items import build
+from spark_jobs.recommending.fallback_recommendations import build_fallback
+from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_tables import stage_neighbors
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.night_shelves import by_score, shelf_of, shelves_only
 from tests.spark_jobs.one_night import (

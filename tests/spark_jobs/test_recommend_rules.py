@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import Settings, settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest
-from spark_jobs.night_inputs import read_night_inputs
-from spark_jobs.night_tables import stage_neighbors, stage_recommendations
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest
 from spark_jobs.recommend_items import describe, limits
+from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_tables import stage_neighbors, stage_recommendations
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
 
@@ -65,7 +65,7 @@ def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
     }
     staged = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_recommendations(inputs).tables)
     beside = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_neighbors(inputs).tables)
-    inputs.shoppers.unpersist()
+    inputs.users.unpersist()
     shown = {user: {row["item_id"] for row in shelf_of(staged, user)} for user in SEGMENTS}
     assert shown["ann"] == {"i00", "i09", "i10", "i11"}
     assert shown["bob"] == {"i00", "i02", "i05", "i08", "i09", "i10", "i11"}

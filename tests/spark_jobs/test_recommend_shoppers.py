@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
-from pipeline_tasks.shelves.shelf_rules import Arm, ShelfPlan, ShelfRules
-from spark_jobs.recommend_shoppers import Order, recommend_batch
+from pipeline_tasks.config.business_rules import Arm, BusinessRules, RecommendationPlan
+from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
+from spark_jobs.recommending.recommend_users import Order, recommend_batch
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, micros, user_vectors, write_vectors
 
 NEW = ("i07", "i10", "i11")
@@ -21,9 +21,9 @@ def folder(tmp_path: Path) -> str:
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
     rows = [{"brand": None, "ds": NIGHT.ds} | item(name, number) for number, name in enumerate(ITEMS)]
     rows = [row if row["item_id"] in NEW else row | {"first_seen": date(2026, 10, 1)} for row in rows]
-    return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, OPT_OUTS.empty_table()), set())[
-        0
-    ]
+    return prepare_offered_items(
+        tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, OPT_OUTS.empty_table()), set()
+    )[0]
 
 
 def shelf_of_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
@@ -38,7 +38,9 @@ def shelf_of_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
             "timestamps": pa.array([[micros(19)] * len(looked_at)], pa.list_(pa.int64())),
         }
     )
-    rules = ShelfRules(arms=[Arm(name="control", share=1, plan=ShelfPlan(mmr_lambda=1, exploration_share=0.5))])
+    rules = BusinessRules(
+        arms=[Arm(name="control", share=1, plan=RecommendationPlan(mmr_lambda=1, exploration_share=0.5))]
+    )
     rows: list[dict[str, Any]] = recommend_batch(
         batch, Order(folder, 4, micros(15), 2, "m/1", NIGHT.ds, rules)
     ).to_pylist()

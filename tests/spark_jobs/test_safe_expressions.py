@@ -6,10 +6,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.intake.sources import SourceError
-from spark_jobs.expression_functions import ALLOWED, TOLERANT
-from spark_jobs.safe_expressions import safe_expression
-from spark_jobs.sql_expressions import evaluate
+from pipeline_tasks.sources.sources import SourceError
+from spark_jobs.common.expression_functions import ALLOWED, TOLERANT
+from spark_jobs.common.safe_expressions import safe_expression
+from spark_jobs.common.sql_expressions import evaluate
 
 COLUMNS = ["time", "kind", "item", "date", "user id", "at"]
 UNMAPPED = ("user", "`user`", "USER", "current_date", "current_timestamp", "session_user", "current_user", "ds", "_row")

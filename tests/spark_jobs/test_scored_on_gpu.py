@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.bulk_top_k.arrays import TopK
-from pipeline_tasks.bulk_top_k.scoring_device import scoring_device
-from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
-from pipeline_tasks.shelves.shelf_rules import ShelfRules
-from spark_jobs import find_audiences, find_neighbor_items, recommend_shoppers
-from spark_jobs.find_neighbor_items import NEIGHBORS, NeighborOrder, NeighborTable
+from pipeline_tasks.config.business_rules import BusinessRules
+from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
+from pipeline_tasks.topk.arrays import TopK
+from pipeline_tasks.topk.scoring_device import scoring_device
+from spark_jobs.recommending import find_audiences, find_neighbor_items, recommend_users
+from spark_jobs.recommending.find_neighbor_items import NEIGHBORS, NeighborOrder, NeighborTable
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 GPU = "cuda:1"
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> str:
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
     rows = [{"brand": None, "ds": date(2026, 11, 20)} | item(name, number) for number, name in enumerate(ITEMS)]
     nothing = Excluded({}, OPT_OUTS.empty_table())
-    return prepare_shelf(tmp_path / "vectors", pa.Table.from_pylist(rows), nothing, set())[0]
+    return prepare_offered_items(tmp_path / "vectors", pa.Table.from_pylist(rows), nothing, set())[0]
 
 
 @pytest.mark.parametrize("table", NEIGHBORS)
@@ -54,11 +54,11 @@ def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_shelves(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommend_shoppers, "task_device", lambda: GPU)
-    monkeypatch.setattr(recommend_shoppers, "recommend_batch", ask)
-    order = recommend_shoppers.Order(folder, 2, 0, 8, "m/1", NIGHT.ds, ShelfRules())
+    monkeypatch.setattr(recommend_users, "task_device", lambda: GPU)
+    monkeypatch.setattr(recommend_users, "recommend_batch", ask)
+    order = recommend_users.Order(folder, 2, 0, 8, "m/1", NIGHT.ds, BusinessRules())
     with pytest.raises(AskedError, match=GPU):
-        list(recommend_shoppers.recommender(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
+        list(recommend_users.recommender(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 
 
 def test_afterwards_the_cpu_computes(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Search without Spark: what the driver finds, and the function that reorders it for shoppers."""
+"""Search without Spark: what the driver finds, and the function that reorders it for users."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -8,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.search.search_results import find_items, save_found
-from pipeline_tasks.search.search_vectors import top_queries
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.shelves.excluded_items import OPT_OUTS, Excluded
-from pipeline_tasks.shelves.prepare_shelf import prepare_shelf
-from pipeline_tasks.shelves.shelf import open_shelf
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.models.search.search_vectors import top_queries
+from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
+from pipeline_tasks.recommend.offered_items import open_offered_items
+from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
+from pipeline_tasks.recommend.search_results import find_items, save_found
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.search_items import SearchOrder, _reorderer, everybodys_results, found_file, suggestions
+from spark_jobs.recommending.search_items import SearchOrder, _reorderer, everybodys_results, found_file, suggestions
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 DS = NIGHT.ds
@@ -31,16 +31,18 @@ def order(tmp_path: Path) -> SearchOrder:
     rows = [{"brand": None, "ds": DS, "attributes": None} | item(name, n) for n, name in enumerate(ITEMS)]
     catalog = pa.Table.from_pylist(rows)
     opted = pa.table({"user_key": ["eve", "ann"], "item_id": [None, "i07"]}, schema=OPT_OUTS)
-    folder, _ = prepare_shelf(tmp_path / "vectors", catalog, Excluded({"i10": "out_of_stock"}, opted), set())
-    found = find_items(tmp_path / "vectors", open_shelf(folder), catalog)
+    folder, _ = prepare_offered_items(tmp_path / "vectors", catalog, Excluded({"i10": "out_of_stock"}, opted), set())
+    found = find_items(tmp_path / "vectors", open_offered_items(folder), catalog)
     save_found(found, found_file(folder))
     return SearchOrder(folder, str(found_file(folder)), 5, "m/1", DS)
 
 
 def everybody(order: SearchOrder) -> list[dict[str, Any]]:
-    from pipeline_tasks.search.search_results import open_found
+    from pipeline_tasks.recommend.search_results import open_found
 
-    rows: list[dict[str, Any]] = everybodys_results(open_found(order.found), open_shelf(order.shelf), order).to_pylist()
+    rows: list[dict[str, Any]] = everybodys_results(
+        open_found(order.found), open_offered_items(order.shelf), order
+    ).to_pylist()
     return rows
 
 

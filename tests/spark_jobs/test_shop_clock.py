@@ -9,13 +9,13 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.gates.gate_report import GateReport
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.staging import Manifest, write_manifest
 from pipeline_tasks.local_days import hour_sql
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.staging import Manifest, write_manifest
-from spark_jobs.event_days import day_number, day_of, shop_clock
+from pipeline_tasks.quality.gate_report import GateReport
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.sources import SourceError
+from spark_jobs.landing.event_days import day_number, day_of, shop_clock
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
 
@@ -38,7 +38,7 @@ def utc(text: str) -> datetime:
 
 def gate(shop: OneShop, manifest: Manifest) -> GateReport:
     write_manifest(settings(), manifest)
-    return validate_step(shop.spark, settings(), Night(manifest.source, manifest.ds), manifest.step)
+    return validate_step(shop.spark, settings(), RunKey(manifest.source, manifest.ds), manifest.step)
 
 
 def test_a_zone_that_java_does_not_know_is_one_clear_error(spark: SparkSession) -> None:

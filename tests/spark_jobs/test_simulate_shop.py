@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.settings import SimulationSettings
+from pipeline_tasks.config.settings import SimulationSettings
 from spark_jobs.simulate_shop import simulate_shop
 
 pytestmark = pytest.mark.spark

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks import spoken_progress
-from spark_jobs.spark_progress import running_stages, say_progress
+from pipeline_tasks import progress_log
+from spark_jobs.common.spark_progress import running_stages, say_progress
 
 
 def test_running_stages_are_told_by_their_tasks(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert running_stages(spark.sparkContext.statusTracker()) == ""
-    monkeypatch.setattr(spoken_progress, "SILENCE", 0.2)
+    monkeypatch.setattr(progress_log, "SILENCE", 0.2)
     say_progress(spark)
     slow = spark.range(0, 6, 1, 6).mapInArrow(_slowly, "id long")
     work = threading.Thread(target=slow.count)

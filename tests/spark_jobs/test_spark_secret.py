@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.settings import REPOSITORY, settings
+from pipeline_tasks.config.settings import REPOSITORY, settings
 from tests.spark_jobs.spark_cluster import SparkCluster, running_cluster, submit
 
 JOB = REPOSITORY / "tests" / "docker" / "count_on_cluster.py"

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_jobs.split_choice import LEAST_GOING_ON, share_going_on
-from spark_jobs.time_cutoffs import Cutoffs, TooFewEventsError
+from spark_jobs.splitting.split_choice import LEAST_GOING_ON, share_going_on
+from spark_jobs.splitting.time_cutoffs import Cutoffs, TooFewEventsError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -14,7 +14,7 @@ CUT = Cutoffs(START + timedelta(days=6), START + timedelta(days=8), 60, 20, 20)
 
 
 def staged(folder: Path, histories: list[tuple[str | None, list[float]]]) -> list[str]:
-    """Return the files of histories, each of a shopper (None: a session) and moments in days."""
+    """Return the files of histories, each of a user (None: a session) and moments in days."""
     moments = [[round((START + timedelta(days=day)).timestamp() * 1e6) for day in days] for _, days in histories]
     table = pa.table(
         {

@@ -4,12 +4,12 @@ from pathlib import Path
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import StagedTable
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import StagedTable
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.stage_table import read_table
+from spark_jobs.common.stage_table import read_table
 
 DAYS = [date(2026, 11, day) for day in (18, 19, 20)]
 

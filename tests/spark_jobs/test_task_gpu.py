@@ -3,8 +3,8 @@ import torch
 from pyspark import TaskContext
 from pyspark.resource import ResourceInformation
 
-from pipeline_tasks.bulk_top_k.scoring_device import scoring_device, scoring_on
-from spark_jobs.task_gpu import cuda_device, task_device
+from pipeline_tasks.topk.scoring_device import scoring_device, scoring_on
+from spark_jobs.common.task_gpu import cuda_device, task_device
 
 
 class GivenTask:

@@ -3,7 +3,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from spark_jobs.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given
+from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given
 
 pytestmark = pytest.mark.spark
 

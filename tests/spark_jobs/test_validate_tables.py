@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from pipeline_tasks.contracts import TABLES
-from pipeline_tasks.gates.gate_report import GateReport, read_report
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import REPOSITORY, Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import Manifest, StagedTable, publish, read_manifest, write_manifest
+from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, StagedTable, publish, read_manifest, write_manifest
+from pipeline_tasks.quality.gate_report import GateReport, read_report
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.gate_rows import DS, GOOD, Row, event, sequence
 
-NIGHT = Night("shop", DS)
+NIGHT = RunKey("shop", DS)
 CLEAN = ("events", "quarantine", "reconciliation", "items", "users")
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from pipeline_tasks.candidates.train_candidate import train_candidate
-from pipeline_tasks.champion.candidate_files import Candidate
-from pipeline_tasks.champion.registry import client
-from pipeline_tasks.champion.tracking import start_night_run
-from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import night_folder
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
+from pipeline_tasks.registry.candidate_files import Candidate
+from pipeline_tasks.registry.registry import client
+from pipeline_tasks.registry.tracking import start_night_run
 from pipeline_tasks.training import fit_two_tower
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Interactions
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train
-from pipeline_tasks.contracts import CHOSEN_TYPES
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
-from pipeline_tasks.moments import DAY
-from pipeline_tasks.scoring_settings import ScoringSettings
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training_error import TrainingError
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.nights import last_asked
 
@@ -52,7 +52,7 @@ def test_candidates_compete_by_the_lists_that_are_served(
     assert (done.saved.recommender.own is not None) is (own_items == 5)
     task = build_task(last_asked(TITLES, log).parts, "validation", goal, len(TITLES))
     by_goal = evaluate(done.saved.recommender, task)
-    np.testing.assert_array_equal(done.validation.per_shopper["ndcg@10"], by_goal.per_shopper["ndcg@10"])
+    np.testing.assert_array_equal(done.validation.per_user["ndcg@10"], by_goal.per_user["ndcg@10"])
 
 
 def test_own_items_count_as_far_as_the_lists_that_are_served_gain(tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_a_policy_that_leaves_nothing_to_judge_is_refused(tmp_path: Path) -> Non
     log = log_of({f"u{n:02d}": [(n % 24, 1), ((n + 1) % 24, 2), (n % 24, 3), (0, 4)] for n in range(60)})
     log.types[log.times < 3 * DAY] = CHOSEN_TYPES.index("view")
     scoring = ScoringSettings(repeat_policy={"view": "excluded"})
-    with pytest.raises(TrainingError, match=r"all that shoppers wanted is excluded .*NIGHTSHELF_SCORING__REPEAT"):
+    with pytest.raises(TrainingError, match=r"all that users wanted is excluded .*NIGHTSHELF_SCORING__REPEAT"):
         trained(log, scoring, tmp_path)

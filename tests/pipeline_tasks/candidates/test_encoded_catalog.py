@@ -3,18 +3,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Integers
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Integers
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import random_log
 from tests.pipeline_tasks.nights import last_asked
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
-def night() -> NightData:
+def night() -> RunData:
     return last_asked([f"mug {n}" for n in range(30)], random_log(40, 30, seed=3))
 
 

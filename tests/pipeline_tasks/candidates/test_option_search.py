@@ -13,10 +13,10 @@ from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
+from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.training.best_epoch import Listener
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
-from pipeline_tasks.training_settings import TrainingSettings
 
 CHOSEN = FitOptions(epochs=4, dimension=64, dropout=0.3)
 SPACE = space_around(CHOSEN, "temporal", TrainingSettings())

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.item_catalog import ItemCatalog, catalog_of
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.served_task import replenishable_items, served_task
-from pipeline_tasks.moments import HOUR
-from pipeline_tasks.night import Night
-from pipeline_tasks.scoring_settings import ScoringSettings
-from pipeline_tasks.shelves.shelf_rules import ReplenishRules
+from pipeline_tasks.config.business_rules import ReplenishRules
+from pipeline_tasks.config.recommendation_settings import ScoringSettings
+from pipeline_tasks.data.item_catalog import ItemCatalog, catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.time_units import HOUR
 from tests.pipeline_tasks.logs import log_of
 
 # Four events each, of which the last is test and the one before it validation.
@@ -27,9 +27,9 @@ def catalog(*attributes: str | None) -> ItemCatalog:
 
 
 @pytest.fixture
-def data() -> NightData:
+def data() -> RunData:
     split = {"split_id": "s", "strategy": "leave_one_out"}
-    return NightData(Night("shop", date(2026, 11, 20)), catalog(*[None] * 4), LOG, {}, split)
+    return RunData(RunKey("shop", date(2026, 11, 20)), catalog(*[None] * 4), LOG, {}, split)
 
 
 def test_what_is_bought_on_two_days_by_enough_of_its_buyers_is_replenishable() -> None:
@@ -46,7 +46,7 @@ def test_the_shops_attribute_says_what_is_replenishable() -> None:
     assert replenishable_items(rules, said, LOG).tolist() == [True, True, False, False]
 
 
-def test_each_user_is_served_after_their_own_last_known_event(data: NightData) -> None:
+def test_each_user_is_served_after_their_own_last_known_event(data: RunData) -> None:
     served = served_task(data, ScoringSettings(exclude_purchased_days=30))
     # The repeat share of what is known is 2 of 6: items may come again. i0 was bought on day 1: 19 to 24 days before.
     assert served.policy.excluded_types == ()
@@ -56,7 +56,7 @@ def test_each_user_is_served_after_their_own_last_known_event(data: NightData) -
     assert lately.taken.toarray()[:, 0].tolist() == [1, 1, 0, 1, 0, 0]
 
 
-def test_all_are_served_at_a_cut_off_in_time(data: NightData) -> None:
+def test_all_are_served_at_a_cut_off_in_time(data: RunData) -> None:
     ends = {
         name: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
         for name, day in (("train_end", 10), ("validation_end", 30))
@@ -67,7 +67,7 @@ def test_all_are_served_at_a_cut_off_in_time(data: NightData) -> None:
     assert taken[:, :3].sum(axis=1).tolist() == [0, 1, 1, 1, 1, 1]
 
 
-def test_validation_is_judged_by_the_policy_of_the_night_and_by_what_was_known_before_it(data: NightData) -> None:
+def test_validation_is_judged_by_the_policy_of_the_night_and_by_what_was_known_before_it(data: RunData) -> None:
     scoring = ScoringSettings(exclude_purchased_days=30)
     served = served_task(data, scoring, "validation")
     # Train alone holds no repeat: it would exclude all that was bought, and another task than test's would choose.
@@ -83,7 +83,7 @@ def test_days_are_those_of_the_shop() -> None:
     assert not replenishable_items(RULES, catalog(*[None] * 4), late, "America/Los_Angeles")[0]
 
 
-def test_the_sentence_says_what_is_judged_and_what_is_not(data: NightData, tmp_path: Path) -> None:
+def test_the_sentence_says_what_is_judged_and_what_is_not(data: RunData, tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text("[replenishable]\nmin_buyers = 1\n")
     said = served_task(data, ScoringSettings(shelf_rules=tmp_path / "rules.toml")).describe()
     assert said == (

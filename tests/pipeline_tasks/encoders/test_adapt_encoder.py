@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.encoders.adapt_encoder import (
     GREATEST_NORM,
     AdaptOptions,
@@ -73,7 +73,7 @@ SIXTEEN = AdaptOptions("last_layers", layers=1, steps=16, pairs=8, learning_rate
 
 
 def things_log(users: int, days: int) -> Interactions:
-    """Return shoppers who keep to one kind of `THINGS`."""
+    """Return users who keep to one kind of `THINGS`."""
     return log_of({f"u{n}": [(n % 3 * 8 + (n + day * 3) % 8, day) for day in range(days)] for n in range(users)})
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Integers
+from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs, hold_out, item_pairs, query_pairs
 from pipeline_tasks.evaluation.ranking_metrics import Reals
 from pipeline_tasks.training_error import TrainingError

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from pipeline_tasks.behavior.item_catalog import ItemCatalog
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.item_catalog import ItemCatalog
 from pipeline_tasks.encoders.image_encoder import ImageError, image_block, load_image_encoder
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
-from pipeline_tasks.model.item_content import fit_content
-from pipeline_tasks.training_settings import TrainingSettings
+from pipeline_tasks.models.two_tower.item_content import fit_content
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.clear_exit import EXPECTED
 from pipeline_tasks.encoders.adapt_encoder import open_weights
 from pipeline_tasks.encoders.cached_gradients import backward_through_parts
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs
@@ -12,6 +11,7 @@ from pipeline_tasks.encoders.pair_batch import PairBatch
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, TextEncoder, load_encoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 from pipeline_tasks.encoders.trainable_encoder import make_trainable
+from pipeline_tasks.job_errors import EXPECTED
 from pipeline_tasks.training_error import TrainingError
 
 PAIRS = np.arange(4), np.arange(4, 8)

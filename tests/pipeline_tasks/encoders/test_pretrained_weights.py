@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertModel, RobertaConfig, RobertaModel
 
-from pipeline_tasks.clear_exit import EXPECTED
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
 from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, load_encoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 from pipeline_tasks.encoders.trainable_encoder import keep_tuned, make_trainable, open_encoder
-from pipeline_tasks.model.item_content import text_block
+from pipeline_tasks.job_errors import EXPECTED
+from pipeline_tasks.models.two_tower.item_content import text_block
 
 WEIGHTS = "model.safetensors"
 SMALL: Any = {"vocab_size": 30_522, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2} | {

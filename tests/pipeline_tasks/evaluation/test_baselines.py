@@ -3,11 +3,11 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
-from pipeline_tasks.collaborative.linear_factors import linear_factors
 from pipeline_tasks.evaluation import baselines
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
 from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.models.item_to_item_factors import linear_factors
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 20

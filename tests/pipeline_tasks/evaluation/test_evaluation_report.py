@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_tasks.behavior.split_parts import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
@@ -37,8 +37,8 @@ def test_every_scorer_has_a_row_with_interval_and_paired_test(results: list[Rank
     assert len(rows) == 6
     ours, theirs = results[0], results[2]
     row = rows["discovery_test", "popularity"]
-    assert (row["low"], row["high"]) == pytest.approx(mean_interval(theirs.per_shopper["ndcg@10"]))
-    difference = ours.per_shopper["ndcg@10"] - theirs.per_shopper["ndcg@10"]
+    assert (row["low"], row["high"]) == pytest.approx(mean_interval(theirs.per_user["ndcg@10"]))
+    difference = ours.per_user["ndcg@10"] - theirs.per_user["ndcg@10"]
     expected = (difference.mean(), *mean_interval(difference))
     assert [row[f"ours_minus{end}"] for end in ("", "_low", "_high")] == pytest.approx(expected)
     assert row["ours_minus_p"] < 0.01
@@ -56,9 +56,9 @@ def test_segments_add_up_to_everybody(results: list[RankingResult]) -> None:
         for kind in ("history", "activity", "tier"):
             chosen = (segments["task"] == task) & (segments["scorer"] == scorer) & (segments["kind"] == kind)
             rows = segments[chosen]
-            assert rows["shoppers"].sum() == total["shoppers"]
+            assert rows["users"].sum() == total["users"]
             for name in ("ndcg@10", "ours_minus", "novelty@10", "intra_list_distance@10"):
-                assert np.average(rows[name], weights=rows["shoppers"]) == pytest.approx(total[name])
+                assert np.average(rows[name], weights=rows["users"]) == pytest.approx(total[name])
     assert (segments["low"] <= segments["ndcg@10"] + 1e-9).all()
     assert (segments[segments["scorer"] == "popularity"]["popularity_lift@10"] > 0).all()
 
@@ -70,9 +70,9 @@ def test_ours_must_have_a_result(results: list[RankingResult]) -> None:
 
 def test_what_is_compared_must_be_known_of_every_shopper(results: list[RankingResult]) -> None:
     for name in ("coverage@10", "magic"):
-        with pytest.raises(ValueError, match=f"{name}' is no metric that every shopper of discovery_test has: .*mrr"):
+        with pytest.raises(ValueError, match=f"{name}' is no metric that every user of discovery_test has: .*mrr"):
             report_table(results, "item_knn", name)
-    some = replace(results[0], per_shopper={"mrr": np.array([1.0]), "cold_recall@10": np.array([np.nan])})
+    some = replace(results[0], per_user={"mrr": np.array([1.0]), "cold_recall@10": np.array([np.nan])})
     with pytest.raises(ValueError, match=r"cold_recall@10' is no metric that every .*\['mrr'\]"):
         report_table([some], "item_knn", "cold_recall@10")
 
@@ -82,7 +82,7 @@ def test_the_tables_are_drawn(results: list[RankingResult], tmp_path: Path) -> N
     segments = segment_table(results, "item_knn", "ndcg@10")
     plot_scorers(table, "item_knn", "ndcg@10", tmp_path / "scorers.png")
     plot_segments(segments[segments["task"] == "discovery_test"], "item_knn", "ndcg@10", tmp_path / "segments.png")
-    plot_segments(segments[segments["shoppers"] < 0], "item_knn", "ndcg@10", tmp_path / "nobody.png")
+    plot_segments(segments[segments["users"] < 0], "item_knn", "ndcg@10", tmp_path / "nobody.png")
     plot_trade_off(table, "item_knn", "ndcg@10", "intra_list_distance@10", tmp_path / "trade_off.png")
     for name in ("scorers", "segments", "nobody", "trade_off"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from pipeline_tasks import spoken_progress
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.behavior.split_parts import FutureLeakError, split_parts
+from pipeline_tasks import progress_log
+from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
+from pipeline_tasks.data.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation import full_ranking
 from pipeline_tasks.evaluation.baselines import ItemLevel, popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate, evaluate_tasks
 from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, build_task, build_tasks
-from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
+from pipeline_tasks.evaluation.ranks_from_scores import rank_of, top_items
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 40
@@ -19,10 +19,10 @@ ITEMS = 40
 
 @dataclass(frozen=True)
 class Noise:
-    """Scores that depend on the shopper's key only, with many ties."""
+    """Scores that depend on the user's key only, with many ties."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     levels: int
 
     def scores(self, histories: Interactions) -> Floats:
@@ -48,10 +48,10 @@ def test_equals_a_naive_ranking(goal: Goal, levels: int) -> None:
         relevant = set(task.relevant[user].indices.tolist())
         gains = [1 / np.log2(place + 2) for place, item in enumerate(ranked[:10]) if item in relevant]
         ideal = sum(1 / np.log2(place + 2) for place in range(min(10, len(relevant))))
-        assert result.per_shopper["ndcg@10"][user] == pytest.approx(sum(gains) / ideal)
-        assert result.per_shopper["recall@20"][user] == pytest.approx(len(relevant & set(ranked[:20])) / len(relevant))
+        assert result.per_user["ndcg@10"][user] == pytest.approx(sum(gains) / ideal)
+        assert result.per_user["recall@20"][user] == pytest.approx(len(relevant & set(ranked[:20])) / len(relevant))
         first = min(ranked.index(item) for item in relevant)
-        assert result.per_shopper["mrr"][user] == pytest.approx(1 / (first + 1))
+        assert result.per_user["mrr"][user] == pytest.approx(1 / (first + 1))
 
 
 def test_a_peeking_model_is_refused() -> None:
@@ -114,12 +114,12 @@ def test_few_items_of_a_wide_row_are_ranked_as_many(levels: int) -> None:
 def test_a_long_evaluation_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(spoken_progress, "SILENCE", -1.0)
+    monkeypatch.setattr(progress_log, "SILENCE", -1.0)
     monkeypatch.setattr(full_ranking, "_MOST_ROWS", 40)
     parts = split_parts(random_log(100, 40, seed=6), {"strategy": "per_user"})
     task = build_task(parts, "test", "repeats", 40)
     evaluate(popularity(task.known, 40), task)
-    assert f"popularity: 40 of {len(task)} shoppers ranked" in capsys.readouterr().out
+    assert f"popularity: 40 of {len(task)} users ranked" in capsys.readouterr().out
 
 
 def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +133,8 @@ def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> N
         alone = evaluate(scorer, task)
         assert together.task == alone.task == task.name
         assert together.overall == pytest.approx(alone.overall)
-        for name, values in alone.per_shopper.items():
-            np.testing.assert_array_equal(together.per_shopper[name], values)
+        for name, values in alone.per_user.items():
+            np.testing.assert_array_equal(together.per_user[name], values)
     with pytest.raises(ValueError, match="repeats_test and discovery_test were built apart"):
         evaluate_tasks(scorer, [tasks[0], build_task(parts, "test", "repeats", ITEMS)])
 
@@ -146,7 +146,7 @@ def test_cold_items_and_newcomers_have_figures_of_their_own() -> None:
     level = np.zeros(30, dtype=np.float32)
     level[5] = 1
     result = evaluate(ItemLevel("fifth", discovery.known.evidence, level), discovery)
-    np.testing.assert_array_equal(result.per_shopper["cold_recall@10"], [1, np.nan])
+    np.testing.assert_array_equal(result.per_user["cold_recall@10"], [1, np.nan])
     assert result.overall["cold_recall@10"] == 1
     assert newcomers.histories.keys == ["new"]
     crowd = evaluate(popularity(newcomers.known, 30), newcomers)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Evidence, Floats, Interactions
-from pipeline_tasks.behavior.split_parts import FutureLeakError, Part, Parts, split_parts
+from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
+from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts, split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
 from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
@@ -25,10 +25,10 @@ TASK = build_task(PARTS, "test", "discovery", ITEMS)
 
 @dataclass(frozen=True)
 class AnswersByKey:
-    """Knows every shopper's whole log, under the shopper's key."""
+    """Knows every user's whole log, under the user's key."""
 
     name: str
-    evidence: Evidence
+    evidence: DataExtent
     whole: Interactions
 
     def scores(self, histories: Interactions) -> Floats:

@@ -23,7 +23,7 @@ def test_what_lists_do_to_the_catalog() -> None:
     assert gini(np.arange(6).reshape(3, 2), 6) == pytest.approx(0)
     # One item of n only: (n - 1) / n.
     assert gini(np.zeros((4, 1), dtype=np.int64), 5) == pytest.approx(0.8)
-    surprise = novelty(LISTS, np.array([3, 0]), shoppers=7)
+    surprise = novelty(LISTS, np.array([3, 0]), users=7)
     np.testing.assert_allclose(surprise, [(-math.log2(4 / 8) - math.log2(1 / 8)) / 2] * 2)
 
 

@@ -12,7 +12,7 @@ from torchmetrics.functional.retrieval import (
     retrieval_reciprocal_rank,
 )
 
-from pipeline_tasks.behavior.interactions import Flags, Floats, Integers
+from pipeline_tasks.data.interactions import Flags, Floats, Integers
 from pipeline_tasks.evaluation.ranking_metrics import (
     Reals,
     f1,
@@ -23,7 +23,7 @@ from pipeline_tasks.evaluation.ranking_metrics import (
     recall,
     reciprocal_rank,
 )
-from pipeline_tasks.evaluation.score_ranks import rank_of, top_items
+from pipeline_tasks.evaluation.ranks_from_scores import rank_of, top_items
 
 USERS, ITEMS = 60, 90
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipeline_tasks.contracts import TABLES
+from pipeline_tasks.config.settings import REPOSITORY
 from pipeline_tasks.reference.render_settings import render_settings
 from pipeline_tasks.reference.render_tables import QUERIES
 from pipeline_tasks.reference.rendered_pages import RENDERED
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.tables.contracts import TABLES
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline_tasks.behavior.split_parts import split_parts
 from pipeline_tasks.candidates.resumable_fit import resumable_fit
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_options import FitOptions
@@ -37,8 +37,8 @@ def train_with_checkpoints(
     trainer = TwoTowerTrainer(TASK.known, TEXTS, options)
     # The whole training, whenever the best epoch was: which is killed must not depend on luck.
     best = BestEpoch(TASK, lambda figures, epoch: heard.append((epoch, figures["train_loss"])), patience=99)
-    made_from = training_fingerprint(TASK.known, TEXTS, options, TASK)
-    resumable_fit(trainer, best, TrainingCheckpoint(folder / "training.safetensors", made_from))
+    input_digest = training_fingerprint(TASK.known, TEXTS, options, TASK)
+    resumable_fit(trainer, best, TrainingCheckpoint(folder / "training.safetensors", input_digest))
     return trainer, best
 
 

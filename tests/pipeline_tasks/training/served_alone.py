@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 
 ASKED: Final[dict[str, Any]] = {"item_ids": [["i000"]], "event_types": [["view"]], "timestamps": [[1]]}
 _SERVE: Final = """

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
-from pipeline_tasks.collaborative.basket_weights import LEFT_OUT, basket_weights
-from pipeline_tasks.collaborative.linear_part import LinearRecipe, fit_linear_part, history_weights
-from pipeline_tasks.evaluation.quick_ndcg import quick_ndcg
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
+from pipeline_tasks.models.basket_weights import LEFT_OUT, basket_weights
+from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, history_weights
 from pipeline_tasks.training import training_choices
-from pipeline_tasks.training.choose_linear import PENALTIES, choose_linear
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options, look_at
-from pipeline_tasks.training_settings import TrainingSettings
+from pipeline_tasks.training.tune_item_to_item_weight import PENALTIES, tune_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import last_asked
 
@@ -37,7 +37,7 @@ def baskets(visits: int = 240) -> Interactions:
     return log_of(lines)
 
 
-def night(log: Interactions) -> NightData:
+def night(log: Interactions) -> RunData:
     return last_asked(["mug"] * ITEMS, log)
 
 
@@ -75,19 +75,19 @@ def test_a_wide_collaborative_part_is_for_few_items_and_few_known_shoppers(monke
 
 def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
     rng = np.random.default_rng(0)
-    shoppers = {f"u{n}": [(int(item), day) for day in range(4) for item in rng.choice(20, 2)] for n in range(30)}
-    options = choose_options(log_of(shoppers), "leave_one_out", TrainingSettings(), 20)
+    users = {f"u{n}": [(int(item), day) for day in range(4) for item in rng.choice(20, 2)] for n in range(30)}
+    options = choose_options(log_of(users), "leave_one_out", TrainingSettings(), 20)
     assert (options.linear_kind, options.in_order, options.reach) == ("sequence", True, 1)
 
 
 def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
     data = night(baskets())
     task = build_task(data.parts, "validation", "discovery", ITEMS)
-    chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
+    chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "basket"
     histories = matrix_of(task.histories, ITEMS)
     found = {
-        penalty: quick_ndcg(histories @ basket_weights(task.known, ITEMS, penalty)[1].numpy(), task)
+        penalty: ndcg_from_scores(histories @ basket_weights(task.known, ITEMS, penalty)[1].numpy(), task)
         for penalty in PENALTIES
     }
     assert found[chosen.linear_penalty] == max(found.values())
@@ -101,13 +101,13 @@ def test_a_basket_is_compared_as_it_will_be_served() -> None:
     for recipe in recipes:
         inward, outward = fit_linear_part(recipe, task.known, ITEMS)
         weights = history_weights(recipe.kind, task.histories, ITEMS, 0, 0)
-        ndcg.append(quick_ndcg(weights @ inward @ outward.T, task))
-    assert choose_linear(task, options).linear_kind == recipes[int(np.argmax(ndcg))].kind
+        ndcg.append(ndcg_from_scores(weights @ inward @ outward.T, task))
+    assert tune_item_to_item(task, options).linear_kind == recipes[int(np.argmax(ndcg))].kind
 
 
 def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
     task = build_task(night(random_log(200, ITEMS, seed=5)).parts, "validation", "discovery", ITEMS)
-    chosen = choose_linear(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
+    chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "sequence"
 
 

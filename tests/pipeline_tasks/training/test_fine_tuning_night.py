@@ -13,25 +13,25 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.behavior.interactions import Interactions
-from pipeline_tasks.behavior.item_catalog import ItemCatalog
-from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
 from pipeline_tasks.candidates.train_candidate import train_candidate
-from pipeline_tasks.champion.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
-from pipeline_tasks.champion.embed_shelf import embed_shelf
-from pipeline_tasks.champion.kept_versions import kept_version
-from pipeline_tasks.champion.promote_champion import promote_champion
-from pipeline_tasks.champion.promotion import read_evaluation
-from pipeline_tasks.champion.registry import champion_version, client, load_version
-from pipeline_tasks.champion.retraining import why_retrain
-from pipeline_tasks.champion.served_code import NEEDED
-from pipeline_tasks.champion.tracking import start_night_run
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
-from pipeline_tasks.storage.staging import night_folder
-from pipeline_tasks.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.item_catalog import ItemCatalog
+from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
+from pipeline_tasks.registry.embed_items import embed_catalog
+from pipeline_tasks.registry.model_cache import kept_version
+from pipeline_tasks.registry.promote_champion import promote_champion
+from pipeline_tasks.registry.promotion import read_evaluation
+from pipeline_tasks.registry.registry import champion_version, client, load_version
+from pipeline_tasks.registry.retraining import why_retrain
+from pipeline_tasks.registry.served_code import NEEDED
+from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
 from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
 
@@ -55,7 +55,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     api = client(settings)
     api.create_experiment(f"nightshelf/{NIGHT.source}", artifact_location=f"file://{home}/artifacts")
     with pytest.raises(ValueError, match="tiny_shop has no champion in the registry"):
-        embed_shelf(settings, NIGHT)
+        embed_catalog(settings, NIGHT)
     reason = why_retrain(settings, NIGHT)
     parent = start_night_run(settings, NIGHT)
     with pytest.raises(FileNotFoundError, match=r"run pipeline_tasks\.candidates\.train_candidate first"):
@@ -164,7 +164,7 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(night: Fin
 
 
 def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(night: FineTuned) -> None:
-    meta = embed_shelf(night.settings, NIGHT)
+    meta = embed_catalog(night.settings, NIGHT)
     folder = night_folder(night.settings, NIGHT) / "vectors"
     assert meta == json.loads((folder / "meta.json").read_text())
     items, ids = np.load(folder / "items.npy"), pq.read_table(folder / "item_ids.parquet")["item_id"].to_pylist()
@@ -177,7 +177,7 @@ def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_mod
     assert np.isfinite(visitors).all()
     assert items[ids.index("i060")].any(), "an item without events is described by its text"
     first = (folder / "users" / "part-00000.parquet").read_bytes(), items.tobytes()
-    embed_shelf(night.settings, NIGHT)
+    embed_catalog(night.settings, NIGHT)
     again = (folder / "users" / "part-00000.parquet").read_bytes(), np.load(folder / "items.npy").tobytes()
     assert first == again
 
@@ -206,7 +206,7 @@ def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
 def test_when_a_retrain_is_due(night: FineTuned) -> None:
     assert night.reason_before == "tiny_shop has no champion yet"
     assert why_retrain(night.settings, NIGHT) is None
-    tomorrow = Night(NIGHT.source, NIGHT.ds + timedelta(days=1))
+    tomorrow = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=1))
     lake = Lake.open(night.settings, NIGHT.source)
     write_tiny_shop(lake, tomorrow)
     assert "is 1 days old" in (why_retrain(night.settings, tomorrow) or "")
@@ -218,7 +218,7 @@ def test_when_a_retrain_is_due(night: FineTuned) -> None:
 
 
 def test_a_night_that_was_not_split_says_so(night: FineTuned) -> None:
-    empty = Night(NIGHT.source, NIGHT.ds + timedelta(days=9))
+    empty = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=9))
     with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
         train_candidate(night.settings, empty, "frozen", night.parent_run_id)
     assert not list(Path(night_folder(night.settings, empty)).rglob("*.json"))

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.behavior.interactions import Floats, Interactions
-from pipeline_tasks.behavior.split_parts import split_parts
+from pipeline_tasks.data.interactions import Floats, Interactions
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.baselines import popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.model.two_tower import TwoTower
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.linear_weight import choose_blend
+from pipeline_tasks.training.item_to_item_weight import tune_blend_weight
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -89,7 +89,7 @@ def test_the_linear_part_is_chosen_on_validation() -> None:
     task = build_task(parts, "validation", "discovery", ITEMS + 1)
     ours = fitted(task.known, replace(OPTIONS, epochs=1))
     alone = evaluate(ours, task).overall["ndcg@10"]
-    chosen = choose_blend(ours, task)
+    chosen = tune_blend_weight(ours, task)
     assert chosen >= alone
     assert evaluate(ours, task).overall["ndcg@10"] == pytest.approx(chosen, abs=0.005)
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.behavior.night_data import read_night
 from pipeline_tasks.candidates.candidate_training import train
-from pipeline_tasks.champion.candidate_files import Candidate, candidate_path
-from pipeline_tasks.champion.tracking import start_night_run
-from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
-from pipeline_tasks.settings import REPOSITORY, Settings
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
+from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
+from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
+from pipeline_tasks.registry.tracking import start_night_run
 from pipeline_tasks.training import fit_two_tower
 from pipeline_tasks.training.task_predictions import predict
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, ratings_of, write_events, write_tiny_shop
 
 # Dropout is drawn in each process by itself.

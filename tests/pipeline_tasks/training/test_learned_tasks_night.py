@@ -1,4 +1,4 @@
-"""A night whose model learns, beside the next item, whether shoppers buy, click and like: from lake to figures."""
+"""A night whose model learns, beside the next item, whether users buy, click and like: from lake to figures."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from pipeline_tasks.behavior.night_data import NightData, read_night
-from pipeline_tasks.behavior.split_parts import microseconds
-from pipeline_tasks.candidates.candidate_training import CHECKPOINT, head_evidence, refit, train
-from pipeline_tasks.model.saved_recommender import load_recommender
-from pipeline_tasks.settings import Settings
-from pipeline_tasks.storage.lake import Lake
+from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, task_labels, train
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.data.split_parts import microseconds
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.task_predictions import predict
 from pipeline_tasks.training.training_fingerprint import digest
 from pipeline_tasks.training_error import TrainingError
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
 
 TRAINING = TrainingSettings(
@@ -33,7 +33,7 @@ MINUTE = 60_000_000
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> NightData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     lake = Lake.open(Settings(home=tmp_path_factory.mktemp("tasks")), NIGHT.source)
     write_tiny_shop(lake)
     sequences = lake.read("sequences").to_pylist()
@@ -55,7 +55,7 @@ def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:
     return [*shown, stranger | at(sequence["timestamps"][-1])]
 
 
-def test_impressions_are_read_for_those_with_a_history(data: NightData) -> None:
+def test_impressions_are_read_for_those_with_a_history(data: RunData) -> None:
     # One was shown a minute before the window.
     first = microseconds(datetime.combine(data.split["window_start"], datetime.min.time(), UTC))
     views = (data.log.types == 0) & (data.log.times - MINUTE >= first)
@@ -66,7 +66,7 @@ def test_impressions_are_read_for_those_with_a_history(data: NightData) -> None:
     np.testing.assert_array_equal(np.unique(data.impressions.times[found]), data.log.times[own] - MINUTE)
 
 
-def test_heads_are_trained_measured_refitted_and_kept(data: NightData, tmp_path: Path) -> None:
+def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: Path) -> None:
     heard: dict[str, float] = {}
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: heard.update(metrics))
     train_end = data.parts.known_before("validation").evidence.last_timestamp
@@ -87,26 +87,26 @@ def test_heads_are_trained_measured_refitted_and_kept(data: NightData, tmp_path:
     assert again.recommender.evidence.last_timestamp <= known.evidence.last_timestamp
 
 
-def test_ratings_are_read_and_asked_at_their_own_moments(data: NightData) -> None:
-    evidence = head_evidence(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
+def test_ratings_are_read_and_asked_at_their_own_moments(data: RunData) -> None:
+    evidence = task_labels(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
     assert evidence.impressions is None, "nothing is read that no head asks for"
     opinions = evidence.opinions
     assert opinions is not None
     assert np.isin(opinions.times, data.log.times).all()
     assert 0.3 < opinions.liked.mean() < 0.36
-    assert head_evidence(data, FitOptions(liked_rating=5.0)).opinions is None
+    assert task_labels(data, FitOptions(liked_rating=5.0)).opinions is None
 
 
-def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: NightData, tmp_path: Path) -> None:
+def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: RunData, tmp_path: Path) -> None:
     told = TRAINING.model_copy(update={"liked_rating": 5.0})
     trained = train(data, "frozen", told, tmp_path, lambda metrics, step: None)
     assert trained.saved.facts["options"]["liked_rating"] == 5.0
-    asked = head_evidence(data, FitOptions(**trained.saved.facts["options"]))
+    asked = task_labels(data, FitOptions(**trained.saved.facts["options"]))
     with safe_open(tmp_path / CHECKPOINT, framework="pt") as file:
         assert digest(asked.arrays) in file.metadata()["nightshelf"], "else a checkpoint of other answers would be used"
 
 
-def test_a_lake_without_impressions_and_ratings_has_none(data: NightData, tmp_path: Path) -> None:
+def test_a_lake_without_impressions_and_ratings_has_none(data: RunData, tmp_path: Path) -> None:
     bare = replace(data, lake=None)
     assert not len(bare.impressions.times)
     assert not len(bare.ratings.times)

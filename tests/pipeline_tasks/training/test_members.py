@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline_tasks.behavior.split_parts import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.model.model_files import ModelFilesError, load_model
-from pipeline_tasks.model.two_tower import TwoTower
-from pipeline_tasks.model.two_tower_config import TwoTowerConfig
-from pipeline_tasks.model.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.model_files import ModelFilesError, load_model
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
+from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training import training_optimizer
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer

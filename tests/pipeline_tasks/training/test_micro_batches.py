@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.clear_exit import EXPECTED
-from pipeline_tasks.model.training_windows import cut_windows
+from pipeline_tasks.job_errors import EXPECTED
+from pipeline_tasks.models.two_tower.training_windows import cut_windows
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_batch import draw_batch

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.behavior.item_catalog import catalog_of
-from pipeline_tasks.behavior.night_data import NightData
-from pipeline_tasks.behavior.split_parts import FutureLeakError, Parts
 from pipeline_tasks.candidates.candidate_training import refit, train
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import FutureLeakError, Parts
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit
 from pipeline_tasks.evaluation.ranking_task import Scorer
-from pipeline_tasks.night import Night
-from pipeline_tasks.training_settings import TrainingSettings
+from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 40
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
-def night() -> NightData:
+def night() -> RunData:
     described = [{"item_id": f"i{number:02d}", "title": f"mug number {number}"} for number in range(ITEMS)]
     split = {"split_id": "s", "strategy": "per_user"}
     log = random_log(80, ITEMS, seed=6)
-    return NightData(Night("shop", date(2026, 11, 20)), catalog_of(described, []), log, {}, split)
+    return RunData(RunKey("shop", date(2026, 11, 20)), catalog_of(described, []), log, {}, split)
 
 
-def fitted(data: NightData, work: Path, again: bool) -> Scorer:
+def fitted(data: RunData, work: Path, again: bool) -> Scorer:
     saved = train(data, "lora", TRAINING, work, lambda metrics, step: None).saved
     return refit(data, saved, TRAINING).recommender if again else saved.recommender
 

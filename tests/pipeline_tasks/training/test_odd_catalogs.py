@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.night_data import NightData
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.training import training_choices
 from pipeline_tasks.training_error import TrainingError
-from pipeline_tasks.training_settings import CandidateName, TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import last_asked
 
@@ -31,7 +31,7 @@ TITLES = {
 }
 
 
-def trained_scores(data: NightData, candidate: CandidateName, folder: Path) -> np.ndarray:
+def trained_scores(data: RunData, candidate: CandidateName, folder: Path) -> np.ndarray:
     trained = train(data, candidate, TRAINING, folder, lambda metrics, step: None)
     return trained.saved.recommender.scores(data.parts.known_before("test"))
 
@@ -55,10 +55,10 @@ def test_a_catalog_of_one_item_is_refused_before_any_training(candidate: Candida
 
 def test_a_log_of_anonymous_sessions_alone_is_judged_by_them(tmp_path: Path) -> None:
     log = random_log(40, 30, seed=3)
-    shoppers = last_asked(["mug"] * 30, log)
-    sessions = replace(shoppers, log=replace(log, known=np.zeros(len(log), np.bool_)))
+    users = last_asked(["mug"] * 30, log)
+    sessions = replace(users, log=replace(log, known=np.zeros(len(log), np.bool_)))
     by_shoppers, by_sessions = (
-        trained_scores(data, "frozen", tmp_path / name) for name, data in (("known", shoppers), ("unknown", sessions))
+        trained_scores(data, "frozen", tmp_path / name) for name, data in (("known", users), ("unknown", sessions))
     )
     np.testing.assert_allclose(by_sessions, by_shoppers, rtol=1e-4, atol=1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline_tasks.candidates.resumable_fit import resumable_fit
-from pipeline_tasks.settings import REPOSITORY
+from pipeline_tasks.config.settings import REPOSITORY
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint

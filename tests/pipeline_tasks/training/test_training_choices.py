@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline_tasks.behavior.interactions import Interactions
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.training.training_choices import choose_options, look_at, negatives_for
-from pipeline_tasks.training_settings import TrainingSettings
 from tests.pipeline_tasks.logs import log_of, random_log
 
 

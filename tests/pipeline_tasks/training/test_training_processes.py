@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline_tasks.operation.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
-from pipeline_tasks.settings import REPOSITORY, inherited_environment
+from pipeline_tasks.config.settings import REPOSITORY, inherited_environment
+from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from tests.pipeline_tasks.training.joined_training import KINDS, trained
 

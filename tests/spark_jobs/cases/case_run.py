@@ -4,14 +4,14 @@ from collections import Counter
 from datetime import date
 from typing import Any
 
-from pipeline_tasks.gates.gate_report import GateReport
-from pipeline_tasks.gates.gated_publish import publish_step
-from pipeline_tasks.night import Night
-from pipeline_tasks.settings import settings
-from pipeline_tasks.storage.staging import Manifest, write_manifest
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.lake.staging import Manifest, write_manifest
+from pipeline_tasks.quality.gate_report import GateReport
+from pipeline_tasks.quality.gated_publish import publish_step
+from pipeline_tasks.run_key import RunKey
 from spark_jobs.clean_behavior import clean
+from spark_jobs.cleaning.changed_days import chosen_rules
 from spark_jobs.split_behavior import split
-from spark_jobs.stale_days import chosen_rules
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_shop import DAY, OneShop
 
@@ -29,7 +29,7 @@ def land_and_clean(shop: OneShop, ds: date = DAY, rules: str | None = None) -> G
     """
     shop.land(ds, 0)
     assert shop.source is not None
-    night = Night(shop.source.name, ds)
+    night = RunKey(shop.source.name, ds)
     manifest = clean(shop.spark, shop.source, night, 0, chosen_rules(shop.source, rules))
     return _gate_and_publish(shop, manifest)
 
@@ -41,13 +41,13 @@ def split_published(shop: OneShop, ds: date = DAY) -> tuple[Manifest, GateReport
         GateError: the gate of splitting is closed.
     """
     assert shop.source is not None
-    manifest = split(shop.spark, Night(shop.source.name, ds), 0, None)
+    manifest = split(shop.spark, RunKey(shop.source.name, ds), 0, None)
     return manifest, _gate_and_publish(shop, manifest)
 
 
 def _gate_and_publish(shop: OneShop, manifest: Manifest) -> GateReport:
     write_manifest(settings(), manifest)
-    night = Night(manifest.source, manifest.ds)
+    night = RunKey(manifest.source, manifest.ds)
     report = validate_step(shop.spark, settings(), night, manifest.step)
     publish_step(settings(), night, manifest.step)
     return report

@@ -4,8 +4,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from pipeline_tasks.gates.gate_report import GateError
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.quality.gate_report import GateError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean, refused, split_published
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 

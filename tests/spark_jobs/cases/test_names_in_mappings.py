@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline_tasks.intake.sources import SourceError
+from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean
 from tests.spark_jobs.one_shop import DAY, OneShop
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from pipeline_tasks.gates.gate_report import GateError
+from pipeline_tasks.quality.gate_report import GateError
 from tests.spark_jobs.cases.case_run import balanced, events_by_day, land_and_clean, refused, split_published
 from tests.spark_jobs.one_shop import OneShop
 

@@ -1,0 +1,61 @@
+"""What can be set of the nightly tables: `NIGHTSHELF_SCORING__<FIELD>`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
+from pipeline_tasks.config.setting_names import SettingsGroup
+
+RepeatRule = Literal["excluded", "allowed"]
+"""Whether an item that a user already has may be recommended to them."""
+
+
+def _of_event_types(rules: dict[str, RepeatRule]) -> dict[str, RepeatRule]:
+    """Return the rules. Raises ValueError where one names no event type."""
+    if unknown := sorted(set(rules) - set(EVENT_WEIGHTS)):
+        raise ValueError(f"repeat_policy names {', '.join(unknown)}: the event types are {', '.join(EVENT_WEIGHTS)}")
+    return rules
+
+
+class ScoringSettings(SettingsGroup):
+    """The nightly tables."""
+
+    top_k: int = Field(20, ge=1)
+    """Rows per user in recommendations."""
+    fallback_k: int = Field(50, ge=1)
+    """Rows per segment in fallback_recommendations."""
+    fallback_days: int = Field(7, ge=1)
+    """Days before the date of the run from which popularity in fallback_recommendations is counted."""
+    similar_k: int = Field(20, ge=1)
+    """Rows per item in similar_items."""
+    next_k: int = Field(20, ge=0)
+    """Rows per item in next_items; 0 leaves it empty."""
+    exclude_purchased_days: int = Field(30, ge=0)
+    """Items bought within so many days are not recommended, as far as the window (split.window_days) reaches: earlier
+    purchases are not known. 0 leaves it to `repeat_policy`."""
+    repeat_policy: Annotated[dict[str, RepeatRule], AfterValidator(_of_event_types)] = {}
+    """Event type -> excluded or allowed: whether an item with such an event of the user may be recommended to them.
+    Types that are not named follow the log: where almost nobody takes an item again, bought or rated items are excluded
+    (without such events: items put into a cart; without those: clicked or viewed items). A change holds from the next
+    evaluated model on. Allowed items are still subject to exclude_purchased_days. Example: {"rating": "excluded"}."""
+    shelf_rules: Path | None = None
+    """TOML file of business rules: exclusions, variety and A/B arms (docs/guides/business-rules.md)."""
+    clusters: int = Field(8, ge=1)
+    """Number of taste groups in user_profiles."""
+    search_queries: int = Field(1_000, ge=0)
+    """Number of most frequent queries in search_results and search_suggestions; 0 leaves both empty."""
+    search_min_shoppers: int = Field(2, ge=1)
+    """A query of fewer users or sessions is in neither table, because it could identify somebody."""
+    search_k: int = Field(20, ge=1)
+    """Rows per query in search_results."""
+    search_days: int = Field(7, ge=1)
+    """Users who searched a query within so many days get an order of their own."""
+    audience_k: int = Field(50, ge=1)
+    """Users per item and category in audiences."""
+    audience_items: int = Field(10_000, ge=0)
+    """Items that get an audience, the most purchased first. Memory: items x audience_k x 20 bytes per core."""
+    block_users: int = Field(2_048, ge=1)
+    """Users that are scored at a time. Memory: at most block_users x items x 12 bytes per core (a score and its item's
+    index); large tables need less."""

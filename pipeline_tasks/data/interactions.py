@@ -1,0 +1,163 @@
+"""Histories in the flat form that training, baselines and scoring share: one array per column, cut by offsets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_tasks.data.typed_queries import TypedQueries, read_queries
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DataExtent:
+    """What something was fitted on: enough to refuse it where it would have seen the answers."""
+
+    events: int
+    last_timestamp: int
+    """Epoch microseconds; 0 when there were no events."""
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Histories of n sequences with m events in all, each in time order."""
+
+    keys: list[str]
+    """Length n: user_key, or 'session:…' for an anonymous session."""
+    known: Flags
+    """Length n: whether the sequence belongs to a known user."""
+    offsets: Integers
+    """Length n + 1: sequence i holds the events offsets[i]:offsets[i + 1]."""
+    items: Integers
+    """Length m: index into the catalog."""
+    types: Integers
+    """Length m: index into CHOSEN_TYPES."""
+    times: Integers
+    """Length m: epoch microseconds."""
+    queries: TypedQueries | None = None
+    """What was typed; None where nobody typed anything."""
+    attributes: list[str | None] | None = None
+    """Length n: what is known of each user, a JSON object; None where nothing is known of anybody."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def lengths(self) -> Integers:
+        """Events per sequence."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> Integers:
+        """Length m: the sequence of each event."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
+
+    @property
+    def evidence(self) -> DataExtent:
+        """What one who saw all this has seen."""
+        return DataExtent(len(self.items), int(self.times.max()) if len(self.times) else 0)
+
+    def between(self, starts: Integers, stops: Integers) -> "Interactions":
+        """Keep the events starts[i] <= position < stops[i] of every sequence i (positions count from its start)."""
+        position = np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows]
+        keep = (position >= starts[self.rows]) & (position < stops[self.rows])
+        return self.only(keep)
+
+    def before(self, stops: Integers) -> "Interactions":
+        """Keep the first stops[i] events of every sequence i."""
+        return self.between(np.zeros_like(stops), stops)
+
+    def until(self, timestamp: int) -> "Interactions":
+        """Keep the events at or before `timestamp` (epoch microseconds)."""
+        kept = self.only(self.times <= timestamp)
+        # When the last query was typed is not known here.
+        return kept if kept.queries is None else replace(kept, queries=kept.queries.forget_last())
+
+    def select(self, chosen: Integers) -> "Interactions":
+        """Keep the sequences `chosen`, in that order."""
+        lengths = self.lengths[chosen]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        source = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1], dtype=np.int64)
+        return Interactions(
+            [self.keys[i] for i in chosen],
+            self.known[chosen],
+            offsets,
+            self.items[source],
+            self.types[source],
+            self.times[source],
+            self.queries and self.queries.select(chosen, source),
+            self.attributes and [self.attributes[i] for i in chosen],
+        )
+
+    def only(self, keep: Flags) -> "Interactions":
+        """Keep the events that are flagged (m,)."""
+        lengths = np.bincount(self.rows[keep], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        ends = np.append(keep, True)[np.where(self.lengths > 0, self.offsets[1:] - 1, len(keep))]
+        return replace(
+            self,
+            offsets=offsets,
+            items=self.items[keep],
+            types=self.types[keep],
+            times=self.times[keep],
+            queries=self.queries and self.queries.only(keep, ends),
+        )
+
+    def in_order(self) -> "Interactions":
+        """Return the log with an event's place in its sequence for its time: so the lines of a basket have an order.
+
+        To count what follows what. Its evidence names no moment.
+        """
+        return replace(self, times=np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows])
+
+    def described(self, attributes: Mapping[str, str | None]) -> "Interactions":
+        """Return the log with what is known of its users, by key; unchanged where that is nothing of anybody."""
+        own = [attributes.get(key) for key in self.keys]
+        return replace(self, attributes=own) if any(own) else self
+
+
+def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
+    """Build the arrays from rows of the table `sequences`; events of types that say no liking are left out.
+
+    Raises:
+        ValueError: an item of a sequence is not among `item_ids`.
+    """
+    sequences = sequences.sort_by("sequence_key").combine_chunks()
+    events = pa.table(
+        {
+            "row": pc.list_parent_indices(sequences["item_ids"]),
+            "item": pc.index_in(pc.list_flatten(sequences["item_ids"]), pa.array(item_ids, pa.string())),
+            "type": pc.index_in(pc.list_flatten(sequences["event_types"]), pa.array(CHOSEN_TYPES)),
+            "time": pc.list_flatten(sequences["timestamps"]),
+        }
+    )
+    wanted, queries = events["type"].is_valid().to_numpy(), read_queries(sequences)
+    events = events.filter(pc.field("type").is_valid())
+    if events["item"].null_count:
+        raise ValueError(
+            f"{events['item'].null_count} events of sequences name items that are not in the catalog given"
+        )
+    lengths = np.bincount(events["row"].to_numpy(), minlength=sequences.num_rows)
+    return Interactions(
+        sequences["sequence_key"].to_pylist(),
+        sequences["user_key"].is_valid().to_numpy(),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        events["item"].to_numpy().astype(np.int64),
+        events["type"].to_numpy().astype(np.int64),
+        events["time"].to_numpy().astype(np.int64),
+        queries and queries.only(wanted, np.ones(sequences.num_rows, dtype=np.bool_)),
+    )
+
+
+def step_numbers(log: Interactions) -> Integers:
+    """Return (m,) numbers of the steps, counted through the whole log: events of a sequence at one time share one."""
+    new = np.diff(log.times, prepend=-1) != 0
+    new[log.offsets[:-1][log.lengths > 0]] = True
+    return np.asarray(np.cumsum(new) - 1, dtype=np.int64)

@@ -1,1 +1,0 @@
-"""What the night says of shoppers and items beside the shelves: intent, demand, tastes."""

@@ -1,0 +1,55 @@
+"""Finds the file of a table that cannot be read, once reading the table has failed."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import partial
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+from pyiceberg.table import Table as IcebergTable
+
+from pipeline_tasks.failure_messages import DamagedFileError
+from pipeline_tasks.lake.file_location import file_location
+
+_EPOCH: Final = date(1970, 1, 1)
+UNREADABLE: Final = (OSError, ValueError, EOFError, AssertionError, LookupError)
+"""What reading a damaged file raises: Arrow's errors are ValueErrors, those of an Avro file may be any of these."""
+
+
+def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> None:
+    """Read every file of a snapshot, the current one by default, to its end.
+
+    Raises:
+        DamagedFileError: one cannot be read; the message names it and the remedy.
+    """
+    source, name = table.name()
+    snapshot = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else table.current_snapshot()
+    if snapshot is None:
+        return
+    backup = f"put it back from a backup of the lake, or go back to an earlier night ({source}.{name})"
+    manifests = _read(partial(snapshot.manifests, table.io), snapshot.manifest_list, backup)
+    for manifest in manifests:
+        entries = _read(partial(manifest.fetch_manifest_entry, table.io), manifest.manifest_path, backup)
+        for entry in entries:
+            file = entry.data_file
+            day = _EPOCH + timedelta(days=file.partition[0])
+            again = (
+                f"it holds rows of {source}.{name} of {day}: delete it if it is there, then run that day again "
+                f"(nightshelf run --source {source} --date {day})"
+            )
+            _read(partial(_read_rows, file.file_path), file.file_path, again)
+
+
+def _read(work: Callable[[], Any], path: str, remedy: str) -> Any:  # noqa: ANN401
+    try:
+        return work()
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DamagedFileError(f"{path} cannot be read ({reason}): {remedy}") from error
+
+
+def _read_rows(path: str) -> None:
+    system, inner = file_location(path)
+    with system.open_input_file(inner) as opened:
+        for _ in pq.ParquetFile(opened).iter_batches():
+            pass

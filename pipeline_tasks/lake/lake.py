@@ -1,0 +1,289 @@
+"""The lake: Iceberg tables of one source, written as plain Parquet and committed a day at a time.
+
+Spark (or pyarrow) writes Parquet files into a fresh folder under the table's location; `Lake.commit_tables` then
+replaces the days they belong to in all tables at once (metadata only: 50-200 ms a table). A reader that takes its
+tables from `Lake.at_one_moment` finds the old run in all of them, or the new one.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationError
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
+from pyiceberg.table.snapshots import ancestors_of
+from pyiceberg.utils.datetime import date_to_days
+from sqlalchemy.exc import IntegrityError
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.failure_messages import DamagedFileError
+from pipeline_tasks.lake.atomic_commit import commit_together
+from pipeline_tasks.lake.catalog_state import CatalogState, read_state
+from pipeline_tasks.lake.damaged_files import UNREADABLE, require_readable
+from pipeline_tasks.lake.disk_space import out_of_space_named
+from pipeline_tasks.lake.snapshot_facts import as_properties, facts_of
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
+from pipeline_tasks.tables.table_contract import COMPRESSION
+
+Days = tuple[date, date]
+"""First and last day, both included."""
+_ATTEMPTS: Final = 5
+"""To commit days that another process commits to at the same time."""
+
+
+class NewDays(NamedTuple):
+    """Days of one table and the files that replace all their rows; a day without a file ends up empty."""
+
+    days: Iterable[date]
+    files: Sequence[str]
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """Open the Iceberg catalog that the settings name: SQLite under `home` unless another is set."""
+    warehouse = settings.lake_warehouse or f"file://{settings.home.resolve() / 'lake'}"
+    properties = {"warehouse": warehouse, **settings.lake_catalog_properties}
+    if "type" in properties:
+        return load_catalog("nightshelf", **properties)
+    if settings.lake_catalog_uri is not None:
+        return SqlCatalog("nightshelf", uri=settings.lake_catalog_uri.get_secret_value(), **properties)
+    folder = settings.home.resolve() / "lake"
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog("nightshelf", uri=f"sqlite:///{folder / 'catalog.db'}", **properties)
+
+
+class Lake:
+    """The tables of one source: an Iceberg namespace named after it. Reading makes neither a table nor a namespace."""
+
+    def __init__(self, catalog: Catalog, source: str, state: CatalogState | None = None) -> None:
+        self.catalog = catalog
+        self.source = source
+        self._state = state
+
+    @classmethod
+    def open(cls, settings: Settings, source: str) -> "Lake":
+        """Open the lake of `source`, which may have no table yet."""
+        return cls(open_catalog(settings), source)
+
+    def at_one_moment(self) -> "Lake":
+        """Return this lake as it is now, for reading: later commits are not seen, and every table is of one moment."""
+        return Lake(self.catalog, self.source, read_state(self.catalog, [(self.source, name) for name in TABLES]))
+
+    def table(self, name: str) -> IcebergTable:
+        """Return the table `name` of the contracts, made if it is new: for those who write."""
+        present = self.present(name)
+        if present is not None:
+            return present
+        contract = TABLES[name]
+        # Tables of a step are made beside one another: pyiceberg looks for the namespace, and then inserts it.
+        with suppress(IntegrityError):
+            self.catalog.create_namespace_if_not_exists(self.source)
+        return self.catalog.create_table_if_not_exists(
+            (self.source, name), schema=iceberg_schema(contract), partition_spec=partition_spec(contract)
+        )
+
+    def present(self, name: str) -> IcebergTable | None:
+        """Return the table, None where it was never made."""
+        try:
+            if self._state is not None:
+                return self._state.table((self.source, name))
+            # Takes 6 ms; `create_table_if_not_exists` takes 116, as it writes a metadata file before it looks.
+            return self.catalog.load_table((self.source, name))
+        except NoSuchTableError:
+            return None
+        except (FileNotFoundError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise DamagedFileError(
+                f"The metadata file of {self.source}.{name} cannot be read ({reason}): put it back from a backup of "
+                "the lake"
+            ) from error
+
+    def _grown(self, name: str) -> IcebergTable:
+        """Return the table with the columns that its contract has gained since it was made; none is ever dropped."""
+        table = self.table(name)
+        known = set(table.schema().column_names)
+        if not known.issuperset(TABLES[name].column_names):
+            with table.update_schema() as update:
+                update.union_by_name(iceberg_schema(TABLES[name]))
+            table = table.refresh()
+        return table
+
+    def snapshot_id(self, name: str) -> int | None:
+        """Return the current snapshot of the table, None when it has none yet."""
+        table = self._published(name)
+        return table.metadata.current_snapshot_id if table else None
+
+    def data_folder(self, name: str) -> str:
+        """Return a fresh folder for data files of the table, which is made if it is new.
+
+        No reader sees the folder before `commit`.
+        """
+        return _fresh_folder(self.table(name))
+
+    def commit(self, name: str, days: Iterable[date], files: Sequence[str], facts: dict[str, str] | None = None) -> int:
+        """Replace `days` of one table by `files` and return the new snapshot id; see `commit_tables`."""
+        return self.commit_tables({name: NewDays(days, files)}, facts)[name]
+
+    def commit_tables(self, changes: Mapping[str, NewDays], facts: Mapping[str, str] | None = None) -> dict[str, int]:
+        """Replace days of several tables, in all of them or in none, and return the new snapshot ids by table.
+
+        `facts` is kept as properties of each snapshot.
+
+        Raises:
+            ValueError: a table would have no snapshot afterwards.
+            CommitFailedException: other processes kept on committing to these tables.
+            OutOfSpaceError: the disk is full; no table is changed.
+        """
+        # Built anew where another process was quicker: replacing a day gives the same rows whatever it held.
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self.writing():
+                    transactions = {name: self.replacing(name, new, facts or {}) for name, new in changes.items()}
+                    snapshots = {name: one.table_metadata.current_snapshot_id for name, one in transactions.items()}
+                    commit_together(self.catalog, list(transactions.values()))
+                break
+            except CommitFailedException:
+                if attempt == _ATTEMPTS:
+                    raise
+        return snapshots
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Return a context for what writes files of the tables: a full disk is one clear error there."""
+        folder = self.catalog.properties.get("warehouse", "the lake")
+        return out_of_space_named(folder, f"the tables of {self.source} are as they were")
+
+    def replacing(self, name: str, new: NewDays, facts: Mapping[str, str]) -> Transaction:
+        """Return the transaction that replaces days of one table; it waits for `commit_together`."""
+        table, properties = self._grown(name), as_properties(facts)
+        transaction = table.transaction()
+        if table.current_snapshot() is not None:
+            transaction.delete(In("ds", set(new.days)), snapshot_properties=properties)
+        elif not new.files:
+            raise ValueError(f"Nothing to commit to {self.source}.{name}: no files given and the table is empty")
+        if new.files:
+            transaction.add_files(list(new.files), snapshot_properties=properties)
+        return transaction
+
+    def after(self, transactions: Mapping[str, Transaction]) -> "Lake":
+        """Return this lake, for reading, as it will be once transactions of its tables are committed."""
+        present = {name: self.present(name) for name in TABLES if name not in transactions}
+        tables = {name: table for name, table in present.items() if table is not None}
+        tables |= {name: _pending(transaction) for name, transaction in transactions.items()}
+        return Lake(self.catalog, self.source, CatalogState({(self.source, name): one for name, one in tables.items()}))
+
+    def write_arrow(self, name: str, rows: pa.Table) -> list[str]:
+        """Write `rows` (contract columns) as one Parquet file per day and return the files, for `commit`."""
+        rows = rows.select(TABLES[name].column_names).cast(arrow_schema(TABLES[name]))
+        table = self.table(name)
+        folder, files = _fresh_folder(table), []
+        for day in sorted(set(rows["ds"].to_pylist())):
+            path = f"{folder}/{day.isoformat()}.parquet"
+            with self.writing(), table.io.new_output(path).create() as stream:
+                pq.write_table(rows.filter(pc.equal(rows["ds"], pa.scalar(day))), stream, compression=COMPRESSION)
+            files.append(path)
+        return files
+
+    def files(
+        self, name: str, days: Days | None = None, snapshot_id: int | None = None, without: Collection[date] = ()
+    ) -> list[str]:
+        """Return the Parquet files of the days (all by default), but those `without`, in one scan of a snapshot.
+
+        The current one by default. Every file holds rows of one day.
+
+        Raises:
+            ValueError: the table has a snapshot, but not this one.
+        """
+        table = self._published(name)
+        if table is None:
+            return []
+        scan = table.scan(row_filter=_within(days), snapshot_id=snapshot_id)
+        with _damage_named(table, snapshot_id):
+            found = [task.file for task in scan.plan_files()]
+        # Not a filter of the scan, which would bind all the days to every file.
+        left_out = {date_to_days(day) for day in without}
+        return sorted(file.file_path for file in found if file.partition[0] not in left_out)
+
+    def read(
+        self, name: str, days: Days | None = None, columns: Sequence[str] = ("*",), snapshot_id: int | None = None
+    ) -> pa.Table:
+        """Return the rows of the days in a snapshot (the current one by default) as Arrow.
+
+        An empty table with the contract's schema when the table has no snapshot yet.
+
+        Raises:
+            ValueError: the table has a snapshot, but not this one.
+        """
+        table = self._published(name)
+        if table is None:
+            schema = arrow_schema(TABLES[name])
+            return schema.empty_table() if columns == ("*",) else schema.empty_table().select(list(columns))
+        with _damage_named(table, snapshot_id):
+            scan = table.scan(_within(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
+            rows: pa.Table = scan.to_arrow()
+        return rows
+
+    def require_readable(self, name: str) -> None:
+        """Raise DamagedFileError where a file of the table's current snapshot cannot be read to its end."""
+        table = self._published(name)
+        if table is not None:
+            require_readable(table)
+
+    def days(self, name: str) -> list[date]:
+        """Return the days that the table holds, oldest first."""
+        table = self._published(name)
+        if table is None:
+            return []
+        partitions = table.inspect.partitions()
+        return sorted({row["partition"]["ds"] for row in partitions.select(["partition"]).to_pylist()})
+
+    def facts(self, name: str) -> dict[str, str]:
+        """Return the facts kept with the table's current snapshot."""
+        return next(iter(self.history(name)), {})
+
+    def history(self, name: str) -> list[dict[str, str]]:
+        """Return the facts of the current snapshot and of those it follows from, newest first."""
+        table = self._published(name)
+        if table is None:
+            return []
+        return [facts_of(snapshot) for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
+
+    def _published(self, name: str) -> IcebergTable | None:
+        """Return the table as it is now, None where it has no snapshot yet."""
+        table = self.present(name)
+        return table if table is not None and table.current_snapshot() is not None else None
+
+
+@contextmanager
+def _damage_named(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
+    """Where reading fails because of a damaged file, raise DamagedFileError, which names it."""
+    try:
+        yield
+    except UNREADABLE:
+        require_readable(table, snapshot_id)
+        raise
+
+
+def _pending(transaction: Transaction) -> IcebergTable:
+    table = transaction._table
+    return IcebergTable(
+        table.name(), transaction.table_metadata, table.metadata_location, table.io, table.catalog, table.config
+    )
+
+
+def _fresh_folder(table: IcebergTable) -> str:
+    return f"{table.location()}/data/{uuid.uuid4().hex}".removeprefix("file://")
+
+
+def _within(days: Days | None) -> BooleanExpression:
+    if days is None:
+        return AlwaysTrue()
+    return And(GreaterThanOrEqual("ds", days[0]), LessThanOrEqual("ds", days[1]))

@@ -1,0 +1,151 @@
+"""SQL over the lake: DuckDB with a view per table, over the Parquet files of its Iceberg snapshot.
+
+All tables are read as they are at one moment: a statement never joins tonight's rows of one table with last night's of
+another.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal, TextIO
+
+import duckdb
+from rich.console import Console
+from rich.table import Column
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.catalog_state import read_state
+from pipeline_tasks.lake.lake import Lake, open_catalog
+from pipeline_tasks.lake.printed_text import for_spreadsheet, for_terminal
+from pipeline_tasks.tables.contracts import TABLES
+
+OutputFormat = Literal["table", "csv", "json"]
+Rows = Sequence[tuple[Any, ...]]
+
+
+def source_names(settings: Settings) -> list[str]:
+    """Return the sources that have tables in the lake."""
+    return sorted(".".join(namespace) for namespace in open_catalog(settings).list_namespaces())
+
+
+def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) -> tuple[str, str]:
+    """Return the source whose tables need no schema, and what to tell where it has none, else "".
+
+    It is `source`; where nobody `asked` for it, it has no tables, and one other has, that other.
+    """
+    present = source_names(settings)
+    if source in present or any(f"{name}." in sql.lower() for name in present):
+        return source, ""
+    if not present:
+        return source, f"{source} has no tables yet: nightshelf run --source {source} --date YYYY-MM-DD"
+    if not asked and len(present) == 1:
+        return present[0], f"{source} has no tables yet: read {present[0]}, the only source that has"
+    return source, f"{source} has no tables yet; there are {', '.join(present)}: nightshelf sql --source {present[0]}"
+
+
+def open_database(settings: Settings, default_source: str, mentioned_in: str = "") -> duckdb.DuckDBPyConnection:
+    """Return a connection with a schema per source, `default_source`'s tables being reachable without one.
+
+    Only tables whose name occurs in `mentioned_in` (in letters of either case) can be read, all when it is empty:
+    listing a snapshot's files costs 20 ms a table. The others have names and columns.
+    """
+    mentioned = mentioned_in.lower()
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    catalog = open_catalog(settings)
+    sources = {*source_names(settings), default_source}
+    readable = [name for name in TABLES if not mentioned or name in mentioned]
+    state = read_state(catalog, [(source, name) for source in sources for name in readable])
+    for source in sources:
+        database.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
+        for name in TABLES:
+            _create_view(database, Lake(catalog, source, state), name, readable=name in readable)
+    database.execute(f"SET schema = '\"{default_source}\"'")
+    return database
+
+
+def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str], Rows]:
+    """Return column names and rows of the query. Raises ValueError with DuckDB's message."""
+    try:
+        with open_database(settings, default_source, sql) as database:
+            result = database.execute(sql)
+            if result is None:
+                raise ValueError('The statement is empty: write one, such as "SELECT * FROM events LIMIT 5"')
+            names = [column[0] for column in result.description or []]
+            return names, result.fetchall()
+    except duckdb.Error as error:
+        if type(error) in _OF_FILES:
+            _require_readable(settings, sql)
+        raise ValueError(f"{error}\nTables: {', '.join(TABLES)}; other sources as schemas: source.table") from None
+
+
+def _require_readable(settings: Settings, sql: str) -> None:
+    """Raise DamagedFileError where a file of a table in the statement is what DuckDB could not read."""
+    for source in source_names(settings):
+        lake = Lake.open(settings, source).at_one_moment()
+        for name in TABLES:
+            if name in sql.lower():
+                lake.require_readable(name)
+
+
+def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | None = None) -> None:
+    """Write the rows as a drawn table, as CSV with a header, or as a JSON list of objects.
+
+    No text in a table reaches the terminal as an escape sequence, none in CSV a spreadsheet as a formula.
+    """
+    out = out or sys.stdout
+    if how == "json":
+        json.dump([dict(zip(names, row, strict=True)) for row in rows], out, default=str, indent=1)
+        out.write("\n")
+    elif how == "csv":
+        writer = csv.writer(_Lines(out))
+        writer.writerows([for_spreadsheet(value) for value in row] for row in [names, *rows])
+    else:
+        drawn = RichTable(*(Column(Text(for_terminal(name))) for name in names))
+        for row in rows:
+            # As text: a title such as "[new] lamp" is no markup.
+            drawn.add_row(*(Text("" if value is None else for_terminal(str(value))) for value in row))
+        Console(file=out, width=None if out.isatty() else 200).print(drawn)
+
+
+class _Lines:
+    """Ends a line of CSV by a line feed alone. A writer of such lines would not quote a carriage return."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def write(self, line: str) -> int:
+        """Write a line that ends in both."""
+        return self.out.write(line.removesuffix("\r\n") + "\n")
+
+
+def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, readable: bool) -> None:
+    files = lake.files(name) if readable else []
+    if files:
+        paths = ", ".join("'" + file.removeprefix("file://").replace("'", "''") + "'" for file in files)
+        rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+    else:
+        columns = ", ".join(f"NULL::{_DUCKDB[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
+        # Read all the same, by a name that the statement puts together, it must not pass for empty.
+        unread = f"{name} is not read: write its name into the statement as one word"
+        rows = f"SELECT {columns} WHERE " + ("false" if readable else f"error('{unread}')::BOOLEAN")
+    database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
+
+
+_OF_FILES = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
+"""What DuckDB raises where it cannot read a file; a statement that does not fit is another class."""
+_DUCKDB = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "array<string>": "VARCHAR[]",
+    "array<long>": "BIGINT[]",
+    "array<double>": "DOUBLE[]",
+}

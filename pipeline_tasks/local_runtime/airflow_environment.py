@@ -1,0 +1,121 @@
+"""Airflow's whole configuration on one machine, as environment variables, in one place.
+
+Larger installations set the same variables by other means (docker/compose.yaml); the DAGs do not change.
+"""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.local_runtime.secret_files import kept_secret
+
+ADMIN = "admin"
+"""The one user of the embedded Airflow."""
+
+PRELOADED = (
+    "airflow.dag_processing.dagbag",
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.apache.spark.operators.spark_submit",
+    "airflow.providers.standard.decorators.branch_python",
+    "airflow.providers.standard.operators.hitl",
+    "airflow.providers.standard.operators.python",
+    "mlflow",
+    "pandas",
+    "pyarrow.parquet",
+    "pydantic_settings",
+    "pyiceberg.catalog.sql",
+)
+"""What Airflow, the DAG files and their light tasks import as a task starts: 14 s of processor time, spent once. What
+is left is .07 s a task, .03 of it for reading the DAG file. Nothing of our own: a change in pipeline_tasks/ must be
+seen by the next task."""
+
+
+def airflow_home(settings: Settings) -> Path:
+    """Return the folder of Airflow's database, keys and task logs."""
+    return settings.home / "airflow"
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables under which every Airflow process of this machine runs."""
+    return {
+        "AIRFLOW_HOME": str(airflow_home(settings)),
+        "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": settings.spark_master}),
+        "PYSPARK_PYTHON": sys.executable,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Local Spark opens ports; like all else here, to nobody outside.
+        **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
+        **_named(_core(settings) | _pace() | _addresses(settings)),
+    }
+
+
+def _named(options: dict[tuple[str, str], str]) -> dict[str, str]:
+    return {f"AIRFLOW__{section}__{option}".upper(): value for (section, option), value in options.items()}
+
+
+def _core(settings: Settings) -> dict[tuple[str, str], str]:
+    home = airflow_home(settings)
+    return {
+        ("core", "dags_folder"): str(REPOSITORY / "dags"),
+        ("core", "load_examples"): "False",
+        ("core", "executor"): "LocalExecutor",
+        # The default of 32 starts 32 workers of 150 MiB; two let a training and a Spark job run side by side.
+        ("core", "parallelism"): "2",
+        ("core", "simple_auth_manager_passwords_file"): str(password_file(settings)),
+        ("database", "sql_alchemy_conn"): f"sqlite:///{home.resolve() / 'airflow.db'}",
+        # A secret that changes logs everybody out and fails running tasks: both are kept.
+        ("api_auth", "jwt_secret"): kept_secret(home / "jwt_secret", secrets.token_urlsafe),
+        ("api", "secret_key"): kept_secret(home / "secret_key", secrets.token_urlsafe),
+        ("usage_data_collection", "enabled"): "False",
+        # Airflow's defaults give a task's log to every local user, whatever the umask.
+        ("logging", "file_task_handler_new_folder_permissions"): "0o700",
+        ("logging", "file_task_handler_new_file_permissions"): "0o600",
+    }
+
+
+def _pace() -> dict[tuple[str, str], str]:
+    return {
+        # Each task is forked from a worker: what the worker has imported, the task need not. The Spark provider alone
+        # imports two Kubernetes clients, 4 s of processor time at every task.
+        ("scheduler", "mp_start_method"): "forkserver",
+        ("scheduler", "mp_forkserver_preload"): ",".join(PRELOADED),
+        # The defaults suit hundreds of DAGs; three DAGs of short tasks would mostly wait.
+        ("scheduler", "scheduler_idle_sleep_time"): "0.3",
+        ("scheduler", "job_heartbeat_sec"): "2",
+        ("dag_processor", "refresh_interval"): "10",
+        # A changed file is read at once; reading an unchanged one costs 3 s of processor time.
+        ("dag_processor", "min_file_process_interval"): "600",
+        ("core", "dagbag_import_timeout"): "120",
+        ("dag_processor", "dag_file_processor_timeout"): "180",
+        ("dag_processor", "parsing_processes"): "1",
+        # While a Spark job and a training share two cores, the API may be slow to answer a task's heartbeat.
+        ("workers", "execution_api_timeout"): "30",
+        ("scheduler", "task_instance_heartbeat_timeout"): "600",
+        ("api", "workers"): "1",
+    }
+
+
+def _addresses(settings: Settings) -> dict[tuple[str, str], str]:
+    port = settings.server.airflow_port
+    return {
+        ("api", "host"): "127.0.0.1",
+        ("api", "port"): str(port),
+        ("api", "base_url"): f"http://127.0.0.1:{port}",
+        # Another API port needs this too, or every task fails while queued.
+        ("core", "execution_api_server_url"): f"http://127.0.0.1:{port}/execution/",
+    }
+
+
+def password_file(settings: Settings) -> Path:
+    """Return the file that holds the admin's password."""
+    return airflow_home(settings) / "passwords.json"
+
+
+def admin_password(settings: Settings) -> str:
+    """Return the admin's password, made on first use and kept."""
+    kept = kept_secret(password_file(settings), lambda: json.dumps({ADMIN: secrets.token_urlsafe(12)}))
+    password: str = json.loads(kept)[ADMIN]
+    return password

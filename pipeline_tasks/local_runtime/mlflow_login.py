@@ -1,0 +1,78 @@
+"""The login of this machine's MLflow server: one administrator, whose generated password is kept in one file.
+
+The file is MLflow's own `basic_auth.ini`: the server reads it, and so does every client of ours. A server that
+`NIGHTSHELF_MLFLOW_TRACKING_URI` names has its own users: MLflow's client takes MLFLOW_TRACKING_USERNAME and
+MLFLOW_TRACKING_PASSWORD, or ~/.mlflow/credentials.
+"""
+
+import configparser
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.local_runtime.secret_files import kept_secret
+
+_INI = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{database}
+admin_username = admin
+admin_password = {password}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+# A password is checked once a minute: its hash costs more than most requests.
+auth_cache_ttl_seconds = 60
+"""
+
+
+class Login(NamedTuple):
+    """A user's name and password."""
+
+    user: str
+    password: str
+
+
+def mlflow_login(settings: Settings) -> Login | None:
+    """Return the login of this machine's MLflow server, made on first use; None where the settings name another one."""
+    if settings.mlflow_tracking_uri is not None:
+        return None
+    return own_login(settings)
+
+
+def mlflow_login_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that MLflow's client reads its login from, none where the settings name another server."""
+    login = mlflow_login(settings)
+    if login is None:
+        return {}
+    return {"MLFLOW_TRACKING_USERNAME": login.user, "MLFLOW_TRACKING_PASSWORD": login.password}
+
+
+def mlflow_server_login(settings: Settings) -> dict[str, str]:
+    """Return the variables under which this machine's MLflow server asks everybody for the login."""
+    own_login(settings)
+    return {
+        "MLFLOW_AUTH_CONFIG_PATH": str(login_file(settings).resolve()),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": kept_secret(_folder(settings) / "secret_key", secrets.token_urlsafe),
+    }
+
+
+def login_file(settings: Settings) -> Path:
+    """Return the file that holds the password."""
+    return _folder(settings) / "basic_auth.ini"
+
+
+def user_database(settings: Settings) -> Path:
+    """Return MLflow's database of users, which holds a hash of the password."""
+    return _folder(settings) / "basic_auth.db"
+
+
+def own_login(settings: Settings) -> Login:
+    """Return the login of the MLflow server that this machine starts, made on first use."""
+    database = str(user_database(settings).resolve()).replace("%", "%%")
+    text = kept_secret(login_file(settings), lambda: _INI.format(database=database, password=secrets.token_urlsafe(12)))
+    config = configparser.ConfigParser()
+    config.read_string(text)
+    return Login(config["mlflow"]["admin_username"], config["mlflow"]["admin_password"])
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.home / "mlflow"

@@ -1,0 +1,189 @@
+"""The servers of one machine: Airflow, MLflow and the Data Docs, all on 127.0.0.1."""
+
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from pipeline_tasks.config.settings import REPOSITORY, Settings, child_environment, inherited_environment
+from pipeline_tasks.local_runtime.airflow_environment import admin_password, airflow_environment, airflow_home
+from pipeline_tasks.local_runtime.java import java_home
+from pipeline_tasks.local_runtime.mlflow_login import login_file, mlflow_server_login, own_login, user_database
+from pipeline_tasks.local_runtime.process_group import running_server, start_server, stop_server
+from pipeline_tasks.local_runtime.secret_files import make_private
+
+START_SECONDS = 600
+"""Two cores need about 60 s for the first start (database migrations), 200 s while other work takes them. A server that
+ends is noticed at once: this bounds one that hangs."""
+
+POOLS = {"spark": "Spark jobs on this machine, one at a time", "gpu": "trainings: one for each GPU"}
+"""Airflow pools that tasks ask for, each made with one slot; more are given in the UI."""
+
+
+SERVERS_WITHOUT = ("NIGHTSHELF_LAKE_", "MLFLOW_TRACKING_")
+"""Beginnings of the variables that MLflow and the Data Docs are started without."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one server is started and how it shows that it serves."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    port: int
+    port_variable: str
+    is_healthy: Callable[[], bool]
+
+
+def run_folder(settings: Settings) -> Path:
+    """Return the folder of the pid files."""
+    return settings.home / "run"
+
+
+def server_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with the installed commands first on PATH and the home made absolute."""
+    inherited = inherited_environment()
+    path = f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}"
+    return inherited | {
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "JAVA_HOME": str(java_home(settings)),
+        "NIGHTSHELF_HOME": str(settings.home.resolve()),
+    }
+
+
+def servers(settings: Settings) -> list[Server]:
+    """Return the servers in the order of their start: the slowest first."""
+    ports, base = settings.server, server_environment(settings)
+    mlflow = settings.home.resolve() / "mlflow"
+    return [
+        Server(
+            "airflow",
+            ["python", "-m", "pipeline_tasks.local_runtime.airflow_parts"],
+            airflow_environment(settings) | base | {"AIRFLOW_HOME": str(airflow_home(settings).resolve())},
+            ports.airflow_port,
+            "NIGHTSHELF_SERVER__AIRFLOW_PORT",
+            lambda: _airflow_is_healthy(ports.airflow_port),
+        ),
+        Server(
+            "mlflow",
+            [
+                *("mlflow", "server", "--host", "127.0.0.1", "--port", str(ports.mlflow_port)),
+                *("--app-name", "basic-auth"),
+                *("--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}"),
+                *("--artifacts-destination", str(mlflow / "artifacts")),
+            ],
+            child_environment(base, SERVERS_WITHOUT) | mlflow_server_settings() | mlflow_server_login(settings),
+            ports.mlflow_port,
+            "NIGHTSHELF_SERVER__MLFLOW_PORT",
+            lambda: _mlflow_is_healthy(settings),
+        ),
+        Server(
+            "data_docs",
+            [
+                *(sys.executable, "-m", "http.server", str(ports.docs_port)),
+                *("--bind", "127.0.0.1", "--directory", str(settings.data_docs.resolve())),
+            ],
+            child_environment(base, SERVERS_WITHOUT),
+            ports.docs_port,
+            "NIGHTSHELF_SERVER__DOCS_PORT",
+            lambda: _answers(f"http://127.0.0.1:{ports.docs_port}/"),
+        ),
+    ]
+
+
+def mlflow_server_settings() -> dict[str, str]:
+    """Return what mlflow/server.env sets: the same file that the container image uses."""
+    lines = (REPOSITORY / "mlflow" / "server.env").read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line.strip() and not line.startswith("#"))
+    return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def start_servers(settings: Settings, tell: Callable[[str], None]) -> list[str]:
+    """Start what does not run yet, wait until all serve, and return the names of those started.
+
+    Raises OSError when a port is taken by somebody else, TimeoutError when a server does not come up.
+    """
+    make_private(settings.home)
+    for folder in (settings.data_docs, airflow_home(settings), settings.home / "mlflow"):
+        folder.mkdir(parents=True, exist_ok=True)
+    admin_password(settings)
+    wanted = servers(settings)
+    started = [server for server in wanted if running_server(server.name, run_folder(settings)) is None]
+    for server in started:
+        _refuse_taken_port(server)
+        if shutil.which(server.command[0], path=server.environment["PATH"]) is None:
+            raise FileNotFoundError(f"{server.command[0]} is not installed beside {sys.executable}: run make install")
+        start_server(server.name, server.command, server.environment, run_folder(settings), settings.logs)
+    for server in wanted:
+        _wait_until_healthy(server, settings, tell)
+    return [server.name for server in started]
+
+
+def stop_servers(settings: Settings) -> list[str]:
+    """End what `start_servers` started and return the names of those that ran."""
+    return [server.name for server in servers(settings) if stop_server(server.name, run_folder(settings))]
+
+
+def _wait_until_healthy(server: Server, settings: Settings, tell: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    while not server.is_healthy():
+        waited = time.monotonic() - began
+        log = settings.logs / f"{server.name}.log"
+        if running_server(server.name, run_folder(settings)) is None:
+            raise ChildProcessError(f"{server.name} ended while starting; its log {log} ends:\n{_tail(log)}")
+        if waited > START_SECONDS:
+            raise TimeoutError(f"{server.name} does not serve after {START_SECONDS} s: see {log}")
+        tell(f"waiting for {server.name} on port {server.port} ({waited:.0f} s)")
+        time.sleep(0.5)
+
+
+def _refuse_taken_port(server: Server) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", server.port))
+        except OSError:
+            raise OSError(
+                f"Port {server.port} for {server.name} is taken by another program: "
+                f"end it, or choose a free port with {server.port_variable}=<port>"
+            ) from None
+
+
+def _airflow_is_healthy(port: int) -> bool:
+    try:
+        health = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.TransportError, ValueError):
+        return False
+    return all(health.get(part, {}).get("status") == "healthy" for part in ("scheduler", "dag_processor"))
+
+
+def _mlflow_is_healthy(settings: Settings) -> bool:
+    address = f"http://127.0.0.1:{settings.server.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        answer = httpx.get(address, timeout=5, auth=own_login(settings))
+    except httpx.TransportError:
+        return False
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise PermissionError(
+            f"MLflow refuses the password in {login_file(settings)}: put the file back that was made with "
+            f"{user_database(settings)}, or stop the servers (nightshelf down) and delete both, with the users in them"
+        )
+    return answer.is_success
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

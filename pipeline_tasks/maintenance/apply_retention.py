@@ -1,0 +1,112 @@
+"""What is older than the retention and needed by nobody: found, told with sizes, and, where asked, deleted."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import maintenance_lock
+from pipeline_tasks.maintenance.old_snapshots import expire, needed_snapshots, old_snapshots
+from pipeline_tasks.maintenance.old_staging import gate_pages, old_night_folders
+from pipeline_tasks.maintenance.orphan_files import YOUNG, orphan_files, staged_files
+from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, remove_files
+from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.tables.contracts import TABLES
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """One kind of what goes."""
+
+    what: str
+    count: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.count}, {self.bytes / 2**20:.1f} MiB"
+
+
+def apply_retention(
+    settings: Settings, source: str, retention_days: int, *, delete: bool, now: datetime | None = None
+) -> list[Leaving]:
+    """Return what goes of a source, kind by kind; nothing is touched unless `delete`.
+
+    Rows of the tables stay, whatever their night: only what no reader of a table sees goes. Run again, nothing is left
+    to go.
+
+    Raises:
+        ValueError: the retention is shorter than two days.
+        SourceBusyError: a job of the source runs, and `delete` is set.
+    """
+    if retention_days < 2:
+        raise ValueError(f"retention_days is {retention_days}: keep 2 days or more, as a night may need the one before")
+    now = now or datetime.now(UTC)
+    before, lake = now - timedelta(days=retention_days), Lake.open(settings, source)
+    with maintenance_lock(settings, source, "apply_retention") if delete else nullcontext():
+        told = [*_staging(settings, source, before, delete=delete)]
+        needed, staged = needed_snapshots(settings, lake), staged_files(settings)
+        for name in TABLES:
+            told += _table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
+        if delete:
+            write_index(settings)
+    return told
+
+
+def _staging(settings: Settings, source: str, before: datetime, *, delete: bool) -> list[Leaving]:
+    folders = old_night_folders(settings, source, before)
+    files = [file for folder in folders for file in files_below(str(folder))]
+    pages = gate_pages(settings, folders)
+    if delete:
+        for folder in folders:
+            shutil.rmtree(folder)
+        remove_files(pages)
+    nights = f" ({folders[0].name} to {folders[-1].name})" if folders else ""
+    return [Leaving(f"nights in staging{nights}", len(folders), _size(files)), _files("pages of their gates", pages)]
+
+
+def _table(
+    lake: Lake,
+    name: str,
+    before: datetime,
+    needed: set[int],
+    young: datetime,
+    staged: set[str],
+    *,
+    delete: bool,
+) -> list[Leaving]:
+    table = lake.present(name)
+    if table is None:
+        return []
+    going = old_snapshots(table, before, needed)
+    gone = {snapshot.snapshot_id for snapshot in going}
+    if delete:
+        expire(table, going)
+        table = table.refresh()
+    kept = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id not in gone]
+    files = orphan_files(table, kept, young, staged)
+    if delete:
+        remove_files(files)
+    return [Leaving(f"snapshots of {name}", len(going), 0), _files(f"files of {name} that no snapshot names", files)]
+
+
+def _files(what: str, files: list[StoredFile]) -> Leaving:
+    return Leaving(what, len(files), _size(files))
+
+
+def _size(files: list[StoredFile]) -> int:
+    return sum(file.bytes for file in files)
+
+
+Told = Callable[[str], None]
+
+
+def say(told: list[Leaving], tell: Told, *, deleted: bool) -> None:
+    """Tell every kind of which something goes, and the sum."""
+    for leaving in told:
+        if leaving.count:
+            tell(str(leaving))
+    total = sum(leaving.bytes for leaving in told)
+    tell(f"{'deleted' if deleted else 'would go (nothing was deleted)'}: {total / 2**20:.1f} MiB")

@@ -1,0 +1,89 @@
+"""Fits the purchase intent of a night on its own past, and measures it on the last week before it is used."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline_tasks.data.interactions import Flags
+from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
+from pipeline_tasks.models.intent_model import (
+    MEASURED_DAYS,
+    MINIMUM_DAYS,
+    Histories,
+    IntentModel,
+    Logistic,
+    cutoffs,
+    examples,
+)
+from pipeline_tasks.time_units import DAY
+from pipeline_tasks.topk.arrays import Scores
+
+
+@dataclass(frozen=True)
+class FittedIntent:
+    """The model and what is known of it."""
+
+    model: IntentModel | None
+    """None where nothing can be learned; `facts["intent"]` says why."""
+    facts: dict[str, str]
+    growth: float | None
+    """Buyers expected in the coming 7 days over buyers expected, by the same model, in the past 7."""
+
+
+def fit_intent(histories: Histories, end: int) -> FittedIntent:
+    """Fit on both label windows before `end` (epoch microseconds); measured where fitted on the earlier one alone.
+
+    A history of less than 21 days has the later window alone, and is not measured; one of less than 9 days, or without
+    a purchase to learn from, gives no model. `facts` says so.
+    """
+    days = (end - int(histories.times.min(initial=end))) / DAY
+    earlier, later = (examples(histories, moment) for moment in cutoffs(end))
+    if days < MINIMUM_DAYS or not _both_kinds(later[0]):
+        reason = f"{days:.0f} days of history, {MINIMUM_DAYS} with purchases are needed: purchase_intent stays empty"
+        return FittedIntent(None, {"intent": reason}, None)
+    long = days >= MEASURED_DAYS
+    overall, facts = _fit("intent", earlier[0], later[0], long)
+    category = None
+    if _both_kinds(later[1]):
+        category, more = _fit("category_intent", earlier[1], later[1], long)
+        facts |= more
+    if not facts:
+        facts["intent"] = f"{days:.0f} days of history, {MEASURED_DAYS} with purchases are needed to measure it"
+    model = IntentModel(overall, category)
+    past = model.any.probability(later[0][0]).sum()
+    coming = model.predict(histories, end)[0].sum()
+    return FittedIntent(model, facts, float(coming / past))
+
+
+def _fit(
+    name: str, earlier: tuple[Scores, Flags], later: tuple[Scores, Flags], long: bool
+) -> tuple[Logistic, dict[str, str]]:
+    """Return the fit on both windows and its measures, or on the later alone and none."""
+    if not (long and _both_kinds(earlier)):
+        return fit_logistic(*later), {}
+    facts = {f"{name}_{what}": f"{value:.4f}" for what, value in measure(earlier, later).items()}
+    features, labels = (np.concatenate(parts) for parts in zip(earlier, later, strict=True))
+    return fit_logistic(features, labels), facts
+
+
+def _both_kinds(shown: tuple[Scores, Flags]) -> bool:
+    """Return whether there is something to tell apart."""
+    return bool(0 < shown[1].sum() < len(shown[1]))
+
+
+def fit_logistic(features: Scores, labels: Flags) -> Logistic:
+    """Return the regression of (n,) labels on (n, f) features."""
+    from sklearn.linear_model import LogisticRegression
+
+    center, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    # So weak a penalty only keeps the weights finite where the labels are separable; the mean stays calibrated.
+    fitted = LogisticRegression(C=10.0, max_iter=500).fit((features - center) / scale, labels)
+    return Logistic(center, scale, fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]))
+
+
+def measure(earlier: tuple[Scores, Flags], later: tuple[Scores, Flags]) -> dict[str, float]:
+    """Return what `judge_probabilities` says of a fit on the earlier window, on the later one."""
+    predicted = fit_logistic(*earlier).probability(later[0])
+    overall = judge_probabilities(later[1], predicted, base=float(earlier[1].mean())).overall
+    return {**overall, "mean_predicted": float(predicted.mean())}

@@ -1,0 +1,69 @@
+"""Learns from a log what makes users want an item again, or at last."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.data.interactions import Flags, Floats, Interactions
+from pipeline_tasks.evaluation.ranking_task import wanted_types
+from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, half_life, history_weights
+from pipeline_tasks.models.repeat_model import RepeatModel, demand_levels, pair_features
+from pipeline_tasks.models.repeat_pairs import events_of, own_pairs
+
+_INNER: Final = 0.75
+"""Of the events: as train stands to train and validation in 6:2:2."""
+
+
+def fit_repeat_model(known: Interactions, n_items: int, recipe: LinearRecipe) -> RepeatModel | None:
+    """Fit on what users with a history in the first three quarters of `known` wanted again in the last.
+
+    The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
+    or nobody, or everybody, wanted the same again.
+    """
+    return _fit(known, n_items, recipe, tuple(wanted_types(known).tolist()), ())
+
+
+def fit_looked_at(known: Interactions, n_items: int, recipe: LinearRecipe) -> RepeatModel | None:
+    """Fit on what users had only looked at (or put into a cart) before, and wanted in the last quarter of `known`.
+
+    Its additions are 0 until its scale is chosen. None as for `fit_repeat_model`.
+    """
+    wanted = tuple(wanted_types(known).tolist())
+    weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
+    fitted = _fit(known, n_items, recipe, weaker, wanted) if weaker else None
+    return fitted and replace(fitted, scale=0.0)
+
+
+def _fit(
+    known: Interactions, n_items: int, recipe: LinearRecipe, types: tuple[int, ...], unless: tuple[int, ...]
+) -> RepeatModel | None:
+    inner = known.until(int(np.quantile(known.times, _INNER)))
+    pairs = own_pairs(events_of(inner, n_items, types, unless), n_items)
+    moment = inner.evidence.last_timestamp + 1
+    later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
+    active = np.isin(pairs.rows, later.rows)
+    again = np.isin(pairs.rows * n_items + pairs.items, later.rows * n_items + later.items)[active]
+    if not again.any() or again.all():
+        return None
+    span = float(np.ptp(inner.times))
+    levels = demand_levels(inner, n_items, (types, unless), span, moment)
+    inward, outward = fit_linear_part(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
+    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
+    features = pair_features(pairs, levels, moment, span, linear, types if unless else ())
+    weights = _regress(features[active], again)
+    return RepeatModel(types, unless, span, weights, levels, moment).at(known, n_items)
+
+
+def _regress(features: Floats, again: Flags) -> Floats:
+    """Return the weights of the features as they are, then the intercept."""
+    # Here, as it takes half a second that most logs can do without.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler, model = StandardScaler(), LogisticRegression(max_iter=500)
+    model.fit(scaler.fit_transform(features), again)
+    weights = model.coef_[0] / scaler.scale_
+    intercept = float(model.intercept_[0] - weights @ scaler.mean_)
+    return np.append(weights, intercept).astype(np.float32)

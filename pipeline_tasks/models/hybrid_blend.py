@@ -1,0 +1,60 @@
+"""The recommender blended with models that are no dot product: for comparisons, and for shops that can afford it.
+
+score = recommender + sum of weight x part / the part's greatest score of the user.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
+from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
+from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
+
+SHARES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Of a part's greatest score, in units of the spread of the recommender's scores within a user."""
+
+
+@dataclass(frozen=True)
+class HybridBlend:
+    """A recommender, other scorers of the same catalog, and their weights."""
+
+    name: str
+    first: Scorer
+    others: Sequence[Scorer]
+    weights: Sequence[float]
+
+    @property
+    def evidence(self) -> DataExtent:
+        """The latest and the largest that a part has seen."""
+        seen = [part.evidence for part in (self.first, *self.others)]
+        return DataExtent(max(one.events for one in seen), max(one.last_timestamp for one in seen))
+
+    def scores(self, histories: Interactions) -> Floats:
+        """Return (histories, items)."""
+        total = np.array(self.first.scores(histories), dtype=np.float32)
+        for part, weight in zip(self.others, self.weights, strict=True):
+            if weight:
+                total += np.float32(weight) * _of_greatest(part.scores(histories))
+        return total
+
+
+def choose_weights(first: Scorer, others: Sequence[Scorer], task: RankingTask) -> list[float]:
+    """Return the weight of each of `others`, chosen one after the other on the task."""
+    total = np.array(first.scores(task.histories), dtype=np.float32)
+    unit, weights = float(total.std(axis=1).mean()), []
+    for part in others:
+        scores = _of_greatest(part.scores(task.histories))
+        found = [(ndcg_from_scores(total + np.float32(share * unit) * scores, task), share * unit) for share in SHARES]
+        # Of equals the smaller: the first that is best.
+        weight = max(found, key=lambda pair: pair[0])[1]
+        total += np.float32(weight) * scores
+        weights.append(weight)
+    return weights
+
+
+def _of_greatest(scores: Floats) -> Floats:
+    greatest = np.abs(scores).max(axis=1, keepdims=True)
+    return np.asarray(scores / np.where(greatest > 0, greatest, 1), dtype=np.float32)

@@ -1,0 +1,75 @@
+"""What a user's last two weeks say of what they will do next: one row of numbers per group of events.
+
+A group is a user, or a user and a category. Only the 14 days before the cut-off are looked at, so that a row
+means the same however long the history is, and nothing after the cut-off is ever seen.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_tasks.data.interactions import Flags
+from pipeline_tasks.time_units import DAY
+from pipeline_tasks.topk.arrays import Indices, Scores
+
+LOOK_BACK_DAYS: Final = 14
+LABEL_DAYS: Final = 7
+_RECENT_DAYS: Final = 3
+FEATURES: Final = (
+    *("days_since_event", "days_since_purchase", "looks", "recent_looks", "carts", "recent_carts", "purchases"),
+    "active_days",
+)
+"""Columns of `group_features`, each as log(1 + x)."""
+
+
+@dataclass(frozen=True)
+class Deeds:
+    """m events of some groups."""
+
+    groups: Indices
+    """(m,) the group of each, 0..n-1."""
+    times: Indices
+    """(m,) epoch microseconds."""
+    carts: Flags
+    purchases: Flags
+
+    def only(self, kept: Flags) -> "Deeds":
+        """Return the flagged events."""
+        return Deeds(self.groups[kept], self.times[kept], self.carts[kept], self.purchases[kept])
+
+
+def group_features(deeds: Deeds, n: int, cutoff: int) -> Scores:
+    """Return (n, len(FEATURES)) of the groups as they were at `cutoff` (epoch microseconds, itself excluded)."""
+    seen = deeds.only((deeds.times < cutoff) & (deeds.times >= cutoff - LOOK_BACK_DAYS * DAY))
+    ages: Scores = (cutoff - seen.times) / DAY
+    recent, looks = ages <= _RECENT_DAYS, ~(seen.carts | seen.purchases)
+    flags = (looks, looks & recent, seen.carts, seen.carts & recent, seen.purchases)
+    counted = [_last(ages, seen.groups, n), _last(ages[seen.purchases], seen.groups[seen.purchases], n)]
+    counted += [_count(seen.groups[flag], n) for flag in flags]
+    days = np.unique(seen.groups * (LOOK_BACK_DAYS + 1) + ages.astype(np.int64)) // (LOOK_BACK_DAYS + 1)
+    return np.log1p(np.stack([*counted, _count(days, n)], axis=1))
+
+
+def bought_after(deeds: Deeds, n: int, cutoff: int) -> Flags:
+    """Return (n,) whether the group holds a purchase in the 7 days from `cutoff` on: what is to be predicted."""
+    after = deeds.purchases & (deeds.times >= cutoff) & (deeds.times < cutoff + LABEL_DAYS * DAY)
+    return _count(deeds.groups[after], n) > 0
+
+
+def active_before(deeds: Deeds, n: int, cutoff: int) -> Flags:
+    """Return (n,) whether the group did anything in the 14 days before `cutoff`."""
+    seen = (deeds.times < cutoff) & (deeds.times >= cutoff - LOOK_BACK_DAYS * DAY)
+    return _count(deeds.groups[seen], n) > 0
+
+
+def _last(ages: Scores, groups: Indices, n: int) -> Scores:
+    """Return the age of each group's latest event, in days; as if it were just out of sight where there is none."""
+    last = np.full(n, float(LOOK_BACK_DAYS))
+    np.minimum.at(last, groups, ages)
+    return last
+
+
+def _count(groups: Indices, n: int) -> npt.NDArray[np.float64]:
+    return np.bincount(groups, minlength=n).astype(np.float64)

@@ -1,0 +1,42 @@
+"""Every peer by its name: what mlflow/registry.yaml and the benchmarks can ask for.
+
+Named as module and function, and imported when one is fitted: a night that measures EASE imports no Spark.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.evaluation.ranking_task import Scorer
+
+PEERS: Final = {
+    "popularity": "evaluation.baselines:popularity",
+    "recent_popularity": "evaluation.baselines:recent_popularity",
+    "own_repeats": "evaluation.baselines:own_repeats",
+    "item_knn": "evaluation.baselines:item_knn",
+    "item_knn_all": "evaluation.baselines:item_knn_all",
+    "ease": "evaluation.ease:ease",
+    "item_to_item": "models.item_to_item:sequence_item_to_item",
+    "sasrec": "models.peers.peer_sasrec:fit_sasrec",
+    "spark_als": "models.peers.peer_spark_als:fit_spark_als",
+    "implicit_als": "models.peers.peer_implicit:fit_implicit_als",
+    "implicit_bpr": "models.peers.peer_implicit:fit_implicit_bpr",
+}
+"""Name -> ``module:function`` within pipeline_tasks; each function is ``fit(log, n_items) -> Scorer``."""
+DRAWN: Final = ("sasrec", "spark_als", "implicit_als", "implicit_bpr")
+"""Peers that begin from random numbers: their functions take a ``seed`` too."""
+
+
+def fit_peer(name: str, log: Interactions, n_items: int, seed: int = 1) -> Scorer:
+    """Fit a peer at its default settings on all of `log`; `seed` is for those of `DRAWN`.
+
+    Raises:
+        ValueError: there is no peer of that name.
+        ModuleNotFoundError: the peer's library is not installed (`implicit` comes with the extra `dev`).
+    """
+    if name not in PEERS:
+        raise ValueError(f"{name!r} is no peer: choose from {', '.join(PEERS)}")
+    module, _, function = PEERS[name].partition(":")
+    fit: Callable[..., Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
+    return fit(log, n_items, seed=seed) if name in DRAWN else fit(log, n_items)

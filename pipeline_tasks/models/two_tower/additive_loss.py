@@ -1,0 +1,65 @@
+"""Softmax cross-entropy over a catalog where a logit is a tanh per hidden number, in chunks of positions."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from pipeline_tasks.models.two_tower.catalog_loss import Crowd
+
+_CELLS: Final = 4_000_000
+"""Hidden numbers held at a time (positions x items x width): 16 MB, and as much again for their gradient."""
+
+
+def additive_loss(
+    users: Tensor,
+    items: Tensor,
+    outward: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    crowd: Crowd | None = None,
+    offsets: Tensor | None = None,
+) -> Tensor:
+    """Return the weighted sum of -log softmax(outward . tanh(users + items)) at the targets, in float32.
+
+    A chunk's hidden numbers are computed again for its gradient: kept, they were positions x items x width.
+
+    Args:
+        users: (n, a), with a crowd (n, a + h): the last h weigh its levels.
+        items: (catalog, a).
+        outward: (a,).
+        targets: (n, s) item indices.
+        weights: (n, s) of each answer, 0 where there is none.
+        crowd: levels that are added, as they are at each position's moment.
+        offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
+    """
+    rows = max(1, _CELLS // (len(items) * len(outward)))
+    total = torch.zeros((), device=users.device)
+    for start in range(0, len(users), rows):
+        part = slice(start, start + rows)
+        levels = None if crowd is None else crowd.levels[crowd.moments[part].to(users.device)]
+        chunk: Tensor = checkpoint(
+            _loss, users[part], items, outward, targets[part], weights[part], levels, offsets, use_reentrant=False
+        )
+        total = total + chunk
+    return total
+
+
+def _loss(
+    users: Tensor,
+    items: Tensor,
+    outward: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    levels: Tensor | None,
+    offsets: Tensor | None,
+) -> Tensor:
+    width = len(outward)
+    hidden = torch.tanh(users[:, None, :width].float() + items.float())
+    logits = hidden @ outward.float()
+    if levels is not None:
+        logits = logits + torch.einsum("nh,nch->nc", users[:, width:].float(), levels.float())
+    if offsets is not None:
+        logits = logits + offsets
+    return -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()

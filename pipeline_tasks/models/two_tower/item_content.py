@@ -1,0 +1,102 @@
+"""What describes items beside their structured values: raw vectors of text and picture, each whitened by itself.
+
+An item that lacks one of them stands at that block's center, where its whitened vector is 0.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Floats, Integers
+from pipeline_tasks.data.item_catalog import ItemCatalog
+from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
+from pipeline_tasks.encoders.text_encoder import TextEncoder
+from pipeline_tasks.encoders.trainable_encoder import open_encoder
+from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary, fit_vocabulary
+
+
+@dataclass(frozen=True)
+class ContentEncoders:
+    """All that is needed to describe items of another day."""
+
+    text: str
+    adapter: Path | None
+    """Folder of what was tuned of the text encoder (a LoRA adapter, or all of it); None where it is as published."""
+    vocabulary: ItemVocabulary
+    image: str = ""
+    """Name of the vision model; "" where pictures are not read."""
+
+    def open_text(self, device: str) -> TextEncoder:
+        """Load the text encoder as it was after its tuning."""
+        return open_encoder(self.text, self.adapter, device)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a catalog that a model is fitted on."""
+
+    raw: Floats
+    """(items, sum of widths), finite."""
+    widths: tuple[int, ...]
+    """Of the blocks: text, then pictures where they are read."""
+    vocabulary: ItemVocabulary
+    values: Integers
+    """(items, most values of an item): numbers of structured values, see `ItemVocabulary`."""
+
+
+def fit_content(
+    catalog: ItemCatalog, seen: Integers, texts: Floats, training: TrainingSettings, device: str
+) -> Content:
+    """Return the content of the catalog: vocabulary and centers come from the items `seen` in training alone.
+
+    Args:
+        texts: (items, width) of `text_block`.
+    """
+    vocabulary, blocks = fit_vocabulary([catalog.values[item] for item in seen]), [texts]
+    if training.image_encoder:
+        blocks.append(image_block(load_image_encoder(training.image_encoder, device), catalog.images))
+    raw, widths = join_blocks(blocks, _centers(blocks, seen)), tuple(block.shape[1] for block in blocks)
+    return Content(raw, widths, vocabulary, vocabulary.numbers(catalog.values))
+
+
+def text_block(encoder: TextEncoder, texts: Sequence[str]) -> Floats:
+    """Return (items, width) vectors of the texts, NaN for an item without one."""
+    given = [place for place, text in enumerate(texts) if text]
+    block = np.full((len(texts), encoder.width), np.nan, dtype=np.float32)
+    block[given] = encoder.encode([texts[place] for place in given])
+    return block
+
+
+def recall_block(
+    wanted: Sequence[str | None],
+    known: Sequence[str | None],
+    vectors: Floats,
+    encode: Callable[[list[str]], Floats],
+) -> Floats:
+    """Return (wanted, width) vectors of texts or pictures: of `known` ones from `vectors`, of others by `encode`.
+
+    NaN where nothing is wanted, as in `text_block`. Nothing new, no encoder loaded: most nights.
+    """
+    places = {key: place for place, key in enumerate(known) if key}
+    new = sorted({key for key in wanted if key and key not in places})
+    places |= {key: len(vectors) + number for number, key in enumerate(new)}
+    missing = np.full((1, vectors.shape[1]), np.nan, dtype=np.float32)
+    table = np.concatenate([vectors, encode(new), missing] if new else [vectors, missing])
+    return np.asarray(table[[places.get(key or "", len(table) - 1) for key in wanted]], dtype=np.float32)
+
+
+def join_blocks(blocks: Sequence[Floats], centers: Floats) -> Floats:
+    """Return (items, sum of widths): the blocks side by side, `centers` (sum of widths,) in place of what is NaN."""
+    joined = np.concatenate(blocks, axis=1)
+    return np.asarray(np.where(np.isnan(joined), centers, joined), dtype=np.float32)
+
+
+def _centers(blocks: Sequence[Floats], seen: Integers) -> Floats:
+    """Return (sum of widths,): the mean over those of the items `seen` that have the block, 0 where none has it."""
+    joined = np.concatenate([block[seen] for block in blocks], axis=1)
+    given = ~np.isnan(joined)
+    sums = np.where(given, joined, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(sums / np.maximum(given.sum(axis=0), 1), dtype=np.float32)

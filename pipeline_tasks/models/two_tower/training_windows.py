@@ -1,0 +1,87 @@
+"""Cuts histories into windows and draws what each position is to predict: a new draw every epoch."""
+
+import numpy as np
+
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+
+
+def gap_buckets(log: Interactions, buckets: int) -> Integers:
+    """Return (m,) log2 buckets of the seconds since the event before; 0 for the first and for no time at all."""
+    gaps = np.diff(log.times, prepend=log.times[:1]) // 1_000_000
+    starts = log.offsets[:-1][log.lengths > 0]
+    gaps[starts] = 0
+    level = np.log2(np.maximum(gaps, 0) + 1).astype(np.int64) // 2 + (gaps > 0)
+    return np.asarray(np.minimum(level, buckets - 1), dtype=np.int64)
+
+
+def cut_windows(log: Interactions, length: int, rng: np.random.Generator, shortest: int = 2) -> Integers:
+    """Cut every history of `shortest` events or more into consecutive windows at a random phase: (windows, length)."""
+    rows = np.flatnonzero(log.lengths >= shortest)
+    sizes, starts = log.lengths[rows], log.offsets[rows]
+    phase = np.where(sizes > length, rng.integers(0, length, len(rows)), 0)
+    counts = -(-(sizes + phase) // length)
+    row = np.repeat(np.arange(len(rows)), counts)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.maximum(number * length - phase[row], 0)
+    last = np.minimum((number + 1) * length - phase[row], sizes[row])
+    position = first[:, None] + np.arange(length)
+    return np.where(position < last[:, None], starts[row][:, None] + position, -1)
+
+
+def last_windows(log: Interactions, length: int) -> Integers:
+    """Return (sequences, length): the last events of each, left-aligned, -1 beyond them."""
+    sizes = np.minimum(log.lengths, length)
+    position = np.arange(length)
+    return np.where(position < sizes[:, None], (log.offsets[1:] - sizes)[:, None] + position, -1)
+
+
+def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -> list[Integers]:
+    """Return `windows` (n, length) in shuffled batches of like length, of at most `positions` places each."""
+    windows = windows[rng.permutation(len(windows))]
+    sizes = (windows >= 0).sum(axis=1)
+    windows = windows[np.argsort(sizes, kind="stable")]
+    sizes = np.sort(sizes)
+    cuts, start = [], 0
+    while start < len(windows):
+        stop = start + 1
+        while stop < len(windows) and (stop + 1 - start) * sizes[stop] <= positions:
+            stop += 1
+        cuts.append((start, stop))
+        start = stop
+    return [windows[cuts[i][0] : cuts[i][1], : sizes[cuts[i][1] - 1]] for i in rng.permutation(len(cuts))]
+
+
+class TargetDraw:
+    """Draws answers to positions: events of the same history after the position's own basket, within a reach."""
+
+    def __init__(self, log: Interactions, reach: int, type_weights: Floats, repeat_weight: float) -> None:
+        ends = log.offsets[1:][log.rows]
+        index = np.arange(len(log.items))
+        # A basket shares one timestamp: its lines have no order, so none of them is the answer to another.
+        later = np.flatnonzero(np.diff(log.times, append=-1) != 0) + 1
+        step_end = later[np.searchsorted(later, index, side="right")] if len(index) else index
+        self.start = np.minimum(step_end, ends)
+        self.room = np.minimum(self.start + reach, ends) - self.start
+        self.items, self.reach = log.items, reach
+        self.weights = type_weights[log.types] * np.where(_first_of_its_item(log), 1.0, repeat_weight)
+
+    def draw(self, events: Integers, answers: int, rng: np.random.Generator) -> tuple[Integers, Floats]:
+        """Return (n, answers) items and weights for the positions `events` (n,); weight 0 where nothing follows."""
+        return self.draw_from(self.start[events], self.room[events], answers, rng)
+
+    def draw_from(
+        self, starts: Integers, rooms: Integers, answers: int, rng: np.random.Generator
+    ) -> tuple[Integers, Floats]:
+        """Return the same of n stretches of the log: rooms[i] events from starts[i] on."""
+        room = rooms[:, None]
+        chosen = starts[:, None] + (rng.random((len(starts), answers)) * room).astype(np.int64)
+        chosen = np.where(room > 0, chosen, 0)
+        weights = np.where(room > 0, self.weights[chosen], 0.0)
+        return self.items[chosen], weights.astype(np.float32)
+
+
+def _first_of_its_item(log: Interactions) -> Integers:
+    pair = log.rows * (int(log.items.max(initial=0)) + 1) + log.items
+    flags = np.zeros(len(pair), dtype=np.int64)
+    flags[np.unique(pair, return_index=True)[1]] = 1
+    return flags

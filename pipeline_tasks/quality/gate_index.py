@@ -1,0 +1,67 @@
+"""The front page of the Data Docs: every gate that ran, newest night first.
+
+Great Expectations' own index shows nothing without scripts from the internet; this one is plain HTML.
+"""
+
+from html import escape
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.quality.gate_pages import POLICY
+from pipeline_tasks.quality.gate_report import GateReport, TableReport
+
+_HEAD: Final = f"""<!doctype html><html lang="en"><head>{POLICY}"""
+_TITLE: Final = """<meta charset="utf-8"><title>Nightshelf: Data Docs</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
+td:first-child{white-space:nowrap}.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
+@media (prefers-color-scheme:dark){body{background:#16181b;color:#e6e6e6}a{color:#8ab4f8}th,td{border-color:#3a3d42}
+small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
+<h1>Gates</h1><p>Each table of a step is held against its expectations before it is published. A failed critical
+expectation closes the gate: nothing of the step is published. Warnings are reported.</p>
+<table><tr><th>Night</th><th>Source</th><th>Step</th><th>Table</th><th class="n">Rows</th>
+<th class="n">Expectations</th><th>Outcome</th></tr>"""
+
+
+def write_index(settings: Settings) -> Path:
+    """Write ``index.html`` over all reports in staging and return its path."""
+    paths = settings.staging.glob("*/*/gate_*.json")
+    reports = [GateReport.model_validate_json(path.read_text()) for path in paths]
+    reports.sort(key=lambda report: (report.ds, report.source, report.step), reverse=True)
+    rows = [_row(settings, report, name) for report in reports for name in report.tables]
+    settings.data_docs.mkdir(parents=True, exist_ok=True)
+    path = settings.data_docs / "index.html"
+    path.write_text(_HEAD + _TITLE + "\n".join(rows) + "</table></body></html>\n")
+    return path
+
+
+def _row(settings: Settings, report: GateReport, name: str) -> str:
+    table = report.tables[name]
+    link = quote(table.page(settings.data_docs))
+    cells = [report.ds.isoformat(), escape(report.source), report.step, f'<a href="{link}">{name}</a>']
+    numbers = "".join(f'<td class="n">{number:,}</td>' for number in (table.rows, table.expectations))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table, _says(report, name))}</tr>"
+
+
+def _outcome(table: TableReport, says: str) -> str:
+    if table.failed:
+        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}{says}</td>'
+    if table.warnings:
+        return f'<td class="warned">! {_warnings(table)}{says}</td>'
+    return '<td class="passed">✔ passed</td>'
+
+
+def _says(report: GateReport, name: str) -> str:
+    """Return what does not hold of the table: its page marks a warning as failed, as it does what closes the gate."""
+    return "".join(
+        f"<small>{escape(found.severity)}, {escape(found.column)}: {escape(found.says)}</small>"
+        for found in report.findings
+        if found.table == name
+    )
+
+
+def _warnings(table: TableReport) -> str:
+    return f"{table.warnings} warning{'s' if table.warnings != 1 else ''}"

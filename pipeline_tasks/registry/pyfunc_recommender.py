@@ -1,0 +1,170 @@
+"""The recommender as an MLflow model: histories in, item ids with scores out, wherever MLflow serves it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
+
+from pipeline_tasks.data.interactions import Interactions, from_sequences
+from pipeline_tasks.evaluation.ranks_from_scores import top_items
+from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
+from pipeline_tasks.registry.registry import ARTIFACT
+from pipeline_tasks.registry.served_code import requirements, write_code
+from pipeline_tasks.registry.served_policy import excluded_events
+from pipeline_tasks.time_units import MINUTE
+
+_INPUT = Schema(
+    [
+        ColSpec(Array(DataType.string), "item_ids"),
+        ColSpec(Array(DataType.string), "event_types"),
+        ColSpec(Array(DataType.long), "timestamps"),
+        ColSpec(Array(DataType.string), "queries", required=False),
+        ColSpec(DataType.string, "query", required=False),
+        ColSpec(DataType.string, "attributes", required=False),
+    ]
+)
+_OUTPUT = Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")])
+SIGNATURE = ModelSignature(_INPUT, _OUTPUT, ParamSchema([ParamSpec("top_k", DataType.long, 10)]))
+"""One row is one history: parallel arrays in time order, timestamps in epoch microseconds; empty for a new user.
+
+What else may be said of the user, and is read by a model that learned to: `queries`, parallel to the events, what
+was typed before each ('' for nothing); `query`, what was typed last and has led to nothing yet; `attributes`, a JSON
+object as in the table `users`.
+"""
+
+
+class PyfuncRecommender(PythonModel):
+    """Loads the saved recommender; reads no lake and no network."""
+
+    def load_context(self, context: Any) -> None:  # noqa: ANN401
+        """Read the recommender among the model's artifacts; its items are worked out at the first request."""
+        saved = load_recommender(Path(context.artifacts[ARTIFACT]))
+        self.saved = replace(saved, recommender=saved.recommender.prepared())
+
+    def predict(
+        self,
+        context: Any,  # noqa: ANN401
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return the `top_k` best items of each history; unknown ids are ignored.
+
+        Items of a history's own events are left out where the repeat policy that the model was judged by says so.
+
+        The moment of asking is the newest event's of all histories, or the model's own where that is later.
+
+        Raises:
+            ValueError: the arrays of a history differ in length, or its attributes are no JSON object.
+        """
+        top_k = int((params or {}).get("top_k", 10))
+        histories = self._histories(model_input.to_dict("records"))
+        now = self.saved.recommender.as_of(int(histories.times.max(initial=-1)) + 1)
+        scores = self.saved.knowing(now, histories).scores(histories)
+        taken = excluded_events(self.saved.facts, histories)
+        scores[taken.rows, taken.items] = -np.inf
+        best = top_items(scores, top_k)
+        ids, values = np.array(self.saved.catalog.item_ids, dtype=object), np.take_along_axis(scores, best, axis=1)
+        shown = [np.isfinite(row) for row in values]
+        return pd.DataFrame(
+            {
+                "item_ids": [ids[row[kept]].tolist() for row, kept in zip(best, shown, strict=True)],
+                "scores": [row[kept].astype(float).tolist() for row, kept in zip(values, shown, strict=True)],
+            }
+        )
+
+    def _histories(self, rows: Sequence[Mapping[Any, Any]]) -> Interactions:
+        known = set(self.saved.catalog.item_ids)
+        sequences = pa.Table.from_pylist([_sequence(*row, known) for row in enumerate(rows)], schema=_SEQUENCES)
+        described = {_key(number): _attributes(number, row) for number, row in enumerate(rows)}
+        return from_sequences(sequences, self.saved.catalog.item_ids).described(described)
+
+
+_SEQUENCES = pa.schema(
+    [
+        ("sequence_key", pa.string()),
+        ("user_key", pa.string()),
+        ("item_ids", pa.list_(pa.string())),
+        ("event_types", pa.list_(pa.string())),
+        ("timestamps", pa.list_(pa.int64())),
+        ("queries", pa.list_(pa.string())),
+        ("last_query", pa.string()),
+    ]
+)
+
+
+def log_recommender(saved: SavedRecommender, folder: Path) -> str:
+    """Save the recommender into `folder`, log it to the active run with signature and example, return the model URI."""
+    saved.save(folder)
+    items, now = saved.catalog.item_ids[:2], saved.recommender.moment
+    example = pd.DataFrame(
+        {
+            "item_ids": [items],
+            "event_types": [["view", "purchase"][: len(items)]],
+            "timestamps": [[now - 2 * MINUTE, now - MINUTE][: len(items)]],
+        }
+    )
+    with TemporaryDirectory() as code:
+        logged = mlflow.pyfunc.log_model(
+            name="recommender",
+            python_model=PyfuncRecommender(),
+            artifacts={ARTIFACT: str(folder)},
+            signature=SIGNATURE,
+            input_example=example,
+            code_paths=[str(write_code(Path(code)))],
+            # Named, not inferred: inferring loads the model in a second process (about 20 s).
+            pip_requirements=requirements(),
+        )
+    uri: str = logged.model_uri
+    return uri
+
+
+def _sequence(number: int, row: Mapping[Any, Any], known: set[str]) -> dict[str, Any]:
+    """Return a row of the table `sequences`, without events of items that are not `known`."""
+    typed = row["queries"] if _is_given(row, "queries") else [""] * len(row["item_ids"])
+    sizes = {name: len(row[name]) for name in ("item_ids", "event_types", "timestamps")} | {"queries": len(typed)}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"History {number} has arrays of different lengths, {sizes}: give one entry for each event")
+    events = zip(row["item_ids"], row["event_types"], row["timestamps"], typed, strict=True)
+    kept = [(str(item), str(kind), int(when), str(query)) for item, kind, when, query in events if item in known]
+    items, kinds, times, queries = (list(column) for column in zip(*kept, strict=True)) if kept else ([], [], [], [])
+    return {
+        "sequence_key": _key(number),
+        "user_key": _key(number),
+        "item_ids": items,
+        "event_types": kinds,
+        "timestamps": times,
+        "queries": queries,
+        "last_query": str(row["query"]) if _is_given(row, "query") else "",
+    }
+
+
+def _attributes(number: int, row: Mapping[Any, Any]) -> str | None:
+    if not _is_given(row, "attributes"):
+        return None
+    try:
+        said = json.loads(row["attributes"])
+    except json.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise ValueError(f"Attributes of history {number} are no JSON object: {row['attributes']!r}")
+    return str(row["attributes"])
+
+
+def _key(number: int) -> str:
+    return f"{number:09d}"
+
+
+def _is_given(row: Mapping[Any, Any], name: str) -> bool:
+    # MLflow leaves an optional column out; pandas fills a row that lacks it with NaN.
+    return row.get(name) is not None and not isinstance(row[name], float)

@@ -1,0 +1,81 @@
+"""Cuts JSON that is no line an object (an array, objects over several lines, one long line) into one object a line."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import IO, Final
+
+from pipeline_tasks.sources.sources import SourceError
+
+_CHUNK: Final = 1 << 20
+_LONGEST_OBJECT: Final = 64 << 20
+"""Characters."""
+_BETWEEN: Final = re.compile(r"[\s,\[\]]*")
+"""What may stand between two objects of one or several arrays."""
+
+
+def is_document(start: str, is_cut: bool) -> bool:
+    """Whether a file that begins with `start` must be cut into lines; `is_cut` where it goes on after it."""
+    text = start.lstrip("\ufeff \t\r\n")
+    first, line_end, _ = text.partition("\n")
+    if is_cut and not line_end:
+        return True
+    if first.strip() == "{":
+        return True
+    return first.startswith("[") and bool(line_end) and not _is_json(first)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return True
+
+
+def object_lines(stream: IO[str], path: str) -> Iterator[str]:
+    """Yield the objects of a document, each on one line as it is written there.
+
+    Raises:
+        SourceError: the file holds something else, or ends within an object or an array; the message names the line.
+    """
+    text, line, open_arrays = stream.read(_CHUNK).removeprefix("\ufeff"), 1, 0
+    place = 0
+    while True:
+        end = _between(text, place)
+        line += text.count("\n", place, end)
+        open_arrays += text.count("[", place, end) - text.count("]", place, end)
+        end, fault = _object_end(text, place := end)
+        if fault is None:
+            yield text[place:end].replace("\n", " ").replace("\r", " ")
+            line, place = line + text.count("\n", place, end), end
+            continue
+        # It may only be cut by the end of what was read.
+        more = stream.read(max(_CHUNK, len(text) - place)) if len(text) - place < _LONGEST_OBJECT else ""
+        if not more and (place < len(text) or open_arrays):
+            raise SourceError(
+                f"{path} is no JSON from line {line} on ({fault}, at {text[place : place + 40]!r}): it is cut off or "
+                f"damaged; deliver it again, best as one object a line (jq -c '.[]')"
+            )
+        if not more:
+            return
+        text, place = text[place:] + more, 0
+
+
+def _between(text: str, place: int) -> int:
+    found = _BETWEEN.match(text, place)
+    return found.end() if found else place
+
+
+def _object_end(text: str, place: int) -> tuple[int, str | None]:
+    """Return where the object at `place` ends, and why there is none."""
+    if place == len(text):
+        return place, "an array is not closed"
+    if text[place] != "{":
+        return place, "this is no object"
+    try:
+        return json.JSONDecoder().raw_decode(text, place)[1], None
+    except json.JSONDecodeError as error:
+        return place, error.msg
+    except RecursionError:
+        return place, "too many brackets within one another"

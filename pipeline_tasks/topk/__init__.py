@@ -1,0 +1,1 @@
+"""Exact top-k of very many users and items, on processors and GPUs."""

@@ -1,0 +1,121 @@
+"""The top-k of large tables: a first pass in int8 where the CPU multiplies bytes, settled in float64.
+
+tests/benchmarks/bench_top_k.py measures it beside faiss, `implicit`, Spark ALS and the float32 product alone.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import torch
+
+from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.topk.byte_products import multiplies_bytes
+from pipeline_tasks.topk.first_pass import FirstPass, first_pass
+from pipeline_tasks.topk.mapped_items import MappedItems, mapped
+from pipeline_tasks.topk.select_kernels import TILE, Candidates, Tile, gather, guess_bounds
+from pipeline_tasks.topk.settle_kernels import settle
+
+_USERS: Final = 512
+"""Users of a block."""
+_PROBED: Final = 64
+"""Users for whom int8 is balanced, and on whom it is tried first: some milliseconds."""
+_LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
+"""Below every score of a first pass; twice that is an excluded item's."""
+_PASSES: Final = 2
+"""Kept at a time: int8 and float32 of one shelf."""
+_KEPT: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict()
+
+
+def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
+    """Return the first pass that suits these vectors: int8 unless it leaves most users too many candidates."""
+    probed = users[:: -(-len(users) // _PROBED)]
+    small = _prepare(probed, items, multiplies_bytes())
+    if not small.is_bytes:
+        return small
+    crowded = [(counts < 0).mean() for _, counts, _, _ in fast_top_k(probed, items, k, None, small)]
+    return small if np.mean(crowded) < 0.1 else _prepare(probed, items, False)
+
+
+def _prepare(users: Vectors, items: Vectors, small: bool) -> FirstPass:
+    """Return what was prepared for the first users of mapped items: a process scores many batches by one shelf."""
+    key = mapped(items)
+    if key is None:
+        return first_pass(items, small, users)
+    prepared = _KEPT.pop((key, small), None) or first_pass(items, small, users)
+    _KEPT[key, small] = prepared
+    while len(_KEPT) > _PASSES:
+        _KEPT.popitem(last=False)
+    return prepared
+
+
+def fast_top_k(
+    users: Vectors, items: Vectors, k: int, banned: Exclusions | None, prepared: FirstPass
+) -> Iterator[Block]:
+    """Yield the best of up to 512 users at a time, in order; not settled are users with more equals than there is room
+    for, or whose guessed bound was wrong (one in thousands).
+
+    Each of torch's threads takes blocks of its own: threads that share a block wait for one another 49 times a block.
+    Memory: 512 x (8 (4 k + 2,048) + 8 k) bytes and a tile of 4 MB per thread, whatever the users.
+    """
+
+    def block(start: int) -> Block:
+        ours = np.ascontiguousarray(users[start : start + _USERS])
+        hidden = _by_place(banned, start, len(ours), prepared.places)
+        return start, *_best_of_block(ours, items, min(k, len(items)), hidden, prepared)
+
+    with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        yield from threads.map(block, range(0, len(users), _USERS))
+
+
+def _best_of_block(
+    users: Vectors, items: Vectors, k: int, hidden: tuple[Indices, Indices], prepared: FirstPass
+) -> tuple[Indices, Indices, Scores]:
+    found = _nothing_found(len(users), 4 * k + TILE)
+    multiplied, margins = prepared.multiplied(users)
+    for number, tile in prepared.scores(multiplied):
+        lowest, seen = _LOWEST[tile.dtype.name], (number + 1) * TILE
+        _hide(tile, number * TILE, hidden, len(items), 2 * lowest)
+        rank = _guessed_rank(k * seen / len(items)) if seen <= prepared.sampled else 0
+        gather(tile, number, lowest, k, rank, margins, found)
+        if rank and number:
+            guess_bounds(found, margins, rank)
+    scores = np.empty((len(users), k), np.float64)
+    settle(users, items, prepared.order, k, margins, found, scores)
+    filled = np.arange(k) < found.counts[:, None]
+    return found.counts, found.columns[:, :k][filled].astype(np.int64), scores[filled]
+
+
+def _nothing_found(rows: int, capacity: int) -> Candidates:
+    return Candidates(
+        np.empty((rows, capacity), np.int32),
+        np.empty((rows, capacity), np.float32),
+        np.zeros(rows, np.int64),
+        np.full(rows, -np.inf, np.float32),
+    )
+
+
+def _guessed_rank(expected: float) -> int:
+    """Return how many of a random sample's best reach the k-th best of all, where `expected` are expected to, at most:
+    four standard deviations (Poisson) and four more, which one user in some hundred thousand exceeds."""
+    return math.ceil(expected + 4 * math.sqrt(expected) + 4)
+
+
+def _by_place(banned: Exclusions | None, start: int, users: int, places: Indices) -> tuple[Indices, Indices]:
+    """Return (row, place) of the exclusions of users start, start + 1, …, in ascending order of the place."""
+    if banned is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows, items = banned.block(start, start + users)
+    hidden = places[items]
+    order = np.argsort(hidden, kind="stable")
+    return rows[order], hidden[order]
+
+
+def _hide(tile: Tile, first: int, hidden: tuple[Indices, Indices], items: int, excluded: float) -> None:
+    rows, places = hidden
+    low, high = np.searchsorted(places, (first, first + tile.shape[1]))
+    tile[rows[low:high], places[low:high] - first] = excluded
+    tile[:, items - first :] = excluded

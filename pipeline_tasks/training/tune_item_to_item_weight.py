@@ -1,0 +1,85 @@
+"""Chooses on validation how the collaborative part reads a history: before the towers are trained, as it is quick."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+
+from pipeline_tasks.data.interactions import Floats, Integers
+from pipeline_tasks.data.popularity_features import choose_horizons
+from pipeline_tasks.evaluation.ease import ease_weights
+from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
+from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
+from pipeline_tasks.models.basket_weights import basket_weights
+from pipeline_tasks.models.item_to_item_factors import PENALTY, most_wanted
+from pipeline_tasks.models.item_to_item_part import fit_linear_part, history_weights
+from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
+from pipeline_tasks.training.fit_options import FitOptions
+
+COMING_SHARES: Final = (0.0, 0.3, 0.6, 1.0)
+PENALTIES: Final = (0.1, 0.3, 1.0)
+"""Of what is bought in one basket. Online Retail's invoices, whose last line is asked for: .2033, .2027, .1972."""
+
+
+def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
+    """Return the options with the kind of linear part, and the share of what came next, that rank `task` best.
+
+    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, the basket
+    and the sequence are compared as they will be served. Other sequences, and logs without times, keep their kind.
+    """
+    if not options.linear_rank:
+        return options
+    if options.in_order:
+        measured = _of_baskets(task, options)
+    elif options.linear_kind != "sequence" and choose_horizons(task.known):
+        measured = _of_all_users(task, options)
+    else:
+        return options
+    best, chosen = max(measured, key=lambda found: found[0])
+    said = f"{chosen.linear_kind}, {chosen.linear_coming} of what came next, penalty {chosen.linear_penalty}"
+    print(f"collaborative part: {said}: validation ndcg@10 {best:.4f}", flush=True)
+    return chosen
+
+
+def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
+    n_items, moment = task.relevant.shape[1], task.known.evidence.last_timestamp + 1
+    best = max(PENALTIES, key=lambda penalty: _whole(task, *basket_weights(task.known, n_items, penalty)))
+    # Cut to the rank: of 512 numbers, codes keep nearly all of a sequence, and directions nine tenths of a basket.
+    baskets = replace(options, linear_kind="basket", linear_penalty=best)
+    for tried in (baskets, replace(options, linear_kind="sequence")):
+        recipe = tried.linear_recipe(min(options.linear_rank, len(np.unique(task.known.items))))
+        inward, outward = fit_linear_part(recipe, task.known, n_items)
+        weights = history_weights(recipe.kind, task.histories, n_items, moment, half_life=0)
+        yield ndcg_from_scores(weights @ inward @ outward.T, task), tried
+
+
+def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
+    n_items = task.relevant.shape[1]
+    yield set_ndcg(task, PENALTY), replace(options, linear_kind="set")
+    weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
+    recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
+    taste, coming = (recent @ part.numpy() for part in (weights.taste, weights.coming))
+    for share in COMING_SHARES:
+        ndcg = _ndcg(task, taste + np.float32(share) * coming, weights.chosen)
+        yield ndcg, replace(options, linear_kind="season", linear_coming=share)
+
+
+def set_ndcg(task: RankingTask, penalty: float) -> float:
+    """Return NDCG@10 on the task of EASE of all that may be known, over the items most wanted."""
+    chosen = most_wanted(task.known, task.relevant.shape[1])
+    return _whole(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
+
+
+def _whole(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
+    """Return NDCG@10 of the histories times weights (chosen, chosen)."""
+    held = matrix_of(task.histories, task.relevant.shape[1])[:, chosen]
+    return _ndcg(task, held @ weights.numpy(), chosen)
+
+
+def _ndcg(task: RankingTask, scores: Floats, chosen: Integers) -> float:
+    """Return NDCG@10 of scores (n, chosen); other items have none."""
+    full = np.zeros((len(scores), task.relevant.shape[1]), dtype=np.float32)
+    full[:, chosen] = scores
+    return ndcg_from_scores(full, task)

@@ -1,0 +1,1 @@
+"""Turns landed records into events, quarantine, reconciliation, items and users."""

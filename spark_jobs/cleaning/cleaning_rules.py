@@ -1,0 +1,88 @@
+"""The rules that look at one record alone, in the order in which they are asked; the first that fits refuses it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.source_toml import Rules
+from pipeline_tasks.config.value_bounds import HIGHEST_QUANTITY, HIGHEST_RATING, LONGEST_DWELL
+from pipeline_tasks.tables.contracts import EVENT_TYPES
+from spark_jobs.cleaning.map_events import NUMBERS, UNREADABLE
+from spark_jobs.landing.event_days import day_of
+from spark_jobs.landing.read_records import CORRUPT
+
+RULE: Final = "_rule"
+"""The rule that refuses the record, NULL when none does."""
+
+_ORDERED: Final = ("purchase", "cancellation")
+
+
+def normalize_values(events: DataFrame, on: Sequence[str]) -> DataFrame:
+    """Fill and turn values that a rule then judges: an ordered item without a quantity is one unit; a cancellation is a
+    ledger entry of as many units, however the shop signs it (only while `cancellations` is on)."""
+    quantity = F.coalesce("quantity", F.when(F.col("event_type").isin(*_ORDERED), F.lit(1.0)))
+    if "cancellations" in on:
+        quantity = F.when(F.col("event_type") == "cancellation", F.abs(quantity)).otherwise(quantity)
+    return events.withColumn("quantity", quantity)
+
+
+def judge(events: DataFrame, rules: Rules, on: Sequence[str], zone: str | None = None) -> DataFrame:
+    """Add `_rule`; `zone` is the shop's."""
+    verdict = F.lit(None).cast("string")
+    for name, refuses in reversed(_refusals(rules, on, zone)):
+        verdict = F.when(refuses, F.lit(name)).otherwise(verdict)
+    return events.withColumn(RULE, verdict)
+
+
+def detail() -> Column:
+    """Return the column and value at fault, for a judged event."""
+    shown = {
+        "unknown_event_type": ["event_type"],
+        "impossible_time": ["ts"],
+        "impossible_number": list(NUMBERS),
+        "service_codes": ["item_id"],
+        "positive_quantity": ["quantity"],
+        "positive_price": ["price"],
+        "bots": ["user_key", "session_id"],
+    }
+    text = F.when(F.col(RULE) == "unparsable_number", F.col(UNREADABLE))
+    for rule, columns in shown.items():
+        parts = [F.concat(F.lit(f"{name}="), F.col(name).cast("string")) for name in columns]
+        text = text.when(F.col(RULE) == rule, F.concat_ws(" ", *parts))
+    return text
+
+
+def _refusals(rules: Rules, on: Sequence[str], zone: str | None) -> list[tuple[str, Column]]:
+    always = [
+        ("corrupt_record", F.col(CORRUPT).isNotNull()),
+        ("unparsable_time", F.col("ts").isNull()),
+        # Landing left it with the day of its delivery because its own day cannot be.
+        ("impossible_time", day_of("ts", zone) != F.col("ds")),
+        ("unknown_event_type", ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))),
+        ("missing_item", F.col("item_id").isNull() & (F.col("event_type") != "search")),
+        ("unparsable_number", F.col(UNREADABLE).isNotNull()),
+        ("impossible_number", _impossible_number(rules)),
+    ]
+    codes = "|".join(f"(?:{code})" for code in rules.service_codes)
+    switched = [
+        ("known_user", F.col("user_key").isNull()),
+        ("service_codes", F.col("item_id").rlike(f"^(?:{codes})$") if codes else F.lit(False)),
+        ("positive_quantity", F.col("quantity") <= 0),
+        ("positive_price", F.col("price") <= 0),
+    ]
+    return always + [(name, refuses) for name, refuses in switched if name in on]
+
+
+def _impossible_number(rules: Rules) -> Column:
+    # NaN is greater than any number in Spark, so each upper bound refuses it.
+    return (
+        (F.col("price") < 0)
+        | (F.col("price") > rules.highest_price)
+        | (F.abs("quantity") > HIGHEST_QUANTITY)
+        | (F.col("dwell_seconds") < 0)
+        | (F.col("dwell_seconds") > LONGEST_DWELL)
+        | (F.col("position") < 1)
+        | (F.abs("rating") > HIGHEST_RATING)
+    )

@@ -1,0 +1,84 @@
+"""Finds every row that is not an event: refused by a rule, a duplicate of another, or a bot's.
+
+One shuffle, of seven narrow columns: the wide rows are never moved. Cleaning then drops these rows by number while it
+writes the rest straight from the scan.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.settings import CleaningSettings
+from pipeline_tasks.time_units import SECOND
+from spark_jobs.cleaning.cleaning_rules import RULE
+from spark_jobs.cleaning.map_events import RECORD, ROW
+
+DUPLICATES: Final = ("exact_duplicates", "near_duplicates")
+"""Rules whose rows are counted as duplicates; all others' go to quarantine."""
+COPY: Final = "_copy"
+"""Number of an event among the events of equal records, 0 for the first."""
+
+
+def find_rejected_rows(judged: DataFrame, on: Sequence[str], limits: CleaningSettings) -> DataFrame:
+    """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each.
+
+    While `exact_duplicates` is off, equal records are events of their own: then with `_copy`, and also the rows whose
+    `_copy` is above 0 (`_rule` is NULL).
+    """
+    narrow = judged.select(ROW, RECORD, RULE, "ds", "ts", _actor().alias("actor"), _likeness(on).alias("alike"))
+    together = narrow.repartition("actor")
+    # The earliest delivery comes first: a row's number begins with its day of arrival.
+    alike = Window.partitionBy("actor", "alike").orderBy("ts", RECORD, ROW)
+    # The same sort serves both: by_actor's partition is a prefix of alike's.
+    by_actor = Window.partitionBy("actor")
+    compared = together.select(
+        "*",
+        (F.lag(RECORD).over(alike) == F.col(RECORD)).alias("same"),
+        ((F.unix_micros("ts") - F.unix_micros(F.lag("ts").over(alike))) <= _micros(limits)).alias("near"),
+    )
+    counted = compared.select(
+        "*", F.count(F.when(F.col(RULE).isNull() & ~_true("same"), 1)).over(by_actor).alias("busy")
+    )
+    rule = F.coalesce(F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _relations(limits) if name in on))
+    if "exact_duplicates" in on:
+        return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
+    # In the order of arrival, so that a later delivery does not change the numbers of earlier ones.
+    equal = Window.partitionBy("actor", "alike", RECORD).orderBy(ROW)
+    numbered = counted.select(ROW, "ds", rule.alias(RULE), (F.row_number().over(equal) - 1).alias(COPY))
+    return numbered.where(F.col(RULE).isNotNull() | (F.col(COPY) > 0))
+
+
+def _relations(limits: CleaningSettings) -> list[tuple[str, Column]]:
+    return [
+        ("exact_duplicates", _true("same")),
+        ("bots", F.col("busy") > limits.bot_events_per_day),
+        ("near_duplicates", _true("near")),
+    ]
+
+
+def _actor() -> Column:
+    """Return a number for who acted on the day: the user, else the session, else the record itself (nobody is
+    everybody).
+
+    The day is hashed in: sorting then compares 64 bits that differ, not a day that is everybody's.
+    """
+    known = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
+    return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64("ds", known)).otherwise(F.xxhash64("ds", RECORD))
+
+
+def _likeness(on: Sequence[str]) -> Column:
+    """Return a number that is equal for rows that may be duplicates. Refused rows are alike to none."""
+    near = "near_duplicates" in on
+    known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
+    same_act = F.xxhash64("item_id", "event_type", F.coalesce(F.col("query"), F.lit("")))
+    return F.when(F.col(RULE).isNotNull(), F.col(ROW)).when(F.lit(near) & known, same_act).otherwise(F.col(RECORD))
+
+
+def _micros(limits: CleaningSettings) -> int:
+    return round(limits.near_duplicate_seconds * SECOND)
+
+
+def _true(name: str) -> Column:
+    return F.coalesce(F.col(name), F.lit(False))

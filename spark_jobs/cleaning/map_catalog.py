@@ -1,0 +1,168 @@
+"""Maps landed catalog and user records by the source's expressions, and keeps one row per id."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, NumericType, StringType
+
+from pipeline_tasks.config.source_toml import ItemForm, Source, UserForm
+from pipeline_tasks.config.value_bounds import HIGHEST_PRICE
+from pipeline_tasks.time_units import SECOND
+from spark_jobs.cleaning.cleaning_rules import RULE
+from spark_jobs.cleaning.map_events import LANDED
+from spark_jobs.common.sql_expressions import checked, evaluate, lenient
+from spark_jobs.common.typed_columns import as_key, as_number, as_text, as_texts, as_time, rate_of
+from spark_jobs.landing.event_days import shop_clock
+from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
+
+FIELDS: Final = ("title", "category", "brand", "price")
+ATTRIBUTE: Final = "attribute_"
+"""Begins the name of an attribute's column."""
+REPEATED: Final = "exact_duplicates"
+"""Rule of a record that says the same as another of its key."""
+_PLACE: Final = "_place"
+_UPDATED: Final = "_updated"
+"""When a record was written, where the source maps `updated_at`."""
+
+
+def map_items(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
+    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item.
+
+    `compose` brings ids to the Unicode normal form NFC.
+    """
+    assert source.items is not None
+    with shop_clock(raw.sparkSession, source.timezone):
+        return _items(raw, source.items, source, compose)
+
+
+def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> DataFrame:
+    given = {k: v for k, v in form.columns.model_dump().items() if v is not None}
+    mapped = _mapped(raw, given, form, "items")
+    price = (
+        as_number(F.col("price"), mapped.schema["price"].dataType, source.decimal or "")
+        if "price" in given
+        else F.lit(None).cast("double")
+    )
+    if "currency" in given and source.currencies:
+        price = price * rate_of(F.col("currency"), source.currencies)
+    texts = [
+        (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
+        for name in ("title", "category", "brand")
+    ]
+    key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType, compose).alias("item_id")
+    # A price that is no price is a missing value of the item, not a reason to lose the item.
+    sane = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
+    typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, sane, *_attributes(mapped, form.attributes))
+    return _with_rule(typed, "item_id", "missing_item")
+
+
+def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
+    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a user.
+
+    `compose` brings ids to the Unicode normal form NFC.
+    """
+    said = said_of_users(raw, source)
+    with shop_clock(raw.sparkSession, source.timezone):
+        timed = said.select("*", *_updated(said))
+    keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
+    return _with_rule(typed_users(timed, source, keep, compose), "user_key", "missing_user")
+
+
+def said_of_users(raw: DataFrame, source: Source) -> DataFrame:
+    """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
+    assert source.users is not None
+    given = {k: v for k, v in source.users.columns.model_dump().items() if v is not None}
+    with shop_clock(raw.sparkSession, source.timezone):
+        return _mapped(raw, given, source.users, "users")
+
+
+def typed_users(said: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
+    """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
+    assert source.users is not None
+    key = as_key(F.col("user_key"), said.schema["user_key"].dataType, compose).alias("user_key")
+    with shop_clock(said.sparkSession, source.timezone):
+        return said.select(*keep, key, *_attributes(said, source.users.attributes))
+
+
+def one_each(rows: DataFrame, key: str) -> DataFrame:
+    """Keep the newest record of every key: by `_updated`, else the last of its file; the fullest among equals.
+
+    A record that says nothing but its key is older than any other.
+    """
+    return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
+
+
+def repeated(mapped: DataFrame, key: str) -> DataFrame:
+    """Return all records with their `_rule`, NULL for the one record of each key that is kept.
+
+    A record that says the same as another of its key is a repeat (REPEATED); other further records of a key are refused
+    (`duplicate_<key>`).
+    """
+    values = [name for name in mapped.columns if not name.startswith("_") and name != "arrived"]
+    # `ds` and the key are among the values: rows that the first window brought together are not moved again.
+    equal = Window.partitionBy(*values).orderBy(_PLACE)
+    further = F.when(F.row_number().over(equal) > 1, REPEATED).otherwise(f"duplicate_{key}")
+    valid = _ranked(mapped.where(F.col(RULE).isNull()), key).withColumn(RULE, F.when(F.col(_PLACE) > 1, further))
+    return mapped.where(F.col(RULE).isNotNull()).unionByName(valid.drop(_PLACE))
+
+
+def as_json_object(attributes: Mapping[str, str]) -> Column:
+    """Return the attributes as a JSON object with sorted keys, NULL when none has a value."""
+    named = [F.col(ATTRIBUTE + name).alias(name) for name in sorted(attributes)]
+    if not named:
+        return F.lit(None).cast("string")
+    text = F.to_json(F.struct(*named), {"ignoreNullFields": "true"})
+    return F.when(text != "{}", text)
+
+
+def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserForm, where: str) -> DataFrame:
+    if form.path is None and form.where is not None:
+        with lenient(raw.sparkSession):
+            raw = raw.where(checked(raw, form.where, f"{where}.where"))
+    named = {ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
+    keys = {name: f"columns.{name}" for name in columns} | {
+        ATTRIBUTE + name: f"attributes.{name}" for name in form.attributes
+    }
+    return evaluate(raw, {**columns, **named}, LANDED, where, keys)
+
+
+def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:
+    """Return each attribute as text, as a list of texts where its expression yields a list."""
+    columns = []
+    for name in (ATTRIBUTE + attribute for attribute in sorted(attributes)):
+        listed = isinstance(mapped.schema[name].dataType, ArrayType)
+        columns.append((as_texts(F.col(name)) if listed else as_text(F.col(name))).alias(name))
+    return columns
+
+
+def _updated(mapped: DataFrame) -> list[Column]:
+    """Return `_updated` as a number, in whatever unit the source has; none where `updated_at` is not mapped."""
+    if "updated_at" not in mapped.columns:
+        return []
+    dtype = mapped.schema["updated_at"].dataType
+    if isinstance(dtype, NumericType):
+        number = F.col("updated_at").cast("double")
+    else:
+        seconds = F.unix_micros(as_time("updated_at", dtype, "columns.updated_at")) / SECOND
+        number = (
+            F.coalesce(seconds, as_number(F.col("updated_at"), dtype)) if isinstance(dtype, StringType) else seconds
+        )
+    return [number.alias(_UPDATED)]
+
+
+def _with_rule(rows: DataFrame, key: str, missing: str) -> DataFrame:
+    rule = F.when(F.col(CORRUPT).isNotNull(), "corrupt_record").when(F.col(key).isNull(), missing)
+    return rows.withColumn(RULE, rule)
+
+
+def _ranked(rows: DataFrame, key: str) -> DataFrame:
+    values = [name for name in rows.columns if not name.startswith("_") and name not in ("ds", "arrived", key)]
+    filled = F.lit(0)
+    for name in values:
+        filled = filled + F.when(F.col(name).isNotNull(), 1).otherwise(0)
+    # Of one file, rows are numbered in its order; files of one delivery are in the order of their names.
+    newest = [F.desc_nulls_last(_UPDATED), filled.desc()] if _UPDATED in rows.columns else []
+    order = Window.partitionBy("ds", key).orderBy((filled > 0).desc(), *newest, F.desc(SOURCE_FILE), F.desc("_row"))
+    return rows.withColumn(_PLACE, F.row_number().over(order))

@@ -1,0 +1,83 @@
+"""What becomes of the records of catalogs and lists of users: accepted, refused, or a repeat of another."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.settings import settings
+from pipeline_tasks.sources.erased import read_erased_users
+from pipeline_tasks.sources.landing import Kind
+from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS
+from spark_jobs.cleaning.cleaning_rules import RULE
+from spark_jobs.cleaning.erased_users import FORGOTTEN, mark_erased
+from spark_jobs.cleaning.map_catalog import REPEATED, map_items, map_users, repeated
+from spark_jobs.cleaning.map_events import ROW
+from spark_jobs.cleaning.quarantine_rows import quarantine_rows, raw_text
+from spark_jobs.landing.landing_reader import LandingReader
+
+
+class CatalogRejections(NamedTuple):
+    """Rows of the table `quarantine`, and the number of rows by day, outcome and rule."""
+
+    quarantine: list[DataFrame]
+    outcomes: Counter[tuple[date, str, str]]
+
+    def refused(self) -> Counter[date]:
+        """Return the number of refused records by day."""
+        rows: Counter[date] = Counter()
+        for (day, outcome, _), count in self.outcomes.items():
+            if outcome in {names.quarantine for names in CATALOGS.values()}:
+                rows[day] += count
+        return rows
+
+
+def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) -> CatalogRejections:
+    """Return what became of the catalogs and lists of users that were landed for the days.
+
+    Raises:
+        ValueError: a row is unaccounted for.
+    """
+    source, verdicts = landed.source, CatalogRejections([], Counter())
+    items = landed.days("items", days) if source.items and source.items.path else None
+    if items is not None and source.items:
+        mapped = map_items(items, source, landed.compose)
+        _add(verdicts, landed, "items", items, repeated(mapped, "item_id"), longest)
+    users = landed.days("users", days) if source.users and source.users.path else None
+    if users is not None and source.users:
+        described = map_users(users, source, landed.compose)
+        mapped = mark_erased(described, read_erased_users(settings(), source.name))
+        _add(verdicts, landed, "users", users, repeated(mapped, "user_key"), longest)
+    return verdicts
+
+
+def _add(
+    verdicts: CatalogRejections, landed: LandingReader, kind: Kind, raw: DataFrame, judged: DataFrame, longest: int
+) -> None:
+    names, key = CATALOGS[kind], "item_id" if kind == "items" else "user_key"
+    narrow = judged.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
+    outcome = (
+        F.when(F.col(RULE).isNull(), names.accepted)
+        .when(F.col(RULE) == REPEATED, names.duplicate)
+        .when(F.col(RULE) == FORGOTTEN, names.forgotten)
+        .otherwise(names.quarantine)
+    )
+    rule = F.coalesce(RULE, F.lit("all"))
+    counted = narrow.groupBy("ds", outcome.alias("outcome"), rule.alias("rule")).count().collect()
+    found = Counter({(row["ds"], row["outcome"], row["rule"]): row["count"] for row in counted})
+    for day in {day for day, _, _ in found}:
+        rows_in, accounted = landed.ledgers[kind].rows(day), sum(n for (ds, _, _), n in found.items() if ds == day)
+        if accounted != rows_in:
+            raise ValueError(
+                f"{landed.source.name} {day}: {rows_in} rows of {kind} landed, but {accounted} were read: the landing "
+                f"changed while it was read; clean again"
+            )
+        found[day, names.rows_in, "all"] = rows_in
+    verdicts.outcomes.update(found)
+    if any(outcome == names.quarantine for _, outcome, _ in found):
+        faults = narrow.where(outcome == names.quarantine).select(ROW, RULE, "detail")
+        records = raw.select("*", raw_text(raw, longest)).join(F.broadcast(faults), on=ROW, how="inner")
+        verdicts.quarantine.append(quarantine_rows(records))

@@ -1,0 +1,82 @@
+"""Counts the landed records that a night does not clean: those of later days, and those of days before its window."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import StagedTable
+from pipeline_tasks.sources.landing import Ledger
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.reconciliation_outcomes import BEFORE_WINDOW, EVENTS, WAITING
+from pipeline_tasks.tables.schemas import arrow_schema
+
+_NAME: Final = "reconciliation"
+
+
+class CountedDay(NamedTuple):
+    """What the published reconciliation counts of a day."""
+
+    rows_in: int
+    cleaned: bool
+    fingerprint: str
+
+
+CountedDays = Mapping[date, CountedDay]
+
+
+def counted_outside(lake: Lake, window: Sequence[date]) -> CountedDays:
+    """Return the counted days before and after the window."""
+    spans = (date.min, window[0] - timedelta(days=1)), (window[-1] + timedelta(days=1), date.max)
+    read = [lake.read(_NAME, span, ("ds", "outcome", "rows", "fingerprint")).to_pylist() for span in spans]
+    rows = [row for part in read for row in part]
+    cleaned = {row["ds"] for row in rows if row["outcome"] == EVENTS.accepted}
+    # Catalogs alone may be counted of a day: it then has no `rows_in`.
+    events = [row for row in rows if row["outcome"] == EVENTS.rows_in]
+    return {row["ds"]: CountedDay(row["rows"], row["ds"] in cleaned, row["fingerprint"]) for row in events}
+
+
+def grown_days(ledger: Ledger, counted: CountedDays, window: Sequence[date]) -> list[date]:
+    """Return the days before the window that were cleaned, and of which more is landed since: late records."""
+    before = {day: one for day, one in counted.items() if day < window[0] and one.cleaned}
+    return sorted(day for day, one in before.items() if ledger.rows(day) > one.rows_in)
+
+
+def count_uncleaned(
+    tables: Mapping[str, StagedTable], lake: Lake, ledger: Ledger, counted: CountedDays, window: Sequence[date]
+) -> dict[str, StagedTable]:
+    """Return the staged reconciliation with the counts of days that no night has cleaned; nothing where none changed.
+
+    A day that another night cleaned is counted by that night.
+    """
+    staged = tables.get(_NAME, StagedTable(days=[], files=[], rows=0))
+    cleaned = {*window, *staged.days, *(day for day, one in counted.items() if one.cleaned)}
+    uncleaned = [day for day in ledger.days() if day not in cleaned]
+    outcomes = {day: WAITING if day > window[-1] else BEFORE_WINDOW for day in uncleaned}
+    marks = {day: f"{outcome} {ledger.content(day)}" for day, outcome in outcomes.items()}
+    before = {day: one.fingerprint for day, one in counted.items() if day not in cleaned}
+    # A day whose records left the files is among them: its counts go.
+    changed = sorted(day for day in marks.keys() | before.keys() if marks.get(day) != before.get(day))
+    rows = [
+        {"outcome": outcome, "rule": "all", "rows": ledger.rows(day), "fingerprint": marks[day], "ds": day}
+        for day in changed
+        if day in marks
+        for outcome in (EVENTS.rows_in, outcomes[day])
+    ]
+    _print_before_window(ledger, [day for day in uncleaned if day < window[0]])
+    if not changed:
+        return {}
+    files = lake.write_arrow(_NAME, pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[_NAME])))
+    together = StagedTable(days=[*staged.days, *changed], files=[*staged.files, *files], rows=staged.rows + len(rows))
+    return {_NAME: together}
+
+
+def _print_before_window(ledger: Ledger, days: Sequence[date]) -> None:
+    if days:
+        rows = sum(ledger.rows(day) for day in days)
+        print(
+            f"{rows} landed records are of days before the window ({days[0]} to {days[-1]}): they are counted as "
+            f"{BEFORE_WINDOW}, and cleaned by a night whose window holds their days (--window-days)"
+        )

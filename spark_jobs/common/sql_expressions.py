@@ -1,0 +1,89 @@
+"""Evaluates the Spark SQL expressions of a source's TOML file: never fatal on bad data, clear on a bad expression."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.common.safe_expressions import HIDDEN, safe_expression, unmapped
+
+_MODE: Final = {
+    "spark.sql.ansi.enabled": "false",
+    # Else a name that the files lack is the contract's column beside it: user_key = "item_id" made items of users.
+    "spark.sql.lateralColumnAlias.enableImplicitResolution": "false",
+    # Else ${env:…} in an expression is a variable of the job's environment.
+    "spark.sql.variable.substitute": "false",
+}
+
+
+@contextmanager
+def lenient(spark: SparkSession) -> Iterator[None]:
+    """Build expressions whose casts give NULL on bad data, and that mean nothing but what they say.
+
+    Under ANSI (the session's mode) `where = "Quantity > 0"` kills the job at the first CSV cell that is no number;
+    here the cell becomes NULL, and a rule of cleaning refuses the record. An expression keeps the mode it was built in.
+    """
+    before = {name: spark.conf.get(name) for name in _MODE}
+    try:
+        for name, value in _MODE.items():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name, present in before.items():
+            spark.conf.set(name, present or "true")
+
+
+def evaluate(
+    frame: DataFrame,
+    expressions: Mapping[str, str],
+    keep: Sequence[str],
+    where: str,
+    keys: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """Return the columns `keep` and one column per expression.
+
+    Raises:
+        SourceError: an expression names a column that the files lack, or is no SQL; `where` and the column's name (or
+            what `keys` says instead) tell whose it is.
+    """
+    kept: list[str | Column] = [F.col(name) for name in keep]
+    safe = {
+        name: safe_expression(text, file_columns(frame), f"{where}.{(keys or {}).get(name, name)}")
+        for name, text in expressions.items()
+    }
+    with lenient(frame.sparkSession):
+        try:
+            return frame.select(*kept, *(F.expr(text).alias(name) for name, text in safe.items()))
+        except (AnalysisException, ParseException):
+            # One analysis for all in the good case; one each, to name the culprit, in the bad one.
+            named = [
+                checked(frame, text, f"{where}.{(keys or {}).get(name, name)}").alias(name)
+                for name, text in expressions.items()
+            ]
+            return frame.select(*kept, *named)
+
+
+def checked(frame: DataFrame, expression: str, where: str) -> Column:
+    """Return the expression as a column of `frame`, analyzed now. Call it within `lenient`."""
+    columns = file_columns(frame)
+    safe = safe_expression(expression, columns, where)
+    try:
+        column = F.expr(safe)
+        _ = frame.select(column).schema
+    except (AnalysisException, ParseException) as error:
+        raise unmapped(f"{where} = {expression!r}", _first_sentence(error), columns, where) from error
+    return column
+
+
+def file_columns(frame: DataFrame) -> list[str]:
+    """Return the names that an expression may use: the file's columns and `_source_file`, not what landing added."""
+    landed = {"_row", "_record_id", "ds", "arrived"}
+    hidden = HIDDEN if landed.issubset(frame.columns) else {"_corrupt"}
+    return [name for name in frame.columns if name not in hidden]
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(" SQLSTATE")[0].split("\n")[0].strip()

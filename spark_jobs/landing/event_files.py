@@ -1,0 +1,83 @@
+"""What landing does with events, whether their files name their day or not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+
+from pipeline_tasks.config.source_toml import Source
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.landing import Ledger
+from pipeline_tasks.sources.readable_files import readable_files
+from pipeline_tasks.sources.source_files import SourceFile
+from spark_jobs.cleaning.map_events import with_event_time
+from spark_jobs.cleaning.value_failures import Tried, value_failures
+from spark_jobs.landing.event_days import shop_clock
+from spark_jobs.landing.land_records import only_records, write_landing
+from spark_jobs.landing.read_failures import read_failures
+from spark_jobs.landing.read_records import read_records
+
+
+def write_events(
+    spark: SparkSession,
+    source: Source,
+    paths: Sequence[str],
+    incoming: Path,
+    placed: Callable[[DataFrame], DataFrame],
+) -> dict[str, Any]:
+    """Write the records of the files below `incoming`; return how many rows were read and left out by `where`.
+
+    `placed` gives records with `_ts` the columns that `write_landing` needs.
+    """
+    counts = Observation("events")
+    scratch = incoming.with_name("unpacked")
+    with read_failures(paths), readable_files(source.events, paths, scratch) as ready:
+
+        def read() -> DataFrame:
+            return read_records(spark, ready.form, ready.paths, "events", ready.origins)
+
+        def tried() -> Tried:
+            named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
+            yield read(), {key: expression for key, expression in named.items() if expression}
+
+        with value_failures(tried):
+            with shop_clock(spark, source.timezone):
+                records = only_records(read(), source.events, counts, "events")
+            write_landing(placed(with_event_time(records, source)), incoming)
+    return counts.get
+
+
+def reading(source: Source) -> str:
+    """Return all that decides which records are landed, and under which day."""
+    form, rules = source.events, source.rules
+    days = f"{rules.earliest} {rules.late_days} {rules.waiting_days} {source.timezone or 'UTC'}"
+    return f"{form.model_dump_json(exclude={'columns'})} {form.columns.ts} {days}"
+
+
+def require_files(
+    found: Mapping[date, Sequence[SourceFile]], source: Source, night: RunKey, pattern: str, ledger: Ledger
+) -> None:
+    """Raise where the night has no files, and print which earlier days of `found` have none."""
+    if not found[night.ds]:
+        wanted = pattern.replace("{ds}", night.ds.isoformat())
+        waiting = ledger.rows(night.ds)
+        came = f" {waiting} records of that day came with files of other days, and wait for it." if waiting else ""
+        raise FileNotFoundError(
+            f"No events of {source.name} for {night.ds}: no file fits {wanted}; deliver it, or correct events.path or "
+            f"--source-path.{came} Where to get it: {source.where_to_get}"
+        )
+    missing = [day.isoformat() for day, files in found.items() if not files]
+    if missing:
+        print(f"land events: no delivery for {len(missing)} earlier days: {', '.join(missing)}")
+
+
+def waiting_note(ledger: Ledger, night: RunKey) -> str:
+    """Return how many landed records are later than the night, for a line of the log; empty for none."""
+    later = [day for day in ledger.days() if day > night.ds]
+    if not later:
+        return ""
+    rows = sum(ledger.rows(day) for day in later)
+    days = f"{later[0]}" if len(later) == 1 else f"{later[0]} to {later[-1]}"
+    return f"; {rows} records of later days wait for their own night ({days})"

@@ -1,0 +1,46 @@
+"""Lands a catalog or a list of users as of the night."""
+
+from pyspark.sql import Observation, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.source_toml import ItemForm, Source, UserForm
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.landing import Landing
+from pipeline_tasks.sources.readable_files import readable_files
+from pipeline_tasks.sources.source_files import find_files, fingerprint, full_pattern
+from spark_jobs.landing.event_days import shop_clock
+from spark_jobs.landing.land_records import numbered, only_records, with_record_id, write_landing
+from spark_jobs.landing.read_failures import read_failures
+from spark_jobs.landing.read_records import read_records
+
+
+def land_catalog(
+    spark: SparkSession, source: Source, form: ItemForm | UserForm, night: RunKey, landing: Landing
+) -> None:
+    """Land the files of `form` (which has a path) for the night, unless they are landed unchanged."""
+    kind = "items" if isinstance(form, ItemForm) else "users"
+    pattern = full_pattern(source.path, form.path or "")
+    files = find_files(pattern, night.ds)
+    if not files:
+        raise FileNotFoundError(
+            f"No {kind} of {source.name} for {night.ds}: no file fits {pattern.replace('{ds}', night.ds.isoformat())}; "
+            f"deliver it, correct {kind}.path, or remove [{kind}] to do without. "
+            f"Where to get it: {source.where_to_get}"
+        )
+    # Where no zone is set, catalogs that were landed before there were zones are not landed again.
+    zone = [source.timezone] if source.timezone else []
+    mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}), *zone)
+    known = landing.ledger().deliveries
+    if night.ds in known and known[night.ds].fingerprint == mark:
+        print(f"land {kind} {night.source} {night.ds}: unchanged")
+        return
+    paths = [file.path for file in files]
+    day = F.lit(night.ds)
+    with read_failures(paths), readable_files(form, paths, landing.folder / "unpacked") as ready:
+        counts = Observation(kind)
+        with shop_clock(spark, source.timezone):
+            raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
+            records = only_records(raw, form, counts, kind)
+        write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
+    landing.take_in(incoming, {night.ds: mark})
+    print(f"land {kind} {night.source} {night.ds}: {counts.get}")

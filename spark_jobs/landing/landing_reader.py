@@ -1,0 +1,53 @@
+"""Reads what was landed of a source."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.source_toml import Source
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.landing import Kind, Landing
+from spark_jobs.common.stage_table import spark_schema
+from spark_jobs.landing.parquet_footers import group_by_schema
+from spark_jobs.landing.read_parquet import join_groups
+
+
+class LandingReader:
+    """The landed records of all kinds. `compose` says whether ids are brought to the Unicode normal form NFC."""
+
+    def __init__(self, spark: SparkSession, source: Source, settings: Settings, compose: bool = False) -> None:
+        self.spark = spark
+        self.source = source
+        self.compose = compose
+        self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
+        self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
+
+    def require(self, night: RunKey) -> None:
+        """Raise unless events of the night's own day were landed."""
+        if self.ledgers["events"].rows(night.ds) == 0:
+            before = [day for day in self.ledgers["events"].days() if day < night.ds]
+            latest = f"the last day that has some is {before[-1]} (--date {before[-1]}); else " if before else ""
+            raise ValueError(
+                f"No events for {night.ds} in {self.landings['events'].folder}: {latest}land that day first "
+                f"(nightshelf run --source {night.source} --date {night.ds}), or check that the shop's files hold it"
+            )
+
+    def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:
+        """Return the landed rows of the days with `ds` and `arrived`, None when there are none.
+
+        A column that changed its type between deliveries has one type that holds all of its values.
+        """
+        files = self.landings[kind].files(list(days), self.ledgers[kind])
+        if not files:
+            return None
+        reader = self.spark.read.option("basePath", str(self.landings[kind].folder))
+        if not self.ledgers[kind].differing_columns(list(days)):
+            # Spark would start a job to find out what one footer says: a second of a night, three times.
+            return reader.schema(spark_schema(files[0])).parquet(*files)
+        groups = group_by_schema(files)
+        return join_groups(groups, [reader.schema(spark_schema(one.files[0])).parquet(*one.files) for one in groups])
+
+
+_KINDS: tuple[Kind, ...] = ("events", "items", "users")

@@ -1,0 +1,180 @@
+"""Reads a shop's files as raw records: its own columns, unchanged, and beside them where and how each was found.
+
+Every text format is read as lines and parsed line by line, so that one bad line (cut off, not UTF-8, 100 MB long)
+becomes one corrupt record instead of a failed job or, worse, a NULL row.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.source_toml import FileForm
+from pipeline_tasks.sources.source_files import day_pattern
+from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.safe_expressions import safe_expression
+from spark_jobs.common.sql_expressions import checked, file_columns, lenient
+from spark_jobs.landing.csv_quotes import has_unclosed_quote
+from spark_jobs.landing.joined_types import union_of_types
+from spark_jobs.landing.read_csv import MOST_COLUMNS, REFUSED, TOO_LONG, csv_records, record_texts
+from spark_jobs.landing.read_encoding import UNKNOWN_BYTE, any_encoding, decoded, is_text
+from spark_jobs.landing.read_header import field_names
+from spark_jobs.landing.read_json import json_records
+from spark_jobs.landing.read_parquet import literal_paths, read_parquet
+
+CORRUPT: Final = "_corrupt"
+"""Raw text of a record that could not be parsed, NULL otherwise."""
+SOURCE_FILE: Final = "_source_file"
+FOUND: Final = (CORRUPT, SOURCE_FILE)
+LONGEST_LINE: Final = 1 << 20
+"""Characters. No event is a megabyte: it is a file without line ends, and would travel through every step."""
+KEPT_CHARACTERS: Final = 10_000
+_WINDOW: Final = re.compile(r"\bover\s*[(\w]", re.IGNORECASE)
+_MARK: Final = "\ufeff"
+_SHORT: Final = 100
+"""Bytes. Only lines up to it are looked at for being blank: trimming copies the line."""
+
+
+def read_records(
+    spark: SparkSession, form: FileForm, paths: Sequence[str], where: str, origins: Mapping[str, str] | None = None
+) -> DataFrame:
+    """Return the file's columns (strings but for parquet), `_corrupt` and `_source_file`; `where` is not applied.
+
+    `origins` names the delivered file of a path that is a copy of it.
+    """
+    groups = _by_day(form, paths, origins or {}) if any(map(_WINDOW.search, form.select)) else [list(paths)]
+    frames = [_read(spark, form, group, origins or {}) for group in groups]
+    if form.select:
+        frames = [_selected(frame, form.select, where) for frame in frames]
+    return union_of_types(frames) if len(frames) > 1 else frames[0]
+
+
+def _by_day(form: FileForm, paths: Sequence[str], origins: Mapping[str, str]) -> list[list[str]]:
+    """Group the files by the day of delivery in their name, so that a window function of `select` sees one day."""
+    days: dict[str, list[str]] = {}
+    for path in paths:
+        found = re.search(day_pattern(form.path or ""), origins.get(path, path))
+        days.setdefault(found.group(1) if found else "", []).append(path)
+    return list(days.values())
+
+
+def _read(spark: SparkSession, form: FileForm, paths: Sequence[str], origins: Mapping[str, str]) -> DataFrame:
+    if form.format == "parquet":
+        raw = read_parquet(spark, paths, _file()).withColumn(CORRUPT, F.lit(None).cast("string"))
+    elif form.format == "csv" and form.options.get("multiLine") == "true":
+        raw = _multi_line(spark, form, paths)
+    else:
+        raw = _lines(spark, form, paths)
+    return raw.withColumn(SOURCE_FILE, _origin(origins)) if origins else raw
+
+
+def _file() -> Column:
+    """Return the path of a row's file as it is written on disk: Spark gives it URL-encoded."""
+    path = F.col("_metadata.file_path")
+    # A plus sign is one, not a blank as in a form.
+    decoded_path = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
+    return F.when(F.contains(path, F.lit("%")), decoded_path).otherwise(path).alias(SOURCE_FILE)
+
+
+def _origin(origins: Mapping[str, str]) -> Column:
+    """Return the delivered file of each row."""
+    local = F.regexp_replace(SOURCE_FILE, "^file:(//)?", "")
+    named = F.create_map(*(F.lit(text) for pair in origins.items() for text in pair))
+    return F.coalesce(F.try_element_at(named, local), F.col(SOURCE_FILE))
+
+
+def _selected(raw: DataFrame, expressions: Sequence[str], where: str) -> DataFrame:
+    with lenient(raw.sparkSession):
+        for expression in expressions:
+            checked(raw, expression, f"{where}.select")
+        safe = [safe_expression(e, file_columns(raw), f"{where}.select") for e in expressions]
+        # A star must not bring the two columns twice.
+        stars = [e.replace("* EXCEPT (", f"* EXCEPT ({', '.join(FOUND)}, ") if "EXCEPT" in e else e for e in safe]
+        stars = [f"* EXCEPT ({', '.join(FOUND)})" if e == "*" else e for e in stars]
+        return raw.selectExpr(*stars, *FOUND)
+
+
+def _lines(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
+    with any_encoding(spark):
+        if form.format == "text":
+            text, unreadable = _text(form)
+            return _blankless(spark, paths).select(text.alias("value"), unreadable.alias(CORRUPT), SOURCE_FILE)
+        # Every group is read by itself: files of two folders may have one name and two headers.
+        parts = [
+            _parsed(_blankless(spark, members), form, names, header)
+            for names, header, members in field_names(form, paths)
+        ]
+    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
+
+
+def _blankless(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    lines = spark.read.text(literal_paths(paths)).select("value", _file())
+    return lines.where((F.octet_length("value") > _SHORT) | (F.length(F.trim("value")) > 0))
+
+
+def _text(form: FileForm) -> tuple[Column, Column]:
+    """Return `value` as text, NULL where it cannot be read, and what is kept of it then."""
+    readable = (F.octet_length("value") <= LONGEST_LINE) & is_text(form)
+    kept = F.make_valid_utf8(F.substring("value", 1, KEPT_CHARACTERS))
+    return F.when(readable, _unmarked(decoded(form))), F.when(~readable, kept)
+
+
+def _unmarked(text: Column) -> Column:
+    """Return a text without the mark of its encoding, which is the first character of some files."""
+    return F.when(F.startswith(text, F.lit(_MARK)), F.ltrim(text, F.lit(_MARK))).otherwise(text)
+
+
+def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str | None) -> DataFrame:
+    text, unreadable = _text(form)
+    if header:
+        lines = lines.where(F.ltrim(decoded(form), F.lit(_MARK)) != header)
+    return _records(lines, text, unreadable, form, names)
+
+
+def _records(lines: DataFrame, text: Column, unreadable: Column, form: FileForm, names: Sequence[str]) -> DataFrame:
+    """Return the columns of `text`, one row per record; `unreadable` is what is kept of a line without a text."""
+    keep = ["_unreadable", SOURCE_FILE]
+    lines = lines.withColumn("_unreadable", unreadable)
+    options = {k: v for k, v in form.options.items() if k not in ("header", "encoding")}
+    parse = json_records if form.format == "json" else csv_records
+    part = parse(lines, text, names, options, keep)
+    corrupt = F.coalesce(F.col("_unreadable"), F.substring(REFUSED, 1, KEPT_CHARACTERS))
+    return part.select(*(F.col(f"record.{quoted(name)}") for name in names), corrupt.alias(CORRUPT), SOURCE_FILE)
+
+
+def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
+    """Read CSV whose quoted values hold line ends, file by file."""
+    # Where the columns are named, the first line is a record like the others.
+    options = {"header": "false" if form.fields else "true", "maxColumns": MOST_COLUMNS, **form.options}
+    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+    parts = []
+    for names, _, members in field_names(form, paths):
+        unclosed = [path for path in members if has_unclosed_quote(form, path)]
+        if sound := [path for path in members if path not in unclosed]:
+            parts.append(_values(spark, names, options, literal_paths(sound)))
+        if unclosed:
+            texts = record_texts(spark, names, options, literal_paths(unclosed), _file())
+            readable = ~(_is_broken(F.col("value")) | F.col(TOO_LONG))
+            kept = F.when(~readable, F.substring("value", 1, KEPT_CHARACTERS))
+            texts = texts.where(F.length(F.trim("value")) > 0)
+            parts.append(_records(texts, F.when(readable, F.col("value")), kept, form, names))
+    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
+
+
+def _values(spark: SparkSession, names: Sequence[str], options: Mapping[str, str], paths: Sequence[str]) -> DataFrame:
+    read = spark.read.schema(_ddl(names)).options(**options).csv(list(paths))
+    together = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
+    kept = F.substring(F.coalesce(CORRUPT, F.when(_is_broken(together), together)), 1, KEPT_CHARACTERS)
+    return read.select(*map(quoted, names), kept.alias(CORRUPT), _file())
+
+
+def _is_broken(text: Column) -> Column:
+    """Whether a text has U+FFFD, which Spark puts in the place of what is no text, or is too long: as by lines."""
+    return F.contains(text, F.lit(UNKNOWN_BYTE)) | (F.octet_length(text) > LONGEST_LINE)
+
+
+def _ddl(names: Sequence[str]) -> str:
+    return ", ".join(f"{quoted(name)} STRING" for name in (*names, CORRUPT))

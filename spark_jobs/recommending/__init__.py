@@ -1,0 +1,1 @@
+"""Computes the nightly tables from the vectors of items and users."""

@@ -1,0 +1,157 @@
+"""Builds user_profiles: what the events of the window, and the vectors of the night, say of every known user."""
+
+from datetime import date
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipeline_tasks.local_days import hour_sql
+from pipeline_tasks.tables.contracts import TABLES
+from spark_jobs.recommending.user_batch import count_parts
+from spark_jobs.recommending.user_interests import event_weight, find_favorites, rank_values
+
+_RFM: Final = ("recency_days", "frequency", "monetary")
+_FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
+_LISTS: Final = {
+    "top_categories": "string",
+    "top_brands": "string",
+    "category_interest": "double",
+    "brand_interest": "double",
+}
+"""Columns that are empty lists, not NULL, where nothing is known."""
+PREFERRED_HOURS: Final = 3
+SAMPLE: Final = 100_000
+"""Users whose fifths and thirds stand for everybody's; half as many, at least, are off by .2 % (standard error)."""
+
+
+def profile_users(
+    events: DataFrame,
+    items: DataFrame,
+    clusters: DataFrame,
+    ds: date,
+    window_days: int,
+    users: int,
+    zone: str | None = None,
+) -> DataFrame:
+    """Return one row of user_profiles per known user of `events`, of whom there are about `users`.
+
+    `items` is the catalog as of `ds`; events without a price count with the item's. `clusters` holds (user_key,
+    cluster) of those who have a vector. Hours are those of `zone`.
+    """
+    # By user once, where every grouping would shuffle its own; and in their order, so that groups stream by: 7.5 s
+    # for 1.2 million events of 100,000 users (two cores), 12.3 where they are hashed.
+    parts = count_parts(events.sparkSession, users)
+    touched = _touch(events, items, zone).repartition(parts, "user_key").sortWithinPartitions("user_key").cache()
+    lived = _live(touched, ds).cache()
+    everybody = sample_users(lived, users).agg(
+        F.percentile("frequency", 2 / 3).alias("frequent_days"),
+        *(F.percentile(name, list(_FIFTHS)).alias(f"{name}_fifths") for name in _RFM),
+    )
+    prices = sample_users(touched, users).agg(F.percentile("touched_price", [1 / 3, 2 / 3]).alias("price_thirds"))
+    joined = (
+        lived.join(find_favorites(touched, "category", "top_categories", "category_interest"), "user_key", how="left")
+        .join(find_favorites(touched, "brand", "top_brands", "brand_interest"), "user_key", how="left")
+        .join(_prefer_hours(touched), "user_key", how="left")
+        .join(clusters, "user_key", how="left")
+        .join(F.broadcast(everybody), how="cross")
+        .join(F.broadcast(prices), how="cross")
+    )
+    chosen = {
+        "segment": choose_segment(window_days),
+        "price_band": choose_price_band(),
+        "rfm": F.concat(*(_fifth(name) for name in _RFM)),
+        "ds": F.lit(ds),
+    }
+    lists = {name: F.coalesce(name, F.array().cast(f"array<{dtype}>")) for name, dtype in _LISTS.items()}
+    return joined.withColumns(chosen | lists).select(TABLES["user_profiles"].column_names)
+
+
+def sample_users(rows: DataFrame, users: int) -> DataFrame:
+    """Return the rows of `SAMPLE` users or fewer, the same ones every time.
+
+    An exact percentile keeps every different value in one process.
+    """
+    every = -(-users // SAMPLE)
+    return rows.where(F.pmod(F.xxhash64("user_key"), F.lit(every)) == 0) if every > 1 else rows
+
+
+def _live(touched: DataFrame, ds: date) -> DataFrame:
+    """Return what each user's own events say of them; one pass without a distinct count, which would be two."""
+    return touched.groupBy("user_key").agg(
+        F.date_diff(F.lit(ds), F.max("ds")).alias("recency_days"),
+        F.date_diff(F.lit(ds), F.min("ds")).alias("known_days"),
+        F.size(F.collect_set("ds")).cast("long").alias("frequency"),
+        F.greatest(F.sum("spent"), F.lit(0.0)).alias("monetary"),
+        F.count(F.lit(1)).alias("events"),
+        F.bool_or(F.col("event_type").isin("purchase", "rating")).alias("committed"),
+        F.percentile("touched_price", 0.5).alias("usual_price"),
+    )
+
+
+def _prefer_hours(touched: DataFrame) -> DataFrame:
+    """Return (user_key, preferred_hours): up to 3, the most frequent first, the earlier first at ties.
+
+    Counted per hour and not in a list of all hours: for 100,000 users 1.7 s in place of 7.8. Nor in 24 columns:
+    Java does not compile code as long as that, unless it is told to.
+    """
+    best = rank_values(touched.withColumn("weight", F.lit(1)), "hour", PREFERRED_HOURS)
+    return best.select("user_key", F.col("best.value").cast("array<long>").alias("preferred_hours"))
+
+
+def choose_segment(window_days: int) -> Column:
+    """Return the user's place in the life of a customer; every source has what it needs, only dates and event types.
+
+    lapsed: nothing in the later half of the window. new: first event in its last quarter. loyal: active on as many days
+    as the most active third. buyer: has bought or rated. browser: has only looked.
+    """
+    return (
+        F.when(F.col("recency_days") > window_days / 2, "lapsed")
+        .when(F.col("known_days") < window_days / 4, "new")
+        .when((F.col("frequency") >= F.col("frequent_days")) & (F.col("frequency") > 1), "loyal")
+        .when(F.col("committed"), "buyer")
+        .otherwise("browser")
+    )
+
+
+def choose_price_band() -> Column:
+    """Return the third of all touched prices in which the user's median lies; NULL when no price is known."""
+    usual, thirds = F.col("usual_price"), F.col("price_thirds")
+    return (
+        F.when(usual.isNull(), F.lit(None).cast("string"))
+        .when(thirds[0] == thirds[1], "middle")
+        .when(usual <= thirds[0], "low")
+        .when(usual >= thirds[1], "high")
+        .otherwise("middle")
+    )
+
+
+def _fifth(name: str) -> Column:
+    """Return '1' to '5': the fifth of all users in which the value lies, 5 the best (recency: the fewest days)."""
+    bounds = F.col(f"{name}_fifths")
+    worse = [(F.col(name) > bounds[i]).cast("int") for i in range(len(_FIFTHS))]
+    place = sum(worse, start=F.lit(0))
+    return (F.lit(5) - place if name == "recency_days" else F.lit(1) + place).cast("string")
+
+
+def _touch(events: DataFrame, items: DataFrame, zone: str | None) -> DataFrame:
+    amount = F.coalesce(F.col("price") * F.col("quantity"), F.lit(0.0))
+    catalog = items.select("item_id", "category", "brand", F.col("price").alias("item_price"))
+    return (
+        events.where(F.col("user_key").isNotNull())
+        .join(catalog, "item_id", how="left")
+        .select(
+            "user_key",
+            "ds",
+            "event_type",
+            "category",
+            "brand",
+            event_weight().alias("weight"),
+            F.expr(hour_sql("ts", zone)).cast("int").alias("hour"),
+            F.coalesce("price", "item_price").alias("touched_price"),
+            F.when(F.col("event_type") == "purchase", amount)
+            .when(F.col("event_type") == "cancellation", -amount)
+            .otherwise(0.0)
+            .alias("spent"),
+        )
+    )

@@ -1,0 +1,96 @@
+"""Shelves for users of whom nothing is known: what a segment, or everyone, turned to lately."""
+
+from datetime import date, timedelta
+from typing import Final
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline_tasks.local_days import end_of
+from pipeline_tasks.tables.contracts import SEGMENTS, TABLES
+from spark_jobs.common.local_rows import local_rows
+
+EVERYONE: Final = "everyone"
+
+
+def build_fallback(
+    sequences: DataFrame, profiles: DataFrame, items: DataFrame, rows: int, since: int, model_version: str, ds: date
+) -> DataFrame:
+    """Return fallback_recommendations: `rows` items (all of `items` where they are fewer) for each of SEGMENTS and for
+    'everyone'; a segment that is nobody's tonight gets everyone's, as an application may ask for it all the same.
+
+    First by events since `since` (epoch microseconds) of the segment, then of everyone, then by all events of the
+    window: a segment that did little lately is topped up by what others turned to, and a shop where little was done by
+    what nobody has turned to yet. At ties the lower item_id is first.
+    """
+    events = _interactions(sequences, items, since)
+    members = events.join(profiles.select("user_key", "segment"), "user_key", how="inner")
+    counted = _count(members.drop("user_key")).unionByName(
+        _count(events.select(F.lit(EVERYONE).alias("segment"), "item_id", "recent"))
+    )
+    everyone = counted.where(F.col("segment") == EVERYONE).select(
+        "item_id", F.col("recent").alias("recent_of_all"), F.col("events").alias("events_of_all")
+    )
+    whole = items.select("item_id", "category").join(everyone, "item_id", how="left").fillna(0)
+    best_of_all = whole.orderBy(F.desc("recent_of_all"), F.desc("events_of_all"), "item_id").limit(rows)
+    named = [(segment,) for segment in (*SEGMENTS, EVERYONE)]
+    segments = local_rows(profiles.sparkSession, named, pa.schema([("segment", pa.string())]))
+    candidates = (
+        counted.where(F.col("recent") > 0)
+        .select("segment", "item_id")
+        .union(segments.join(best_of_all.select("item_id"), how="cross"))
+        .distinct()
+    )
+    shares = counted.select(
+        "segment",
+        "item_id",
+        "recent",
+        # NULL for a segment that did nothing lately.
+        F.try_divide("recent", F.sum("recent").over(Window.partitionBy("segment"))).alias("share"),
+    )
+    order = Window.partitionBy("segment").orderBy(
+        F.desc("recent"), F.desc("recent_of_all"), F.desc("events_of_all"), "item_id"
+    )
+    return (
+        candidates.join(shares, ["segment", "item_id"], how="left")
+        .join(whole, "item_id", how="left")
+        .withColumns({"recent": F.coalesce("recent", F.lit(0)), "score": F.coalesce("share", F.lit(0.0))})
+        .withColumn("rank", F.row_number().over(order))
+        .where(F.col("rank") <= rows)
+        .withColumns({"reason": _reason(), "model_version": F.lit(model_version), "ds": F.lit(ds)})
+        .select(TABLES["fallback_recommendations"].column_names)
+    )
+
+
+def days_before_end(ds: date, days: int, zone: str | None = None) -> int:
+    """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds, by the zone's clock."""
+    return end_of(ds - timedelta(days=days), zone)
+
+
+def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFrame:
+    event = F.explode(F.arrays_zip("item_ids", "timestamps")).alias("event")
+    return (
+        sequences.select("user_key", event)
+        .select(
+            "user_key",
+            F.col("event.item_ids").alias("item_id"),
+            (F.col("event.timestamps") >= since).cast("int").alias("recent"),
+        )
+        .join(items.select("item_id"), "item_id", how="left_semi")
+    )
+
+
+def _count(events: DataFrame) -> DataFrame:
+    return events.groupBy("segment", "item_id").agg(F.sum("recent").alias("recent"), F.count(F.lit(1)).alias("events"))
+
+
+def _reason() -> Column:
+    leaf = F.element_at(F.split("category", " > "), -1)
+    in_category = F.col("category").isNotNull()
+    return (
+        F.when((F.col("events_of_all") == 0) & in_category, F.concat(F.lit("waiting to be discovered in "), leaf))
+        .when(F.col("events_of_all") == 0, "waiting to be discovered")
+        .when(in_category, F.concat(F.lit("popular in "), leaf))
+        .otherwise("popular right now")
+    )

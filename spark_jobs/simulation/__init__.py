@@ -1,0 +1,1 @@
+"""Simulates a shop of any size: its catalog, users, sessions and bots."""

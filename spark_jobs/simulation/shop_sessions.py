@@ -1,0 +1,115 @@
+"""Sessions and what is looked at in them: who, when, what for."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline_tasks.config.settings import SimulationSettings
+from spark_jobs.simulation.shop_chance import Chance
+from spark_jobs.simulation.shop_words import Shelving
+
+WINDOW_DAYS: Final = 30
+"""`simulation.events` is about what so many days hold."""
+OPENING: Final = date(2026, 10, 22)
+"""Until then the catalog has its first size; from then on it grows."""
+DAILY_NEW_ITEMS: Final = 0.005
+USER_DAYS: Final = 100
+"""A shopper stays so long, then a new one with other tastes takes the place: 1 % are new every day."""
+EVENTS_PER_SESSION: Final = 5.85
+"""Measured over 30 days, copies and cancellations included."""
+_ANONYMOUS: Final = 0.12
+_CALM: Final = 1.3
+"""Exponent of the shoppers' activity: the busiest has about 30 sessions in a window, the median 4."""
+
+
+def catalog_size(settings: SimulationSettings, day: Column) -> Column:
+    """Return the items that exist on the day (days since 1970)."""
+    opening = (OPENING - date(1970, 1, 1)).days
+    return F.lit(settings.items) + F.floor(F.greatest(day - opening, F.lit(0)) * (DAILY_NEW_ITEMS * settings.items))
+
+
+def sessions(spark: SparkSession, settings: SimulationSettings, days: Sequence[date]) -> DataFrame:
+    """Return one row per session: day, visit, shopper (NULL: anonymous), taste columns, start (seconds of the day)."""
+    daily = max(1, round(settings.events / WINDOW_DAYS / EVENTS_PER_SESSION))
+    total = daily * len(days)
+    parts = max(2, round(total * EVENTS_PER_SESSION / 1_000_000))
+    numbers = F.array(*(F.lit((day - date(1970, 1, 1)).days) for day in days))
+    rows = spark.range(0, total, 1, parts).select(
+        F.element_at(numbers, F.floor(F.col("id") / daily).cast("int") + 1).alias("day"),
+        (F.col("id") % daily).alias("visit"),
+    )
+    return _with_intent(_with_user(rows, settings), settings)
+
+
+def _with_user(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
+    chance = Chance(settings.seed)
+    visit = (F.col("day"), F.col("visit"))
+    place = F.floor(F.pow(chance.share("who", *visit), _CALM) * settings.users).cast("long")
+    seated = rows.withColumn("place", place)
+    lived = F.col("day") + chance.below(USER_DAYS, "phase", F.col("place"))
+    return seated.select(
+        "*",
+        (F.floor(lived / USER_DAYS) * settings.users + F.col("place")).alias("person"),
+        (lived % USER_DAYS).alias("age"),
+        chance.happens(_ANONYMOUS, "anonymous", *visit).alias("anonymous"),
+    )
+
+
+def _with_intent(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
+    """Add what the shopper came for. A journey moves one category on every 4 to 8 days: the taste (style, brand) stays,
+    so an order of categories, not their mere co-occurrence, says what comes next."""
+    chance, shelving = Chance(settings.seed), Shelving(settings.items)
+    person, visit = F.col("person"), (F.col("day"), F.col("visit"))
+    start = F.floor(F.pow(chance.share("journey", person), 1.4) * shelving.categories)
+    now = start + F.floor(F.col("age") / (4 + chance.below(5, "pace", person)))
+    luck = chance.share("intent", *visit)
+    category = (
+        F.when(luck < 0.62, now)
+        .when(luck < 0.76, now + 1)
+        .when(luck < 0.90, chance.below(shelving.categories, "side interest", person))
+        .otherwise(chance.below(shelving.categories, "whim", *visit))
+    )
+    hour = chance.share("hour", person) + 0.3 * (chance.share("early", *visit) + chance.share("late", *visit) - 1)
+    return rows.select(
+        "*",
+        (category % shelving.categories).cast("long").alias("category"),
+        chance.below(shelving.styles, "style", person).alias("style"),
+        chance.below(shelving.styles, "second style", person).alias("second_style"),
+        chance.below(shelving.brands, "brand", person).alias("brand"),
+        F.floor(F.pmod(hour, F.lit(1.0)) * 84_000).cast("long").alias("start"),
+        (1 + F.floor(F.pow(chance.share("length", *visit), 1.4) * 8)).cast("int").alias("length"),
+        chance.happens(0.10, "searches", *visit).alias("searches"),
+    )
+
+
+def looks(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
+    """Return one row per item looked at in a session: the session's columns, step (0-based), item (number)."""
+    chance, shelving = Chance(settings.seed), Shelving(settings.items)
+    steps = rows.select("*", F.explode(F.sequence(F.lit(0), F.col("length") - 1)).alias("step"))
+    visit = (F.col("day"), F.col("visit"))
+    # A companion: what goes with the item just looked at, in the same style and brand, from the next category.
+    goes_with = (F.col("step") > 0) & chance.happens(0.25, "companion", *visit, F.col("step"))
+    steps = steps.withColumn("drawn", F.col("step") - F.when(goes_with, 1).otherwise(0))
+    draw = (*visit, F.col("drawn"))
+    luck = chance.share("style luck", *draw)
+    style = (
+        F.when(luck < 0.75, F.col("style"))
+        .when(luck < 0.88, F.col("second_style"))
+        .otherwise(chance.below(shelving.styles, "any style", *draw))
+    )
+    category = (F.col("category") + (F.col("step") - F.col("drawn"))) % shelving.categories
+    placed = steps.withColumn("cell", (style * shelving.categories + category).cast("long"))
+    depth = shelving.depth(F.col("cell"), catalog_size(settings, F.col("day")))
+    return placed.withColumn("item", F.col("cell") + _depth_drawn(chance, shelving, draw, depth) * shelving.cells)
+
+
+def _depth_drawn(chance: Chance, shelving: Shelving, draw: tuple[Column, ...], depth: Column) -> Column:
+    """Return the depth in the cell: of the shopper's brand (55 %), the newest (8 %), else low ones more often."""
+    own = F.floor((depth - F.col("brand") + (shelving.brands - 1)) / shelving.brands)
+    luck, skewed = chance.share("brand luck", *draw), F.pow(chance.share("depth", *draw), 1.6)
+    branded = F.col("brand") + shelving.brands * F.floor(own * skewed)
+    drawn = F.when((luck < 0.55) & (own > 0), branded).when(luck < 0.63, depth - 1).otherwise(F.floor(depth * skewed))
+    return drawn.cast("long")

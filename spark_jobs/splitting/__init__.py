@@ -1,0 +1,1 @@
+"""Finds the cut-offs in time and builds the sequences of users."""

@@ -1,0 +1,37 @@
+import json
+
+from pipeline_tasks.data.item_values import Row, describe_item, image_of, item_values, shared_values, words_of
+
+ROSE: Row = {
+    "title": "Rose",
+    "category": "Garden > Plants",
+    "brand": "Flora",
+    "price": 7.9,
+    "attributes": json.dumps(
+        {"asin": "B01", "color": ["Red", "white"], "height": 3, "image": "rose.png", "care": "a lot of sun"}
+    ),
+}
+
+
+def test_every_level_list_entry_and_price_band_is_a_value() -> None:
+    assert item_values(ROSE) == (
+        *("category=garden", "category=garden > plants", "brand=flora", "price=2^3"),
+        *("asin=b01", "color=red", "color=white", "height=3", "care=a lot of sun"),
+    )
+    assert item_values({"price": 7.0})[0] == item_values({"price": 7.6})[0] != item_values({"price": 14.0})[0]
+    assert item_values({"price": 0.0, "title": "Rose"}) == ()
+    assert image_of(ROSE) == "rose.png"
+    assert image_of({"attributes": None}) is None
+
+
+def test_a_text_holds_words_and_neither_identifiers_nor_numbers() -> None:
+    shared = shared_values([item_values(ROSE), ("color=red",), ("height=3",)])
+    assert words_of(ROSE, shared) == "Rose. Garden > Plants. Flora. color: Red. care: a lot of sun"
+    nameless: Row = {"attributes": json.dumps({"asin": "B02", "attributes": ["1", "2"]})}
+    assert words_of(nameless, {"attributes=1", "attributes=2"}) == ""
+
+
+def test_a_search_finds_all_that_the_shop_says() -> None:
+    assert describe_item(ROSE) == (
+        "Rose. Garden > Plants. Flora. asin: B01. color: Red, white. height: 3. care: a lot of sun"
+    )

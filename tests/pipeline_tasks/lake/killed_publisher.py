@@ -1,0 +1,112 @@
+"""A process that publishes run after run into four tables, until it kills itself at a chosen point of a commit."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final
+
+import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
+from sqlalchemy.orm import Session
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake import atomic_commit
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.lake_sql import query
+from pipeline_tasks.lake.snapshot_facts import as_properties
+from pipeline_tasks.lake.staging import Manifest, StagedTable, publish
+from pipeline_tasks.maintenance.old_snapshots import expire
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.schemas import arrow_schema
+
+DAY: Final = date(2026, 11, 20)
+NAMES: Final = ("recommendations", "fallback_recommendations", "similar_items", "next_items")
+SQL: Final = " UNION ".join(f"SELECT model_version FROM {name}" for name in NAMES)
+"""Of the run whose rows are there."""
+_PUBLISHED: Final = 15
+"""So many runs are committed without rows for each that is published with some."""
+_STEPS: Final = (
+    (atomic_commit, "sync_files"),
+    (SqlCatalog, "_write_metadata"),
+    (Session, "execute"),
+    (Session, "commit"),
+)
+"""What a commit consists of: each call is followed by a point at which the process may die."""
+
+
+def publish_run(settings: Settings, run: int) -> None:
+    """Publish the day of four tables, one row each, which all name the run."""
+    lake, tables = Lake.open(settings, "shop"), {}
+    for name in NAMES:
+        rows = pa.Table.from_pylist([{"model_version": str(run), "ds": DAY}], schema=arrow_schema(TABLES[name]))
+        tables[name] = StagedTable(days=[DAY], files=lake.write_arrow(name, rows), rows=1)
+    publish(lake, Manifest(source="shop", ds=DAY, step="recommend", tables=tables, facts={"run": str(run)}))
+
+
+def commit_run(settings: Settings, run: int) -> None:
+    """Commit a snapshot of four tables that names the run and changes no row: a tenth of the time of a publication."""
+    lake = Lake.open(settings, "shop")
+    transactions = [lake.table(name).transaction() for name in NAMES]
+    for transaction in transactions:
+        with transaction.update_snapshot(snapshot_properties=as_properties({"run": str(run)})).fast_append():
+            pass
+    atomic_commit.commit_together(lake.catalog, transactions)
+
+
+def runs_of(lake: Lake) -> set[str | None]:
+    """Return the runs that the tables are of now, by their snapshots."""
+    now = lake.at_one_moment()
+    return {now.facts(name).get("run") for name in NAMES}
+
+
+def runs_queried(settings: Settings) -> set[str]:
+    """Return the runs that the rows of the tables are of."""
+    return {row[0] for row in query(settings, "shop", SQL)[1]}
+
+
+def publish_until_killed(settings: Settings, first: int, last: int, dies_after: int) -> int:
+    """Publish the runs from `first` to `last` in a process of its own and return its exit code.
+
+    Where it has more steps than `dies_after`, it kills itself behind that one: -9.
+    """
+    process = multiprocessing.get_context("fork").Process(
+        target=_publish_runs, args=(settings, first, last, dies_after)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _publish_runs(settings: Settings, first: int, last: int, dies_after: int) -> None:
+    left = [dies_after]
+    for owner, name in _STEPS:
+        counting = _counting(getattr(owner, name), left)
+        setattr(owner, name, staticmethod(counting) if name == "_write_metadata" else counting)
+    for run in range(first, last + 1):
+        if run % _PUBLISHED:
+            commit_run(settings, run)
+        else:
+            publish_run(settings, run)
+            _expire_all(settings)
+
+
+def _expire_all(settings: Settings) -> None:
+    """Keep the tables' metadata small: it is read and written with every commit."""
+    lake = Lake.open(settings, "shop")
+    for name in NAMES:
+        table = lake.table(name)
+        expire(table, [one for one in table.snapshots() if one.snapshot_id != table.metadata.current_snapshot_id])
+
+
+def _counting(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        found = function(*arguments, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    return counted

@@ -1,0 +1,26 @@
+import numpy as np
+
+from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.evaluation.baselines import item_knn, popularity
+from pipeline_tasks.evaluation.full_ranking import evaluate
+from pipeline_tasks.evaluation.ranking_task import build_task
+from pipeline_tasks.models.hybrid_blend import HybridBlend, choose_weights
+from tests.pipeline_tasks.logs import random_log
+
+LOG = random_log(200, 40, seed=4)
+TASK = build_task(split_parts(LOG, {"strategy": "per_user"}), "validation", "discovery", 40)
+
+
+def test_a_better_part_is_given_weight() -> None:
+    crowd, near = popularity(TASK.known, 40), item_knn(TASK.known, 40)
+    weights = choose_weights(crowd, [near], TASK)
+    blend = HybridBlend("blended", crowd, [near], weights)
+    assert weights[0] > 0
+    assert evaluate(blend, TASK).overall["ndcg@10"] > evaluate(crowd, TASK).overall["ndcg@10"]
+
+
+def test_without_weight_it_is_the_first() -> None:
+    crowd = popularity(TASK.known, 40)
+    blend = HybridBlend("blended", crowd, [item_knn(TASK.known, 40)], [0.0])
+    np.testing.assert_array_equal(blend.scores(TASK.histories), crowd.scores(TASK.histories))
+    assert blend.evidence == crowd.evidence

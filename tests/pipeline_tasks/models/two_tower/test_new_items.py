@@ -1,0 +1,136 @@
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.data.interactions import Floats
+from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.evaluation.full_ranking import evaluate
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.evaluation.withheld_items import withhold_items
+from pipeline_tasks.models.two_tower import cold_start_embeddings
+from pipeline_tasks.models.two_tower.cold_start_embeddings import fill_cold_start_embeddings
+from pipeline_tasks.models.two_tower.matching import MATCHINGS
+from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.topk.arrays import TopK
+from pipeline_tasks.topk.top_k import top_k
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from tests.pipeline_tasks.logs import log_of, random_log
+
+ITEMS = 60
+# Items that follow one another in histories lie side by side on a circle: what content says is true.
+ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi
+TEXTS = np.stack([f(k * ANGLES) for k in (1, 2, 3) for f in (np.sin, np.cos)], axis=1).astype(np.float32)
+OPTIONS = FitOptions(epochs=8, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
+CATALOG = catalog_of([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
+
+
+def night(log_seed: int = 4) -> RunData:
+    split = {"split_id": "s", "strategy": "leave_one_out"}
+    return RunData(RunKey("shop", date(2026, 11, 20)), CATALOG, random_log(300, ITEMS, seed=log_seed), {}, split)
+
+
+@pytest.fixture(scope="module")
+def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
+    data, items = withhold_items(night(), seed=1, share=0.1)
+    assert len(items) == 6
+    fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, OPTIONS).fit()
+    assert (fitted.rows[torch.from_numpy(items)] == -1).all()
+    validation = build_task(data.parts, "validation", "discovery", ITEMS)
+    return fitted, validation, build_task(data.parts, "test", "discovery", ITEMS)
+
+
+def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
+    whole = night()
+    data, items = withhold_items(whole, seed=1, share=0.1)
+    before, asked = data.parts.known_before("test"), data.parts.future("test")
+    assert not np.isin(before.items, items).any()
+    wanted = whole.parts.future("test")
+    assert np.isin(asked.items, items).sum() > 0.8 * np.isin(wanted.items, items).sum()
+    again, other = withhold_items(whole, seed=1, share=0.1)[1], withhold_items(whole, seed=2, share=0.1)[1]
+    assert items.tolist() == again.tolist() != other.tolist()
+
+
+def test_a_history_too_short_for_the_question_is_emptied() -> None:
+    log = log_of({"a": [(0, 1), (1, 2), (1, 3), (2, 4)], "b": [(2, 1), (3, 2), (4, 3), (5, 4)]})
+    data, items = withhold_items(replace(night(), log=log), seed=1, share=1.0)
+    assert len(items) == ITEMS
+    assert data.log.lengths.tolist() == [0, 0], "only test events were left, and would have been trained on"
+
+
+def test_an_item_without_an_id_borrows_from_its_nearest() -> None:
+    content = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.98, 0.02], [0.0, 0.0]])
+    ids = torch.tensor([[5.0, 5.0], [-5.0, 0.0]])
+    borrowed = fill_cold_start_embeddings(content, ids, torch.tensor([1, 0, -1, -1]))
+    torch.testing.assert_close(borrowed[2], ids[1], atol=0.01, rtol=0)
+    assert not borrowed[[0, 1, 3]].any(), "known items have their own, and of no content nobody is near"
+    assert not fill_cold_start_embeddings(content, ids[:0], torch.full((4,), -1)).any()
+
+
+def test_items_of_one_content_borrow_alike_however_many_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    contents = torch.from_numpy(rng.standard_normal((5, 4)).astype(np.float32))
+    content, ids = torch.cat([contents, contents[[3, 1, 3]], contents[[1]]]), torch.arange(20.0).view(5, 4)
+    rows = torch.tensor([0, 1, 2, 3, 4, -1, -1, -1, -1])
+    asked: list[int] = []
+
+    def counted(users: Floats, *given: Any, **more: Any) -> TopK:  # noqa: ANN401
+        asked.append(len(users))
+        return top_k(users, *given, **more)
+
+    monkeypatch.setattr(cold_start_embeddings, "top_k", counted)
+    borrowed = fill_cold_start_embeddings(content, ids, rows)
+    assert asked == [2], "two contents of four items"
+    cosines = torch.nn.functional.cosine_similarity(contents[[3, 1], None], contents[None], dim=2)
+    expected = (cosines / cold_start_embeddings.TEMPERATURE).softmax(dim=1) @ ids
+    torch.testing.assert_close(borrowed[5:], expected[[0, 1, 0, 1]], atol=1e-4, rtol=1e-4)
+
+
+def test_new_items_are_found_at_a_bounded_cost(
+    withheld: tuple[TwoTowerRecommender, RankingTask, RankingTask],
+) -> None:
+    fitted, validation, test = withheld
+    alone = evaluate(fitted, test).overall
+    choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.02))
+    chosen = evaluate(fitted, test).overall
+    assert chosen["cold_recall@10"] > alone["cold_recall@10"] + 0.1
+    assert chosen["ndcg@10"] > 0.95 * alone["ndcg@10"]
+    level = fitted.model.config.new_item_level
+    choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.3))
+    assert fitted.model.config.new_item_level > level, "who may cost more comes higher"
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_the_level_counts_in_spreads_of_the_scores_that_rank(matching: str) -> None:
+    data, _ = withhold_items(night(), seed=1, share=0.1)
+    brief = replace(OPTIONS, epochs=1, matching=matching)
+    fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, brief).fit()
+    task = build_task(data.parts, "validation", "discovery", ITEMS)
+    choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=0.0))
+    spread = float(fitted.scores(task.histories).std(axis=1).mean())
+    choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=1.0))
+    assert fitted.model.config.new_item_level == pytest.approx(spread, rel=1e-4)
+
+
+def test_the_bias_can_be_set_and_moves_new_items_alone(
+    withheld: tuple[TwoTowerRecommender, RankingTask, RankingTask],
+) -> None:
+    fitted, validation, test = withheld
+    new = (fitted.rows < 0).numpy()
+    scores = []
+    for bias in (0.0, 1.5):
+        choose_cold_start_boost(fitted, validation, TrainingSettings(cold_bias=bias))
+        scores.append(fitted.scores(test.histories))
+    assert fitted.model.config.new_item_level > 0
+    np.testing.assert_allclose(scores[1][:, ~new], scores[0][:, ~new], atol=1e-5)
+    np.testing.assert_allclose(
+        scores[1][:, new] - scores[0][:, new], fitted.model.config.new_item_level, atol=1e-4, rtol=1e-4
+    )

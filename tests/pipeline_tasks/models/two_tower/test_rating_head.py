@@ -1,0 +1,127 @@
+"""Whether a user likes an item: learned from what she is like and how she answers, never from the answer itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline_tasks.data.data_extent import TaskLabels
+from pipeline_tasks.data.interactions import Flags, Integers, Interactions
+from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+from pipeline_tasks.time_units import DAY
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.task_predictions import judge_heads, predict
+from pipeline_tasks.training_error import TrainingError
+from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
+
+USERS = 120
+VIEW, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "purchase", "rating"))
+OPTIONS = options_for({"next_item": 1.0, "rating": 0.5})
+
+
+def rated_shop(seed: int = 1) -> tuple[Interactions, Integers]:
+    """Return histories of three looks at items of one's own half every morning and a rating of any item every evening,
+    and which events (k,) are ratings."""
+    rng = np.random.default_rng(seed)
+    many = USERS * DAYS * 4
+    rows, hours = np.arange(many) // (DAYS * 4), np.arange(many) % 4
+    evening = hours == 3
+    items = np.where(evening, rng.integers(ITEMS, size=many), rng.integers(10, size=many) + 10 * (rows % 2))
+    log = Interactions(
+        [f"u{number:03d}" for number in range(USERS)],
+        np.ones(USERS, bool),
+        np.arange(USERS + 1) * DAYS * 4,
+        items,
+        np.where(evening, RATING, VIEW),
+        np.arange(many) % (DAYS * 4) // 4 * DAY + hours * (DAY // 8),
+    )
+    return log, np.flatnonzero(evening)
+
+
+LOG, RATED = rated_shop()
+
+
+def likes(liked: Flags) -> BinaryLabels:
+    return BinaryLabels(LOG.rows[RATED], LOG.items[RATED], LOG.times[RATED], liked)
+
+
+def own_half() -> BinaryLabels:
+    """Items of the half that one looks at are liked, mostly; of the other half, hardly ever."""
+    own = LOG.items[RATED] // 10 == LOG.rows[RATED] % 2
+    return likes(np.random.default_rng(2).random(len(RATED)) < np.where(own, 0.9, 0.1))
+
+
+def fitted(log: Interactions, opinions: BinaryLabels, epochs: int = 6) -> TwoTowerRecommender:
+    options = replace(OPTIONS, epochs=epochs)
+    return TwoTowerTrainer(log.until(CUT), TEXTS, options, evidence=TaskLabels(opinions=opinions)).fit()
+
+
+@pytest.fixture(scope="module")
+def recommender() -> TwoTowerRecommender:
+    return fitted(LOG, own_half())
+
+
+def test_it_foresees_what_is_liked(recommender: TwoTowerRecommender) -> None:
+    figures = judge_heads(recommender, LOG, CUT, TaskLabels(opinions=own_half()))
+    assert figures["rating_auc"] > 0.8
+    assert figures["rating_log_loss"] < figures["rating_base_log_loss"] - 0.15
+
+
+def test_what_happens_at_the_moment_of_the_rating_gives_nothing_away() -> None:
+    """Who likes an item buys it at the very moment of the rating, which is all that there is to know."""
+    opinions = likes(np.random.default_rng(3).random(len(RATED)) < 0.5)
+    types = LOG.types.copy()
+    types[RATED] = np.where(opinions.liked, PURCHASE, RATING)
+    log = replace(LOG, types=types)
+    figures = judge_heads(fitted(log, opinions, epochs=3), log, CUT, TaskLabels(opinions=opinions))
+    assert abs(figures["rating_auc"] - 0.5) < 0.06
+
+
+def test_later_ratings_are_not_learned_from() -> None:
+    """With every rating after the cut turned into its opposite, the very same model is learned."""
+    opinions = own_half()
+    other = replace(opinions, liked=np.where(opinions.times > CUT, ~opinions.liked, opinions.liked))
+    first, second = (fitted(LOG, one, epochs=1).model.state_dict() for one in (opinions, other))
+    for name, weights in first.items():
+        assert torch.equal(weights, second[name]), name
+
+
+def test_it_knows_who_is_strict_and_says_so_of_those_whose_answers_it_is_given() -> None:
+    """One user in two likes all, the others nothing: nothing but their answers tells them apart."""
+    kind = (LOG.rows[RATED] // 2) % 2 == 0
+    opinions = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
+    model = fitted(LOG, opinions, epochs=2)
+    figures = judge_heads(model, LOG, CUT, TaskLabels(opinions=opinions))
+    assert figures["rating_auc"] > 0.8
+    known, moments, items = LOG.until(CUT), np.full(USERS, CUT), np.arange(USERS) % ITEMS
+    told = predict(model, "rating", known, moments, items, opinions)
+    untold = predict(model, "rating", known, moments, items)
+    mild = (np.arange(USERS) // 2) % 2 == 0
+    assert told[mild].mean() - told[~mild].mean() > 0.5
+    assert abs(untold[mild].mean() - untold[~mild].mean()) < 0.2
+    later = replace(opinions, liked=np.where(opinions.times >= CUT, ~opinions.liked, opinions.liked))
+    np.testing.assert_array_equal(told, predict(model, "rating", known, moments, items, later))
+
+
+def test_it_is_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
+    recommender.model.save_pretrained(tmp_path)
+    again = replace(recommender, model=TwoTower.from_pretrained(tmp_path))
+    known, items = LOG.until(CUT), np.arange(USERS) % ITEMS
+    ours, theirs = (predict(one, "rating", known, None, items, own_half()) for one in (recommender, again))
+    assert ((ours > 0) & (ours < 1)).all()
+    np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="rating is a question about an item: give one to each history"):
+        predict(recommender, "rating", known)
+
+
+def test_a_log_without_ratings_or_with_one_answer_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"has rating, but no event of the window has one: map events\.columns"):
+        TwoTowerTrainer(LOG, TEXTS, OPTIONS)
+    alike = TaskLabels(opinions=likes(np.ones(len(RATED), bool)))
+    with pytest.raises(TrainingError, match=r"task rating: the log answers (\d+) questions, \1 with yes"):
+        TwoTowerTrainer(LOG, TEXTS, OPTIONS, evidence=alike)

@@ -1,0 +1,88 @@
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
+from pipeline_tasks.quality.gate_report import Finding, GateError, GateReport, TableReport, write_report
+from pipeline_tasks.quality.gated_publish import publish_step
+from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.schemas import arrow_schema
+
+NIGHT = RunKey("shop", date(2026, 11, 20))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def stage(settings: Settings, rule: str) -> Manifest:
+    """Stage one refused record; the manifest replaces an earlier one."""
+    lake = Lake.open(settings, NIGHT.source)
+    row = {"raw": "{}", "rule": rule, "source_file": "a.csv", "ds": NIGHT.ds}
+    files = lake.write_arrow("quarantine", pa.Table.from_pylist([row], schema=arrow_schema(TABLES["quarantine"])))
+    tables = {"quarantine": StagedTable(days=[NIGHT.ds], files=files, rows=1)}
+    manifest = Manifest(source=NIGHT.source, ds=NIGHT.ds, step="clean", tables=tables, seconds={"all": 0.1 + 0.2})
+    write_manifest(settings, manifest)
+    return manifest
+
+
+def judge(settings: Settings, manifest: Manifest, *findings: Finding) -> None:
+    """Write what a gate of the manifest says."""
+    told = TableReport(rows=1, expectations=1, failed=len(findings), warnings=0, docs="file:///docs.html")
+    report = GateReport(
+        source=NIGHT.source,
+        ds=NIGHT.ds,
+        step="clean",
+        manifest=manifest.digest,
+        seconds=1,
+        passed=not findings,
+        tables={"quarantine": told},
+        findings=list(findings),
+    )
+    write_report(settings, report)
+
+
+def published(settings: Settings) -> list[str]:
+    rules: list[str] = Lake.open(settings, NIGHT.source).read("quarantine")["rule"].to_pylist()
+    return rules
+
+
+def test_what_the_gate_let_through_is_committed(settings: Settings) -> None:
+    judge(settings, stage(settings, "bot"))
+    assert publish_step(settings, NIGHT, "clean") == {
+        "quarantine": Lake.open(settings, NIGHT.source).snapshot_id("quarantine")
+    }
+    assert published(settings) == ["bot"]
+
+
+def test_without_a_gate_nothing_is_published(settings: Settings) -> None:
+    stage(settings, "bot")
+    with pytest.raises(GateError, match=r"Gate clean has not run for shop 2026-11-20.*run validate_clean.*published"):
+        publish_step(settings, NIGHT, "clean")
+    assert published(settings) == []
+
+
+def test_what_was_staged_behind_the_gate_is_not_published(settings: Settings) -> None:
+    judge(settings, stage(settings, "bot"))
+    stage(settings, "no_item")
+    said = (
+        r"Gate clean of shop 2026-11-20 saw manifest [0-9a-f]{12}, not [0-9a-f]{12}, which is staged: .*run validate_"
+    )
+    with pytest.raises(GateError, match=said):
+        publish_step(settings, NIGHT, "clean")
+    assert published(settings) == []
+
+
+def test_what_a_closed_gate_saw_is_not_published(settings: Settings) -> None:
+    about = {"expectation": "e", "column": "rule", "says": "known", "observed": "bot", "remedy": "Name it."}
+    finding = Finding.model_validate({"table": "quarantine", "severity": "critical", **about})
+    judge(settings, stage(settings, "bot"), finding)
+    with pytest.raises(GateError, match="Gate clean of shop 2026-11-20 is closed: table quarantine, column rule"):
+        publish_step(settings, NIGHT, "clean")
+    assert published(settings) == []

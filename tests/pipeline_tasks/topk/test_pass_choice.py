@@ -1,0 +1,52 @@
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from pipeline_tasks.topk import pass_choice, top_k
+from pipeline_tasks.topk.arrays import Part
+from pipeline_tasks.topk.pass_choice import REPAID, SMALL_CALL, Tally, takes_fast_pass
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    """Count from nothing, as a new process does."""
+    tally = Tally()
+    monkeypatch.setattr(pass_choice, "TALLY", tally)
+    return tally
+
+
+def test_batches_of_a_night_add_up() -> None:
+    """A batch of 2,048 users and 10,000 items is a twentieth of what repays the fast pass."""
+    batches = -(-REPAID // (2_048 * 10_000))
+    chosen = [takes_fast_pass(2_048, 10_000) for _ in range(batches + 3)]
+    assert chosen == [False] * (batches - 1) + [True] * 4
+
+
+def test_a_small_call_stays_dense_and_counts(fresh: Tally) -> None:
+    fresh.pairs = REPAID
+    assert not takes_fast_pass(1, SMALL_CALL - 1)
+    assert takes_fast_pass(1, SMALL_CALL)
+    assert fresh.pairs == REPAID + 2 * SMALL_CALL - 1
+
+
+def test_the_change_of_pass_shows_in_no_number(fresh: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    users = rng.standard_normal((600, 24), dtype=np.float32)
+    items = rng.standard_normal((2_000, 24), dtype=np.float32)
+    taken: list[str] = []
+    for name in ("_parts", "_fast_parts"):
+        monkeypatch.setattr(top_k, name, _noted(getattr(top_k, name), name, taken))
+    fresh.pairs = REPAID - 2 * len(users) * len(items)
+    before, after = (top_k.top_k(users, items, 7) for _ in range(2))
+    assert taken == ["_parts", "_fast_parts"]
+    assert np.array_equal(before.items, after.items)
+    assert np.array_equal(before.scores, after.scores)
+
+
+def _noted(parts: Callable[..., Iterator[Part]], name: str, taken: list[str]) -> Callable[..., Iterator[Part]]:
+    def run(*given: object) -> Iterator[Part]:
+        taken.append(name)
+        return parts(*given)
+
+    return run

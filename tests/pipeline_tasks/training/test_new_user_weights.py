@@ -1,0 +1,101 @@
+"""Users without an event follow the trends and their attributes as newcomers of validation did, nobody else does."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
+from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
+from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, fit_user_content
+from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.new_user_weights import choose_newcomers
+from tests.pipeline_tasks.telling_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
+
+OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
+CLUBS, OTHERS = profile_log(400, seed=1), profile_log(200, seed=2)
+WRONG = -9.0
+"""A weight of all trends by which everybody is shown what nobody wants."""
+
+
+def fitted(log: Interactions, raw_queries: np.ndarray) -> TwoTowerRecommender:
+    users = fit_user_content(log, raw_queries, None)
+    return TwoTowerTrainer(log, item_texts(), OPTIONS, users=users).fit()
+
+
+def task_of(users: Interactions, seen: int) -> RankingTask:
+    """Ask what `users` want of whom `seen` events are known."""
+    stops = np.full(len(users), seen)
+    future = matrix_of(users.between(stops, users.lengths), ITEMS)
+    nothing = csr_matrix(future.shape, dtype=np.float32)
+    return RankingTask("held_out", CLUBS, users.before(stops), future, nothing, np.ones(ITEMS, np.int64))
+
+
+NEWCOMERS, KNOWN = task_of(OTHERS, 0), task_of(OTHERS, 2)
+
+
+@pytest.fixture(scope="module")
+def of_clubs() -> TwoTowerRecommender:
+    return fitted(CLUBS, NO_QUERIES.raw)
+
+
+@pytest.fixture
+def recommender(of_clubs: TwoTowerRecommender) -> TwoTowerRecommender:
+    """A model of its own, whose weights of the trends suit no newcomer."""
+    own = replace(of_clubs, model=copy.deepcopy(of_clubs.model))
+    own.model.config.trend_shift = [WRONG] * len(own.model.config.horizons)
+    return own
+
+
+def reached(recommender: TwoTowerRecommender, task: RankingTask) -> float:
+    return ndcg_from_scores(recommender.scores(task.histories), task)
+
+
+def test_newcomers_get_weights_of_their_own_and_keep_what_their_attributes_tell(
+    recommender: TwoTowerRecommender,
+) -> None:
+    before, of_known = reached(recommender, NEWCOMERS), recommender.user_matrix(KNOWN.histories)
+    choose_newcomers(recommender, NEWCOMERS, KNOWN)
+    config = recommender.model.config
+    assert len(config.newcomer_trends) == len(config.horizons)
+    assert config.newcomer_share > 0, "the club decides two events of three"
+    chosen = reached(recommender, NEWCOMERS)
+    assert chosen > before + 0.1
+    config.newcomer_share = 0.0
+    assert reached(recommender, NEWCOMERS) < chosen - 0.1
+    np.testing.assert_array_equal(recommender.user_matrix(KNOWN.histories), of_known)
+
+
+def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoTowerRecommender) -> None:
+    """The level is one for scores of users with a history, whose spread is another."""
+    recommender.rows = recommender.rows.clone()
+    recommender.rows[:5] = -1
+    recommender.model.config.new_item_level = 1_000.0
+    choose_newcomers(recommender, NEWCOMERS, KNOWN)
+    assert recommender.model.config.newcomer_level < 1_000
+    assert reached(recommender, NEWCOMERS) > 0.2
+
+
+def test_few_newcomers_choose_nothing(recommender: TwoTowerRecommender) -> None:
+    few = task_of(OTHERS.select(np.arange(20)), 0)
+    before = recommender.user_matrix(few.histories)
+    choose_newcomers(recommender, few, KNOWN)
+    assert recommender.model.config.newcomer_trends == []
+    np.testing.assert_array_equal(recommender.user_matrix(few.histories), before)
+
+
+def test_what_newcomers_typed_counts_in_full() -> None:
+    recommender = fitted(query_log(300, seed=1), query_vectors())
+    silent = query_log(20, seed=2).before(np.zeros(20, dtype=np.int64))
+    assert silent.queries is not None
+    typing = replace(silent, queries=replace(silent.queries, last=np.ones(20, dtype=np.int64)))
+    before = recommender.user_matrix(typing), recommender.user_matrix(silent)
+    config = recommender.model.config
+    config.newcomer_trends, config.newcomer_share = [7.0] * len(config.horizons), 0.0
+    np.testing.assert_array_equal(recommender.user_matrix(typing), before[0])
+    assert np.abs(recommender.user_matrix(silent) - before[1]).max() > 1
