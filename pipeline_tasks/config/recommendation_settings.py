@@ -36,10 +36,8 @@ class ScoringSettings(SettingsGroup):
     """Items bought within so many days are not recommended, as far as the window (split.window_days) reaches: earlier
     purchases are not known. 0 leaves it to `repeat_policy`."""
     repeat_policy: Annotated[dict[str, RepeatRule], AfterValidator(_of_event_types)] = {}
-    """Event type -> excluded or allowed: whether an item with such an event of the user may be recommended to them.
-    Types that are not named follow the log: where almost nobody takes an item again, bought or rated items are excluded
-    (without such events: items put into a cart; without those: clicked or viewed items). A change holds from the next
-    evaluated model on. Allowed items are still subject to exclude_purchased_days. Example: {"rating": "excluded"}."""
+    """Event type -> excluded or allowed: whether an item with such an event of the user may be recommended to them, as
+    {"rating": "excluded"}. Other types follow the log (docs/guides/business-rules.md)."""
     shelf_rules: Path | None = None
     """TOML file of business rules: exclusions, variety and A/B arms (docs/guides/business-rules.md)."""
     clusters: int = Field(8, ge=1)

@@ -109,9 +109,10 @@ class Settings(BaseSettings):
     spark_driver_java_options: str = (
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -XX:ReservedCodeCacheSize=240m"
     )
-    """Java options of a Spark job's driver. One quick compiler and one collector, because short jobs mostly compile.
-    Huge methods are compiled too: what Spark generates for a mapping is one. One compiler alone would reserve 48 MB for
-    code, which a session of many queries fills (docs/experiments/cleaning.md)."""
+    """Java options of a Spark job's driver, for short jobs; docs/guides/operations.md has those for large runs."""
+    # One quick compiler and one collector, because short jobs mostly compile. Huge methods are compiled too: what Spark
+    # generates for a mapping is one. One compiler alone would reserve 48 MB for code, which a session of many queries
+    # fills (docs/experiments/cleaning.md).
 
     java_home: Path | None = Field(
         None, validation_alias=AliasChoices("java_home", "NIGHTSHELF_JAVA_HOME", "JAVA_HOME")

@@ -35,9 +35,8 @@ class TrainingSettings(SettingsGroup):
     """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each. 0: chosen
     by the device (see candidates/encoder_schedule.py)."""
     encoder_pairs: Annotated[int, AfterValidator(_none_or_eight)] = Field(0, ge=0)
-    """Pairs of items in a step of stage 1, 8 at least: every other text of the step is a negative. More than 256 texts
-    are encoded part by part, twice (cached gradients): larger batches cost time and no memory. 0: chosen as the steps
-    are."""
+    """Pairs of items in a step of stage 1, 8 at least; every other text is a negative. More than 256 texts are encoded
+    in parts, twice: larger batches cost time and no memory. 0: chosen by the device."""
     encoder_layers: int = Field(2, ge=1)
     """Number of last blocks of the encoder that the candidate last_layers tunes."""
     encoder: str = "all-MiniLM-L6-v2"
