@@ -18,9 +18,9 @@ from pydantic import BaseModel, field_serializer
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.atomic_write import write_atomically
 
-SEPARATORS: Final = (r"""[\s,;|"'{}\[\]=]+""", r"""[\s,;|"'{}\[\]=:]+""")
+SEPARATORS: Final = (r"""[\s,;|"'{}\[\]=]+""", r"""[\s,;|"'{}\[\]=:]+""", r"[^\w.@+-]+")
 """What stands between the words of a record's raw text; a key may itself hold a colon, and JSON puts one before a bare
-number."""
+number. The third is for whatever else a shop separates its values by."""
 WHOLE_NUMBER: Final = r"\.0$"
 """What programs write behind a key that is a number (17850.0)."""
 

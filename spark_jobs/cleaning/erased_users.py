@@ -1,5 +1,6 @@
 """Knows the records of users whom the source has forgotten, by the hashes that are kept of them."""
 
+from functools import reduce
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -19,7 +20,7 @@ def is_of(forgotten: ErasedUsers) -> Column:
     # A line that could not be parsed has no columns: only its words can name somebody.
     words = [F.split(CORRUPT, separator) for separator in SEPARATORS]
     named = [F.exists(one, lambda word: _known(F.regexp_replace(word, WHOLE_NUMBER, ""), forgotten)) for one in words]
-    return F.coalesce(by_key, F.lit(False)) | F.coalesce(named[0] | named[1], F.lit(False))
+    return reduce(Column.__or__, (F.coalesce(told, F.lit(False)) for told in (by_key, *named)))
 
 
 def mark_erased(judged: DataFrame, forgotten: ErasedUsers) -> DataFrame:

@@ -86,13 +86,20 @@ def _broken(form: CsvForm, record: Record) -> None:
     record.worse(Fate.EITHER if form.free else Fate.REFUSED)
 
 
+def _replaced(record: Record) -> None:
+    """Take note of a fault within a value: it may be the one that made the record refused."""
+    if record.fate == Fate.REFUSED:
+        record.fate = Fate.EITHER
+    record.worse(Fate.EITHER)
+
+
 def _longer(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
     unit.records[0].worse(Fate.EITHER)
     return form.sep.join([*cells, *["more"] * draw.randrange(1, 4)])
 
 
 def _open_quote(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
-    unit.records[0].worse(Fate.EITHER)
+    _replaced(unit.records[0])
     place = draw.randrange(1, len(cells))
     return form.sep.join([*cells[:place], (form.quote or '"') + cells[place], *cells[place + 1 :]])
 
@@ -117,7 +124,7 @@ def _carriage_return(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequ
 
 
 def _zeros(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
-    unit.records[0].worse(Fate.EITHER)
+    _replaced(unit.records[0])
     place = draw.randrange(2, len(cells))
     return form.sep.join([*cells[:place], cells[place] + "\0\0", *cells[place + 1 :]])
 

@@ -20,6 +20,9 @@ class Fate(IntEnum):
 
 Choices = tuple[tuple[str, Fate], ...]
 """Values, and what must become of a record that has one."""
+ERASED: Final = "erased-7@shop.example"
+"""Key of the user who was erased before every delivery."""
+ERASED_SHARE: Final = 0.03
 COLUMNS: Final = ("mark", "time", "kind", "item", "who", "visit", "price", "units", "words")
 """Columns of every file; `mark` is unique to a record, and mapped to `arm`."""
 NIGHT: Final = date(2026, 11, 20)
@@ -157,6 +160,8 @@ class Record:
     ds: date
     """Its day, where it is an event by its own time."""
     copies: int = 1
+    erased: bool = False
+    """Whether its user was erased before the delivery."""
 
     def worse(self, fate: Fate) -> "Record":
         """Take note of a fault of its form."""
@@ -196,4 +201,7 @@ def draw_record(draw: random.Random, mark: str, arrived: date, slot: int, broken
         for name in draw.sample(list(ODD), draw.choice((1, 1, 1, 2))):
             values[name], worst = draw.choice(ODD[name])
             fate = max(fate, worst)
-    return Record(mark, values, fate, day)
+    erased = draw.random() < ERASED_SHARE
+    if erased:
+        values["who"] = ERASED
+    return Record(mark, values, fate, day, erased=erased)

@@ -15,14 +15,16 @@ from pipeline_tasks.config.settings import settings
 from pipeline_tasks.lake.staging import write_manifest
 from pipeline_tasks.quality.gate_report import GateReport
 from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.sources.erased import remember
 from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
-from tests.fuzz.odd_values import NIGHT, Fate, Record
+from tests.fuzz.odd_values import ERASED, NIGHT, Fate, Record
 from tests.spark_jobs.one_shop import OneShop
 
 MARK: Final = re.compile(r"m\d{3}x\d{6}")
 ROWS_IN: Final = "rows_in"
+ERASED_WORD: Final = re.compile(rf"(?<!\w){re.escape(ERASED)}(?!\w)")
 
 
 @dataclass
@@ -57,6 +59,7 @@ def check_delivery(spark: SparkSession, delivery: Delivery, folder: Path) -> lis
 
 
 def _run(shop: OneShop) -> GateReport:
+    remember(settings(), "fuzz", [ERASED])
     manifest = shop.night(NIGHT, 0)
     write_manifest(settings(), manifest)
     return validate_step(shop.spark, settings(), RunKey(manifest.source, NIGHT), "clean")
@@ -75,12 +78,17 @@ class PublishedRows:
         for row in rows("events"):
             self.events[str(row["arm"])].append(row)
         self.refused: list[tuple[frozenset[str], str]] = []
+        self.erased: list[str] = []
+        """Rows that name the erased user."""
         self.rules: Counter[str] = Counter()
         self.by_mark: Counter[str] = Counter()
         for row in rows("quarantine"):
             marks = frozenset(MARK.findall(row["raw"]))
             self.refused.append((marks, row["rule"]))
             self.by_mark.update(marks)
+            if ERASED_WORD.search(row["raw"]):
+                self.erased.append(row["raw"])
+        self.erased += [ERASED for row in rows("events") if row.get("user_key") == ERASED]
         self.counts = rows("reconciliation")
 
     def problems(self, delivery: Delivery) -> Iterator[Problem]:
@@ -100,6 +108,9 @@ class PublishedRows:
         if not least <= read <= most:
             yield Problem(f"{least} to {most} rows were delivered, rows_in is {read}", list(delivery.units()))
         yield from self._strangers(delivery)
+        if self.erased:
+            units = [unit for unit in delivery.units() if any(record.erased for record in unit.records)]
+            yield Problem(f"{len(self.erased)} rows name an erased user, such as {self.erased[0][:300]!r}", units)
 
     def _balance(self) -> Iterator[Problem]:
         read: Counter[object] = Counter()
@@ -123,18 +134,25 @@ class PublishedRows:
         if not unit.may_be_whole:
             return False
         marks = frozenset(record.mark for record in unit.records)
+        if len({record.erased for record in unit.records}) == 2 and not any(self._rows_of(mark) for mark in marks):
+            # Refused whole, and erased whole: it names the erased user.
+            return True
         return any(found == marks for found, _ in self.refused)
 
+    def _rows_of(self, mark: str) -> int:
+        return len(self.events[mark]) + self.by_mark[mark]
+
     def _wrong(self, record: Record) -> str | None:
+        """Of an erased user's record no row is left; a fault of form may hide whose it is."""
         events, refused = self.events[record.mark], self.by_mark[record.mark]
         told = f"{record.mark} ({record.fate.name}, {record.copies} times) is {len(events)} events, {refused} refused"
         if events and refused:
             return f"{told}: both"
-        if record.fate == Fate.EVENT and len(events) != 1:
-            return told
-        if record.fate == Fate.REFUSED and refused != record.copies:
-            return told
-        if record.fate == Fate.EITHER and len(events) != 1 and refused != record.copies:
+        if record.erased:
+            return f"{told}, erased" if record.fate == Fate.EVENT and (events or refused) else None
+        is_event, is_refused = len(events) == 1, refused == record.copies
+        right = {Fate.EVENT: is_event, Fate.REFUSED: is_refused, Fate.EITHER: is_event or is_refused}
+        if not right.get(record.fate, True):
             return told
         if record.fate == Fate.EVENT and events[0]["ds"] != record.ds:
             return f"{told}, of {events[0]['ds']} and not of {record.ds}"

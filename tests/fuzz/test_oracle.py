@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz.deliveries import SHAPES, Delivery, make_delivery
-from tests.fuzz.odd_values import NIGHT, Fate
+from tests.fuzz.odd_values import ERASED, NIGHT, Fate
 from tests.fuzz.oracle import PublishedRows
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -19,7 +19,10 @@ def tables_of(delivery: Delivery) -> Tables:
     duplicates = 0
     for unit in delivery.units():
         for record in unit.records:
-            if record.fate == Fate.EVENT:
+            if record.erased:
+                # Counted, and no row: as a duplicate is.
+                duplicates += record.copies
+            elif record.fate == Fate.EVENT:
                 events.append({"arm": record.mark, "ds": record.ds})
                 duplicates += record.copies - 1
             else:
@@ -69,6 +72,14 @@ def test_an_event_that_was_refused_too_is_found(delivery: Delivery) -> None:
     mark = tables["events"][0]["arm"]
     tables["quarantine"].append({"raw": f"..{mark}..", "rule": "bots"})
     assert any("both" in text for text in problems(delivery, balanced(tables, 0)))
+
+
+@pytest.mark.parametrize("table", ["events", "quarantine"])
+def test_a_row_of_an_erased_user_is_found(delivery: Delivery, table: str) -> None:
+    tables = tables_of(delivery)
+    row = {"raw": f'x,"{ERASED}",1', "rule": "bots", "arm": tables["events"][0]["arm"], "user_key": ERASED}
+    tables[table][0] |= row
+    assert any("rows name an erased user" in text for text in problems(delivery, balanced(tables, 0)))
 
 
 def test_a_balance_that_is_not_even_is_found(delivery: Delivery) -> None:

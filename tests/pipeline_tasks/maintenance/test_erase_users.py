@@ -198,6 +198,7 @@ def test_what_is_remembered_names_nobody_and_knows_her_again(settings: Settings)
     assert not kept.knows(OTHER)
     assert kept.is_named_in('{"CustomerID":17850.0,"Quantity":"6"}'), "as a program writes a number"
     assert not kept.is_named_in('{"CustomerID":"178501"}')
+    assert all(kept.is_named_in(f"a{separator}17850{separator}b") for separator in ("^", "~", "\x01", "||", "¦"))
     path = settings.home / "forgotten" / f"{SOURCE}.json"
     assert path.stat().st_mode & 0o077 == 0
     written = path.read_text()
