@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline_tasks.config.settings import settings
+from pipeline_tasks.disk_space import OutOfSpaceError, full_folders, out_of_space_message
 from pipeline_tasks.lake.printed_text import for_terminal
 from pipeline_tasks.run_key import RunKey, parse_day, partition_key
 from pipeline_tasks.sources.run_dates import begun_night, last_night
@@ -246,6 +247,9 @@ def _clear_errors() -> Iterator[None]:
     except EXPECTED as error:
         errors.print(f"[red]{type(error).__name__}[/]: ", end="")
         errors.print(for_terminal(str(error)), markup=False, soft_wrap=True)
+        # Airflow and MLflow keep their state in SQLite there, and tell no more than that a request failed.
+        if not isinstance(error, OutOfSpaceError) and full_folders():
+            errors.print(out_of_space_message(), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from pipeline_tasks.disk_space import OutOfSpaceError, full_folders, is_out_of_space, out_of_space_message
 from pipeline_tasks.failure_messages import foreign_errors, in_one_line
 
 EXPECTED = (ValueError, OSError, LookupError)
@@ -23,10 +24,10 @@ def job_errors() -> Iterator[None]:
     inherited = os.umask(0o077)
     try:
         yield
-    except foreign_errors() as error:
-        _end(type(error).__name__, in_one_line(error))
-    except EXPECTED as error:
-        _end(type(error).__name__, str(error))
+    except Exception as error:
+        if (told := _told(error)) is None:
+            raise
+        _end(*told)
     finally:
         os.umask(inherited)
         # The interpreter's last collection walks all that was imported: 1.9 s after torch, transformers and MLflow
@@ -34,6 +35,18 @@ def job_errors() -> Iterator[None]:
         # DuckDB's binding would list all that is not collected as leaked: 27 lines at the end of every log.
         if "duckdb" not in sys.modules:
             gc.freeze()
+
+
+def _told(error: Exception) -> tuple[str, str] | None:
+    """Return the kind and message of an expected failure, None for any other."""
+    if isinstance(error, OutOfSpaceError):
+        return type(error).__name__, str(error)
+    # MLflow's server answers with its own errors where its disk is full.
+    if is_out_of_space(error) or (not isinstance(error, EXPECTED) and full_folders()):
+        return OutOfSpaceError.__name__, out_of_space_message()
+    if isinstance(error, foreign_errors()):
+        return type(error).__name__, in_one_line(error)
+    return (type(error).__name__, str(error)) if isinstance(error, EXPECTED) else None
 
 
 def _end(kind: str, message: str) -> NoReturn:

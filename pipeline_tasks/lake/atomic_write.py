@@ -4,7 +4,7 @@ import os
 import uuid
 from pathlib import Path
 
-from pipeline_tasks.lake.disk_space import out_of_space_named
+from pipeline_tasks.disk_space import out_of_space_named
 from pipeline_tasks.lake.durable_files import sync_folder
 
 

@@ -77,10 +77,12 @@ def _sink(settings: Settings, night: RunKey, dsn: str) -> dict[str, int]:
     except psycopg.Error as error:
         said = " ".join(str(error).split())
         # The DSN holds a password: the message names the setting instead.
+        remedy = "Start the server or correct NIGHTSHELF_POSTGRES_SINK"
+        if isinstance(error, psycopg.errors.DiskFull):
+            remedy = "Free some space on the disk of the Postgres server"
         raise SinkError(
             f"{night.source} {night.ds} could not be put into Postgres ({said}): what was there before is untouched, "
-            "and the lake has the night. Start the server or correct NIGHTSHELF_POSTGRES_SINK, then run sink_shelves "
-            "again"
+            f"and the lake has the night. {remedy}, then run sink_shelves again"
         ) from error
 
 

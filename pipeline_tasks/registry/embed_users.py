@@ -21,11 +21,14 @@ def write_visitors(path: Path, recommender: TwoTowerRecommender, event_type: int
     """
     count, width = recommender.item_matrix().shape
     # Part by part: beside a million items of 1,000 numbers, a second such matrix has no place in memory.
-    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
-    for start in range(0, count, _AT_ONCE):
-        items = np.arange(start, min(start + _AT_ONCE, count), dtype=np.int64)
-        vectors[items] = recommender.user_matrix(_visits(items, event_type, recommender.moment - 1))
-    vectors.flush()
+    # Not a mapped file either: on a full disk, writing to one ends the process without a word.
+    kind = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, kind | {"shape": (count, width)})
+        for start in range(0, count, _AT_ONCE):
+            items = np.arange(start, min(start + _AT_ONCE, count), dtype=np.int64)
+            vectors = recommender.user_matrix(_visits(items, event_type, recommender.moment - 1))
+            file.write(np.ascontiguousarray(vectors, np.float32).data)
 
 
 def usual_type(log: Interactions) -> int:

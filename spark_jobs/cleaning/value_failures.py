@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import Source
+from pipeline_tasks.disk_space import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import file_columns, lenient
@@ -22,7 +23,7 @@ from spark_jobs.common.sql_expressions import file_columns, lenient
 Tried = Iterable[tuple[DataFrame | None, Mapping[str, str]]]
 """Rows, and the expressions over them by their keys in the TOML."""
 
-_NOT_A_VALUE: Final = ("FAILED_READ_FILE", "No space left on device", "OutOfMemoryError", "EOFException")
+_NOT_A_VALUE: Final = ("FAILED_READ_FILE", "OutOfMemoryError", "EOFException")
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def value_failures(tried: Callable[[], Tried]) -> Iterator[None]:
     except (AnalysisException, ParseException):
         raise
     except (PySparkException, Py4JJavaError) as error:
-        if any(sign in str(error) for sign in _NOT_A_VALUE):
+        if is_out_of_space(error) or any(sign in str(error) for sign in _NOT_A_VALUE):
             raise
         for frame, expressions in tried():
             for key, expression in expressions.items():

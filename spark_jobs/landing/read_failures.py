@@ -10,6 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException, PySparkException
 
 from pipeline_tasks.config.settings import settings
+from pipeline_tasks.disk_space import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
 
 _DAMAGED: Final = re.compile("FAILED_READ_FILE|EOFException|ZipException|Unexpected end of|is not a Parquet file")
@@ -22,7 +23,6 @@ def read_failures(paths: Sequence[str]) -> Iterator[None]:
 
     Raises:
         SourceError: a file is damaged, or a line of it does not fit into memory.
-        OSError: the disk is full.
         PySparkException, Py4JJavaError: as Spark raised it, where no file is at fault.
     """
     try:
@@ -31,18 +31,12 @@ def read_failures(paths: Sequence[str]) -> Iterator[None]:
         raise
     except (PySparkException, Py4JJavaError) as error:
         text = str(error)
-        if "No space left on device" in text:
-            raise OSError(
-                f"No space left on device while {', '.join(paths)} was landed: below {settings().home}, or where Spark "
-                "keeps what it sorts (SPARK_LOCAL_DIRS, else the system's folder for temporary files); free some, then "
-                "run the night again"
-            ) from error
         if "OutOfMemoryError" in text:
             raise SourceError(
                 f"{_file(text, paths)} does not fit into {settings().spark_driver_memory} of memory: is a line longer "
                 f"than 100 MB? Deliver it with line ends, or raise NIGHTSHELF_SPARK_DRIVER_MEMORY"
             ) from error
-        if not _DAMAGED.search(text):
+        if is_out_of_space(error) or not _DAMAGED.search(text):
             raise
         cause = re.search(r"Caused by: ([^\n]+)", text)
         raise SourceError(

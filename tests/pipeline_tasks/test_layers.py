@@ -12,6 +12,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LIBRARY: Final = REPOSITORY / "pipeline_tasks"
 BASE: Final = {
     "device",
+    "disk_space",
     "failure_messages",
     "job_errors",
     "local_days",

@@ -7,6 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipeline_tasks.disk_space import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.landing.read_failures import read_failures
 
@@ -17,8 +18,9 @@ def fail(spark: SparkSession, message: str) -> None:
 
 
 def test_a_full_disk_is_not_the_files_fault(spark: SparkSession) -> None:
-    with pytest.raises(OSError, match=r"No space left on device while /data/events\.csv was landed: .* free some"):
-        fail(spark, "java.io.IOException: No space left on device")
+    with pytest.raises(PySparkException) as raised:
+        fail(spark, "FAILED_READ_FILE: java.io.IOException: No space left on device")
+    assert is_out_of_space(raised.value)
 
 
 def test_what_no_file_is_to_blame_for_is_raised_as_it_is(spark: SparkSession) -> None:
