@@ -23,9 +23,17 @@ class DamagedFileError(ValueError):
     """A Parquet file of Nightshelf's own is damaged or gone."""
 
 
-def damaged_file(path: str, cause: str) -> DamagedFileError:
-    """Return the error that names the file, why it cannot be read, and what to do."""
-    return DamagedFileError(f"{path} cannot be read ({cause.strip().rstrip('.')}). {_remedy(path)}")
+def damaged_file(path: str, cause: str, remedy: str | None = None) -> DamagedFileError:
+    """Return the error that names the file, why it cannot be read, and the `remedy`, by default what its path says."""
+    return DamagedFileError(f"{path} cannot be read ({cause.strip().rstrip('.')}). {remedy or _remedy(path)}")
+
+
+def rows_made_again(source: str, table: str, day: date | str) -> str:
+    """Return what to do where a file of a table is damaged that holds rows of the day."""
+    again = f"nightshelf run --source {source} --date {day}"
+    if table in CLEANED_BY_DAY:
+        return f"Move it away, then {again}: that day is cleaned again from what was landed"
+    return f"Make that night again: {again}"
 
 
 def day_of_file(path: str) -> date:
@@ -68,9 +76,5 @@ def _remedy(path: str) -> str:
             f"nightshelf run --source {source} --date {day}"
         )
     if table := _TABLE.search(path):
-        source, day = table["source"], table["day"]
-        again = f"nightshelf run --source {source} --date {day}"
-        if table["table"] in CLEANED_BY_DAY:
-            return f"Move it away, then {again}: that day is cleaned again from what was landed"
-        return f"Make that night again: {again}"
+        return rows_made_again(table["source"], table["table"], table["day"])
     return "Deliver it again, or run the step that made it again"

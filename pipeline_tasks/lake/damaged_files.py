@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from pyiceberg.table import Table as IcebergTable
 
-from pipeline_tasks.failure_messages import DamagedFileError
+from pipeline_tasks.failure_messages import damaged_file, rows_made_again
 from pipeline_tasks.lake.file_location import file_location
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -26,17 +26,13 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
     snapshot = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else table.current_snapshot()
     if snapshot is None:
         return
-    backup = f"put it back from a backup of the lake, or go back to an earlier night ({source}.{name})"
+    backup = f"Put it back from a backup of the lake, or go back to an earlier night ({source}.{name})"
     manifests = _read(partial(snapshot.manifests, table.io), snapshot.manifest_list, backup)
     for manifest in manifests:
         entries = _read(partial(manifest.fetch_manifest_entry, table.io), manifest.manifest_path, backup)
         for entry in entries:
             file = entry.data_file
-            day = _EPOCH + timedelta(days=file.partition[0])
-            again = (
-                f"it holds rows of {source}.{name} of {day}: delete it if it is there, then run that day again "
-                f"(nightshelf run --source {source} --date {day})"
-            )
+            again = rows_made_again(source, name, _EPOCH + timedelta(days=file.partition[0]))
             _read(partial(_read_rows, file.file_path), file.file_path, again)
 
 
@@ -45,7 +41,7 @@ def _read(work: Callable[[], Any], path: str, remedy: str) -> Any:  # noqa: ANN4
         return work()
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DamagedFileError(f"{path} cannot be read ({reason}): {remedy}") from error
+        raise damaged_file(path, reason, remedy) from error
 
 
 def _read_rows(path: str) -> None:

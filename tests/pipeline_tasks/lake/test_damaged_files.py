@@ -1,5 +1,6 @@
 """A damaged file of the lake is named, with what to do; nothing is overwritten."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.failure_messages import DamagedFileError
+from pipeline_tasks.failure_messages import DamagedFileError, rows_made_again
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import query
 from pipeline_tasks.tables.contracts import TABLES
@@ -63,7 +64,7 @@ def overwrite(file: Path) -> None:
     file.write_bytes(b"\0" * 100)
 
 
-RUN_AGAIN = rf"rows of shop.users of {TUESDAY}: delete it .* \(nightshelf run --source shop --date {TUESDAY}\)"
+RUN_AGAIN = re.escape(rows_made_again("shop", "users", TUESDAY))
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, overwrite_rows, overwrite])
@@ -88,7 +89,7 @@ def test_a_damaged_data_file_is_named_with_its_day(lake: Lake, tmp_path: Path, d
 def test_a_damaged_manifest_is_named(lake: Lake, named: Callable[[Lake], str], damage: Callable[[Path], None]) -> None:
     file = Path(named(lake).removeprefix("file://"))
     damage(file)
-    with pytest.raises(DamagedFileError, match=f"{file.name} cannot be read .*put it back from a backup of the lake"):
+    with pytest.raises(DamagedFileError, match=f"{file.name} cannot be read .*Put it back from a backup of the lake"):
         lake.read("users")
 
 
