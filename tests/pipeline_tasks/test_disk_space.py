@@ -22,14 +22,14 @@ from pyspark.sql import functions as F
 from pipeline_tasks import disk_space
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.disk_space import OutOfSpaceError
-from pipeline_tasks.job_errors import clear_exit
+from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
 from pipeline_tasks.lake.staging import Manifest, write_manifest
 from pipeline_tasks.registry.embed_users import write_visitors
-from pipeline_tasks.run_key import Night
+from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.training_checkpoint import write_tensors
-from tests.pipeline_tasks.storage.killed_publisher import publish_run, runs_of, runs_queried
+from tests.pipeline_tasks.lake.killed_publisher import publish_run, runs_of, runs_queried
 
 KIBIBYTE = 1024
 
@@ -138,7 +138,7 @@ def test_whoever_finds_the_disk_full_the_job_ends_in_one_line(
 ) -> None:
     monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
     fill(small_disk, 512 * KIBIBYTE)
-    with pytest.raises(SystemExit) as ended, clear_exit():
+    with pytest.raises(SystemExit) as ended, job_errors():
         write(small_disk)
     assert str(ended.value.code).startswith(f"OutOfSpaceError: No space is left on the disk of {small_disk}. ")
     assert str(ended.value.code).endswith(
@@ -149,7 +149,7 @@ def test_whoever_finds_the_disk_full_the_job_ends_in_one_line(
 @pytest.mark.spark
 def test_a_full_disk_of_spark_is_one_line(small_disk: Path, spark: SparkSession) -> None:
     fill(small_disk, 256 * KIBIBYTE)
-    with pytest.raises(SystemExit) as ended, clear_exit():
+    with pytest.raises(SystemExit) as ended, job_errors():
         spark.range(200_000).select(F.uuid().alias("x")).write.parquet(str(small_disk / "rows"))
     assert str(ended.value.code).startswith("OutOfSpaceError: No space is left on a disk (")
     assert "\n" not in str(ended.value.code)
@@ -157,10 +157,10 @@ def test_a_full_disk_of_spark_is_one_line(small_disk: Path, spark: SparkSession)
 
 def test_another_failure_is_not_taken_for_a_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
-    with pytest.raises(MlflowException), clear_exit():
+    with pytest.raises(MlflowException), job_errors():
         _answer_without_a_cause(small_disk)
     fill(small_disk, 0)
-    with pytest.raises(SystemExit, match=r"^ValueError: no such night$"), clear_exit():
+    with pytest.raises(SystemExit, match=r"^ValueError: no such night$"), job_errors():
         raise ValueError("no such night")
 
 
@@ -172,4 +172,4 @@ def test_a_full_disk_of_the_postgres_server_is_freed_there(monkeypatch: pytest.M
     monkeypatch.setattr("pipeline_tasks.lake.postgres_sink._is_due", lambda *_: False)
     settings = Settings(home=tmp_path, postgres_sink="postgresql://user:secret@host/shelves")
     with pytest.raises(SinkError, match=r"Free some space on the disk of the Postgres server, then run sink_shelves"):
-        sink_night(settings, Night("shop", date(2026, 11, 20)))
+        sink_night(settings, RunKey("shop", date(2026, 11, 20)))
