@@ -43,8 +43,8 @@ with DAG(
 
     # Where a record names its user is known to the source's expressions alone: Spark's.
     erase_landed = SparkJob(
-        task_id="forget_landed",
-        job="forget_landed.py",
+        task_id="erase_landed",
+        job="erase_landed.py",
         about=("--source={{ night().source }}",),
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=2),

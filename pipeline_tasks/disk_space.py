@@ -20,7 +20,7 @@ _SIGNS: Final = re.compile(
 )
 _LEAST_BYTES: Final = 1 << 20
 """With less a disk is full: files are written in larger pieces."""
-_REMEDY: Final = "Free some (forget_old_nights with Delete removes what is old), then run this step again"
+_REMEDY: Final = "Free some (apply_retention with Delete removes what is old), then run this step again"
 
 
 class OutOfSpaceError(OSError):

@@ -83,12 +83,12 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     with job_errors():
         source = load_source(arguments.source)
-        with maintenance_lock(settings(), source.name, "forget_landed"):
+        with maintenance_lock(settings(), source.name, "erase_landed"):
             forgotten = read_erased_users(settings(), source.name)
             gone = erase_landed(open_session(f"forget {source.name}"), source, forgotten)
             told = ", ".join(f"{kind} {count}" for kind, count in gone.items())
             known = len(forgotten.hashes)
-            print(f"forget_landed {source.name}: {known} users are forgotten; landed records gone: {told}")
+            print(f"erase_landed {source.name}: {known} users are forgotten; landed records gone: {told}")
 
 
 if __name__ == "__main__":

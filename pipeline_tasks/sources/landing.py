@@ -205,7 +205,7 @@ def _measure(incoming: Path) -> dict[date, dict[date, LandedDay]]:
     """Return what lies in `incoming`, by arrival and event day. DuckDB reads one narrow column: no Spark job."""
     if not any(incoming.glob("ds=*/arrived=*/*.parquet")):
         return {}
-    # Imported here: later steps read the ledger alone, and a process without DuckDB ends sooner (see clear_exit).
+    # Imported here: later steps read the ledger alone, and a process without DuckDB ends sooner (see job_errors).
     import duckdb
 
     with duckdb.connect() as connection:

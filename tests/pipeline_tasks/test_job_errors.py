@@ -9,9 +9,9 @@ from pipeline_tasks.job_errors import job_errors
 
 JOB = """
 import {module}
-from pipeline_tasks.job_errors import clear_exit
+from pipeline_tasks.job_errors import job_errors
 
-with clear_exit():
+with job_errors():
     {work}
     raise ValueError("No events for 2026-11-20: land that day first")
 """

@@ -30,7 +30,7 @@ def _read_anew() -> Iterator[None]:
         ("NIGHTSHELF_TOP_K", r"NIGHTSHELF_TOP_K=5 .* write NIGHTSHELF_SCORING__TOP_K"),
         ("NIGHTSHELF_SOURCE__PATH", r"NIGHTSHELF_SOURCE__PATH=5 .* write NIGHTSHELF_SOURCE_PATH"),
         ("nightshelf_hom", r"nightshelf_hom=5 .* write NIGHTSHELF_HOME"),
-        ("NIGHTSHELF_QXZJ", r"NIGHTSHELF_QXZJ=5 .* remove it; pipeline_tasks/settings\.py lists what there is"),
+        ("NIGHTSHELF_QXZJ", r"NIGHTSHELF_QXZJ=5 .* remove it; pipeline_tasks/config/settings\.py lists what there is"),
     ],
 )
 def test_a_name_that_nothing_reads_is_refused_with_the_nearest_one(
