@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import yaml
@@ -62,7 +62,8 @@ class ComposeProject:
 
     def __init__(self, name: str) -> None:
         self.ports = dict(zip(PORT_VARIABLES, free_ports(len(PORT_VARIABLES)), strict=True))
-        self.secrets = make_secrets(Path(mkdtemp(prefix="nightshelf-secrets-")) / "env")
+        with TemporaryDirectory() as folder:
+            self.secrets = make_secrets(Path(folder) / "env")
         files = ["--file", str(COMPOSE_FILE), "--file", str(SMALL_NIGHT)]
         self._command = ["docker", "compose", "--project-name", name, *files]
         chosen = {variable: str(port) for variable, port in self.ports.items()} | {"NIGHTSHELF_VERSION": TEST_TAG}
