@@ -42,6 +42,10 @@ down: install ## stop what `make up` started
 test: install ## all tests, in two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+test-fast: install ## the tests that need no Spark, no servers and no training
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not spark and not chain and not docker" \
+		--ignore tests/dags --ignore tests/pipeline_tasks/training --ignore tests/pipeline_tasks/candidates
+
 fuzz: install ## 100,000 broken records through landing, cleaning and its gate; FUZZ_SEED=2 FUZZ_RECORDS=20000 choose others
 	python -m tests.fuzz
 
@@ -74,4 +78,4 @@ compose-up: image ## the same system in containers, its secrets in docker/.env, 
 compose-down: secrets ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test fuzz lint docs bench bench-gpu bench-quality secrets image compose-up compose-down
+.PHONY: help install lock up down test test-fast fuzz lint docs bench bench-gpu bench-quality secrets image compose-up compose-down
