@@ -1,10 +1,10 @@
 """The library behind Nightshelf's DAGs and Spark jobs: settings, contracts, lake, gates, model, scoring, command line.
 
-Imports no Airflow. Knowledge flows one way: ``dags`` -> ``spark_jobs`` -> ``pipeline_tasks``.
+It imports no Airflow. Imports go one way: ``dags`` -> ``spark_jobs`` -> ``pipeline_tasks``.
 """
 
 import os
 
-# Must be set before torch is loaded. Threads that wait for one another by spinning cost a night that shares its cores
-# with Airflow and MLflow dearly: an encoder step took 5.0 s on two busy cores, 1.2 s with waiting threads asleep.
+# Must be set before torch is loaded. Threads that spin while they wait slow down a run that shares its cores with
+# Airflow and MLflow: an encoder step took 5.0 s on two busy cores, and 1.2 s with sleeping threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -31,10 +31,10 @@ sources = typer.Typer(no_args_is_help=True, help="The sources that the forms off
 app.add_typer(sources, name="source")
 console = Console(highlight=False)
 errors = Console(highlight=False, stderr=True)
-"""Apart from what was asked for, which may be on its way into a file."""
+"""Messages go to standard error, because standard output may be redirected to a file."""
 
 EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
-"""What commands raise when something outside them is at fault: shown as one message, not as a stack trace."""
+"""Exceptions with a cause outside the program. Commands show them as one message, without a stack trace."""
 
 DateOption = Annotated[str | None, typer.Option("--date", help="The date of the run, YYYY-MM-DD.")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
@@ -43,7 +43,7 @@ SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered s
 @app.callback()
 def keep_private() -> None:
     """Computes a shop's recommendations overnight."""
-    # What a command writes, its owner alone may read.
+    # Only the owner may read the files that a command writes.
     os.umask(0o077)
 
 
@@ -55,15 +55,15 @@ def up(
     """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
     from pipeline_tasks.local_runtime.servers import start_servers
 
-    with _clear_errors():
-        night = None if servers_only else _night(settings().source, date)
+    with _short_errors():
+        run_key = None if servers_only else _run_key(settings().source, date)
         with console.status("starting") as status:
             started = start_servers(settings(), status.update)
         console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
-        if night is not None:
-            _run_chain(night)
-            _show_shelves(night)
-        _show_addresses(night)
+        if run_key is not None:
+            _run_chain(run_key)
+            _show_recommendations(run_key)
+        _show_addresses(run_key)
 
 
 @app.command()
@@ -71,7 +71,7 @@ def down() -> None:
     """Stop what `nightshelf up` started."""
     from pipeline_tasks.local_runtime.servers import stop_servers
 
-    with _clear_errors(), console.status("stopping"):
+    with _short_errors(), console.status("stopping"):
         stopped = stop_servers(settings())
     console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -86,10 +86,10 @@ def run(
     ] = None,
 ) -> None:
     """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails."""
-    with _clear_errors():
-        night = _night(source or settings().source, date)
-        _run_chain(night, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
-        _show_shelves(night)
+    with _short_errors():
+        run_key = _run_key(source or settings().source, date)
+        _run_chain(run_key, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
+        _show_recommendations(run_key)
 
 
 @app.command()
@@ -101,7 +101,7 @@ def sql(
     """Query the lake with DuckDB: a view per table, other sources as schemas."""
     from pipeline_tasks.lake.lake_sql import query, source_to_read, write_rows
 
-    with _clear_errors():
+    with _short_errors():
         usual = source_name(source or settings().source)
         read, note = source_to_read(settings(), usual, statement, asked=source is not None)
         if note:
@@ -116,14 +116,14 @@ def tables() -> None:
     from pipeline_tasks.lake.lake_sql import write_rows
     from pipeline_tasks.lake.lake_summary import summarize_lake
 
-    with _clear_errors():
+    with _short_errors():
         found = summarize_lake(settings())
         if not found:
-            console.print("no tables yet: `nightshelf run` makes them (`nightshelf up` first, where nothing runs)")
+            console.print("no tables yet: `nightshelf run` makes them (start the servers first with `nightshelf up`)")
             return
-        names = ["source", "table", "rows", "nights", "first", "last", "MiB", "snapshot"]
+        names = ["source", "table", "rows", "days", "first", "last", "MiB", "snapshot"]
         rows = [
-            (t.source, t.table, t.rows, t.nights, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
+            (t.source, t.table, t.rows, t.days, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
         ]
         write_rows(names, rows, "table")
 
@@ -148,10 +148,10 @@ def add_source(
     file: Annotated[Path, typer.Argument(help="The source's TOML file.")],
     replace: Annotated[bool, typer.Option("--replace", help="Take over a name that another file has.")] = False,
 ) -> None:
-    """Register a source: forms and commands then know it by its name."""
+    """Register a source, so that forms and commands accept its name."""
     from pipeline_tasks.sources.sources import register_source
 
-    with _clear_errors():
+    with _short_errors():
         source = register_source(file, replace=replace)
         console.print(f"registered: {source.name}, files in {source.path}", soft_wrap=True, markup=False)
 
@@ -162,7 +162,7 @@ def list_sources() -> None:
     from pipeline_tasks.lake.lake_sql import write_rows
     from pipeline_tasks.sources.sources import load_source, preset_names, registered_names
 
-    with _clear_errors():
+    with _short_errors():
         found = [(name, "registered") for name in registered_names()] + [(name, "preset") for name in preset_names()]
         rows = [(name, kind, load_source(name).path) for name, kind in found]
         write_rows(["source", "kind", "files"], rows, "table")
@@ -170,15 +170,15 @@ def list_sources() -> None:
 
 @sources.command("remove")
 def remove_source(name: Annotated[str, typer.Argument(help="A registered source.")]) -> None:
-    """Forget a registered source; its tables and landed files stay."""
-    from pipeline_tasks.sources import sources as intake
+    """Remove a registered source; its tables and landed files stay."""
+    from pipeline_tasks.sources import sources as source_registry
 
-    with _clear_errors():
-        intake.remove_source(name)
+    with _short_errors():
+        source_registry.remove_source(name)
         console.print(f"removed: {name}; its tables and landed files stay")
 
 
-def _run_chain(night: RunKey, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
+def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
     from pipeline_tasks.local_runtime.airflow_client import AirflowClient
     from pipeline_tasks.local_runtime.chain_progress import ConsoleProgress
     from pipeline_tasks.local_runtime.chain_run import await_dags, chain_fields, follow_chain, trigger_night
@@ -190,48 +190,55 @@ def _run_chain(night: RunKey, given: Sequence[str] = (), options: Mapping[str, A
             airflow.set_pool(pool, 1, meaning)
         await_dags(airflow, status.update)
         choices = read_choices(given, chain_fields(airflow)) | dict(options or {})
-        console.print(f"night [bold]{night.ds}[/] of [bold]{night.source}[/]")
+        console.print(f"run of [bold]{run_key.source}[/] for [bold]{run_key.ds}[/]")
         nightly = source_name(settings().source)
-        first = trigger_night(airflow, night, nightly, choices)
-        follow_chain(airflow, first, partition_key(night, nightly), ConsoleProgress(console, status))
+        first = trigger_night(airflow, run_key, nightly, choices)
+        follow_chain(airflow, first, partition_key(run_key, nightly), ConsoleProgress(console, status))
 
 
-def _show_shelves(night: RunKey) -> None:
-    from pipeline_tasks.local_runtime.run_summary import EVERYONES, OWN, count_rows, more_command, some_shelves
+def _show_recommendations(run_key: RunKey) -> None:
+    from pipeline_tasks.local_runtime.run_summary import (
+        FALLBACK,
+        PER_USER,
+        count_rows,
+        more_command,
+        top_recommendations,
+    )
 
-    rows = count_rows(settings(), night, OWN)
-    table = OWN if rows else EVERYONES
-    _print_shelves(some_shelves(settings(), night, table))
-    said = f"{rows} {OWN} for {night.ds}; to see more:"
+    rows = count_rows(settings(), run_key, PER_USER)
+    table = PER_USER if rows else FALLBACK
+    _print_recommendations(top_recommendations(settings(), run_key, table))
+    summary = f"{rows} {PER_USER} for {run_key.ds}; to see more:"
     if not rows:
-        said = f"no user has a shelf of their own for {night.ds}; to see what goes with an item:"
-    console.print(f"\n{said}\n  {more_command(settings(), night, table)}", soft_wrap=True)
+        summary = f"no user has recommendations of their own for {run_key.ds}; to see the next items of each item:"
+    console.print(f"\n{summary}\n  {more_command(settings(), run_key, table)}", soft_wrap=True)
 
 
-def _print_shelves(shelves: Sequence[tuple[str, int, str, str, float, str]]) -> None:
+def _print_recommendations(rows: Sequence[tuple[str, int, str, str, float, str]]) -> None:
+    """Print the rows (audience, rank, item_id, title, score, reason) under a heading for each audience."""
     shown = ""
-    for whose, rank, item, title, score, reason in shelves:
-        if whose != shown:
-            console.print(f"\nshelf of [bold]{escape(for_terminal(whose))}[/]")
-            shown = whose
-        # A title may hold brackets, `[new] lamp`, which rich would take for markup.
+    for audience, rank, item, title, score, reason in rows:
+        if audience != shown:
+            console.print(f"\nrecommendations for [bold]{escape(for_terminal(audience))}[/]")
+            shown = audience
+        # Rich would read brackets in a title, such as `[new] lamp`, as markup.
         line = for_terminal(f"  {rank}. {title} ({item}), score {score}: {reason}")
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _show_addresses(night: RunKey | None) -> None:
+def _show_addresses(run_key: RunKey | None) -> None:
     from pipeline_tasks.local_runtime.run_summary import addresses
     from pipeline_tasks.registry.tracking import runs_page
 
     console.print()
-    mlflow = settings().tracking_uri if night is None else runs_page(settings(), night)
+    mlflow = settings().tracking_uri if run_key is None else runs_page(settings(), run_key)
     for what, address, login in addresses(settings(), mlflow):
         console.print(f"{what:10} {address}  ({login})", soft_wrap=True)
     console.print("stop them with: nightshelf down (or make down)")
 
 
-def _night(source: str, day: str | None) -> RunKey:
-    """Return the night of the day, or of yesterday by the source's clock."""
+def _run_key(source: str, day: str | None) -> RunKey:
+    """Return the run key of the day, by default of yesterday in the source's time zone."""
     name = source_name(source)
     return begun_night(name, parse_day(day)) if day else last_night(name, datetime.now(UTC))
 
@@ -241,13 +248,13 @@ def _absolute(path: str) -> str:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def _short_errors() -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
         errors.print(f"[red]{type(error).__name__}[/]: ", end="")
         errors.print(for_terminal(str(error)), markup=False, soft_wrap=True)
-        # Airflow and MLflow keep their state in SQLite there, and tell no more than that a request failed.
+        # Airflow and MLflow keep SQLite databases in these folders. On a full disk they only report a failed request.
         if not isinstance(error, OutOfSpaceError) and full_folders():
             errors.print(out_of_space_message(), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

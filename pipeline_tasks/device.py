@@ -1,4 +1,4 @@
-"""Where torch computes: the GPU when there is one, else so many threads; and in which precision."""
+"""Chooses the device of torch (GPU or CPU threads) and its precision."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ def prepare_torch(threads: int) -> str:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether products in bfloat16 are faster than in float32 there."""
+    """Return whether the device computes products faster in bfloat16 than in float32."""
     if device.type == "cuda":
-        # What a GPU before Ampere (T4, V100) emulates is no faster.
+        # GPUs before Ampere (T4, V100) only emulate bfloat16, which is not faster.
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

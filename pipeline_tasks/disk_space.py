@@ -1,4 +1,4 @@
-"""One clear error where the disk is full, whoever writes: Python, numpy, Arrow, Spark, SQLite or MLflow's server."""
+"""Turns every error of a full disk into one clear error: of Python, numpy, Arrow, Spark, SQLite or MLflow's server."""
 
 import errno
 import re
@@ -11,15 +11,15 @@ from typing import Final
 
 from pipeline_tasks.config.settings import settings
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_SIGNS: Final = re.compile(
-    # SQLite could not write its journal or the database; a transaction that fails so is rolled back.
+_ERROR_NUMBERS: Final = (errno.ENOSPC, errno.EDQUOT)
+_MESSAGES: Final = re.compile(
+    # SQLite could not write its journal or the database. It rolls the transaction back.
     "No space left on device|Disk quota exceeded|database or disk is full|disk I/O error"
-    # numpy says no more of a write that was cut off.
+    # The whole message of numpy when a write was cut off.
     r"|^\d+ requested and \d+ written"
 )
-_LEAST_BYTES: Final = 1 << 20
-"""With less a disk is full: files are written in larger pieces."""
+_MIN_FREE_BYTES: Final = 1 << 20
+"""A disk with fewer free bytes counts as full, because files are written in larger pieces."""
 _REMEDY: Final = "Free some (apply_retention with Delete removes what is old), then run this step again"
 
 
@@ -28,8 +28,8 @@ class OutOfSpaceError(OSError):
 
 
 @contextmanager
-def out_of_space_named(folder: str, unchanged: str) -> Iterator[None]:
-    """Raise OutOfSpaceError in place of what full disks raise, with the folder and what is `unchanged`."""
+def out_of_space_errors(folder: str, unchanged: str) -> Iterator[None]:
+    """Turn any error of a full disk into an OutOfSpaceError that names the folder and what is `unchanged`."""
     try:
         yield
     except Exception as error:
@@ -41,25 +41,25 @@ def out_of_space_named(folder: str, unchanged: str) -> Iterator[None]:
 
 
 def is_out_of_space(error: BaseException) -> bool:
-    """Whether the error, or one that led to it, is of a full disk."""
+    """Return whether the error, or one of its causes, comes from a full disk."""
     return any(
-        (isinstance(one, OSError) and one.errno in _FULL) or _SIGNS.search(str(one)) is not None
+        (isinstance(one, OSError) and one.errno in _ERROR_NUMBERS) or _MESSAGES.search(str(one)) is not None
         for one in _with_causes(error)
     )
 
 
 def full_folders() -> list[str]:
-    """Return which folders that steps write to have no space left: the home, and that of temporary files."""
+    """Return those of the home folder and the folder of temporary files that have no space left."""
     folders = [Path(tempfile.gettempdir())]
-    # Settings that do not fit are a failure of their own.
+    # Invalid settings are reported as an error of their own.
     with suppress(ValueError):
         folders.append(settings().home)
     existing = {folder: next(one for one in (folder, *folder.parents) if one.exists()) for folder in folders}
-    return [str(folder) for folder, place in existing.items() if shutil.disk_usage(place).free < _LEAST_BYTES]
+    return [str(folder) for folder, place in existing.items() if shutil.disk_usage(place).free < _MIN_FREE_BYTES]
 
 
 def out_of_space_message() -> str:
-    """Return what happened and the remedy, for a step that cannot tell which of its files had no space."""
+    """Return the error message with its remedy, for a step that does not know which of its files had no space."""
     full = full_folders()
     where = (
         f"the disk of {' and '.join(full)}"

@@ -1,4 +1,4 @@
-"""Puts failures of Spark, DuckDB and damaged files into one line that names the file and what to do."""
+"""Turns failures of Spark, DuckDB and damaged files into one line that names the file and the remedy."""
 
 import re
 import sys
@@ -10,62 +10,62 @@ _DAY: Final = r"(?P<day>\d{4}-\d{2}-\d{2})"
 _LANDED: Final = re.compile(rf"/(?P<source>[^/]+)/(?:events|items|users)/ds=[\d-]+/arrived={_DAY}/")
 _TABLE: Final = re.compile(rf"/(?P<source>[^/]+)/(?P<table>[^/]+)/data/[^/]+/(?:_ds=)?{_DAY}")
 CLEANED_BY_DAY: Final = ("events", "quarantine", "reconciliation")
-"""Tables whose days are made from what was landed for them alone."""
+"""Tables in which each day is made from the files landed for that day alone."""
 _DAMAGED: Final = re.compile(
     "FAILED_READ_FILE|EOFException|is not a Parquet file|No magic bytes found|Parquet magic bytes"
 )
-_NAMED: Final = re.compile(r"(?:file:/*(?=/)|(?<=['\"\s]))(/[^\s'\"]+\.parquet)")
+_PARQUET_PATH: Final = re.compile(r"(?:file:/*(?=/)|(?<=['\"\s]))(/[^\s'\"]+\.parquet)")
 _CLASS: Final = re.compile(r"^(?:[\w$]+\.)+([\w$]+)(?=[:\s]|$)")
-"""A Java class with its packages."""
+"""A Java class name with its packages."""
 
 
 class DamagedFileError(ValueError):
     """A Parquet file of Nightshelf's own is damaged or gone."""
 
 
-def damaged_file(path: str, cause: str, remedy: str | None = None) -> DamagedFileError:
-    """Return the error that names the file, why it cannot be read, and the `remedy`, by default what its path says."""
+def damaged_file_error(path: str, cause: str, remedy: str | None = None) -> DamagedFileError:
+    """Return the error that names the file, the cause and the `remedy`, which is derived from the path by default."""
     return DamagedFileError(f"{path} cannot be read ({cause.strip().rstrip('.')}). {remedy or _remedy(path)}")
 
 
-def rows_made_again(source: str, table: str, day: date | str) -> str:
-    """Return what to do where a file of a table is damaged that holds rows of the day."""
+def rebuild_remedy(source: str, table: str, day: date | str) -> str:
+    """Return the remedy for a damaged table file that holds rows of the day."""
     again = f"nightshelf run --source {source} --date {day}"
     if table in CLEANED_BY_DAY:
         return f"Move it away, then {again}: that day is cleaned again from what was landed"
-    return f"Make that night again: {again}"
+    return f"Run that day again: {again}"
 
 
 def day_of_file(path: str) -> date:
-    """Return the day whose rows a file of a table holds, by its name."""
+    """Return the day in the path of a table file. Raises ValueError for any other path."""
     table = _TABLE.search(path)
     if table is None:
-        raise ValueError(f"{path} is no file of a table: its name says no day")
+        raise ValueError(f"{path} is not a file of a table: its path contains no day")
     return date.fromisoformat(table["day"])
 
 
-def foreign_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of Spark and DuckDB, as far as they are imported: they are no errors of Python's own kinds."""
+def spark_and_duckdb_errors() -> tuple[type[Exception], ...]:
+    """Return the exception classes of those of Spark, py4j and DuckDB that are imported."""
     names = (("pyspark.errors", "PySparkException"), ("py4j.protocol", "Py4JError"), ("duckdb", "Error"))
     return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
 
 
-def in_one_line(error: Exception) -> str:
-    """Return the cause of an error of Spark or DuckDB; of a damaged file, its name and what to do."""
+def one_line_message(error: Exception) -> str:
+    """Return the root cause of an error of Spark or DuckDB. For a damaged file, return its name and the remedy."""
     text = str(error)
-    named = _NAMED.search(text)
+    named = _PARQUET_PATH.search(text)
     if named and _DAMAGED.search(text):
-        return str(damaged_file(unquote(named.group(1)), _root_cause(text)))
+        return str(damaged_file_error(unquote(named.group(1)), _root_cause(text)))
     return f"{_root_cause(text)} (the trace above says where)"
 
 
 def _root_cause(text: str) -> str:
-    """Return the innermost cause that a trace of Java or Python names, else the message's first line."""
+    """Return the innermost cause in a trace of Java or Python, else the first line of the message."""
     causes = re.findall(r"Caused by: ([^\n]+)", text) or re.findall(r"^(\w+(?:Error|Exception): [^\n]+)", text, re.M)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # What the gateway says of itself comes first: `An error occurred while calling o42.collect.`
-    told = [line.removeprefix(": ") for line in lines if not line.startswith("An error occurred while calling")]
-    return _CLASS.sub(r"\1", causes[-1] if causes else next(iter(told), "no message")).strip()
+    # The first line of py4j names no cause: `An error occurred while calling o42.collect.`
+    messages = [line.removeprefix(": ") for line in lines if not line.startswith("An error occurred while calling")]
+    return _CLASS.sub(r"\1", causes[-1] if causes else next(iter(messages), "no message")).strip()
 
 
 def _remedy(path: str) -> str:
@@ -76,5 +76,5 @@ def _remedy(path: str) -> str:
             f"nightshelf run --source {source} --date {day}"
         )
     if table := _TABLE.search(path):
-        return rows_made_again(table["source"], table["table"], table["day"])
+        return rebuild_remedy(table["source"], table["table"], table["day"])
     return "Deliver it again, or run the step that made it again"

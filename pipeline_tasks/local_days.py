@@ -1,6 +1,6 @@
-"""Days of a shop's own clock: the only place that derives a day from a moment, or a moment from a day.
+"""Days in the shop's time zone. Only this module converts times to days and days to times.
 
-A zone is None where the shop counts days in UTC. Tables keep UTC timestamps whatever the zone.
+A zone is None for a shop that counts days in UTC. The timestamps of tables are UTC in every zone.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,39 +17,39 @@ def zone_names() -> frozenset[str]:
 
 
 def today(zone: str | None) -> date:
-    """Return the day that it is now."""
+    """Return the current day in the zone."""
     return day_at(datetime.now(UTC), zone)
 
 
-def day_at(moment: datetime, zone: str | None) -> date:
-    """Return the day of an aware moment."""
-    return moment.astimezone(_zone(zone)).date()
+def day_at(instant: datetime, zone: str | None) -> date:
+    """Return the day of an aware datetime in the zone."""
+    return instant.astimezone(_zone(zone)).date()
 
 
 def start_of(day: date, zone: str | None) -> int:
-    """Return the first moment of the day in epoch microseconds: the change itself where clocks skip midnight."""
+    """Return the start of the day in epoch microseconds. Where clocks skip midnight, it is the time of the change."""
     return int(datetime.combine(day, time(), _zone(zone)).astimezone(UTC).timestamp()) * SECOND
 
 
 def end_of(day: date, zone: str | None) -> int:
-    """Return the first moment of the next day in epoch microseconds."""
+    """Return the start of the next day in epoch microseconds."""
     return start_of(day + timedelta(days=1), zone)
 
 
 def day_sql(ts: str, zone: str | None) -> str:
-    """Return the Spark SQL of the day of the timestamp `ts`, an expression itself."""
+    """Return a Spark SQL expression for the day of the timestamp expression `ts`."""
     return f"to_date({_local_sql(ts, zone)})"
 
 
 def hour_sql(ts: str, zone: str | None) -> str:
-    """Return the Spark SQL of the hour of the day, 0 to 23, of the timestamp `ts`."""
+    """Return a Spark SQL expression for the hour of the day, 0 to 23, of the timestamp expression `ts`."""
     return f"hour({_local_sql(ts, zone)})"
 
 
 def _local_sql(ts: str, zone: str | None) -> str:
     if zone is None:
         return ts
-    # Near the ends of what a timestamp can hold, from_utc_timestamp overflows and ends the job.
+    # from_utc_timestamp overflows near the smallest and largest timestamp, which would end the job.
     return f"CASE WHEN year({ts}) BETWEEN 1 AND 9999 THEN from_utc_timestamp({ts}, '{zone}') ELSE {ts} END"
 
 

@@ -1,18 +1,19 @@
-"""The key under which everything happens: one source, one day."""
+"""The key of a run: one source and one day."""
 
+import argparse
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 DELIVERED_DAYS: Final = 30
-"""The window where files name their day of delivery and nobody names another; at least so many days of any log."""
+"""Default window for files that name their day of delivery, and the shortest default window of any log."""
 _SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class RunKey:
-    """One source's day."""
+    """Source and day of a run."""
 
     source: str
     ds: date
@@ -22,7 +23,7 @@ class RunKey:
             raise ValueError(f"source name {self.source!r} does not fit: use a-z, 0-9 and _, starting with a letter")
 
     def window(self, days: int) -> list[date]:
-        """Return the `days` days that end with this night, oldest first."""
+        """Return the `days` days that end with `ds`, oldest first."""
         return [self.ds - timedelta(days=back) for back in range(days - 1, -1, -1)]
 
 
@@ -34,12 +35,25 @@ def parse_day(text: str) -> date:
         raise ValueError(f"date {text!r} is not a day: write it as YYYY-MM-DD, for example 2026-11-20") from None
 
 
-def partition_key(night: RunKey, default_source: str) -> str:
+def partition_key(run_key: RunKey, default_source: str) -> str:
     """Return the Airflow partition key: the bare day for the shop's own source, ``source|day`` for any other."""
-    return night.ds.isoformat() if night.source == default_source else f"{night.source}|{night.ds.isoformat()}"
+    return run_key.ds.isoformat() if run_key.source == default_source else f"{run_key.source}|{run_key.ds.isoformat()}"
 
 
 def parse_partition_key(key: str, default_source: str) -> RunKey:
-    """Return the night that a partition key names. Inverse of `partition_key`."""
+    """Return the run key of an Airflow partition key. Inverse of `partition_key`."""
     source, _, day = key.rpartition("|")
     return RunKey(source or default_source, parse_day(day))
+
+
+def run_key_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a command-line parser with --source and --date, which the model's entry points share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", required=True, help="the shop's log, for example simulated_shop")
+    parser.add_argument("--date", required=True, type=parse_day, help="the date of the run, YYYY-MM-DD")
+    return parser
+
+
+def parsed_run_key(arguments: argparse.Namespace) -> RunKey:
+    """Return the run key of --source and --date."""
+    return RunKey(arguments.source, arguments.date)

@@ -1,4 +1,4 @@
-"""Spans of time in microseconds, as all moments of a log are counted."""
+"""Durations in microseconds, the unit of all times of a log."""
 
 from typing import Final
 
@@ -7,5 +7,5 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 SESSION_GAP: Final = 30 * MINUTE
-"""Half an hour without an event ends a session; it is also how long an impression may wait for its click, and how far a
-query may lie before what it led to."""
+"""A session ends after half an hour without an event. It is also the longest time from an impression to its click, and
+from a query to the event that it led to."""

@@ -1,5 +1,5 @@
-"""What is raised when a model cannot be trained."""
+"""The error that is raised when a model cannot be trained."""
 
 
 class TrainingError(ValueError):
-    """Training cannot start, or went wrong; the message says what to do."""
+    """Training cannot start or has failed. The message names the remedy."""

@@ -30,8 +30,7 @@ from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY, settings_tag
 from pipeline_tasks.registry.tracking import log_snapshots, night_run
-from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.run_key_arguments import night_of, night_parser
+from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
 
 
@@ -131,10 +130,10 @@ def register(
 
 def main() -> None:
     """Run from the command line."""
-    parser = night_parser(__doc__)
+    parser = run_key_parser(__doc__)
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     given = parser.parse_args()
-    night = night_of(given)
+    night = parsed_run_key(given)
     with job_lock(settings(), night.source, f"evaluate_candidates {night.ds}"):
         done = evaluate_candidates(settings(), night, given.parent_run_id)
     print(

@@ -23,8 +23,7 @@ from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.registry.tracking import candidate_run, log_snapshots
-from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.run_key_arguments import night_of, night_parser
+from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
 from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
 
@@ -124,13 +123,13 @@ def _log_result(trained: TrainedCandidate) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    parser = night_parser(__doc__)
+    parser = run_key_parser(__doc__)
     parser.add_argument("--candidate", required=True, choices=get_args(CandidateName))
     parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
     parser.add_argument("--search-trials", type=int, help="instead of the setting training.search_trials")
     given = parser.parse_args()
-    name, night = given.candidate, night_of(given)
+    name, night = given.candidate, parsed_run_key(given)
     lock = job_lock(settings(), night.source, f"train_candidate {night.ds} {name}")
     with joined_processes() as processes, lock:
         if processes.rank:

@@ -4,7 +4,7 @@ import os
 import uuid
 from pathlib import Path
 
-from pipeline_tasks.disk_space import out_of_space_named
+from pipeline_tasks.disk_space import out_of_space_errors
 from pipeline_tasks.lake.durable_files import sync_folder
 
 
@@ -17,7 +17,7 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
     try:
-        with out_of_space_named(str(path), "it is as it was"), new.open("w", encoding="utf-8") as file:
+        with out_of_space_errors(str(path), "it is as it was"), new.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from pyiceberg.table import Table as IcebergTable
 
-from pipeline_tasks.failure_messages import damaged_file, rows_made_again
+from pipeline_tasks.failure_messages import damaged_file_error, rebuild_remedy
 from pipeline_tasks.lake.file_location import file_location
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -32,7 +32,7 @@ def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> Non
         entries = _read(partial(manifest.fetch_manifest_entry, table.io), manifest.manifest_path, backup)
         for entry in entries:
             file = entry.data_file
-            again = rows_made_again(source, name, _EPOCH + timedelta(days=file.partition[0]))
+            again = rebuild_remedy(source, name, _EPOCH + timedelta(days=file.partition[0]))
             _read(partial(_read_rows, file.file_path), file.file_path, again)
 
 
@@ -41,7 +41,7 @@ def _read(work: Callable[[], Any], path: str, remedy: str) -> Any:  # noqa: ANN4
         return work()
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise damaged_file(path, reason, remedy) from error
+        raise damaged_file_error(path, reason, remedy) from error
 
 
 def _read_rows(path: str) -> None:

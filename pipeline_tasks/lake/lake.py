@@ -25,7 +25,7 @@ from pyiceberg.utils.datetime import date_to_days
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.disk_space import out_of_space_named
+from pipeline_tasks.disk_space import out_of_space_errors
 from pipeline_tasks.failure_messages import DamagedFileError
 from pipeline_tasks.lake.atomic_commit import commit_together
 from pipeline_tasks.lake.catalog_state import CatalogState, read_state
@@ -159,7 +159,7 @@ class Lake:
     def writing(self) -> AbstractContextManager[None]:
         """Return a context for what writes files of the tables: a full disk is one clear error there."""
         folder = self.catalog.properties.get("warehouse", "the lake")
-        return out_of_space_named(folder, f"the tables of {self.source} are as they were")
+        return out_of_space_errors(folder, f"the tables of {self.source} are as they were")
 
     def replacing(self, name: str, new: NewDays, facts: Mapping[str, str]) -> Transaction:
         """Return the transaction that replaces days of one table; it waits for `commit_together`."""

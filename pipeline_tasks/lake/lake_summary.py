@@ -16,7 +16,7 @@ class TableSummary:
     source: str
     table: str
     rows: int
-    nights: int
+    days: int
     first: date | None
     last: date | None
     mebibytes: float
@@ -42,7 +42,7 @@ def _summarize(lake: Lake, name: str) -> TableSummary | None:
         source=lake.source,
         table=name,
         rows=int(totals.get("total-records", 0)),
-        nights=len(days),
+        days=len(days),
         first=days[0] if days else None,
         last=days[-1] if days else None,
         mebibytes=int(totals.get("total-files-size", 0)) / 2**20,

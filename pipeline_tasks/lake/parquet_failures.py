@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from pipeline_tasks.failure_messages import damaged_file
+from pipeline_tasks.failure_messages import damaged_file_error
 
 
 @contextmanager
@@ -18,4 +18,4 @@ def parquet_failures(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        raise damaged_file(path, str(error).splitlines()[0]) from error
+        raise damaged_file_error(path, str(error).splitlines()[0]) from error

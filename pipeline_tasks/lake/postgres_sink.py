@@ -1,12 +1,12 @@
-"""Hands the shelves to an application's Postgres: tonight's partition, swapped in whole.
+"""Copies the recommendations of a run into an application's Postgres, as one partition that is swapped in whole.
 
-One schema per source, one table per gold table, partitioned by ds. Rows are copied into a table that nobody sees; it
-takes the old partition's place at the end of the same transaction. A reader sees the old night or the new one, and
-keeps the old one whatever happens on the way. Readers wait for milliseconds; where a transaction that has read the old
-partition is still open, for 2 s at most: the swap lets go, and tries again later.
+Each source is a schema, and each copied table is partitioned by ds. Rows are copied into a new table, which replaces
+the old partition at the end of the same transaction. Readers see the old partition or the new one; after a failure,
+the old one stays. Readers wait for milliseconds. They wait for 2 s at most where an open transaction has read the old
+partition: the swap then releases its locks and tries again later.
 
-What is copied is what the lake has published, never what a step has staged: Postgres is never ahead of the lake, and
-the copy can be made again at any time, alone, with the same result.
+Only published tables of the lake are copied, never staged files, so Postgres is never ahead of the lake. The copy can
+be repeated at any time with the same result.
 """
 
 import io
@@ -39,104 +39,106 @@ _TYPES: Final[dict[DataType, str]] = {
 }
 _BATCH_ROWS: Final = 50_000
 _PATIENCE: Final = 30.0
-"""Seconds for readers to let go of the old partition; after that the swap gives up, and the old night stays."""
+"""Seconds that the swap tries to lock the old partition. After that it fails, and the old partition stays."""
 _LOCK_WAIT: Final = "500ms"
-"""For one lock. Whoever comes to read waits behind the swap meanwhile: for four locks, two of each table, at most."""
+"""Longest wait for one lock. New readers wait behind the swap meanwhile, for four locks (two per table) at most."""
 _PAUSE: Final = 1.0
-"""Seconds between two tries, in which those who waited read."""
+"""Seconds between two attempts, in which the waiting readers read."""
 
 
 class SinkError(ValueError):
-    """The night is not in Postgres; the one before it is as it was."""
+    """The run was not copied into Postgres, which is unchanged."""
 
 
-def sink_night(settings: Settings, night: RunKey) -> dict[str, int]:
-    """Swap the night's published shelves into Postgres and return the rows by table; nothing where no DSN is set.
+def sink_night(settings: Settings, run_key: RunKey) -> dict[str, int]:
+    """Copy the run's published recommendations into Postgres and return the rows by table; {} where no DSN is set.
 
     Raises:
-        SinkError: the lake has no shelves of the night; or the server cannot be reached, went away, or refused. What
-            was in Postgres before is as it was.
+        SinkError: the lake has no recommendations of the run, or the server is unreachable, stopped, or refused.
+            Postgres is unchanged.
     """
     if settings.postgres_sink is None:
         return {}
-    with job_lock(settings, night.source, f"sink_shelves {night.ds}"):
-        return _sink(settings, night, settings.postgres_sink.get_secret_value())
+    with job_lock(settings, run_key.source, f"sink_shelves {run_key.ds}"):
+        return _sink(settings, run_key, settings.postgres_sink.get_secret_value())
 
 
-def _sink(settings: Settings, night: RunKey, dsn: str) -> dict[str, int]:
+def _sink(settings: Settings, run_key: RunKey, dsn: str) -> dict[str, int]:
     # Imported here: most installations have no Postgres.
     import psycopg
 
-    lake = Lake.open(settings, night.source).at_one_moment()
-    published = {name: lake.files(name, (night.ds, night.ds)) for name in SUNK}
-    if missing := [name for name, files in published.items() if not files and _is_due(lake, night, name)]:
-        raise SinkError(f"{night.source} {night.ds} has no published {' and '.join(missing)}: publish the night first")
+    lake = Lake.open(settings, run_key.source).at_one_moment()
+    published = {name: lake.files(name, (run_key.ds, run_key.ds)) for name in SUNK}
+    if missing := [name for name, files in published.items() if not files and _is_due(lake, run_key, name)]:
+        raise SinkError(
+            f"{run_key.source} {run_key.ds} has no published {' and '.join(missing)}: publish that day first"
+        )
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
-            return _swap(connection, night, published)
+            return _swap(connection, run_key, published)
     except psycopg.Error as error:
-        said = " ".join(str(error).split())
+        cause = " ".join(str(error).split())
         # The DSN holds a password: the message names the setting instead.
         remedy = "Start the server or correct NIGHTSHELF_POSTGRES_SINK"
         if isinstance(error, psycopg.errors.DiskFull):
             remedy = "Free some space on the disk of the Postgres server"
         raise SinkError(
-            f"{night.source} {night.ds} could not be put into Postgres ({said}): what was there before is untouched, "
-            f"and the lake has the night. {remedy}, then run sink_shelves again"
+            f"{run_key.source} {run_key.ds} could not be copied into Postgres ({cause}). Postgres is unchanged, and "
+            f"the lake holds that day. {remedy}, then run sink_shelves again"
         ) from error
 
 
-def _is_due(lake: Lake, night: RunKey, name: str) -> bool:
-    """Whether a published night has rows of the table: on one of anonymous sessions alone nobody has a shelf."""
+def _is_due(lake: Lake, run_key: RunKey, name: str) -> bool:
+    """Return whether the run must have rows of the table. A run of anonymous sessions alone has no recommendations."""
     if name != "recommendations":
         return True
-    day = (night.ds, night.ds)
-    made_for_nobody = lake.files("fallback_recommendations", day) and not lake.files("user_profiles", day)
-    return not made_for_nobody
+    day = (run_key.ds, run_key.ds)
+    has_no_users = lake.files("fallback_recommendations", day) and not lake.files("user_profiles", day)
+    return not has_no_users
 
 
-def _swap(connection: "Connection", night: RunKey, published: dict[str, list[str]]) -> dict[str, int]:
+def _swap(connection: "Connection", run_key: RunKey, published: dict[str, list[str]]) -> dict[str, int]:
     rows, fresh = {}, {}
     for name, files in published.items():
-        _make_parent(connection, night.source, TABLES[name])
-        fresh[name], rows[name] = _load(connection, night, TABLES[name], files)
-    # Last, and both together: only from here on does anybody wait.
-    _take_places(connection, night, fresh)
+        _make_parent(connection, run_key.source, TABLES[name])
+        fresh[name], rows[name] = _load(connection, run_key, TABLES[name], files)
+    # Both tables are swapped together at the end, because readers wait only from here on.
+    _replace_partitions(connection, run_key, fresh)
     return rows
 
 
-def _take_places(connection: "Connection", night: RunKey, fresh: dict[str, str]) -> None:
-    """Put the loaded tables in the place of the night's partitions, in as many tries as `_PATIENCE` allows.
+def _replace_partitions(connection: "Connection", run_key: RunKey, fresh: dict[str, str]) -> None:
+    """Replace the run's partitions by the loaded tables, in as many attempts as `_PATIENCE` allows.
 
     Raises:
-        SinkError: somebody held a partition all the while.
+        SinkError: other transactions held a partition in every attempt.
     """
     from psycopg.errors import LockNotAvailable
 
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            # A savepoint: what a try that fails has locked is free again.
+            # A savepoint: a failed attempt releases its locks.
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
                 for name, loaded in fresh.items():
-                    _take_place(connection, night, name, loaded)
+                    _replace_partition(connection, run_key, name, loaded)
             return
         except LockNotAvailable as error:
             if time.monotonic() > until:
                 raise SinkError(
-                    f"{night.source} {night.ds} could not be put into Postgres: for {_PATIENCE:.0f} s somebody held "
-                    "what is to be replaced. It is untouched, and the lake has the night. End the transactions that "
-                    "read it (SELECT pid, query FROM pg_stat_activity WHERE state = 'idle in transaction'), then run "
-                    "sink_shelves again"
+                    f"{run_key.source} {run_key.ds} could not be copied into Postgres: other transactions held the "
+                    f"partition for {_PATIENCE:.0f} s. Postgres is unchanged, and the lake holds that day. End those "
+                    "transactions (SELECT pid, query FROM pg_stat_activity WHERE state = 'idle in transaction'), then "
+                    "run sink_shelves again"
                 ) from error
         time.sleep(_PAUSE)
 
 
-def _take_place(connection: "Connection", night: RunKey, name: str, loaded: str) -> None:
-    own, partition = f'"{night.source}".', f"{name}_{night.ds:%Y%m%d}"
+def _replace_partition(connection: "Connection", run_key: RunKey, name: str, loaded: str) -> None:
+    own, partition = f'"{run_key.source}".', f"{name}_{run_key.ds:%Y%m%d}"
     connection.execute(f"DROP TABLE IF EXISTS {own}{partition}")
-    connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{night.ds}')")
+    connection.execute(f"ALTER TABLE {own}{name} ATTACH PARTITION {own}{loaded} FOR VALUES IN ('{run_key.ds}')")
     connection.execute(f"ALTER TABLE {own}{loaded} DROP CONSTRAINT {loaded}_ds")
     connection.execute(f"ALTER TABLE {own}{loaded} RENAME TO {partition}")
 
@@ -155,24 +157,24 @@ def _columns(table: Table) -> str:
     )
 
 
-def _load(connection: "Connection", night: RunKey, table: Table, files: list[str]) -> tuple[str, int]:
-    """Copy the rows into a table of their own, and return its name and how many they are."""
+def _load(connection: "Connection", run_key: RunKey, table: Table, files: list[str]) -> tuple[str, int]:
+    """Copy the rows into a new table and return its name and number of rows."""
     name = f"{table.name}_{uuid.uuid4().hex[:8]}"
-    # The check spares ATTACH a scan of all rows under its lock, and so does the key. Not LIKE its parent, which would
-    # stay locked until the end: of two nights that are swapped at once, each would wait for the other.
+    # With the check and the key, ATTACH need not scan all rows under its lock. LIKE would lock the parent until the
+    # end, and two runs that are swapped at once would deadlock.
     connection.execute(
-        f'CREATE TABLE "{night.source}".{name} ({_columns(table)}, '
-        f"CONSTRAINT {name}_ds CHECK (ds = '{night.ds}' AND ds IS NOT NULL))"
+        f'CREATE TABLE "{run_key.source}".{name} ({_columns(table)}, '
+        f"CONSTRAINT {name}_ds CHECK (ds = '{run_key.ds}' AND ds IS NOT NULL))"
     )
     columns = ", ".join(table.column_names)
     expected = sum(_rows(file) for file in files)
     with connection.cursor() as cursor:
-        with cursor.copy(f'COPY "{night.source}".{name} ({columns}) FROM STDIN (FORMAT csv)') as copy:
+        with cursor.copy(f'COPY "{run_key.source}".{name} ({columns}) FROM STDIN (FORMAT csv)') as copy:
             for chunk in _as_csv(files, table.column_names):
                 copy.write(chunk)
         if cursor.rowcount != expected:
             raise SinkError(f"{cursor.rowcount} of {expected} rows of {table.name} arrived in Postgres")
-    connection.execute(f'ALTER TABLE "{night.source}".{name} ADD PRIMARY KEY ({", ".join(table.key)})')
+    connection.execute(f'ALTER TABLE "{run_key.source}".{name} ADD PRIMARY KEY ({", ".join(table.key)})')
     return name, expected
 
 
@@ -183,7 +185,7 @@ def _rows(file: str) -> int:
 
 
 def _as_csv(files: list[str], columns: list[str]) -> Iterator[bytes]:
-    """Yield the files' rows as CSV, a batch at a time; NULL is an empty field, an empty text a quoted one."""
+    """Yield the files' rows as CSV, a batch at a time. NULL is an empty field; an empty text is quoted."""
     options = pa_csv.WriteOptions(include_header=False)
     for file in files:
         system, inner = file_location(file)

@@ -49,9 +49,9 @@ class Manifest(BaseModel):
         return hashlib.sha256(self.model_dump_json(indent=1).encode()).hexdigest()
 
 
-def night_folder(settings: Settings, night: RunKey) -> Path:
+def night_folder(settings: Settings, run_key: RunKey) -> Path:
     """Return the folder in which a night's steps hand on their work; who writes there makes it."""
-    return settings.staging / night.source / night.ds.isoformat()
+    return settings.staging / run_key.source / run_key.ds.isoformat()
 
 
 def write_manifest(settings: Settings, manifest: Manifest) -> Path:
@@ -61,12 +61,12 @@ def write_manifest(settings: Settings, manifest: Manifest) -> Path:
     return path
 
 
-def read_manifest(settings: Settings, night: RunKey, step: str) -> Manifest:
+def read_manifest(settings: Settings, run_key: RunKey, step: str) -> Manifest:
     """Read what `step` built for the night."""
-    path = night_folder(settings, night) / f"{step}.json"
+    path = night_folder(settings, run_key) / f"{step}.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"Step {step} has built nothing for {night.source} {night.ds}: {path} is missing; run that step first"
+            f"Step {step} has built nothing for {run_key.source} {run_key.ds}: {path} is missing; run that step first"
         )
     return Manifest.model_validate_json(path.read_text())
 

@@ -29,14 +29,14 @@ class Progress(Protocol):
         """Show a task that has ended."""
 
 
-def trigger_night(airflow: AirflowClient, night: RunKey, default_source: str, choices: dict[str, Any]) -> DagRun:
+def trigger_night(airflow: AirflowClient, run_key: RunKey, default_source: str, choices: dict[str, Any]) -> DagRun:
     """Trigger the chain's first DAG for the night; `choices` are fields of the forms of any of its DAGs.
 
     The key of another source than the nightly one is given by the first DAG itself, because a daily timetable
     takes only days.
     """
-    key = partition_key(RunKey(default_source, night.ds), default_source)
-    return airflow.trigger(CHAIN[0], key, {"source": night.source, **choices})
+    key = partition_key(RunKey(default_source, run_key.ds), default_source)
+    return airflow.trigger(CHAIN[0], key, {"source": run_key.source, **choices})
 
 
 def chain_fields(airflow: AirflowClient) -> dict[str, dict[str, Any]]:

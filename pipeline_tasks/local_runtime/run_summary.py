@@ -1,4 +1,4 @@
-"""What `nightshelf up` and `nightshelf run` say at the end: where everything is, and some shelves."""
+"""What `nightshelf up` and `nightshelf run` print at the end: addresses and some recommendations."""
 
 import re
 from typing import Final
@@ -12,32 +12,32 @@ from pipeline_tasks.local_runtime.mlflow_login import mlflow_login
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import source_name
 
-USERS: Final = 3
-ITEMS: Final = 5
+_USERS: Final = 3
+_ITEMS: Final = 5
 
-OWN, EVERYONES = "recommendations", "fallback_recommendations"
-SHELVES: Final = {
-    OWN: f"""
+PER_USER, FALLBACK = "recommendations", "fallback_recommendations"
+_TOP_QUERIES: Final = {
+    PER_USER: f"""
 SELECT 'user ' || r.user_key, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
 FROM recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
-WHERE r.ds = $ds AND r.rank <= {ITEMS} AND r.user_key IN (
-    SELECT user_key FROM user_profiles WHERE ds = $ds ORDER BY events DESC, user_key LIMIT {USERS})
+WHERE r.ds = $ds AND r.rank <= {_ITEMS} AND r.user_key IN (
+    SELECT user_key FROM user_profiles WHERE ds = $ds ORDER BY events DESC, user_key LIMIT {_USERS})
 ORDER BY r.user_key, r.rank
 """,
-    EVERYONES: f"""
+    FALLBACK: f"""
 SELECT r.segment, r.rank, r.item_id, coalesce(i.title, r.item_id), round(r.score, 3), r.reason
 FROM fallback_recommendations r LEFT JOIN items i ON i.item_id = r.item_id AND i.ds = r.ds
-WHERE r.ds = $ds AND r.rank <= {ITEMS} AND r.segment = 'everyone'
+WHERE r.ds = $ds AND r.rank <= {_ITEMS} AND r.segment = 'everyone'
 ORDER BY r.rank
 """,
 }
-"""By the table that is shown."""
-MORE: Final = {
-    OWN: (
+"""Query for the first recommendations of a table."""
+_MORE_QUERIES: Final = {
+    PER_USER: (
         "SELECT r.user_key, r.rank, i.title, r.score, r.reason FROM recommendations r "
         "JOIN items i USING (item_id, ds) WHERE ds = '{ds}' ORDER BY user_key, rank LIMIT 40"
     ),
-    EVERYONES: (
+    FALLBACK: (
         "SELECT i.title, n.rank, o.title AS next, n.score FROM next_items n JOIN items i USING (item_id, ds) "
         "JOIN items o ON o.item_id = n.next_item_id AND o.ds = n.ds "
         "WHERE n.ds = '{ds}' ORDER BY n.item_id, rank LIMIT 40"
@@ -45,24 +45,26 @@ MORE: Final = {
 }
 
 
-def more_command(settings: Settings, night: RunKey, table: str = OWN) -> str:
-    """Return the command that shows more: of users' shelves or, where there are none, of what goes with an item."""
-    source = "" if night.source == source_name(settings.source) else f"--source {night.source} "
-    return f'nightshelf sql {source}"{MORE[table].format(ds=night.ds)}"'
+def more_command(settings: Settings, run_key: RunKey, table: str = PER_USER) -> str:
+    """Return the command that shows more: recommendations of users, or next items where no user has any."""
+    source = "" if run_key.source == source_name(settings.source) else f"--source {run_key.source} "
+    return f'nightshelf sql {source}"{_MORE_QUERIES[table].format(ds=run_key.ds)}"'
 
 
-def some_shelves(settings: Settings, night: RunKey, table: str = OWN) -> list[tuple[str, int, str, str, float, str]]:
-    """Return (whose, rank, item_id, title, score, reason) of the first items of everyone or the busiest users."""
-    with open_database(settings, night.source, SHELVES[table]) as database:
-        return database.execute(SHELVES[table], {"ds": night.ds}).fetchall()
+def top_recommendations(
+    settings: Settings, run_key: RunKey, table: str = PER_USER
+) -> list[tuple[str, int, str, str, float, str]]:
+    """Return rows (audience, rank, item_id, title, score, reason) of the most active users, or of everyone."""
+    with open_database(settings, run_key.source, _TOP_QUERIES[table]) as database:
+        return database.execute(_TOP_QUERIES[table], {"ds": run_key.ds}).fetchall()
 
 
 def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
-    """Return (what, URL, how to log in) of the servers; `mlflow` is the page of MLflow to begin with."""
+    """Return (server, URL, login) of each server; `mlflow` is the MLflow page to open."""
     ports, login = settings.server, mlflow_login(settings)
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
-        # A login that stands in the address itself is not shown.
+        # A login within the address is not shown.
         (
             "MLflow",
             re.sub(r"//[^/]*@", "//", mlflow),
@@ -72,12 +74,12 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def count_rows(settings: Settings, night: RunKey, table: str) -> int:
-    """Return how many rows the night has in the table."""
-    with open_database(settings, night.source, table) as database:
-        return _only_number(database, f"SELECT count(*) FROM {table} WHERE ds = ?", night)
+def count_rows(settings: Settings, run_key: RunKey, table: str) -> int:
+    """Return how many rows of the table belong to the run's date."""
+    with open_database(settings, run_key.source, table) as database:
+        return _only_number(database, f"SELECT count(*) FROM {table} WHERE ds = ?", run_key)
 
 
-def _only_number(database: duckdb.DuckDBPyConnection, sql: str, night: RunKey) -> int:
-    number: int = database.execute(sql, [night.ds]).fetchall()[0][0]
+def _only_number(database: duckdb.DuckDBPyConnection, sql: str, run_key: RunKey) -> int:
+    number: int = database.execute(sql, [run_key.ds]).fetchall()[0][0]
     return number

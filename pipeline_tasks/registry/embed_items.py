@@ -27,8 +27,7 @@ from pipeline_tasks.progress_log import ProgressLog
 from pipeline_tasks.registry.embed_users import usual_type, write_visitors
 from pipeline_tasks.registry.registry import champion_version, load_version
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY, policy_of
-from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.run_key_arguments import night_of, night_parser
+from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 
 _USERS_PER_FILE = 50_000
 
@@ -113,7 +112,7 @@ def _write_users(path: Path, users: Interactions, recommender: TwoTowerRecommend
 
 def main() -> None:
     """Run from the command line."""
-    night = night_of(night_parser(__doc__).parse_args())
+    night = parsed_run_key(run_key_parser(__doc__).parse_args())
     with job_lock(settings(), night.source, f"embed_shelf {night.ds}"):
         meta = embed_catalog(settings(), night)
     print(f"{meta['users']} users and {meta['items']} items embedded by {meta['model_version']}")

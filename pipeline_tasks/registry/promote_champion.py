@@ -8,8 +8,7 @@ from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.registry.champion_checksums import record_champion
 from pipeline_tasks.registry.promotion import read_evaluation
 from pipeline_tasks.registry.registry import champion_version, client, registry
-from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.run_key_arguments import night_of, night_parser
+from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 
 
 def promote_champion(settings: Settings, night: RunKey) -> str:
@@ -35,8 +34,8 @@ def promote_champion(settings: Settings, night: RunKey) -> str:
 
 def main() -> None:
     """Run from the command line."""
-    given = night_parser(__doc__).parse_args()
-    print(promote_champion(settings(), night_of(given)))
+    given = run_key_parser(__doc__).parse_args()
+    print(promote_champion(settings(), parsed_run_key(given)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which nights a source can have, by its own clock."""
+"""Run keys of a source, and the check of their dates in the source's time zone."""
 
 from datetime import date, datetime, timedelta
 
@@ -9,28 +9,28 @@ from pipeline_tasks.sources.sources import load_source
 
 
 class FutureNightError(ValueError):
-    """The night's day has not begun."""
+    """The date of a run is later than today."""
 
 
 def last_night(source: str, at: datetime) -> RunKey:
-    """Return the night of the day before `at`, an aware moment, for a source that is known by this name."""
+    """Return the run key of the day before `at`, an aware datetime. `source` is a preset or a registered source."""
     return RunKey(source, day_at(at, load_source(source).timezone) - timedelta(days=1))
 
 
-def require_begun(night: RunKey, zone: str | None, config: Settings | None = None) -> None:
-    """Raise FutureNightError where the night's day is later than today in the zone, unless the settings allow it."""
+def require_begun(run_key: RunKey, zone: str | None, config: Settings | None = None) -> None:
+    """Raise FutureNightError where the date is later than today in the zone, unless the settings allow it."""
     config = config or settings()
     now = today(zone)
-    if night.ds > now and not config.allow_future_dates:
+    if run_key.ds > now and not config.allow_future_dates:
         raise FutureNightError(
-            f"{night.ds} of {night.source} is later than today, {now} ({zone or 'UTC'}): a day that has not begun has "
-            f"no events, and the nights up to it would count as older. Correct the date, or set "
-            f"NIGHTSHELF_ALLOW_FUTURE_DATES=true where the shop is a simulation"
+            f"{run_key.ds} of {run_key.source} is later than today, {now} ({zone or 'UTC'}): that day has no events "
+            f"yet, and runs of the days before it would no longer be the latest. Correct the date, or set "
+            f"NIGHTSHELF_ALLOW_FUTURE_DATES=true if the shop is a simulation"
         )
 
 
 def begun_night(source: str, ds: date) -> RunKey:
-    """Return the night of a source that is known by this name; raises FutureNightError as `require_begun` does."""
-    night = RunKey(source, ds)
-    require_begun(night, load_source(source).timezone)
-    return night
+    """Return the run key of a preset or registered source. Raises FutureNightError as `require_begun` does."""
+    run_key = RunKey(source, ds)
+    require_begun(run_key, load_source(source).timezone)
+    return run_key

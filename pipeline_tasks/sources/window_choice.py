@@ -1,4 +1,4 @@
-"""How many days of events a night prepares where nobody says so: what the log itself asks for."""
+"""Chooses from the log how many days of events a run prepares, unless the window is set."""
 
 from typing import Final
 
@@ -8,48 +8,49 @@ from pipeline_tasks.run_key import DELIVERED_DAYS, RunKey
 from pipeline_tasks.sources.landing import Ledger
 
 MOST_EVENTS: Final = 20_000_000
-"""Of a file of many days, the latest so many records: as many as cleaning was measured with."""
-WINDOW_HELP: Final = f"days up to the night; 0: all of a file of many days, else {DELIVERED_DAYS}"
+"""Most records of a file of many days that the window holds, the latest ones. Cleaning was measured with as many."""
+WINDOW_HELP: Final = f"days up to the date of the run; 0: all of a file of many days, else {DELIVERED_DAYS}"
 
 
 def is_dated(source: Source) -> bool:
-    """Whether the files of the source's events name their day of delivery."""
+    """Return whether the files of the source's events name their day of delivery."""
     return "{ds}" in source.events.path
 
 
 def delivered_window(asked: int) -> int:
-    """Return the days of a window whose deliveries come day by day; `asked` is 0 where nobody says."""
+    """Return the length in days of a window over daily deliveries; `asked` is 0 where none is set."""
     return asked or DELIVERED_DAYS
 
 
-def landed_window(source: Source, ledger: Ledger, night: RunKey, asked: int) -> int:
-    """Return the days that end with the night: `asked`, else all that a file of many days holds, else `DELIVERED_DAYS`.
+def landed_window(source: Source, ledger: Ledger, run_key: RunKey, asked: int) -> int:
+    """Return the length in days of the window that ends with the run's date.
 
-    Of a file of many days only the latest `MOST_EVENTS` records, in whole days; `ledger` is that of the events.
+    It is `asked` where that is set. Else it is `DELIVERED_DAYS`, or longer for a file of many days: as many whole days
+    as hold the latest `MOST_EVENTS` records. `ledger` is that of the events.
     """
     if asked or is_dated(source):
         return delivered_window(asked)
-    first, seen = night.ds, 0
-    for day in reversed([day for day in ledger.days() if day <= night.ds]):
+    first, seen = run_key.ds, 0
+    for day in reversed([day for day in ledger.days() if day <= run_key.ds]):
         seen += ledger.rows(day)
         if seen > MOST_EVENTS:
             break
         first = day
-    return max((night.ds - first).days + 1, DELIVERED_DAYS)
+    return max((run_key.ds - first).days + 1, DELIVERED_DAYS)
 
 
-def cleaned_window(lake: Lake, night: RunKey, asked: int) -> int:
-    """Return the days that end with the night: `asked`, else those that cleaning chose for it.
+def cleaned_window(lake: Lake, run_key: RunKey, asked: int) -> int:
+    """Return the length in days of the window that ends with the run's date: `asked`, else the one cleaning chose.
 
     Raises:
-        ValueError: the night was never cleaned.
+        ValueError: the run was never cleaned.
     """
     if asked:
         return asked
     for facts in lake.history("items"):
-        if facts.get("night") == str(night.ds):
+        if facts.get("night") == str(run_key.ds):
             return int(facts["window_days"])
     raise ValueError(
-        f"The window of {night.source} {night.ds} is not known, as that night was never cleaned: run clean_behavior "
-        f"for it first, or name the window (--window-days)"
+        f"The window of {run_key.source} {run_key.ds} is unknown, because that day was never cleaned: run "
+        f"clean_behavior for it first, or set the window (--window-days)"
     )

@@ -53,8 +53,8 @@ def night(installation: Installation, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_the_end_of_the_run_shows_what_there_is(installation: Installation, night: str) -> None:
-    assert "shelf of everyone" in night
-    assert f"no user has a shelf of their own for {NIGHT}; to see what goes with an item:" in night
+    assert "recommendations for everyone" in night
+    assert f"no user has recommendations of their own for {NIGHT}; to see the next items of each item:" in night
     [shown] = [line for line in night.splitlines() if line.startswith("  nightshelf sql ")]
     assert "mug" in installation.succeed(*shlex.split(shown)[1:])
 

@@ -40,7 +40,7 @@ def test_first_night_runs_every_task_and_says_so(first_night: str) -> None:
         assert task in first_night
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
         assert task in first_night
-    assert first_night.count("shelf of user") == 3
+    assert first_night.count("recommendations for user") == 3
     assert f"recommendations for {FIRST}; to see more:" in first_night
 
 

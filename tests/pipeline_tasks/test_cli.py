@@ -1,4 +1,4 @@
-"""What the commands say without a server."""
+"""The commands that need no server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,27 +18,27 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     settings.cache_clear()
 
 
-def test_an_empty_lake_says_how_to_fill_it() -> None:
+def test_tables_of_an_empty_lake_prints_how_to_fill_it() -> None:
     done = CliRunner().invoke(cli.app, ["tables"])
     assert done.exit_code == 0
     assert "no tables yet: `nightshelf run` makes them" in done.stdout
 
 
-def test_an_error_is_no_part_of_what_goes_into_a_file() -> None:
+def test_an_error_goes_to_standard_error_alone() -> None:
     done = CliRunner().invoke(cli.app, ["sql", "--format", "csv", "SELECT nothing FROM events"])
     assert done.exit_code == 1
     assert done.stdout == ""
     assert 'column "nothing" not found' in done.stderr
 
 
-def test_brackets_of_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print_shelves(
+def test_brackets_in_a_title_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._print_recommendations(
         [("user [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("user [u]1", 2, "i2", "[/] mug", 0.4, "popular")]
     )
-    said = capsys.readouterr().out
-    assert "shelf of user [u]1" in said
-    assert "  1. [new] lamp (i1), score 0.5: for you" in said
-    assert "  2. [/] mug (i2), score 0.4: popular" in said
+    printed = capsys.readouterr().out
+    assert "recommendations for user [u]1" in printed
+    assert "  1. [new] lamp (i1), score 0.5: for you" in printed
+    assert "  2. [/] mug (i2), score 0.4: popular" in printed
 
 
 @pytest.mark.parametrize("command", ["run", "up"])
@@ -57,13 +57,13 @@ def test_a_source_is_registered_listed_and_removed(tmp_path: Path) -> None:
         'name = "corner_shop"\n[events]\npath = "e.csv"\nformat = "csv"\n[events.columns]\n'
         'ts = "t"\nevent_type = "\'view\'"\nitem_id = "i"\n'
     )
-    for command, said in (
+    for command, expected in (
         (["add", str(file)], "registered: corner_shop, files in "),
         (["list"], "corner_shop"),
         (["remove", "corner_shop"], "removed: corner_shop; its tables and landed files stay"),
     ):
         done = CliRunner().invoke(cli.app, ["source", *command])
-        assert (done.exit_code, said in done.stdout) == (0, True), (done.output, done.exception)
+        assert (done.exit_code, expected in done.stdout) == (0, True), (done.output, done.exception)
     assert "corner_shop" not in CliRunner().invoke(cli.app, ["source", "list"]).stdout
     again = CliRunner().invoke(cli.app, ["source", "remove", "corner_shop"])
     assert again.exit_code == 1

@@ -7,15 +7,15 @@ from pipeline_tasks.device import has_bfloat16
 
 
 @pytest.mark.parametrize(("generation", "expected"), [(7, False), (8, True), (9, True)])
-def test_bfloat16_counts_where_the_gpu_computes_in_it_and_not_where_it_is_emulated(
+def test_bfloat16_is_used_only_where_the_gpu_does_not_emulate_it(
     generation: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No GPU is needed: torch's own answer for the generation that a pretended one tells of itself."""
+    """Needs no GPU: torch decides by the compute capability of a simulated device."""
     about = SimpleNamespace(major=generation)
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: about)
-    # Any GPU can hold such numbers.
+    # Every GPU can store bfloat16 numbers.
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     assert has_bfloat16(torch.device("cuda")) is expected

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.failure_messages import DamagedFileError, damaged_file, day_of_file
+from pipeline_tasks.failure_messages import DamagedFileError, damaged_file_error, day_of_file
 from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.footer_bounds import footer_bounds
 
@@ -32,17 +32,17 @@ def damaged(path: Path) -> Path:
         ),
         (
             "lake/shop/recommendations/data/5f/2026-11-19.parquet",
-            "Make that night again: nightshelf run --source shop --date 2026-11-19",
+            "Run that day again: nightshelf run --source shop --date 2026-11-19",
         ),
         ("elsewhere/part-0.parquet", "Deliver it again, or run the step that made it again"),
     ],
 )
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, file: str, remedy: str) -> None:
+def test_the_error_of_a_damaged_file_names_the_file_and_the_remedy(tmp_path: Path, file: str, remedy: str) -> None:
     path = damaged(tmp_path / file)
-    with pytest.raises(DamagedFileError) as told:
+    with pytest.raises(DamagedFileError) as raised:
         footer_bounds(str(path))
-    assert str(told.value).startswith(f"{path} cannot be read (Parquet magic bytes not found in footer")
-    assert str(told.value).endswith(f". {remedy}")
+    assert str(raised.value).startswith(f"{path} cannot be read (Parquet magic bytes not found in footer")
+    assert str(raised.value).endswith(f". {remedy}")
     with pytest.raises(SystemExit) as ended, job_errors(), duckdb.connect() as connection:
         connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
     assert isinstance(ended.value.code, str)
@@ -51,13 +51,13 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, file: str, reme
     assert ended.value.code.endswith(f". {remedy}")
 
 
-def test_a_file_that_is_gone_is_named_too(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(DamagedFileError, match=r"gone\.parquet cannot be read"):
         footer_bounds(str(tmp_path / "gone.parquet"))
 
 
-def test_the_day_of_a_file_is_in_its_name() -> None:
+def test_the_day_of_a_table_file_is_read_from_its_path() -> None:
     assert day_of_file("/lake/shop/events/data/5f/_ds=2026-11-19/part-0.parquet").isoformat() == "2026-11-19"
-    with pytest.raises(ValueError, match="is no file of a table"):
+    with pytest.raises(ValueError, match="is not a file of a table"):
         day_of_file("/data/events.parquet")
-    assert str(damaged_file("/a.parquet", "cut off.")).startswith("/a.parquet cannot be read (cut off). ")
+    assert str(damaged_file_error("/a.parquet", "cut off.")).startswith("/a.parquet cannot be read (cut off). ")

@@ -30,7 +30,7 @@ def test_the_last_line_of_a_failed_jobs_log_is_its_message(module: str, work: st
     assert not [line for line in lines if "leaked" in line]
 
 
-def test_what_a_job_writes_its_owner_alone_may_read(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_the_files_of_a_job(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         with job_errors():

@@ -1,4 +1,4 @@
-"""Days of a shop's own clock."""
+"""Days in the shop's time zone."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,12 +26,12 @@ LOS_ANGELES, CAIRO, HAVANA = "America/Los_Angeles", "Africa/Cairo", "America/Hav
         (HAVANA, date(2026, 11, 1), "2026-11-01T04:00", 25),
     ],
 )
-def test_a_day_starts_and_ends_where_the_zone_says(zone: str | None, day: date, starts: str, hours: int) -> None:
-    moment = datetime.fromisoformat(starts).replace(tzinfo=UTC)
-    assert start_of(day, zone) == round(moment.timestamp()) * SECOND
+def test_a_day_starts_and_ends_by_its_zone(zone: str | None, day: date, starts: str, hours: int) -> None:
+    start = datetime.fromisoformat(starts).replace(tzinfo=UTC)
+    assert start_of(day, zone) == round(start.timestamp()) * SECOND
     assert end_of(day, zone) - start_of(day, zone) == hours * HOUR
-    assert day_at(moment, zone) == day
-    assert day_at(moment - timedelta(microseconds=1), zone) == day - timedelta(days=1)
+    assert day_at(start, zone) == day
+    assert day_at(start - timedelta(microseconds=1), zone) == day - timedelta(days=1)
 
 
 def test_today_is_a_day_later_at_one_end_of_the_earth() -> None:

@@ -5,14 +5,16 @@ import pytest
 from pipeline_tasks.progress_log import ProgressLog
 
 
-def test_what_is_short_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_loop_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = ProgressLog("epoch 1", 3, "steps")
     for step in range(3):
         progress.at(step + 1)
     assert capsys.readouterr().out == ""
 
 
-def test_a_word_is_said_once_in_a_while(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_loop_prints_a_line_per_interval(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     clock = iter(range(0, 100, 20))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     progress = ProgressLog("epoch 1", 4_000, "steps")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.failure_messages import DamagedFileError, rows_made_again
+from pipeline_tasks.failure_messages import DamagedFileError, rebuild_remedy
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import query
 from pipeline_tasks.tables.contracts import TABLES
@@ -64,7 +64,7 @@ def overwrite(file: Path) -> None:
     file.write_bytes(b"\0" * 100)
 
 
-RUN_AGAIN = re.escape(rows_made_again("shop", "users", TUESDAY))
+RUN_AGAIN = re.escape(rebuild_remedy("shop", "users", TUESDAY))
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, overwrite_rows, overwrite])

@@ -111,10 +111,10 @@ def test_formats() -> None:
     assert "2026-11-20 00:00:00+00:00" in written["table"]
 
 
-def test_summary_counts_rows_and_nights(settings: Settings) -> None:
+def test_summary_counts_rows_and_days(settings: Settings) -> None:
     [other, shop] = summarize_lake(settings)
-    assert (other.source, other.rows, other.nights) == ("other_shop", 1, 1)
-    assert (shop.table, shop.rows, shop.nights, shop.first, shop.last) == ("users", 3, 2, MONDAY, TUESDAY)
+    assert (other.source, other.rows, other.days) == ("other_shop", 1, 1)
+    assert (shop.table, shop.rows, shop.days, shop.first, shop.last) == ("users", 3, 2, MONDAY, TUESDAY)
     assert shop.mebibytes > 0
 
 

@@ -112,13 +112,13 @@ def test_what_is_staged_but_not_published_never_reaches_postgres(server: Postgre
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
-def test_a_night_that_the_lake_lacks_is_refused(settings: Settings) -> None:
+def test_a_run_that_the_lake_lacks_is_refused(settings: Settings) -> None:
     staged(settings, SECOND, "m/1")
     with pytest.raises(SinkError, match="shop 2026-11-21 has no published recommendations and fallback_recommend"):
         sink_night(settings, RunKey("shop", SECOND))
 
 
-def test_a_night_of_anonymous_sessions_alone_has_nobodys_shelf(server: PostgresServer, settings: Settings) -> None:
+def test_a_run_of_anonymous_sessions_alone_has_no_recommendations(server: PostgresServer, settings: Settings) -> None:
     sink_night(settings, published(settings, FIRST, "m/1"))
     manifest = staged(settings, FIRST, "m/2")
     manifest.tables["recommendations"] = StagedTable(days=[FIRST], files=[], rows=0)
@@ -127,14 +127,14 @@ def test_a_night_of_anonymous_sessions_alone_has_nobodys_shelf(server: PostgresS
     sunk = sink_night(settings, RunKey("shop", FIRST))
     assert sunk == {"recommendations": 0, "fallback_recommendations": 1}
     assert nights(server) == []
-    # With profiles there are users, and the night is published by half.
+    # With profiles there are users, so the run was published only in part.
     profiles = pa.Table.from_pylist([{"user_key": "u0", "ds": FIRST}], schema=arrow_schema(TABLES["user_profiles"]))
     lake.commit("user_profiles", [FIRST], lake.write_arrow("user_profiles", profiles))
     with pytest.raises(SinkError, match="has no published recommendations: publish"):
         sink_night(settings, RunKey("shop", FIRST))
 
 
-def test_a_server_that_dies_during_the_copy_leaves_the_old_night_and_catches_up_alone(
+def test_a_server_that_dies_during_the_copy_keeps_the_old_rows_and_the_next_copy_succeeds(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink_night(settings, published(settings, FIRST, "m/1"))
@@ -148,7 +148,7 @@ def test_a_server_that_dies_during_the_copy_leaves_the_old_night_and_catches_up_
         yield from (b"u,9,i,0.1,r,control,m,2026-11-20\n" * 100_000 for _ in range(20))
 
     monkeypatch.setattr(postgres_sink, "_as_csv", interrupted)
-    with pytest.raises(SinkError, match=r"shop 2026-11-20 could not be put into Postgres .* before is untouched"):
+    with pytest.raises(SinkError, match=r"shop 2026-11-20 could not be copied into Postgres .* Postgres is unchanged"):
         sink_night(settings, night)
     monkeypatch.undo()
     server.start()
@@ -182,7 +182,7 @@ def test_a_reader_that_never_lets_go_leaves_the_old_night(
     monkeypatch.setattr(postgres_sink, "_PATIENCE", 1.0)
     with psycopg.connect(server.dsn) as idle:
         idle.execute("SELECT count(*) FROM shop.fallback_recommendations")
-        with pytest.raises(SinkError, match=r"for 1 s somebody held what is to be replaced.* then run sink_shelves ag"):
+        with pytest.raises(SinkError, match=r"held the partition for 1 s.* then run sink_shelves again"):
             sink_night(settings, published(settings, FIRST, "m/2"))
     assert nights(server) == [(FIRST, "m/1", 4)]
 
@@ -193,13 +193,13 @@ def test_two_nights_that_are_swapped_at_once_do_not_wait_for_each_other(
     both = [published(settings, ds, "m/1") for ds in (FIRST, SECOND)]
     for night in both:
         sink_night(settings, night)
-    loaded, swap = Barrier(2), postgres_sink._take_places
+    loaded, swap = Barrier(2), postgres_sink._replace_partitions
 
     def at_once(connection: psycopg.Connection, night: RunKey, fresh: dict[str, str]) -> None:
         loaded.wait(30)
         swap(connection, night, fresh)
 
-    monkeypatch.setattr(postgres_sink, "_take_places", at_once)
+    monkeypatch.setattr(postgres_sink, "_replace_partitions", at_once)
     with ThreadPoolExecutor(2) as threads:
         sunk = list(threads.map(partial(sink_night, settings), both))
     assert sunk == [{"recommendations": 4, "fallback_recommendations": 1}] * 2

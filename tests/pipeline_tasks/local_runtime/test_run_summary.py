@@ -6,7 +6,7 @@ from pipeline_tasks.local_runtime.run_summary import more_command
 from pipeline_tasks.run_key import RunKey
 
 
-def test_the_command_names_the_source_where_it_is_not_the_one_that_is_read_anyway(tmp_path: Path) -> None:
+def test_the_command_names_a_source_other_than_the_default(tmp_path: Path) -> None:
     settings, ds = Settings(home=tmp_path), date(2026, 11, 20)
     begun = 'nightshelf sql "SELECT r.user_key'
     assert more_command(settings, RunKey(settings.source, ds)).startswith(begun)

@@ -1,4 +1,4 @@
-"""Which nights a source can have: by its own clock, none of a day that has not begun."""
+"""Run dates follow the source's time zone; a future date is refused."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -45,20 +45,20 @@ def test_a_day_that_has_not_begun_in_the_shops_zone_is_refused(zone: str, tmp_pa
     assert begun_night(name, now) == RunKey(name, now)
     with pytest.raises(FutureNightError) as failed:
         begun_night(name, now + timedelta(days=2))
-    said = str(failed.value)
-    assert f"{now + timedelta(days=2)} of shop is later than today" in said
-    assert f"({zone})" in said
-    assert "set NIGHTSHELF_ALLOW_FUTURE_DATES=true" in said
+    message = str(failed.value)
+    assert f"{now + timedelta(days=2)} of shop is later than today" in message
+    assert f"({zone})" in message
+    assert "set NIGHTSHELF_ALLOW_FUTURE_DATES=true" in message
 
 
-def test_a_simulation_may_go_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulation_may_run_future_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTSHELF_ALLOW_FUTURE_DATES", "true")
     settings.cache_clear()
     assert begun_night("simulated_shop", date(2099, 1, 1)).ds == date(2099, 1, 1)
 
 
 @pytest.mark.parametrize(("zone", "day"), [(EAST, 20), (WEST, 18)])
-def test_last_night_is_the_shops_own_yesterday(zone: str, day: int, tmp_path: Path) -> None:
+def test_last_night_is_yesterday_in_the_shops_zone(zone: str, day: int, tmp_path: Path) -> None:
     name = shop_in(zone, tmp_path)
     at = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
     assert last_night(name, at).ds == date(2026, 11, day)

@@ -20,7 +20,7 @@ def source(path: str) -> Source:
 
 
 def ledger(rows: dict[int, int]) -> Ledger:
-    """Return what was landed so many days before the night."""
+    """Return a ledger of rows by the number of days before the date of the run."""
     days = {NIGHT.ds - timedelta(days=back): count for back, count in rows.items()}
     return Ledger(
         deliveries={
@@ -33,8 +33,8 @@ def ledger(rows: dict[int, int]) -> Ledger:
     ("path", "asked", "days"),
     [("all.csv", 0, 401), ("all.csv", 7, 7), ("events-{ds}.csv", 0, 30), ("events-{ds}.csv", 90, 90)],
 )
-def test_what_is_asked_else_the_whole_log_else_thirty_days(path: str, asked: int, days: int) -> None:
-    # A day after the night, as a backfill finds it, is not of its window.
+def test_the_window_is_as_set_else_the_whole_log_else_thirty_days(path: str, asked: int, days: int) -> None:
+    # A backfill may find a later day, which is not in the window.
     assert landed_window(source(path), ledger({400: 5, 3: 5, 0: 5, -2: 5}), NIGHT, asked) == days
 
 
@@ -42,13 +42,13 @@ def test_a_short_log_has_thirty_days_too() -> None:
     assert landed_window(source("all.csv"), ledger({3: 5, 0: 5}), NIGHT, 0) == 30
 
 
-def test_of_a_long_log_the_latest_records_in_whole_days(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_window_of_a_long_log_holds_the_latest_records_in_whole_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_choice, "MOST_EVENTS", 12)
     assert landed_window(source("all.csv"), ledger({300: 5, 200: 5, 100: 5, 0: 2}), NIGHT, 0) == 201
 
 
-def test_a_night_that_was_never_cleaned_has_no_window() -> None:
+def test_a_day_that_was_never_cleaned_has_no_window() -> None:
     lake = Lake.open(settings(), "clicks")
     assert cleaned_window(lake, NIGHT, 5) == 5
-    with pytest.raises(ValueError, match="clicks 2026-11-20 is not known, as that night was never cleaned"):
+    with pytest.raises(ValueError, match="clicks 2026-11-20 is unknown, because that day was never cleaned"):
         cleaned_window(lake, NIGHT, 0)
