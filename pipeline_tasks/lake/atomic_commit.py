@@ -1,9 +1,9 @@
 """Commits several Iceberg tables at once: a reader finds all of them changed, or none.
 
-A SQL catalog keeps one row per table, which names the table's metadata file. All new metadata files are written first;
-then one database transaction updates the rows, each on the condition that it still names the file that the change was
-built on. A REST catalog has an endpoint for this. Other catalogs (Glue, Hive, DynamoDB), and REST servers that do not
-offer the endpoint, cannot do it: there the tables are committed one after another, in the order that they are given in.
+A SQL catalog keeps one row per table with the location of its metadata file. All new metadata files are written first.
+Then one database transaction updates the rows. Each update requires that the row still names the file that the change
+was built on. A REST catalog has an endpoint for this. Other catalogs (Glue, Hive, DynamoDB), and REST servers without
+the endpoint, commit the tables one after another in the given order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,17 +20,17 @@ from pyiceberg.table.update import AddSnapshotUpdate, AssertTableUUID
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline_tasks.lake.durable_files import sync_files
+from pipeline_tasks.lake.atomic_write import sync_files
 
 _REST_COMMIT: Final = "transactions/commit"
 _CONFLICT: Final = 409
 
 
 def commit_together(catalog: Catalog, transactions: Sequence[Transaction]) -> None:
-    """Commit the transactions, each of a table of its own; one without a change is left out.
+    """Commit the transactions, one per table; a transaction without a change is skipped.
 
-    Files that a snapshot adds, and its metadata, are synced to the disk first: the catalog never names a file that a
-    power cut can take away.
+    Files that a snapshot adds, and its metadata, are synced to the disk first. The catalog thus never names a file that
+    a power cut can remove.
 
     Raises:
         CommitFailedException: another process has changed one of the tables; nothing was committed.
@@ -48,7 +48,7 @@ def commit_together(catalog: Catalog, transactions: Sequence[Transaction]) -> No
 
 
 def _commit_in_database(catalog: SqlCatalog, transactions: Sequence[Transaction]) -> None:
-    """Write the metadata files, then let the catalog's rows name them, all in one database transaction."""
+    """Write the metadata files, then update the catalog's rows in one database transaction."""
     rows = []
     for transaction in transactions:
         table = transaction._table
@@ -57,7 +57,7 @@ def _commit_in_database(catalog: SqlCatalog, transactions: Sequence[Transaction]
         sync_files([staged.metadata_location], table.location())
         rows.append((table.name(), table.metadata_location, staged.metadata_location))
     with Session(catalog.engine) as session:
-        # In one order: of two commits that meet, one waits for the other, and never each for the other.
+        # Sorted, so that two concurrent commits cannot deadlock.
         for identifier, before, after in sorted(rows):
             namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
             replaced: Any = session.execute(
@@ -103,7 +103,7 @@ def _has_commit_endpoint(catalog: RestCatalog) -> bool:
 
 
 def _new_files(transaction: Transaction) -> Iterator[str]:
-    """Yield what the transaction's snapshots add: data files, manifests and lists of manifests."""
+    """Yield the files that the transaction's snapshots add: data files, manifests and manifest lists."""
     for snapshot in _new_snapshots(transaction._updates):
         yield snapshot.manifest_list
         for manifest in snapshot.manifests(transaction._table.io):

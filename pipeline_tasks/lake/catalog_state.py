@@ -1,4 +1,4 @@
-"""The tables of a catalog as they are at one moment: what a reader of several tables needs."""
+"""A consistent state of several tables of a catalog, for readers that join them."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -15,17 +15,17 @@ Identifier = tuple[str, str]
 """Source and table."""
 Loader = Callable[[], IcebergTable]
 _ATTEMPTS: Final = 20
-"""To load tables one after another without a commit in between."""
+"""Attempts to load all tables one after another without a commit in between."""
 
 
 class CatalogState:
-    """Tables as they were at one moment: commits that follow are not seen."""
+    """Tables as they were at one point in time; later commits are not visible."""
 
     def __init__(self, tables: Mapping[Identifier, IcebergTable | Loader]) -> None:
         self._tables = dict(tables)
 
     def table(self, identifier: Identifier) -> IcebergTable | None:
-        """Return the table, None where there was none. One given as a loader is loaded when it is first asked for."""
+        """Return the table, or None where it did not exist. A loader is called on first use."""
         found = self._tables.get(identifier)
         if callable(found):
             found = self._tables[identifier] = found()
@@ -33,10 +33,12 @@ class CatalogState:
 
 
 def read_state(catalog: Catalog, identifiers: Collection[Identifier]) -> CatalogState:
-    """Return the state of the tables now: one query of a SQL catalog; any other is read until two rounds agree.
+    """Return the current state of the tables.
+
+    A SQL catalog needs one query. Any other catalog is read repeatedly until two rounds agree.
 
     Raises:
-        TimeoutError: the tables changed again in every round.
+        TimeoutError: the tables changed between all rounds.
     """
     if isinstance(catalog, SqlCatalog):
         return CatalogState(_loaders(catalog, identifiers))
@@ -47,13 +49,13 @@ def read_state(catalog: Catalog, identifiers: Collection[Identifier]) -> Catalog
             return CatalogState(now)
         before = now
     raise TimeoutError(
-        f"The tables of {', '.join(sorted({source for source, _ in identifiers}))} changed in each of {_ATTEMPTS} "
-        "attempts to read them at one moment: read them again later"
+        f"The tables of {', '.join(sorted({source for source, _ in identifiers}))} changed during each of {_ATTEMPTS} "
+        "attempts to read a consistent state: read them again later"
     )
 
 
 def _loaders(catalog: SqlCatalog, identifiers: Collection[Identifier]) -> dict[Identifier, Loader]:
-    """Return a loader for each table. Its row names a metadata file, which is never written again."""
+    """Return a loader for each table. Loading later is safe, because a metadata file never changes."""
     wanted, sources = set(identifiers), {source for source, _ in identifiers}
     query = select(IcebergTables).where(
         IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace.in_(sources)

@@ -1,8 +1,8 @@
 """The lake: Iceberg tables of one source, written as plain Parquet and committed a day at a time.
 
-Spark (or pyarrow) writes Parquet files into a fresh folder under the table's location; `Lake.commit_tables` then
-replaces the days they belong to in all tables at once (metadata only: 50-200 ms a table). A reader that takes its
-tables from `Lake.at_one_moment` finds the old run in all of them, or the new one.
+Spark (or pyarrow) writes Parquet files into a new folder under the table's location. `Lake.commit_tables` then
+replaces their days in all tables at once; this changes metadata alone and takes 50-200 ms a table. A reader of
+`Lake.at_one_moment` finds the old run in all tables, or the new one.
 """
 
 import uuid
@@ -29,7 +29,7 @@ from pipeline_tasks.disk_space import out_of_space_errors
 from pipeline_tasks.failure_messages import DamagedFileError
 from pipeline_tasks.lake.atomic_commit import commit_together
 from pipeline_tasks.lake.catalog_state import CatalogState, read_state
-from pipeline_tasks.lake.damaged_files import UNREADABLE, require_readable
+from pipeline_tasks.lake.damaged_files import READ_ERRORS, require_readable
 from pipeline_tasks.lake.snapshot_facts import as_properties, facts_of
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
@@ -38,18 +38,18 @@ from pipeline_tasks.tables.table_contract import COMPRESSION
 Days = tuple[date, date]
 """First and last day, both included."""
 _ATTEMPTS: Final = 5
-"""To commit days that another process commits to at the same time."""
+"""Attempts to commit, because another process may commit to the same tables."""
 
 
 class NewDays(NamedTuple):
-    """Days of one table and the files that replace all their rows; a day without a file ends up empty."""
+    """Days of one table and the files that replace all their rows. A day without a file becomes empty."""
 
     days: Iterable[date]
     files: Sequence[str]
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    """Open the Iceberg catalog that the settings name: SQLite under `home` unless another is set."""
+    """Open the Iceberg catalog of the settings, by default SQLite under `home`."""
     warehouse = settings.lake_warehouse or f"file://{settings.home.resolve() / 'lake'}"
     properties = {"warehouse": warehouse, **settings.lake_catalog_properties}
     if "type" in properties:
@@ -62,7 +62,7 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 class Lake:
-    """The tables of one source: an Iceberg namespace named after it. Reading makes neither a table nor a namespace."""
+    """The tables of one source, in an Iceberg namespace of its name. Reading creates neither table nor namespace."""
 
     def __init__(self, catalog: Catalog, source: str, state: CatalogState | None = None) -> None:
         self.catalog = catalog
@@ -71,20 +71,20 @@ class Lake:
 
     @classmethod
     def open(cls, settings: Settings, source: str) -> "Lake":
-        """Open the lake of `source`, which may have no table yet."""
+        """Open the lake of `source`, which may have no tables yet."""
         return cls(open_catalog(settings), source)
 
     def at_one_moment(self) -> "Lake":
-        """Return this lake as it is now, for reading: later commits are not seen, and every table is of one moment."""
+        """Return a consistent view of this lake for reading: all tables as they are now, without later commits."""
         return Lake(self.catalog, self.source, read_state(self.catalog, [(self.source, name) for name in TABLES]))
 
     def table(self, name: str) -> IcebergTable:
-        """Return the table `name` of the contracts, made if it is new: for those who write."""
+        """Return the table `name` of the contracts for writing; it is created if it does not exist."""
         present = self.present(name)
         if present is not None:
             return present
         contract = TABLES[name]
-        # Tables of a step are made beside one another: pyiceberg looks for the namespace, and then inserts it.
+        # Tables are created concurrently, and pyiceberg checks for the namespace before it inserts it.
         with suppress(IntegrityError):
             self.catalog.create_namespace_if_not_exists(self.source)
         return self.catalog.create_table_if_not_exists(
@@ -92,23 +92,23 @@ class Lake:
         )
 
     def present(self, name: str) -> IcebergTable | None:
-        """Return the table, None where it was never made."""
+        """Return the table, or None where it does not exist."""
         try:
             if self._state is not None:
                 return self._state.table((self.source, name))
-            # Takes 6 ms; `create_table_if_not_exists` takes 116, as it writes a metadata file before it looks.
+            # 6 ms, against 116 ms of `create_table_if_not_exists`, which first writes a metadata file.
             return self.catalog.load_table((self.source, name))
         except NoSuchTableError:
             return None
         except (FileNotFoundError, ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise DamagedFileError(
-                f"The metadata file of {self.source}.{name} cannot be read ({reason}): put it back from a backup of "
+                f"The metadata file of {self.source}.{name} cannot be read ({reason}): restore it from a backup of "
                 "the lake"
             ) from error
 
-    def _grown(self, name: str) -> IcebergTable:
-        """Return the table with the columns that its contract has gained since it was made; none is ever dropped."""
+    def _with_new_columns(self, name: str) -> IcebergTable:
+        """Return the table after adding the columns that its contract has gained; no column is ever dropped."""
         table = self.table(name)
         known = set(table.schema().column_names)
         if not known.issuperset(TABLES[name].column_names):
@@ -118,16 +118,16 @@ class Lake:
         return table
 
     def snapshot_id(self, name: str) -> int | None:
-        """Return the current snapshot of the table, None when it has none yet."""
+        """Return the id of the table's current snapshot, or None where it has none."""
         table = self._published(name)
         return table.metadata.current_snapshot_id if table else None
 
     def data_folder(self, name: str) -> str:
-        """Return a fresh folder for data files of the table, which is made if it is new.
+        """Return a new folder for data files of the table, which is created if it does not exist.
 
-        No reader sees the folder before `commit`.
+        Readers do not see its files before `commit`.
         """
-        return _fresh_folder(self.table(name))
+        return _new_folder(self.table(name))
 
     def commit(self, name: str, days: Iterable[date], files: Sequence[str], facts: dict[str, str] | None = None) -> int:
         """Replace `days` of one table by `files` and return the new snapshot id; see `commit_tables`."""
@@ -143,7 +143,7 @@ class Lake:
             CommitFailedException: other processes kept on committing to these tables.
             OutOfSpaceError: the disk is full; no table is changed.
         """
-        # Built anew where another process was quicker: replacing a day gives the same rows whatever it held.
+        # A retry builds the transactions anew. That is safe, because replacing a day does not depend on its old rows.
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.writing():
@@ -157,13 +157,13 @@ class Lake:
         return snapshots
 
     def writing(self) -> AbstractContextManager[None]:
-        """Return a context for what writes files of the tables: a full disk is one clear error there."""
+        """Return a context for writing files of the tables; it raises OutOfSpaceError on a full disk."""
         folder = self.catalog.properties.get("warehouse", "the lake")
-        return out_of_space_errors(folder, f"the tables of {self.source} are as they were")
+        return out_of_space_errors(folder, f"the tables of {self.source} are unchanged")
 
     def replacing(self, name: str, new: NewDays, facts: Mapping[str, str]) -> Transaction:
-        """Return the transaction that replaces days of one table; it waits for `commit_together`."""
-        table, properties = self._grown(name), as_properties(facts)
+        """Return the transaction that replaces days of one table, to be committed by `commit_together`."""
+        table, properties = self._with_new_columns(name), as_properties(facts)
         transaction = table.transaction()
         if table.current_snapshot() is not None:
             transaction.delete(In("ds", set(new.days)), snapshot_properties=properties)
@@ -174,7 +174,7 @@ class Lake:
         return transaction
 
     def after(self, transactions: Mapping[str, Transaction]) -> "Lake":
-        """Return this lake, for reading, as it will be once transactions of its tables are committed."""
+        """Return a view of this lake, for reading, as if the transactions of its tables were committed."""
         present = {name: self.present(name) for name in TABLES if name not in transactions}
         tables = {name: table for name, table in present.items() if table is not None}
         tables |= {name: _pending(transaction) for name, transaction in transactions.items()}
@@ -184,7 +184,7 @@ class Lake:
         """Write `rows` (contract columns) as one Parquet file per day and return the files, for `commit`."""
         rows = rows.select(TABLES[name].column_names).cast(arrow_schema(TABLES[name]))
         table = self.table(name)
-        folder, files = _fresh_folder(table), []
+        folder, files = _new_folder(table), []
         for day in sorted(set(rows["ds"].to_pylist())):
             path = f"{folder}/{day.isoformat()}.parquet"
             with self.writing(), table.io.new_output(path).create() as stream:
@@ -195,20 +195,20 @@ class Lake:
     def files(
         self, name: str, days: Days | None = None, snapshot_id: int | None = None, without: Collection[date] = ()
     ) -> list[str]:
-        """Return the Parquet files of the days (all by default), but those `without`, in one scan of a snapshot.
+        """Return the Parquet files of the days (all by default) except the days `without`.
 
-        The current one by default. Every file holds rows of one day.
+        They are those of the snapshot, by default the current one, in one scan. Every file holds rows of one day.
 
         Raises:
-            ValueError: the table has a snapshot, but not this one.
+            ValueError: the table has snapshots, but not this one.
         """
         table = self._published(name)
         if table is None:
             return []
-        scan = table.scan(row_filter=_within(days), snapshot_id=snapshot_id)
-        with _damage_named(table, snapshot_id):
+        scan = table.scan(row_filter=_day_filter(days), snapshot_id=snapshot_id)
+        with _damage_errors(table, snapshot_id):
             found = [task.file for task in scan.plan_files()]
-        # Not a filter of the scan, which would bind all the days to every file.
+        # A filter of the scan would be bound to each file with all the days.
         left_out = {date_to_days(day) for day in without}
         return sorted(file.file_path for file in found if file.partition[0] not in left_out)
 
@@ -217,17 +217,17 @@ class Lake:
     ) -> pa.Table:
         """Return the rows of the days in a snapshot (the current one by default) as Arrow.
 
-        An empty table with the contract's schema when the table has no snapshot yet.
+        A table without a snapshot gives an empty result with the contract's schema.
 
         Raises:
-            ValueError: the table has a snapshot, but not this one.
+            ValueError: the table has snapshots, but not this one.
         """
         table = self._published(name)
         if table is None:
             schema = arrow_schema(TABLES[name])
             return schema.empty_table() if columns == ("*",) else schema.empty_table().select(list(columns))
-        with _damage_named(table, snapshot_id):
-            scan = table.scan(_within(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
+        with _damage_errors(table, snapshot_id):
+            scan = table.scan(_day_filter(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
             rows: pa.Table = scan.to_arrow()
         return rows
 
@@ -238,7 +238,7 @@ class Lake:
             require_readable(table)
 
     def days(self, name: str) -> list[date]:
-        """Return the days that the table holds, oldest first."""
+        """Return the days with rows in the table, oldest first."""
         table = self._published(name)
         if table is None:
             return []
@@ -246,28 +246,28 @@ class Lake:
         return sorted({row["partition"]["ds"] for row in partitions.select(["partition"]).to_pylist()})
 
     def facts(self, name: str) -> dict[str, str]:
-        """Return the facts kept with the table's current snapshot."""
+        """Return the facts of the table's current snapshot."""
         return next(iter(self.history(name)), {})
 
     def history(self, name: str) -> list[dict[str, str]]:
-        """Return the facts of the current snapshot and of those it follows from, newest first."""
+        """Return the facts of the current snapshot and of its ancestors, newest first."""
         table = self._published(name)
         if table is None:
             return []
         return [facts_of(snapshot) for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
 
     def _published(self, name: str) -> IcebergTable | None:
-        """Return the table as it is now, None where it has no snapshot yet."""
+        """Return the table, or None where it has no snapshot yet."""
         table = self.present(name)
         return table if table is not None and table.current_snapshot() is not None else None
 
 
 @contextmanager
-def _damage_named(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
-    """Where reading fails because of a damaged file, raise DamagedFileError, which names it."""
+def _damage_errors(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
+    """Raise DamagedFileError, which names the file, where reading fails because of a damaged file."""
     try:
         yield
-    except UNREADABLE:
+    except READ_ERRORS:
         require_readable(table, snapshot_id)
         raise
 
@@ -279,11 +279,11 @@ def _pending(transaction: Transaction) -> IcebergTable:
     )
 
 
-def _fresh_folder(table: IcebergTable) -> str:
+def _new_folder(table: IcebergTable) -> str:
     return f"{table.location()}/data/{uuid.uuid4().hex}".removeprefix("file://")
 
 
-def _within(days: Days | None) -> BooleanExpression:
+def _day_filter(days: Days | None) -> BooleanExpression:
     if days is None:
         return AlwaysTrue()
     return And(GreaterThanOrEqual("ds", days[0]), LessThanOrEqual("ds", days[1]))

@@ -1,7 +1,6 @@
 """SQL over the lake: DuckDB with a view per table, over the Parquet files of its Iceberg snapshot.
 
-All tables are read as they are at one moment: a statement never joins tonight's rows of one table with last night's of
-another.
+A statement reads a consistent state of all tables: it never joins new rows of one table with old rows of another.
 """
 
 import csv
@@ -32,9 +31,10 @@ def source_names(settings: Settings) -> list[str]:
 
 
 def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) -> tuple[str, str]:
-    """Return the source whose tables need no schema, and what to tell where it has none, else "".
+    """Return the source whose tables need no schema, and a note for the user, else "".
 
-    It is `source`; where nobody `asked` for it, it has no tables, and one other has, that other.
+    It is `source`. Where the user has not `asked` for it, it has no tables and exactly one other source has, it is the
+    other one.
     """
     present = source_names(settings)
     if source in present or any(f"{name}." in sql.lower() for name in present):
@@ -47,10 +47,10 @@ def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) ->
 
 
 def open_database(settings: Settings, default_source: str, mentioned_in: str = "") -> duckdb.DuckDBPyConnection:
-    """Return a connection with a schema per source, `default_source`'s tables being reachable without one.
+    """Return a connection with a schema per source; tables of `default_source` need no schema.
 
-    Only tables whose name occurs in `mentioned_in` (in letters of either case) can be read, all when it is empty:
-    listing a snapshot's files costs 20 ms a table. The others have names and columns.
+    Only tables named in the text `mentioned_in` (in any case) can be read, or all if it is empty, because listing a
+    snapshot's files takes 20 ms a table. The other views have columns but raise an error when they are read.
     """
     mentioned = mentioned_in.lower()
     database = duckdb.connect()
@@ -68,7 +68,12 @@ def open_database(settings: Settings, default_source: str, mentioned_in: str = "
 
 
 def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str], Rows]:
-    """Return column names and rows of the query. Raises ValueError with DuckDB's message."""
+    """Return column names and rows of the query.
+
+    Raises:
+        ValueError: the statement fails; with DuckDB's message.
+        DamagedFileError: a file of a table in the statement cannot be read.
+    """
     try:
         with open_database(settings, default_source, sql) as database:
             result = database.execute(sql)
@@ -77,13 +82,13 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
             names = [column[0] for column in result.description or []]
             return names, result.fetchall()
     except duckdb.Error as error:
-        if type(error) in _OF_FILES:
+        if type(error) in _FILE_ERRORS:
             _require_readable(settings, sql)
         raise ValueError(f"{error}\nTables: {', '.join(TABLES)}; other sources as schemas: source.table") from None
 
 
 def _require_readable(settings: Settings, sql: str) -> None:
-    """Raise DamagedFileError where a file of a table in the statement is what DuckDB could not read."""
+    """Raise DamagedFileError if a file of a table in the statement cannot be read."""
     for source in source_names(settings):
         lake = Lake.open(settings, source).at_one_moment()
         for name in TABLES:
@@ -94,7 +99,7 @@ def _require_readable(settings: Settings, sql: str) -> None:
 def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | None = None) -> None:
     """Write the rows as a drawn table, as CSV with a header, or as a JSON list of objects.
 
-    No text in a table reaches the terminal as an escape sequence, none in CSV a spreadsheet as a formula.
+    A drawn table contains no terminal escape sequences. CSV contains no text that a spreadsheet would run as a formula.
     """
     out = out or sys.stdout
     if how == "json":
@@ -106,19 +111,19 @@ def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | No
     else:
         drawn = RichTable(*(Column(Text(for_terminal(name))) for name in names))
         for row in rows:
-            # As text: a title such as "[new] lamp" is no markup.
+            # As Text, because rich would read "[new] lamp" as markup.
             drawn.add_row(*(Text("" if value is None else for_terminal(str(value))) for value in row))
         Console(file=out, width=None if out.isatty() else 200).print(drawn)
 
 
 class _Lines:
-    """Ends a line of CSV by a line feed alone. A writer of such lines would not quote a carriage return."""
+    """Ends CSV lines by a line feed alone. With lineterminator="\\n", csv would not quote a carriage return."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
     def write(self, line: str) -> int:
-        """Write a line that ends in both."""
+        """Write a line that ends in carriage return and line feed."""
         return self.out.write(line.removesuffix("\r\n") + "\n")
 
 
@@ -128,16 +133,16 @@ def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, 
         paths = ", ".join("'" + file.removeprefix("file://").replace("'", "''") + "'" for file in files)
         rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
     else:
-        columns = ", ".join(f"NULL::{_DUCKDB[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
-        # Read all the same, by a name that the statement puts together, it must not pass for empty.
+        columns = ", ".join(f"NULL::{_DUCKDB_TYPES[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
+        # A statement may compute a table's name. The view must then fail instead of being empty.
         unread = f"{name} is not read: write its name into the statement as one word"
         rows = f"SELECT {columns} WHERE " + ("false" if readable else f"error('{unread}')::BOOLEAN")
     database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
 
 
-_OF_FILES = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
-"""What DuckDB raises where it cannot read a file; a statement that does not fit is another class."""
-_DUCKDB = {
+_FILE_ERRORS = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
+"""Errors of DuckDB for a file that cannot be read. An invalid statement raises another class."""
+_DUCKDB_TYPES = {
     "string": "VARCHAR",
     "long": "BIGINT",
     "int": "INTEGER",

@@ -1,4 +1,4 @@
-"""What the lake holds, table by table."""
+"""A summary of every table in the lake."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +11,7 @@ from pipeline_tasks.tables.contracts import TABLES
 
 @dataclass(frozen=True)
 class TableSummary:
-    """One table of one source."""
+    """Size of one table of one source."""
 
     source: str
     table: str
@@ -24,7 +24,7 @@ class TableSummary:
 
 
 def summarize_lake(settings: Settings) -> list[TableSummary]:
-    """Return a summary of every table that has a snapshot; counts come from the snapshots, no data is read."""
+    """Return a summary of every table that has a snapshot. Counts come from the snapshots, without reading data."""
     catalog = open_catalog(settings)
     lakes = [Lake(catalog, source).at_one_moment() for source in source_names(settings)]
     found = [_summarize(lake, name) for lake in lakes for name in TABLES]

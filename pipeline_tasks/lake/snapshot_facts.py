@@ -1,4 +1,4 @@
-"""What a night keeps with a snapshot: facts, as properties under a name of ours."""
+"""Facts that a run keeps with a snapshot, as snapshot properties with the prefix `nightshelf.`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,6 +14,6 @@ def as_properties(facts: Mapping[str, str]) -> dict[str, str]:
 
 
 def facts_of(snapshot: Snapshot) -> dict[str, str]:
-    """Return the facts that were kept with a snapshot."""
-    told = snapshot.summary.additional_properties if snapshot.summary else {}
-    return {name.removeprefix(_PREFIX): value for name, value in told.items() if name.startswith(_PREFIX)}
+    """Return the facts of a snapshot."""
+    properties = snapshot.summary.additional_properties if snapshot.summary else {}
+    return {name.removeprefix(_PREFIX): value for name, value in properties.items() if name.startswith(_PREFIX)}

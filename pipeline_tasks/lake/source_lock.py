@@ -1,7 +1,7 @@
-"""A lock per source: jobs of a nightly run share it, maintenance that deletes or replaces files has it alone.
+"""A lock per source: jobs of a nightly run share it; maintenance that deletes or replaces files holds it exclusively.
 
-It is a lock of a file below `home` (of this machine, or of a shared file system), and on a Postgres catalog an advisory
-lock of that server as well, which all machines ask. The system releases both when their process ends, also by a kill.
+It is a file lock below `home` (on this machine or a shared file system). With a Postgres catalog it is also an advisory
+lock of that server, which all machines see. The system releases both when their process ends, even by a kill.
 """
 
 import fcntl
@@ -23,17 +23,17 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import open_catalog
 
 _PATIENCE: Final = 600.0
-"""Seconds that a job waits for maintenance, which takes minutes."""
+"""Longest wait of a job for maintenance, in seconds; maintenance takes minutes."""
 _PAUSE: Final = 1.0
 
 
 class SourceBusyError(ValueError):
-    """Somebody else works on the source."""
+    """Another process holds the lock of the source."""
 
 
 @contextmanager
 def job_lock(settings: Settings, source: str, job: str) -> Iterator[None]:
-    """Hold the source's lock beside other jobs, for one that reads its tables or writes files for them.
+    """Share the source's lock with other jobs, to read its tables or write files for them.
 
     Waits for maintenance to end.
 
@@ -46,7 +46,7 @@ def job_lock(settings: Settings, source: str, job: str) -> Iterator[None]:
 
 @contextmanager
 def maintenance_lock(settings: Settings, source: str, work: str) -> Iterator[None]:
-    """Hold the source's lock alone: no job of it runs meanwhile, and none has files that no manifest names yet.
+    """Hold the source's lock exclusively: no job of it runs meanwhile, so no files are missing from manifests.
 
     Raises:
         SourceBusyError: a job or other maintenance runs.
@@ -57,7 +57,7 @@ def maintenance_lock(settings: Settings, source: str, work: str) -> Iterator[Non
 
 @contextmanager
 def landing_lock(settings: Settings, source: str) -> Iterator[None]:
-    """Hold the source's landing alone: two landings would write one ledger.
+    """Hold the source's landing lock exclusively, because two landings would write one ledger.
 
     Raises:
         SourceBusyError: another landing has not ended after ten minutes.
@@ -69,7 +69,7 @@ def landing_lock(settings: Settings, source: str) -> Iterator[None]:
 @contextmanager
 def _held(settings: Settings, name: str, work: str, *, exclusive: bool, patience: float) -> Iterator[None]:
     engine = _postgres(settings)
-    until, is_told = time.monotonic() + patience, False
+    until, is_announced = time.monotonic() + patience, False
     while True:
         with ExitStack() as held:
             busy = _file_holders(held, settings.home / "locks", name, work, exclusive)
@@ -83,28 +83,28 @@ def _held(settings: Settings, name: str, work: str, *, exclusive: bool, patience
                 f"{work} of {name.partition('.')[0]} cannot start: {' and '.join(busy)}. Wait until it has ended, or "
                 "end it, then start this again"
             )
-        if not is_told:
+        if not is_announced:
             print(f"{work} waits, for {patience:.0f} s at most: {' and '.join(busy)}", flush=True)
-            is_told = True
+            is_announced = True
         time.sleep(_PAUSE)
 
 
 def _postgres(settings: Settings) -> Engine | None:
-    """Return the engine of the catalog where it lies in Postgres."""
-    named = settings.lake_catalog_uri.get_secret_value() if settings.lake_catalog_uri is not None else ""
-    if not (named or settings.lake_catalog_properties.get("uri", "")).startswith("postgresql"):
+    """Return the engine of the catalog if it is in Postgres."""
+    uri = settings.lake_catalog_uri.get_secret_value() if settings.lake_catalog_uri is not None else ""
+    if not (uri or settings.lake_catalog_properties.get("uri", "")).startswith("postgresql"):
         return None
     catalog = open_catalog(settings)
     return catalog.engine if isinstance(catalog, SqlCatalog) else None
 
 
 def _file_holders(held: ExitStack, folder: Path, name: str, work: str, exclusive: bool) -> list[str]:
-    """Take the lock of the file until `held` is closed; where others hold it, return who they are."""
+    """Take the file lock until `held` is closed and return []. If it is taken, return what its holders are."""
     notes = folder / name
     notes.mkdir(parents=True, exist_ok=True)
     if not _lock(held, folder / f"{name}.lock", exclusive=exclusive):
         return _alive(notes) or ["another process holds its lock"]
-    # Says who holds the lock, and is locked itself as long as that process lives.
+    # The note describes the holder. It is locked itself as long as that process lives.
     note = notes / uuid.uuid4().hex
     since = datetime.now(UTC).isoformat(timespec="seconds")
     note.write_text(f"{work} is running since {since} (process {os.getpid()} on {socket.gethostname()})")
@@ -123,7 +123,7 @@ def _lock(held: ExitStack, path: Path, *, exclusive: bool) -> bool:
 
 
 def _alive(notes: Path) -> list[str]:
-    """Return what the living holders say; the notes of dead ones are removed."""
+    """Return the notes of living holders and remove those of dead ones."""
     found = []
     for note in sorted(notes.iterdir()):
         with ExitStack() as looked:
@@ -137,19 +137,19 @@ def _alive(notes: Path) -> list[str]:
 
 
 def _database_holders(held: ExitStack, engine: Engine, name: str, work: str, exclusive: bool) -> list[str]:
-    """Take the advisory lock until `held` is closed; where others hold it, return who they are."""
+    """Take the advisory lock until `held` is closed and return []. If it is taken, return what its holders are."""
     key = int.from_bytes(hashlib.sha256(f"nightshelf {name}".encode()).digest()[:8], signed=True)
     connection = held.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
-    # The server shows it to those who wait: 63 bytes at most.
+    # Waiting processes read this label from the server. It keeps 63 bytes at most.
     label = f"{work} (process {os.getpid()} on {socket.gethostname()})"[:63]
-    ask: Callable[..., Any] = connection.execute
-    ask(text("SELECT set_config('application_name', :label, false)"), {"label": label})
+    execute: Callable[..., Any] = connection.execute
+    execute(text("SELECT set_config('application_name', :label, false)"), {"label": label})
     function = "pg_try_advisory_lock" if exclusive else "pg_try_advisory_lock_shared"
-    if ask(text(f"SELECT {function}(:key)"), {"key": key}).scalar_one():
-        # A pooled connection stays open when it is given back, and its locks with it.
+    if execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar_one():
+        # A pooled connection stays open after its return and would keep its locks.
         held.callback(connection.invalidate)
         return []
-    rows = ask(
+    rows = execute(
         text(
             "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid) "
             "WHERE locktype = 'advisory' AND granted AND classid::bigint = :high AND objid::bigint = :low"

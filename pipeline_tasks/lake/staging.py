@@ -1,7 +1,7 @@
-"""What a job hands to the next one within a night: a manifest of files written but not yet committed.
+"""Manifests of files that a step of a run has written but not yet committed.
 
-Jobs build, gates validate, publishing commits: until then no reader sees a row. Manifests lie at
-``staging/<source>/<ds>/<step>.json``; running a step again replaces its manifest.
+Jobs write files, gates validate them, and publishing commits them. No reader sees a row before. A manifest is at
+``staging/<source>/<ds>/<step>.json``; running a step again replaces it.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from pipeline_tasks.lake.lake import Lake, NewDays
 from pipeline_tasks.run_key import RunKey
 
 _LAST: Final = "recommendations"
-"""Committed last by a catalog that cannot commit several tables at once: a reader that finds tonight's recommendations
-then finds all else of the night too."""
+"""Table that is committed last by a catalog that cannot commit several tables at once. A reader that finds the new
+recommendations then finds all other tables of the run too."""
 
 
 class StagedTable(BaseModel):
-    """Files of one table that wait for their gate."""
+    """Files of one table that are not validated yet."""
 
     days: list[date]
     """Days that the commit replaces, also those without a file."""
@@ -32,7 +32,7 @@ class StagedTable(BaseModel):
 
 
 class Manifest(BaseModel):
-    """All that one step built for one night."""
+    """Everything that one step has built for one run."""
 
     source: str
     ds: date
@@ -41,16 +41,16 @@ class Manifest(BaseModel):
     facts: dict[str, str] = {}
     """Kept as snapshot properties by the commit: ids of the snapshots read, settings, counts."""
     seconds: dict[str, float] = {}
-    """Wall time of the step's parts, which may run beside one another; not kept by the commit."""
+    """Wall time of the step's parts, which may run concurrently; not kept by the commit."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the manifest as it is written: a gate says of which manifest it tells."""
+        """SHA-256 of the manifest's file content. A gate report names the manifest by it."""
         return hashlib.sha256(self.model_dump_json(indent=1).encode()).hexdigest()
 
 
 def night_folder(settings: Settings, run_key: RunKey) -> Path:
-    """Return the folder in which a night's steps hand on their work; who writes there makes it."""
+    """Return the folder of the run's staged files. Writers create it."""
     return settings.staging / run_key.source / run_key.ds.isoformat()
 
 
@@ -62,7 +62,7 @@ def write_manifest(settings: Settings, manifest: Manifest) -> Path:
 
 
 def read_manifest(settings: Settings, run_key: RunKey, step: str) -> Manifest:
-    """Read what `step` built for the night."""
+    """Return the manifest of `step`. Raises FileNotFoundError where the step has not run."""
     path = night_folder(settings, run_key) / f"{step}.json"
     if not path.exists():
         raise FileNotFoundError(
@@ -74,7 +74,7 @@ def read_manifest(settings: Settings, run_key: RunKey, step: str) -> Manifest:
 def publish(lake: Lake, manifest: Manifest, only: Iterable[str] | None = None) -> dict[str, int]:
     """Commit the staged tables of a manifest, all at once or none, and return the new snapshot ids by table.
 
-    Asks no gate: a night does so first (`gates.gated_publish`); tests and benchmarks publish what they made as it is.
+    It checks no gate: nightly runs publish by `gates.gated_publish`; tests and benchmarks call this function directly.
     """
     chosen = [name for name in manifest.tables if only is None or name in set(only)]
     names = sorted(chosen, key=lambda name: name == _LAST)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.lake.footer_bounds import ColumnBounds, FileBounds, footer_bounds
+from pipeline_tasks.lake.parquet_footers import ColumnBounds, FileBounds, footer_bounds
 
 
 class FooterStatistics(NamedTuple):

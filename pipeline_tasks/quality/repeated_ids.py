@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
-from pipeline_tasks.lake.file_days import file_days
 from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.parquet_footers import file_days
 
 MOST_TEXTS: Final = 20_000_000
 """Of a day: hashed, each takes some 100 bytes of its task's memory, where a number that is sorted takes 16."""

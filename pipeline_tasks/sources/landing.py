@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import write_atomically
-from pipeline_tasks.lake.durable_files import sync_files
+from pipeline_tasks.lake.atomic_write import sync_files, write_atomically
 
 Kind = Literal["events", "items", "users"]
 

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from pipeline_tasks.lake.file_days import file_days
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.parquet_footers import file_days
 from pipeline_tasks.lake.staging import Manifest
 from pipeline_tasks.local_days import end_of
 from pipeline_tasks.tables.contracts import TABLES

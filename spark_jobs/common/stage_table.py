@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from pipeline_tasks.lake.file_days import file_days
+from pipeline_tasks.lake.damaged_files import parquet_failures
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Days, Lake
-from pipeline_tasks.lake.parquet_failures import parquet_failures
+from pipeline_tasks.lake.parquet_footers import file_days
 from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl

@@ -74,7 +74,7 @@ def test_a_full_disk_within_a_commit_changes_no_table_and_the_next_run_heals(sma
     assert len(messages) >= 5
     for message in messages:
         assert "No space is left on the disk of" in message
-        assert "the tables of shop are as they were. Free some" in message
+        assert "the tables of shop are unchanged. Free some" in message
     publish_run(settings, 99)
     assert runs_queried(settings) == {"99"}
 
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_the_state_of_a_night_and_names_the_file(small_disk: 
     path = write_manifest(settings, Manifest(source="shop", ds=night, step="clean"))
     before = path.read_text()
     fill(small_disk, 0)
-    with pytest.raises(OutOfSpaceError, match=rf"disk of {path}: it is as it was"):
+    with pytest.raises(OutOfSpaceError, match=rf"disk of {path}: it is unchanged"):
         write_manifest(settings, Manifest(source="shop", ds=night, step="clean", facts={"a": "b" * 5_000}))
     assert path.read_text() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_tasks.failure_messages import DamagedFileError, damaged_file_error, day_of_file
 from pipeline_tasks.job_errors import job_errors
-from pipeline_tasks.lake.footer_bounds import footer_bounds
+from pipeline_tasks.lake.parquet_footers import footer_bounds
 
 
 def damaged(path: Path) -> Path:

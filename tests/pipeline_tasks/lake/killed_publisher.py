@@ -24,16 +24,16 @@ from pipeline_tasks.tables.schemas import arrow_schema
 DAY: Final = date(2026, 11, 20)
 NAMES: Final = ("recommendations", "fallback_recommendations", "similar_items", "next_items")
 SQL: Final = " UNION ".join(f"SELECT model_version FROM {name}" for name in NAMES)
-"""Of the run whose rows are there."""
+"""Selects the run of the rows."""
 _PUBLISHED: Final = 15
-"""So many runs are committed without rows for each that is published with some."""
+"""Number of runs committed without rows for each that is published with rows."""
 _STEPS: Final = (
     (atomic_commit, "sync_files"),
     (SqlCatalog, "_write_metadata"),
     (Session, "execute"),
     (Session, "commit"),
 )
-"""What a commit consists of: each call is followed by a point at which the process may die."""
+"""Calls of a commit. The process may be killed after each of them."""
 
 
 def publish_run(settings: Settings, run: int) -> None:
@@ -56,20 +56,20 @@ def commit_run(settings: Settings, run: int) -> None:
 
 
 def runs_of(lake: Lake) -> set[str | None]:
-    """Return the runs that the tables are of now, by their snapshots."""
+    """Return the runs in the facts of the tables' current snapshots."""
     now = lake.at_one_moment()
     return {now.facts(name).get("run") for name in NAMES}
 
 
 def runs_queried(settings: Settings) -> set[str]:
-    """Return the runs that the rows of the tables are of."""
+    """Return the runs in the rows of the tables."""
     return {row[0] for row in query(settings, "shop", SQL)[1]}
 
 
 def publish_until_killed(settings: Settings, first: int, last: int, dies_after: int) -> int:
-    """Publish the runs from `first` to `last` in a process of its own and return its exit code.
+    """Publish the runs from `first` to `last` in a child process and return its exit code.
 
-    Where it has more steps than `dies_after`, it kills itself behind that one: -9.
+    The process kills itself after step `dies_after`, if it gets there; the exit code is then -9.
     """
     process = multiprocessing.get_context("fork").Process(
         target=_publish_runs, args=(settings, first, last, dies_after)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, on a free port of the loopback."""
+"""A PostgreSQL server for one test, on a free loopback port."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ START_SECONDS = 60
 
 
 def programs() -> Path | None:
-    """Return the folder of the server's programs, None where they are not installed."""
+    """Return the folder of the server's programs, or None where they are not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if found:
         return found[-1].parent
@@ -23,7 +23,7 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """Makes a cluster in `folder` and starts it; started again after it was killed, it recovers by itself."""
+    """Makes a cluster in `folder` and starts it. After a kill, a restart recovers it."""
 
     def __init__(self, folder: Path) -> None:
         bin_folder = programs()
@@ -51,7 +51,7 @@ class PostgresServer:
         """Start it and wait until it answers."""
         until = time.monotonic() + START_SECONDS
         while True:
-            # After a crash it ends at once as long as a backend of before is still there.
+            # After a crash, the server exits as long as an old backend is still running.
             if self.process is None or self.process.poll() is not None:
                 self._launch()
             try:

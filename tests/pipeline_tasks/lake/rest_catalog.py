@@ -19,7 +19,7 @@ ENDPOINTS = ["GET /v1/{prefix}/namespaces", f"GET {_TABLE}", f"POST {_TABLE}", "
 
 
 class RestServer(ThreadingHTTPServer):
-    """Answers what reading and committing need; tables are made in the SQLite catalog beside it."""
+    """Serves the endpoints for reading and committing; tables are made in the SQLite catalog."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -27,7 +27,7 @@ class RestServer(ThreadingHTTPServer):
         self.commits: list[list[str]] = []
         """Tables of each commit."""
         self.after_next_load: Callable[[], None] | None = None
-        """Called once, behind the next table that is loaded."""
+        """Called once, after the next table is loaded."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Several tables are committed at once: no reader finds two runs, whatever happens to the process that commits."""
+"""Several tables are committed at once: no reader finds two runs, even if the committing process is killed."""
 
 import multiprocessing
 import random
@@ -31,7 +31,7 @@ COMMITS = {"sqlite": 200, "postgres": 40}
 
 @pytest.fixture(params=COMMITS)
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Settings, int]]:
-    """A lake with the catalog, and how many runs to publish."""
+    """A lake with the catalog, and the number of runs to publish."""
     if request.param == "sqlite":
         yield Settings(home=tmp_path), COMMITS["sqlite"]
         return
@@ -46,7 +46,7 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Se
 
 
 def poll(settings: Settings, ended: Connection, seen: Connection) -> None:
-    """Read the tables again and again; send how often, and every set of runs that was found."""
+    """Read the tables repeatedly; send the number of reads and every set of runs that was found."""
     lake, polls, found = Lake.open(settings, "shop"), 0, set()
     seen.send("ready")
     while not ended.poll():
@@ -107,7 +107,7 @@ def test_two_processes_that_publish_at_once_both_succeed(tmp_path: Path) -> None
     assert runs_queried(settings) == {run}
 
 
-def test_a_statement_sees_the_tables_of_the_moment_at_which_it_began(
+def test_a_statement_sees_the_tables_as_they_were_when_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path)

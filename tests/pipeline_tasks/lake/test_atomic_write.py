@@ -18,7 +18,7 @@ NIGHT = RunKey("shop", date(2026, 11, 20))
 
 @contextmanager
 def no_room_for_more_than(size: int) -> Iterator[None]:
-    """The system refuses a file that grows beyond `size` bytes, in the middle of its writing: as on a full disk."""
+    """Let the system stop a write as soon as the file exceeds `size` bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -27,7 +27,7 @@ def no_room_for_more_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_cannot_be_written_leaves_the_old_text_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_text_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "made" / "state.json"
     write_atomically(path, "ä")
     write_atomically(path, "first")
@@ -69,7 +69,7 @@ def kept_ledger(settings: Settings) -> str:
     [(keep_manifest, kept_manifest), (keep_report, kept_report), (keep_ledger, kept_ledger)],
     ids=("manifest", "report", "ledger"),
 )
-def test_the_state_of_a_night_is_as_before_when_the_disk_is_full(
+def test_the_state_of_a_run_is_unchanged_when_the_disk_is_full(
     keep: Callable[[Settings, str], None], kept: Callable[[Settings], str], tmp_path: Path
 ) -> None:
     settings = Settings(home=tmp_path)

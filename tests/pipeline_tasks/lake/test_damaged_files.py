@@ -1,4 +1,4 @@
-"""A damaged file of the lake is named, with what to do; nothing is overwritten."""
+"""The error of a damaged file of the lake names the file and the remedy; nothing is overwritten."""
 
 import re
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def cut(file: Path) -> None:
 
 
 def overwrite_rows(file: Path) -> None:
-    """Damage the rows alone: the footer stays as it is."""
+    """Damage the rows alone and keep the footer."""
     content = bytearray(file.read_bytes())
     content[4:2_000] = bytes(len(content[4:2_000]))
     file.write_bytes(bytes(content))
@@ -81,7 +81,7 @@ def test_a_damaged_data_file_is_named_with_its_day(lake: Lake, tmp_path: Path, d
     assert (file.read_bytes() if file.exists() else None) == left
     file.unlink(missing_ok=True)
     lake.commit("users", [TUESDAY], lake.write_arrow("users", users(TUESDAY)))
-    assert lake.read("users").num_rows == 4_000, "the day made again heals the table"
+    assert lake.read("users").num_rows == 4_000, "a second run of the day repairs the table"
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, overwrite])
@@ -89,7 +89,7 @@ def test_a_damaged_data_file_is_named_with_its_day(lake: Lake, tmp_path: Path, d
 def test_a_damaged_manifest_is_named(lake: Lake, named: Callable[[Lake], str], damage: Callable[[Path], None]) -> None:
     file = Path(named(lake).removeprefix("file://"))
     damage(file)
-    with pytest.raises(DamagedFileError, match=f"{file.name} cannot be read .*Put it back from a backup of the lake"):
+    with pytest.raises(DamagedFileError, match=f"{file.name} cannot be read .*Restore it from a backup of the lake"):
         lake.read("users")
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_metadata_file_is_named(lake: Lake, damage: Callable[[Path], N
         (lake.at_one_moment() if at_one_moment else lake).read("users")
 
 
-def test_a_snapshot_that_there_is_not_is_no_damage(lake: Lake) -> None:
+def test_an_unknown_snapshot_is_not_reported_as_damage(lake: Lake) -> None:
     with pytest.raises(ValueError, match="Snapshot not found") as raised:
         lake.read("users", snapshot_id=7)
     assert not isinstance(raised.value, DamagedFileError)

@@ -76,7 +76,7 @@ def test_reading_writes_nothing(lake: Lake, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_reading_what_is_not_there_makes_neither_table_nor_source(lake: Lake) -> None:
+def test_reading_a_missing_table_makes_neither_table_nor_source(lake: Lake) -> None:
     for reads in (lake.read, lake.files, lake.days, lake.history, lake.facts, lake.snapshot_id):
         assert not reads("recommendations")
     assert lake.catalog.list_namespaces() == []
@@ -93,7 +93,7 @@ def test_files_without_some_days_are_found_in_one_scan(lake: Lake) -> None:
     assert lake.files("sequences", without={days[1]}, snapshot_id=earlier) == [files[0], files[2]]
 
 
-def test_tables_of_a_new_source_are_made_beside_one_another(lake: Lake) -> None:
+def test_tables_of_a_new_source_can_be_made_concurrently(lake: Lake) -> None:
     names = list(TABLES)[:6]
     with ThreadPoolExecutor(len(names)) as threads:
         made = list(threads.map(lake.table, [*names, *names]))
@@ -101,7 +101,7 @@ def test_tables_of_a_new_source_are_made_beside_one_another(lake: Lake) -> None:
     assert lake.catalog.list_namespaces() == [("shop",)]
 
 
-def test_a_catalog_of_ones_own_is_opened_and_its_password_is_not_shown(tmp_path: Path) -> None:
+def test_a_configured_catalog_is_opened_and_its_password_is_not_shown(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/own.db?timeout=77"
     settings = Settings.model_validate({"home": tmp_path / "home", "lake_catalog_uri": uri})
     assert Lake.open(settings, "shop").snapshot_id("items") is None
@@ -126,7 +126,7 @@ def test_a_contract_that_gained_a_column_grows_the_table(lake: Lake, monkeypatch
     assert [(row["ds"], row["item_id"], row["listed"]) for row in rows] == [(first, "i1", None), (second, "i1", False)]
 
 
-def test_history_knows_nothing_of_what_was_rolled_back(lake: Lake) -> None:
+def test_history_leaves_out_snapshots_that_were_rolled_back(lake: Lake) -> None:
     assert lake.history("sequences") == [] == list(lake.facts("sequences"))
     kept = 0
     for number in (1, 2):

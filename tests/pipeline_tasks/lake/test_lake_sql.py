@@ -62,11 +62,11 @@ def test_table_that_was_never_published_is_empty_and_typed(settings: Settings) -
     assert query(settings, "shop", typed)[1] == [("VARCHAR[]",)]
 
 
-def test_source_that_has_no_tables_yet_can_be_asked(settings: Settings) -> None:
+def test_a_source_without_tables_can_be_queried(settings: Settings) -> None:
     assert query(settings, "new_shop", "SELECT count(*) FROM recommendations")[1] == [(0,)]
 
 
-def test_a_source_without_tables_is_said_and_the_only_other_is_read(settings: Settings, tmp_path: Path) -> None:
+def test_a_note_reports_a_source_without_tables_and_the_only_other_is_read(settings: Settings, tmp_path: Path) -> None:
     sql = "SELECT * FROM users"
     assert source_to_read(settings, "shop", sql, asked=False) == ("shop", "")
     assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users", asked=True) == ("new_shop", "")
@@ -93,7 +93,7 @@ def test_an_empty_statement_is_said(settings: Settings, statement: str) -> None:
         query(settings, "shop", statement)
 
 
-def test_a_value_is_drawn_as_it_is() -> None:
+def test_a_value_is_drawn_without_markup() -> None:
     out = io.StringIO()
     write_rows(["title"], [("[new] lamp [/]",)], "table", out)
     assert "[new] lamp [/]" in out.getvalue()

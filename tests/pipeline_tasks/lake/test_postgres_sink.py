@@ -42,7 +42,7 @@ def settings(server: PostgresServer, tmp_path: Path) -> Iterator[Settings]:
 
 
 def staged(settings: Settings, ds: date, model: str, reason: str = "popular", users: int = 2) -> Manifest:
-    """Stage two items for each of the users, and one shelf for everyone."""
+    """Stage two items for each of the users, and one for everyone."""
     common = {"reason": reason, "model_version": model, "ds": ds}
     shelves = [
         {"user_key": f"u{user}", "rank": rank, "item_id": f"i{rank}", "score": 1 / rank, "arm": "control"} | common
@@ -58,7 +58,7 @@ def staged(settings: Settings, ds: date, model: str, reason: str = "popular", us
 
 
 def published(settings: Settings, ds: date, model: str, reason: str = "popular") -> RunKey:
-    """Publish the night in the lake."""
+    """Publish the run in the lake."""
     publish(Lake.open(settings, "shop"), staged(settings, ds, model, reason))
     return RunKey("shop", ds)
 
@@ -83,7 +83,7 @@ def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> 
     assert select(server, "SELECT segment, reason FROM shop.fallback_recommendations") == [("everyone", tricky)]
 
 
-def test_a_night_takes_its_own_place_and_leaves_the_others(server: PostgresServer, settings: Settings) -> None:
+def test_a_run_replaces_only_its_own_partition(server: PostgresServer, settings: Settings) -> None:
     for ds, model in ((FIRST, "m/1"), (SECOND, "m/1"), (SECOND, "m/2")):
         sink_night(settings, published(settings, ds, model))
     assert nights(server) == [(FIRST, "m/1", 4), (SECOND, "m/2", 4)]
@@ -97,7 +97,7 @@ def test_a_night_takes_its_own_place_and_leaves_the_others(server: PostgresServe
     assert left == [(6,)], "two parents with two partitions each, and nothing half made"
 
 
-def test_a_night_sunk_twice_is_the_same_night(server: PostgresServer, settings: Settings) -> None:
+def test_a_repeated_copy_gives_the_same_rows(server: PostgresServer, settings: Settings) -> None:
     night = published(settings, FIRST, "m/1")
     assert sink_night(settings, night) == sink_night(settings, night)
     assert nights(server) == [(FIRST, "m/1", 4)]
@@ -164,7 +164,7 @@ def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: Postg
     with psycopg.connect(server.dsn) as idle, ThreadPoolExecutor(1) as background:
         idle.execute("SELECT count(*) FROM shop.recommendations")
         swap, until = background.submit(sink_night, settings, night), time.monotonic() + 20
-        # Until two tries of the swap were waited for.
+        # Until the reads have waited for two attempts of the swap.
         while sum(wait > 0.2 for wait in waits) < 2 and time.monotonic() < until:
             started = time.monotonic()
             assert nights(server) == [(FIRST, "m/1", 4)]
@@ -175,7 +175,7 @@ def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: Postg
     assert nights(server) == [(FIRST, "m/2", 4)]
 
 
-def test_a_reader_that_never_lets_go_leaves_the_old_night(
+def test_a_reader_that_keeps_its_transaction_open_keeps_the_old_rows(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink_night(settings, published(settings, FIRST, "m/1"))
@@ -187,7 +187,7 @@ def test_a_reader_that_never_lets_go_leaves_the_old_night(
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
-def test_two_nights_that_are_swapped_at_once_do_not_wait_for_each_other(
+def test_two_runs_that_are_swapped_at_once_do_not_deadlock(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = [published(settings, ds, "m/1") for ds in (FIRST, SECOND)]
@@ -205,7 +205,7 @@ def test_two_nights_that_are_swapped_at_once_do_not_wait_for_each_other(
     assert sunk == [{"recommendations": 4, "fallback_recommendations": 1}] * 2
 
 
-def test_rows_that_break_the_key_or_get_lost_leave_the_old_night(
+def test_duplicate_or_lost_rows_keep_the_old_rows(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink_night(settings, published(settings, FIRST, "m/1"))

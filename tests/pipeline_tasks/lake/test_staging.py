@@ -47,7 +47,7 @@ def test_publishing_an_empty_day_empties_it(tmp_path: Path) -> None:
     assert lake.read("quarantine").num_rows == 0
 
 
-def test_recommendations_are_committed_when_all_else_is(tmp_path: Path) -> None:
+def test_recommendations_are_committed_last(tmp_path: Path) -> None:
     lake = Lake.open(Settings(home=tmp_path), "shop")
     tables = {}
     for name in ("user_profiles", "recommendations", "fallback_recommendations"):
@@ -62,16 +62,16 @@ def test_a_missing_step_is_named(tmp_path: Path) -> None:
         read_manifest(Settings(home=tmp_path), RunKey("shop", DAY), "split")
 
 
-def test_asking_for_a_mistyped_night_makes_no_folder(tmp_path: Path) -> None:
+def test_reading_a_mistyped_date_makes_no_folder(tmp_path: Path) -> None:
     settings, mistyped = Settings(home=tmp_path), RunKey("shop", date(2062, 11, 20))
-    for ask in (
+    for read in (
         lambda: read_manifest(settings, mistyped, "clean"),
         lambda: read_report(settings, mistyped, "clean"),
         lambda: candidate_path(settings, mistyped, "frozen").read_text(),
         lambda: evaluation_path(settings, mistyped).read_text(),
     ):
         with pytest.raises(FileNotFoundError):
-            ask()
+            read()
     assert not settings.staging.exists()
 
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from pipeline_tasks.lake.footer_bounds import footer_bounds
+from pipeline_tasks.lake.parquet_footers import footer_bounds
 from pipeline_tasks.quality.parquet_statistics import FooterStatistics, statistics_from_footers
 
 pytestmark = pytest.mark.spark

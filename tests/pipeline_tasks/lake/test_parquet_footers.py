@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_tasks.lake.file_days import FileDay, file_days
+from pipeline_tasks.lake.parquet_footers import FileDay, file_days
 
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
 
@@ -16,7 +16,7 @@ def write(path: Path, days: list[date | None], group_rows: int = 1_000) -> str:
     return str(path)
 
 
-def test_a_file_of_one_day_says_so(tmp_path: Path) -> None:
+def test_the_day_of_a_file_of_one_day(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", [MONDAY] * 5, group_rows=2)
     assert file_days([file]) == [FileDay(file, MONDAY, 5)]
 
