@@ -14,9 +14,9 @@ from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
 from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
-from pipeline_tasks.data.data_extent import TaskLabels
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, build_tasks

@@ -1,1 +1,1 @@
-"""What one night gives a model to learn from: histories, what was shown, rated and typed, the catalog, the split."""
+"""The training data of one run: histories, impressions, ratings, typed queries, the catalog and the split."""

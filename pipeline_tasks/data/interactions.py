@@ -1,4 +1,4 @@
-"""Histories in the flat form that training, baselines and scoring share: one array per column, cut by offsets."""
+"""Histories as flat arrays, one for each column. Training, baselines and scoring share this form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class DataExtent:
-    """What something was fitted on: enough to refuse it where it would have seen the answers."""
+    """The size and end of the data that something was fitted on. `refuse_future` uses it to detect a leak."""
 
     events: int
     last_timestamp: int
@@ -27,7 +27,7 @@ class DataExtent:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Histories of n sequences with m events in all, each in time order."""
+    """Histories of n sequences with m events in total. The events of a sequence are in time order."""
 
     keys: list[str]
     """Length n: user_key, or 'session:…' for an anonymous session."""
@@ -42,9 +42,9 @@ class Interactions:
     times: Integers
     """Length m: epoch microseconds."""
     queries: TypedQueries | None = None
-    """What was typed; None where nobody typed anything."""
+    """Search queries; None where no user typed any."""
     attributes: list[str | None] | None = None
-    """Length n: what is known of each user, a JSON object; None where nothing is known of anybody."""
+    """Length n: each user's attributes as a JSON object; None where no user has any."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -61,11 +61,11 @@ class Interactions:
 
     @property
     def evidence(self) -> DataExtent:
-        """What one who saw all this has seen."""
+        """The size and the end of this log."""
         return DataExtent(len(self.items), int(self.times.max()) if len(self.times) else 0)
 
     def between(self, starts: Integers, stops: Integers) -> "Interactions":
-        """Keep the events starts[i] <= position < stops[i] of every sequence i (positions count from its start)."""
+        """Keep the events starts[i] <= position < stops[i] of every sequence i. Positions count from its start."""
         position = np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows]
         keep = (position >= starts[self.rows]) & (position < stops[self.rows])
         return self.only(keep)
@@ -77,7 +77,7 @@ class Interactions:
     def until(self, timestamp: int) -> "Interactions":
         """Keep the events at or before `timestamp` (epoch microseconds)."""
         kept = self.only(self.times <= timestamp)
-        # When the last query was typed is not known here.
+        # The time of the last query is not stored, so it may lie after `timestamp`.
         return kept if kept.queries is None else replace(kept, queries=kept.queries.forget_last())
 
     def select(self, chosen: Integers) -> "Interactions":
@@ -97,7 +97,7 @@ class Interactions:
         )
 
     def only(self, keep: Flags) -> "Interactions":
-        """Keep the events that are flagged (m,)."""
+        """Keep the events where `keep` (m,) is true."""
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         ends = np.append(keep, True)[np.where(self.lengths > 0, self.offsets[1:] - 1, len(keep))]
@@ -111,20 +111,21 @@ class Interactions:
         )
 
     def in_order(self) -> "Interactions":
-        """Return the log with an event's place in its sequence for its time: so the lines of a basket have an order.
+        """Return the log with each event's position in its sequence as its time.
 
-        To count what follows what. Its evidence names no moment.
+        So the lines of a basket get an order, and transitions between them can be counted. The result has no real
+        times: its `evidence` must not be compared with another log's.
         """
         return replace(self, times=np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows])
 
     def described(self, attributes: Mapping[str, str | None]) -> "Interactions":
-        """Return the log with what is known of its users, by key; unchanged where that is nothing of anybody."""
+        """Return the log with the attributes of its users, by key. Without any attributes the log is unchanged."""
         own = [attributes.get(key) for key in self.keys]
         return replace(self, attributes=own) if any(own) else self
 
 
 def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
-    """Build the arrays from rows of the table `sequences`; events of types that say no liking are left out.
+    """Build the arrays from rows of the table `sequences`. Only events of `CHOSEN_TYPES` are kept.
 
     Raises:
         ValueError: an item of a sequence is not among `item_ids`.
@@ -157,7 +158,7 @@ def from_sequences(sequences: pa.Table, item_ids: list[str]) -> Interactions:
 
 
 def step_numbers(log: Interactions) -> Integers:
-    """Return (m,) numbers of the steps, counted through the whole log: events of a sequence at one time share one."""
+    """Return (m,) step numbers, counted through the whole log. Events of a sequence at the same time share a step."""
     new = np.diff(log.times, prepend=-1) != 0
     new[log.offsets[:-1][log.lengths > 0]] = True
     return np.asarray(np.cumsum(new) - 1, dtype=np.int64)

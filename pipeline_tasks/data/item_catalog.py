@@ -1,4 +1,4 @@
-"""The catalog as the model sees it: every item that is known by `ds`, with all that describes it."""
+"""The catalog of a model: every item known on the day `ds`, with its text, values and picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from pipeline_tasks.data.item_values import Row, image_of, item_values, shared_v
 
 @dataclass(frozen=True)
 class ItemCatalog:
-    """Items in ascending order of id; an item's index is its place here."""
+    """Items in ascending order of id. Arrays elsewhere refer to an item by its index here."""
 
     item_ids: list[str]
     texts: list[str]
-    """Title, category path, brand and attributes in words; empty where the shop gives none of them."""
+    """Title, category path, brand and attributes as one text; empty where the shop gives none of them."""
     values: list[tuple[str, ...]]
-    """Structured values of each item, see `item_values`."""
+    """Structured values of each item (see `item_values`)."""
     images: list[str | None]
     """Path or URI of each item's picture."""
 
@@ -29,13 +29,13 @@ class ItemCatalog:
 
 
 def build_catalog(items: pa.Table, sequences: pa.Table) -> ItemCatalog:
-    """Return the items of the table `items` (one `ds`) together with those that only `sequences` names."""
+    """Return the items of the table `items` (one `ds`) and those that appear only in `sequences`."""
     seen = pc.unique(pc.list_flatten(sequences["item_ids"]))
     return catalog_of(items.to_pylist(), [item_id for item_id in seen.to_pylist() if item_id is not None])
 
 
 def catalog_of(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
-    """Return the catalog of rows of the table `items`, and of the ids `seen` beside them, of which nothing is known."""
+    """Return the catalog of rows of the table `items` and of the ids `seen`, which may lack a row."""
     described: dict[str, Row] = {item_id: {} for item_id in seen} | {row["item_id"]: row for row in rows}
     ids = sorted(described)
     values = [item_values(described[item_id]) for item_id in ids]
@@ -45,7 +45,7 @@ def catalog_of(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
 
 
 def save_catalog(catalog: ItemCatalog, id_rows: Integers, path: Path) -> None:
-    """Write one Parquet file: item_id, text, values, image and the model's row of each item's id (-1: none)."""
+    """Write one Parquet file: item_id, text, values, image, and each item's row in the model's id table (-1: none)."""
     values = pa.array([list(own) for own in catalog.values], pa.list_(pa.string()))
     images = pa.array(catalog.images, pa.string())
     columns = {"item_id": catalog.item_ids, "text": catalog.texts, "values": values, "image": images}
@@ -53,7 +53,7 @@ def save_catalog(catalog: ItemCatalog, id_rows: Integers, path: Path) -> None:
 
 
 def load_catalog(path: Path) -> tuple[ItemCatalog, Integers]:
-    """Read what `save_catalog` wrote."""
+    """Return the catalog and the id rows that `save_catalog` wrote."""
     table = pq.read_table(path)
     ids, texts, values, images = (table[name].to_pylist() for name in ("item_id", "text", "values", "image"))
     catalog = ItemCatalog(ids, texts, [tuple(own) for own in values], images)

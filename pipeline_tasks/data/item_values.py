@@ -1,4 +1,4 @@
-"""What a row of `items` says of its item: structured values that items share, and words that describe it."""
+"""Structured values and descriptive text of a row of the table `items`."""
 
 import json
 import math
@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 IMAGE: Final = "image"
-"""The attribute that names an item's picture: a path or URI, neither a value nor a word."""
+"""The attribute with the path or URI of an item's picture. It counts neither as a value nor as text."""
 _LEVEL: Final = " > "
 
 Row = Mapping[str, Any]
 
 
 def item_values(row: Row) -> tuple[str, ...]:
-    """Return "name=value" of every level of the category, the brand, the price and each attribute, lists one by one.
+    """Return "name=value" for every category level, the brand, the price and each attribute.
 
-    A price stands for all prices within a factor of 1.19 of 2^(n/2): what a user would call the same.
+    A list gives one value for each element. Prices are rounded to the nearest 2^(n/2) (within a factor of 1.19), so
+    that prices which a user would call the same share a value.
     """
     levels = [level.strip() for level in str(row.get("category") or "").split(_LEVEL) if level.strip()]
     values = [f"category={_LEVEL.join(levels[: depth + 1])}" for depth in range(len(levels))]
@@ -28,32 +29,32 @@ def item_values(row: Row) -> tuple[str, ...]:
 
 
 def shared_values(items: Iterable[Iterable[str]]) -> set[str]:
-    """Return the values that at least two items have. What one item has alone is its name, and says nothing of it."""
+    """Return the values that at least two items have. A value of one item alone identifies it and cannot be learned."""
     counts = Counter(value for values in items for value in values)
     return {value for value, count in counts.items() if count > 1}
 
 
 def describe_item(row: Row) -> str:
-    """Return all that the shop says: "{title}. {category path}. {brand}. {attributes}", what is NULL left out."""
+    """Return the full description: "{title}. {category path}. {brand}. {attributes}", without NULLs."""
     return _joined(row, _attributes(row))
 
 
 def words_of(row: Row, shared: set[str]) -> str:
-    """Return what a text encoder can read of the row: `describe_item` without identifiers and bare numbers.
+    """Return the text for a text encoder: `describe_item` without identifiers and bare numbers.
 
-    An attribute's value counts when it holds a letter, and is either shared by items or of several words: of Amazon's
-    untitled items ("asin: B0048KGFHU", "attributes: 317, 2, 3") nothing is left, and they have no text.
+    An attribute's value counts when it holds a letter, and either several items share it or it has several words.
+    Amazon's untitled items ("asin: B0048KGFHU", "attributes: 317, 2, 3") therefore have no text.
     """
-    spoken = [
+    readable = [
         (name, value)
         for name, value in _attributes(row)
         if any(map(str.isalpha, value)) and (" " in value or f"{name}={value}".casefold() in shared)
     ]
-    return _joined(row, spoken)
+    return _joined(row, readable)
 
 
 def image_of(row: Row) -> str | None:
-    """Return the path or URI of the item's picture, None where there is none."""
+    """Return the path or URI of the item's picture, None without one."""
     given = json.loads(row["attributes"]).get(IMAGE) if row.get("attributes") else None
     return str(given) if given else None
 

@@ -1,4 +1,4 @@
-"""What users' attributes say, as rows of an embedding table: one row per name=value that enough users share."""
+"""Users' attributes as rows of an embedding table: one row for each name=value pair that enough users share."""
 
 import json
 from collections import Counter
@@ -11,32 +11,34 @@ import numpy as np
 from pipeline_tasks.data.interactions import Integers
 
 BUCKETS: Final = 8
-"""Numbers are told apart by as many quantiles at most."""
+"""A numeric attribute is cut into this many quantile buckets at most."""
 MOST_CODES: Final = 50
-"""An attribute of numbers with as many different ones at most names categories (MovieLens' 21 occupations)."""
+"""A numeric attribute with this many distinct values at most is categorical, like MovieLens' 21 occupations."""
 SHARED_BY: Final = 20
-"""Users who must say the same for it to be learned: of fewer, it would be them that are learned."""
+"""Users who must share a pair for it to be learned. With fewer, a model would learn about single users."""
 
 
 @dataclass(frozen=True)
 class ProfileValues:
-    """Vocabulary of the profile: name=value pairs and, for attributes that are numbers, where buckets begin."""
+    """Vocabulary of user attributes: name=value pairs and, for numeric attributes, the edges of the buckets."""
 
     pairs: list[str]
-    """In the order of their numbers, from 1; 0 is none. 'country=DE', or 'age#3' for the bucket of a number."""
+    """Pairs by number, from 1 on; 0 stands for no pair. Like 'country=DE', or 'age#3' for bucket 3 of a number."""
     edges: dict[str, list[float]]
-    """Attribute -> ascending inner edges of its buckets; value v is in bucket #(edges <= v)."""
+    """Attribute -> ascending inner edges of its buckets. A value's bucket is the number of edges at or below it."""
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def numbers(self, attributes: Sequence[str | None]) -> Integers:
-        """Return (n, most pairs of a user): the numbers of n users' pairs (JSON objects), 0 where there are no
-        more. Pairs that are not in the vocabulary are left out."""
+        """Return (n, most pairs of a user): the numbers of each user's pairs, padded with 0.
+
+        `attributes` holds n JSON objects. Pairs outside the vocabulary are left out.
+        """
         places = {pair: place for place, pair in enumerate(self.pairs, start=1)}
-        # Many users say the same.
+        # Many users have equal attributes.
         bags = {
-            text: [places[pair] for pair in (self._pair(*one) for one in _said(text)) if pair in places]
+            text: [places[pair] for pair in (self._pair(name, value) for name, value in _pairs(text)) if pair in places]
             for text in set(attributes)
         }
         table = np.zeros((len(attributes), max(map(len, bags.values()), default=0)), dtype=np.int64)
@@ -45,10 +47,10 @@ class ProfileValues:
         return table
 
     def by_name(self, attributes: str | None) -> dict[str, str]:
-        """Return attribute -> the first of its pairs that a user has (a JSON object) and the vocabulary knows."""
+        """Return attribute -> the first of a user's pairs that is in the vocabulary. `attributes` is a JSON object."""
         known = set(self.pairs)
         found: dict[str, str] = {}
-        for name, value in _said(attributes):
+        for name, value in _pairs(attributes):
             if (pair := self._pair(name, value)) in known:
                 found.setdefault(name, pair)
         return found
@@ -66,24 +68,24 @@ NO_PROFILE: Final = ProfileValues([], {})
 def fit_profile_values(
     attributes: Sequence[str | None], names: Sequence[str] | None = None, least: int = SHARED_BY
 ) -> ProfileValues:
-    """Return the pairs that at least `least` of the users have, but not all of them.
+    """Return the vocabulary: the pairs that at least `least` of the users have, but not all of them.
 
     Args:
-        attributes: JSON objects of the users of train only: what a later user says must not shape the model.
+        attributes: JSON objects of the users of train only, because later users must not shape the model.
         names: the attributes that may be used; None for all, [] for none.
     """
-    said = [[(name, value) for name, value in _said(text) if names is None or name in names] for text in attributes]
+    users = [[(name, value) for name, value in _pairs(text) if names is None or name in names] for text in attributes]
     values: dict[str, list[str]] = {}
-    for name, value in (one for own in said for one in own):
+    for name, value in (pair for own in users for pair in own):
         values.setdefault(name, []).append(value)
     edges = {name: found for name, given in sorted(values.items()) if (found := _edges(given))}
     draft = ProfileValues([], edges)
-    counts = Counter(pair for own in said for pair in {draft._pair(*one) for one in own})
-    return ProfileValues(sorted(pair for pair, count in counts.items() if least <= count < len(said)), edges)
+    counts = Counter(pair for own in users for pair in {draft._pair(name, value) for name, value in own})
+    return ProfileValues(sorted(pair for pair, count in counts.items() if least <= count < len(users)), edges)
 
 
 def _edges(values: list[str]) -> list[float]:
-    """Return quantiles of an attribute whose values are all numbers, and many different ones; else nothing."""
+    """Return the quantiles of an attribute with many distinct values, all of them numbers; else none."""
     numbers = [number for value in values if (number := _number(value)) is not None]
     if len(numbers) < len(values) or len(set(numbers)) <= MOST_CODES:
         return []
@@ -91,11 +93,11 @@ def _edges(values: list[str]) -> list[float]:
     return [float(edge) for edge in np.unique(inner)]
 
 
-def _said(text: str | None) -> list[tuple[str, str]]:
-    """Return name and value of all that a JSON object says, one for each value of a list."""
-    said = json.loads(text) if text else {}
-    each = ((name, one) for name, given in said.items() for one in (given if isinstance(given, list) else [given]))
-    return [(name, str(value)) for name, value in each if value not in (None, "")]
+def _pairs(text: str | None) -> list[tuple[str, str]]:
+    """Return the (name, value) pairs of a JSON object, one for each element of a list, without empty values."""
+    attributes = json.loads(text) if text else {}
+    lists = ((name, given if isinstance(given, list) else [given]) for name, given in attributes.items())
+    return [(name, str(value)) for name, values in lists for value in values if value not in (None, "")]
 
 
 def _number(value: str) -> float | None:

@@ -1,8 +1,8 @@
-"""What users gave the items that they rated, as numbers, and which of them say that an item is liked.
+"""Ratings of items by users, as numbers and as binary labels: liked or not.
 
-Asked with yes or no, as click-through models ask MovieLens: Zhou et al. 2018 (Deep Interest Network, KDD, section 6.1)
-label the ratings from 4 on as positive and the rest as negative. Scales differ from shop to shop, so the value that a
-log is cut at is chosen from the log (`choose_liked`), and comes to 4 there too.
+Zhou et al. 2018 (Deep Interest Network, KDD, section 6.1) label MovieLens ratings of 4 or more as positive and the
+rest as negative. Scales differ from shop to shop, so `choose_liked` chooses the threshold from the log. For MovieLens
+it also chooses 4.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from pipeline_tasks.data.interactions import Flags, Floats, Integers
 
 @dataclass(frozen=True)
 class BinaryLabels:
-    """n items rated, liked or not."""
+    """n rated items, each liked or not."""
 
     rows: Integers
-    """(n,) the sequence of a log."""
+    """(n,) index of the sequence in a log."""
     items: Integers
     """(n,) index into the catalog."""
     times: Integers
@@ -26,43 +26,43 @@ class BinaryLabels:
     """(n,)."""
 
     def only(self, kept: Flags | Integers) -> "BinaryLabels":
-        """Return some of them."""
+        """Return the labels that `kept` selects, a mask or indices."""
         return BinaryLabels(self.rows[kept], self.items[kept], self.times[kept], self.liked[kept])
 
     def until(self, timestamp: int) -> "BinaryLabels":
-        """Return those at or before `timestamp`."""
+        """Return the labels at or before `timestamp`."""
         return self.only(self.times <= timestamp)
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """n items rated."""
+    """n rated items."""
 
     rows: Integers
-    """(n,) the sequence of a log."""
+    """(n,) index of the sequence in a log."""
     items: Integers
     """(n,) index into the catalog."""
     times: Integers
     """(n,) epoch microseconds."""
     values: Floats
-    """(n,) as the shop counts."""
+    """(n,) on the shop's own scale."""
 
     @classmethod
     def none(cls) -> "Ratings":
-        """Return no rating."""
+        """Return an empty set of ratings."""
         nothing = np.zeros(0, np.int64)
         return cls(nothing, nothing, nothing, np.zeros(0, np.float32))
 
     def opinions(self, liked: float) -> BinaryLabels:
-        """Return which say that the item is liked: those of `liked` or more."""
+        """Return binary labels: a rating of `liked` or more is positive."""
         return BinaryLabels(self.rows, self.items, self.times, self.values >= np.float32(liked))
 
     def choose_liked(self, until: int) -> float | None:
-        """Return the value that the ratings at or before `until` are cut at, None where there are none.
+        """Return the lowest rating that counts as liked, from the ratings at or before `until`; None without ratings.
 
-        The one whose share of yes is nearest a half: neither answer is rare, and a yes or no then tells most. 100,000
-        ratings of MovieLens are cut at 4 (55 % say yes; at 5 it would be 21 %). Not at the lowest value, where all say
-        yes, as long as there is another.
+        It is the value at which the share of liked items is nearest to a half, because a balanced label carries most
+        information. For 100,000 ratings of MovieLens it is 4 (55 % are liked; 21 % would be with 5). The lowest value,
+        at which all items would be liked, is chosen only where it is the only one.
         """
         values, counts = np.unique(self.values[self.times <= until], return_counts=True)
         if not len(values):

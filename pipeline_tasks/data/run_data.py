@@ -1,23 +1,22 @@
-"""What one night gives the model: catalog, split histories, and the snapshots they come from."""
+"""The training data of one run: catalog, split histories, and the snapshots that they come from."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline_tasks.data.impressions import Impressions
 from pipeline_tasks.data.interactions import Interactions, from_sequences
 from pipeline_tasks.data.item_catalog import ItemCatalog, build_catalog
 from pipeline_tasks.data.ratings import Ratings
-from pipeline_tasks.data.read_impressions import read_impressions
-from pipeline_tasks.data.read_ratings import read_ratings
+from pipeline_tasks.data.read_events import read_impressions, read_ratings
 from pipeline_tasks.data.split_parts import Parts, split_parts
+from pipeline_tasks.data.task_labels import Impressions
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.run_key import RunKey
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Catalog and histories of one night."""
+    """Catalog and histories of one run."""
 
     night: RunKey
     catalog: ItemCatalog
@@ -25,34 +24,34 @@ class RunData:
     snapshots: dict[str, int]
     """Table -> Iceberg snapshot that was read."""
     split: dict[str, Any]
-    """The night's row of `splits`."""
+    """The run's row of the table `splits`."""
     lake: Lake | None = None
 
     @property
     def parts(self) -> Parts:
-        """Train, validation and test."""
+        """The log, split into train, validation and test."""
         return split_parts(self.log, self.split)
 
     @cached_property
     def impressions(self) -> Impressions:
-        """What the window's users were shown; read when it is asked for, as few models do."""
+        """The impressions of the window's users; read on first use, because few models need them."""
         if self.lake is None:
             return Impressions.none()
         return read_impressions(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
 
     @cached_property
     def ratings(self) -> Ratings:
-        """What the window's users gave the items that they rated; read when it is asked for, as few models do."""
+        """The ratings of the window's users; read on first use, because few models need them."""
         if self.lake is None:
             return Ratings.none()
         return read_ratings(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
 
 
 def read_night(lake: Lake, night: RunKey) -> RunData:
-    """Read `splits`, `sequences`, `items` and `users` of the night.
+    """Read `splits`, `sequences`, `items` and `users` of one run.
 
     Raises:
-        ValueError: one of the tables has no rows for the night, or it was split more than once.
+        ValueError: `sequences` has no rows for that day, or `splits` does not have exactly one.
     """
     state = lake.at_one_moment()
     snapshots = {name: state.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}

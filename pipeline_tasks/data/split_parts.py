@@ -1,4 +1,4 @@
-"""Train, validation and test as positions in the sequences: no strategy copies an event."""
+"""Train, validation and test as positions in the sequences. No strategy copies an event into two parts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,33 +13,36 @@ Part = Literal["validation", "test"]
 
 
 class FutureLeakError(ValueError):
-    """Something that is to predict a part has seen it, or what comes after it."""
+    """A scorer was fitted on events of the part that it is to predict, or on later ones."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A split of `log`: sequence i is train before train_stops[i], validation before validation_stops[i], then test."""
+    """A split of `log`. Sequence i is train before train_stops[i], validation before validation_stops[i], then test."""
 
     log: Interactions
     train_stops: Integers
     validation_stops: Integers
 
     def known_before(self, part: Part) -> Interactions:
-        """Return all that may be known when `part` is predicted: train, for test also validation."""
+        """Return the events that may be known when `part` is predicted: train, and validation for test."""
         return self.log.before(self.train_stops if part == "validation" else self.validation_stops)
 
     def future(self, part: Part) -> Interactions:
-        """Return the events of `part` itself: the answers."""
+        """Return the events of `part` itself, which are to be predicted."""
         if part == "validation":
             return self.log.between(self.train_stops, self.validation_stops)
         return self.log.between(self.validation_stops, self.log.lengths)
 
 
 def split_parts(log: Interactions, split: dict[str, Any]) -> Parts:
-    """Cut `log` as the row `split` of the table `splits` says.
+    """Split `log` by a row of the table `splits`.
 
-    temporal: two global timestamps; leave_one_out: the last event is test, the one before it validation (from three
-    events on); per_user: the first 60 % and 80 % of each sequence.
+    temporal: at two global timestamps. leave_one_out: in sequences of three or more events the last event is test and
+    the one before it validation. per_user: at 60 % and 80 % of each sequence.
+
+    Raises:
+        ValueError: the strategy is unknown.
     """
     lengths = log.lengths
     strategy = split["strategy"]
@@ -53,13 +56,13 @@ def split_parts(log: Interactions, split: dict[str, Any]) -> Parts:
     raise ValueError(f"split strategy {strategy!r} is unknown: use temporal, leave_one_out or per_user")
 
 
-def microseconds(moment: datetime) -> int:
-    """Return epoch microseconds of an aware datetime, exactly."""
-    return round(moment.timestamp() * SECOND)
+def microseconds(time: datetime) -> int:
+    """Return the exact epoch microseconds of an aware datetime."""
+    return round(time.timestamp() * SECOND)
 
 
 def refuse_future(name: str, seen: DataExtent, allowed: Interactions) -> None:
-    """Raise unless all that `name` was fitted on may be known.
+    """Raise if the scorer `name` was fitted on more than `allowed`.
 
     Raises:
         FutureLeakError: `seen` holds a later timestamp, or more events, than `allowed`.

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline_tasks.data.data_extent import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.models.two_tower.tensor_names import tensors_of
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw, batch_windows, cut_windows

@@ -6,10 +6,10 @@ answer itself.
 
 import numpy as np
 
-from pipeline_tasks.data.impressions import Impressions
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.rating_bias import leanings
 from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.data.task_labels import Impressions
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import SESSION_GAP
 from pipeline_tasks.training.label_sampler import LabelledExamples

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline_tasks.config.task_weights import NEXT_ITEM
-from pipeline_tasks.data.data_extent import TaskLabels
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.training.label_sampler import LabelSampler, PurchaseIntent, SessionConverts
 from pipeline_tasks.training.labelled_examples import Click, Liking

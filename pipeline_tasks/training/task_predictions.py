@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from pipeline_tasks.data.data_extent import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.rating_bias import leanings
 from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
 from pipeline_tasks.models.two_tower.task_heads import ABOUT_ITEMS
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender

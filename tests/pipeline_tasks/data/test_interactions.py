@@ -16,7 +16,7 @@ def sequences(*rows: tuple[str, str | None, list[str | None], list[str], list[in
     return pa.Table.from_pylist(records, schema=arrow_schema(TABLES["sequences"]))
 
 
-def test_from_sequences_sorts_keys_and_leaves_out_what_is_no_liking() -> None:
+def test_from_sequences_sorts_keys_and_keeps_only_chosen_types() -> None:
     log = from_sequences(
         sequences(
             ("u2", "u2", ["b", None, "a"], ["view", "search", "purchase"], [1, 2, 3]),

@@ -11,7 +11,7 @@ from pipeline_tasks.tables.schemas import arrow_schema
 DS = date(2026, 11, 20)
 
 
-def test_items_of_the_log_join_those_of_the_catalog() -> None:
+def test_catalog_has_the_items_of_both_tables() -> None:
     item = {"item_id": "b", "title": "Rose", "first_seen": DS, "ds": DS}
     bare = {"item_id": "a", "first_seen": DS, "ds": DS}
     sequence = {
@@ -30,7 +30,7 @@ def test_items_of_the_log_join_those_of_the_catalog() -> None:
     assert catalog.values == [(), (), ()]
 
 
-def test_a_catalog_read_back_is_the_same(tmp_path: Path) -> None:
+def test_a_saved_catalog_loads_unchanged(tmp_path: Path) -> None:
     catalog = ItemCatalog(["a", "b"], ["", "مصباح 🪴"], [(), ("color=red", "size=m")], [None, "b.png"])
     save_catalog(catalog, np.array([-1, 0]), tmp_path / "items.parquet")
     again, id_rows = load_catalog(tmp_path / "items.parquet")

@@ -8,12 +8,12 @@ from pipeline_tasks.encoders.whitening import fit_whitening
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
-def test_counts_fade_with_the_gap_and_an_item_is_not_its_own_neighbor() -> None:
+def test_counts_decay_with_the_gap_and_an_item_is_not_its_own_neighbor() -> None:
     near = cooccurrence(log_of({"a": [(0, 1), (1, 2), (0, 3)], "b": [(2, 1), (1, 1)]}), 4).toarray()
     np.testing.assert_allclose(near, [[0, 2, 0, 0], [2, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
 
 
-def test_of_a_large_catalog_the_most_wanted_items_are_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_frequent_items_of_a_large_catalog_are_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_log(50, 12, seed=1)
     monkeypatch.setattr(item_cooccurrence, "MOST_ITEMS", 5)
     found = id_factors(log, 12, 4, [1]).any(axis=1)
@@ -30,7 +30,7 @@ def test_whitening_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_each_seed_has_the_table_it_has_alone() -> None:
+def test_a_table_depends_on_its_own_seed_only() -> None:
     log = random_log(60, 40, seed=2)
     together = id_factors(log, 40, 4, [1, 2])
     apart = [id_factors(log, 40, 4, [seed]) for seed in (1, 2)]

@@ -13,7 +13,7 @@ ROSE: Row = {
 }
 
 
-def test_every_level_list_entry_and_price_band_is_a_value() -> None:
+def test_every_category_level_list_element_and_price_band_is_a_value() -> None:
     assert item_values(ROSE) == (
         *("category=garden", "category=garden > plants", "brand=flora", "price=2^3"),
         *("asin=b01", "color=red", "color=white", "height=3", "care=a lot of sun"),
@@ -24,14 +24,14 @@ def test_every_level_list_entry_and_price_band_is_a_value() -> None:
     assert image_of({"attributes": None}) is None
 
 
-def test_a_text_holds_words_and_neither_identifiers_nor_numbers() -> None:
+def test_a_text_has_no_identifiers_and_no_bare_numbers() -> None:
     shared = shared_values([item_values(ROSE), ("color=red",), ("height=3",)])
     assert words_of(ROSE, shared) == "Rose. Garden > Plants. Flora. color: Red. care: a lot of sun"
     nameless: Row = {"attributes": json.dumps({"asin": "B02", "attributes": ["1", "2"]})}
     assert words_of(nameless, {"attributes=1", "attributes=2"}) == ""
 
 
-def test_a_search_finds_all_that_the_shop_says() -> None:
+def test_a_description_has_all_attributes() -> None:
     assert describe_item(ROSE) == (
         "Rose. Garden > Plants. Flora. asin: B01. color: Red, white. height: 3. care: a lot of sun"
     )

@@ -17,7 +17,7 @@ def temporal(first: int, second: int) -> Parts:
     return split_parts(LOG, {"strategy": "temporal", **ends})
 
 
-def test_temporal_cut_offs_belong_to_the_earlier_part() -> None:
+def test_an_event_at_a_temporal_cut_off_belongs_to_the_earlier_part() -> None:
     parts = temporal(2, 4)
     assert parts.known_before("validation").items.tolist() == [1, 2]
     assert parts.future("validation").items.tolist() == [3, 4, 6]
@@ -43,7 +43,7 @@ def test_parts_are_disjoint_and_complete(strategy: str, seed: int) -> None:
         assert np.array_equal(joined, log.select(np.array([user])).items)
 
 
-def test_unknown_strategy_is_named() -> None:
+def test_an_unknown_strategy_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'random' is unknown: use temporal"):
         split_parts(LOG, {"strategy": "random"})
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.impressions import Impressions
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.data.task_labels import Impressions
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY, MINUTE, SESSION_GAP
 from pipeline_tasks.training.label_sampler import (

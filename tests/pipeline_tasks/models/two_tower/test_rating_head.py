@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.data.data_extent import TaskLabels
 from pipeline_tasks.data.interactions import Flags, Integers, Interactions
 from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.data_extent import TaskLabels
-from pipeline_tasks.data.impressions import Impressions
 from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.task_labels import Impressions, TaskLabels
 from pipeline_tasks.models.two_tower.task_heads import build_heads
 from pipeline_tasks.models.two_tower.training_windows import last_windows
 from pipeline_tasks.models.two_tower.two_tower import TwoTower

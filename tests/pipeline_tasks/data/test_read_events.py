@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.data.item_catalog import catalog_of
-from pipeline_tasks.data.read_ratings import read_ratings
+from pipeline_tasks.data.read_events import read_ratings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
@@ -21,12 +21,12 @@ LOG = log_of({"ann": [(0, 0)], "session:s1": [(1, 0)]})
 
 
 def commit(lake: Lake, ds: date, *events: dict[str, Any]) -> None:
-    moment = datetime.combine(ds, datetime.min.time(), UTC)
-    rows = [{"event_id": n, "ts": moment, "ds": ds, "arrived": ds} | event for n, event in enumerate(events)]
+    time = datetime.combine(ds, datetime.min.time(), UTC)
+    rows = [{"event_id": n, "ts": time, "ds": ds, "arrived": ds} | event for n, event in enumerate(events)]
     lake.commit("events", [ds], lake.write_arrow("events", pa.Table.from_pylist(rows, arrow_schema(TABLES["events"]))))
 
 
-def test_ratings_of_whatever_event_are_read_for_those_with_a_history(tmp_path: Path) -> None:
+def test_ratings_of_any_event_type_are_read_for_users_with_a_history(tmp_path: Path) -> None:
     lake = Lake.open(Settings(home=tmp_path), "shop")
     assert not len(read_ratings(lake, (BEFORE, DAY), LOG, CATALOG).times), "an empty lake"
     ann = {"user_key": "ann", "event_type": "purchase"}
@@ -37,7 +37,7 @@ def test_ratings_of_whatever_event_are_read_for_those_with_a_history(tmp_path: P
         ann | {"item_id": "pot", "rating": None},
         ann | {"item_id": "gone", "rating": 1.0},
         {"session_id": "s1", "event_type": "rating", "item_id": "pot", "rating": 2.0},
-        {"user_key": "stranger", "event_type": "rating", "item_id": "pot", "rating": 3.0},
+        {"user_key": "unknown", "event_type": "rating", "item_id": "pot", "rating": 3.0},
     )
     found = read_ratings(lake, (BEFORE, DAY), LOG, CATALOG)
     cup, pot = CATALOG.item_ids.index("cup"), CATALOG.item_ids.index("pot")
@@ -46,7 +46,7 @@ def test_ratings_of_whatever_event_are_read_for_those_with_a_history(tmp_path: P
     assert not len(read_ratings(lake, (BEFORE, BEFORE), LOG, CATALOG).times)
 
 
-def test_files_from_before_there_were_ratings_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_the_column_rating_have_no_ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, rated = Lake.open(Settings(home=tmp_path), "shop"), {"user_key": "ann", "event_type": "rating"}
     columns = tuple(column for column in TABLES["events"].columns if column.name != "rating")
     with monkeypatch.context() as earlier:

@@ -1,4 +1,4 @@
-"""A candidate of a log with queries and attributes, from its training to another day's catalog."""
+"""A candidate trained on a log with queries and attributes, then used with the catalog of another day."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,8 +30,8 @@ TRAINING = TrainingSettings(read_queries=True, epochs=15, dimension=16, max_leng
 USERS = 600
 
 
-def night() -> RunData:
-    """Return a shop of 100 days, in which every third user is new in the last 18."""
+def make_run_data() -> RunData:
+    """Return a shop of 100 days. Every third user has only events of the last 18 days."""
     log, rng = profile_log(USERS, seed=1), np.random.default_rng(5)
     first = np.where(np.arange(USERS) % 3 == 0, 82 * DAY, 0)[:, None]
     times = np.sort(rng.integers(first, 100 * DAY, (USERS, 6)), axis=1).ravel()
@@ -60,10 +60,10 @@ def newcomers_ndcg(data: RunData, candidate: TrainedCandidate) -> float:
 
 @pytest.fixture(scope="module")
 def data() -> RunData:
-    return night()
+    return make_run_data()
 
 
-def test_newcomers_get_what_their_attributes_say_unless_they_may_not_be_read(data: RunData, tmp_path: Path) -> None:
+def test_attributes_help_new_users_unless_they_are_not_allowed(data: RunData, tmp_path: Path) -> None:
     reads = trained(data, tmp_path / "reads")
     private = trained(data, tmp_path / "private", training=TRAINING.model_copy(update={"profile_attributes": []}))
     assert reads.saved.recommender.users.profile.pairs
@@ -72,7 +72,7 @@ def test_newcomers_get_what_their_attributes_say_unless_they_may_not_be_read(dat
     assert newcomers_ndcg(data, reads) > 1.5 * newcomers_ndcg(data, private)
 
 
-def test_stage_one_hears_the_queries_and_what_it_made_is_taken_again(
+def test_stage_one_uses_queries_and_its_vectors_are_reused(
     data: RunData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     brief = TRAINING.model_copy(update={"epochs": 1})
@@ -88,7 +88,7 @@ def test_stage_one_hears_the_queries_and_what_it_made_is_taken_again(
     )
 
 
-def test_another_day_is_read_with_its_own_queries(data: RunData, tmp_path: Path) -> None:
+def test_another_day_is_scored_with_its_own_queries(data: RunData, tmp_path: Path) -> None:
     candidate = trained(data, tmp_path / "work")
     candidate.saved.save(tmp_path / "saved")
     saved = load_recommender(tmp_path / "saved")
@@ -104,15 +104,15 @@ def test_another_day_is_read_with_its_own_queries(data: RunData, tmp_path: Path)
     assert gained > 0
 
 
-def test_mlflow_serves_newcomers_by_what_they_typed_and_say_of_themselves(data: RunData, tmp_path: Path) -> None:
+def test_mlflow_model_uses_query_and_attributes_of_new_users(data: RunData, tmp_path: Path) -> None:
     trained(data, tmp_path / "work").saved.save(tmp_path / "saved")
     model = PyfuncRecommender()
     model.load_context(SimpleNamespace(artifacts={ARTIFACT: str(tmp_path / "saved")}))
     new: dict[str, list[object]] = {"item_ids": [[]], "event_types": [[]], "timestamps": [[]]}
 
-    def of_their_kind(said: str, values: Sequence[str]) -> int:
-        """Of the 5 best for one who says so, how many are of the kind that it stands for; of all kinds together."""
-        asked = [pd.DataFrame(new | {said: [value]}) for value in values]
+    def of_their_kind(column: str, values: Sequence[str]) -> int:
+        """Return how many of the 5 best items are of the kind that a value stands for, over all values."""
+        asked = [pd.DataFrame(new | {column: [value]}) for value in values]
         found = [model.predict(None, user, {"top_k": 5})["item_ids"][0] for user in asked]
         return sum(int(item_id[1:]) % KINDS == kind for kind, items in enumerate(found) for item_id in items)
 
@@ -123,7 +123,7 @@ def test_mlflow_serves_newcomers_by_what_they_typed_and_say_of_themselves(data: 
         of_their_kind("attributes", ["club 7"])
 
 
-def test_other_queries_or_attributes_are_another_log(data: RunData) -> None:
+def test_queries_and_attributes_change_the_digest_of_a_log(data: RunData) -> None:
     assert data.log.queries is not None
     assert data.log.attributes is not None
     logs = [
