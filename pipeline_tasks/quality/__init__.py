@@ -1,6 +1,6 @@
-"""What Great Expectations holds every table to, and how a gate says what it found."""
+"""The gates: Great Expectations suites for every table, their runner and their reports."""
 
 import logging
 
-# Column rules and the count of rows take the place of the built-in ones on purpose; the registry would warn 40 times.
+# Column rules and the row count replace the built-in ones on purpose; the registry would warn 40 times.
 logging.getLogger("great_expectations.expectations.registry").setLevel(logging.ERROR)

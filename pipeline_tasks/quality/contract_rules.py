@@ -1,11 +1,11 @@
-"""Expectations that follow from a table's contract alone: columns in order, types, required values, the key."""
+"""Expectations that follow from a table's contract: columns and their order, types, required values, the key."""
 
 from typing import Final
 
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.quality.gate_rules import finds_nothing, ids_differ_within_days, not_null
+from pipeline_tasks.quality.gate_rules import no_rows_from, not_null, unique_ids_per_day
 from pipeline_tasks.tables.contracts import TABLES, DataType, Table
 
 _SPARK_TYPES: Final[dict[DataType, str]] = {
@@ -21,12 +21,12 @@ _REBUILD: Final = "The job that staged the table broke its contract: correct the
 
 
 def contract_rules(name: str) -> list[Expectation]:
-    """Return the rules of the table's contract: exact columns and types, required values, unique key."""
+    """Return the rules for the contract of the table `name`."""
     contract = TABLES[name]
     meta = {"column": "*", "remedy": _REBUILD}
     rules: list[Expectation] = [gxe.ExpectTableColumnsToMatchOrderedList(column_list=contract.column_names, meta=meta)]
     for column in contract.columns:
-        # Arrays differ in their elements, which Great Expectations cannot name; their own rules look inside.
+        # Great Expectations cannot name the element type of an array. Each array has a rule of its own instead.
         if column.dtype in _SPARK_TYPES:
             rules.append(
                 gxe.ExpectColumnValuesToBeOfType(
@@ -43,13 +43,13 @@ def contract_rules(name: str) -> list[Expectation]:
 
 
 def unique_key(contract: Table) -> Expectation:
-    """Return the rule that no two rows share the key: ids of a day are compared there, other keys by one aggregate.
+    """Return the rule that no two rows share the key.
 
-    The built-in rule needs a window.
+    A key (ds, id) is compared day by day, any other key by one aggregate. The built-in rule would need a window.
     """
     columns = ", ".join(contract.key)
     query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
-    says = f"({columns}) identifies one row"
+    description = f"({columns}) identifies one row"
     if len(contract.key) == 2 and contract.key[0] == "ds":
-        return ids_differ_within_days(says, query, contract.key[1], columns, _REBUILD)
-    return finds_nothing(says, query, columns, _REBUILD, shared_sql=True)
+        return unique_ids_per_day(description, query, contract.key[1], columns, _REBUILD)
+    return no_rows_from(description, query, columns, _REBUILD, shared_sql=True)

@@ -1,8 +1,8 @@
-"""Answers a rule's query by DuckDB where its rows are few, or lie on the one machine that Spark runs on.
+"""Counts the rows of a rule's query with DuckDB, where the batch is small or on the machine that runs Spark.
 
-Few: in some 50 ms, where a reconciliation's queries take a cold Java 3 s together. Many: that no item comes twice on
-100,000 shelves of 20 takes Spark 2.3 to 5 s and DuckDB .1 to .3; on a million shelves, 1.5 s and 1 GB. Imports no Great
-Expectations.
+Small batches take about 50 ms, where a cold JVM takes 3 s for the queries of a reconciliation. Large ones: to check
+that no item is twice in 100,000 lists of 20 takes Spark 2.3 to 5 s and DuckDB .1 to .3 s. For a million lists DuckDB
+needs 1.5 s and 1 GB. This module does not import Great Expectations.
 """
 
 from collections.abc import Sequence
@@ -20,35 +20,35 @@ from pyspark.sql import DataFrame
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
 
-FEW: Final = 10_000
-"""Rows that are fetched from wherever they lie: a reconciliation has some ten a day."""
-MEMORY: Final = "1GB"
-"""That a query over many rows may hold; what does not fit goes to disk."""
-BESIDE: Final = "staged_rows"
-"""The view that such a query may name beside its batch."""
+SMALL_BATCH: Final = 10_000
+"""A batch of so many rows is read from any storage. A reconciliation has about ten rows a day."""
+MEMORY_LIMIT: Final = "1GB"
+"""Memory of a query; what does not fit is spilled to disk."""
+STAGED_ROWS_VIEW: Final = "staged_rows"
+"""The only view that such a query may use besides its batch."""
 
 
-# Great Expectations asks every rule for its metrics twice.
+# Cached, because Great Expectations resolves the metrics of every rule twice.
 @lru_cache(maxsize=64)
 def count_with_duckdb(rows: DataFrame, query: str) -> int | None:
-    """Return how many rows a query over `{batch}` and `staged_rows` returns, in SQL that Spark and DuckDB share.
+    """Return the number of rows of a query over `{batch}` and `staged_rows`, in SQL that Spark and DuckDB share.
 
-    None where it is Spark's to answer: the rows are many and not this machine's alone, or are in no file; or the query
-    cannot be answered, which Spark says better.
+    Returns None where Spark has to count: the batch is large and not on this machine, the batch is not read from files,
+    or the query fails (Spark then gives the better error).
     """
-    told, files = statistics_from_footers(rows).rows(), sorted(rows.inputFiles())
-    many = told is not None and told > FEW
-    if told is None or not files or (many and not _is_here(rows, files)):
+    n_rows, files = statistics_from_footers(rows).rows(), sorted(rows.inputFiles())
+    is_large = n_rows is not None and n_rows > SMALL_BATCH
+    if n_rows is None or not files or (is_large and not _is_local(rows, files)):
         return None
     with TemporaryDirectory() as spill, closing(_connect(rows, spill)) as connection:
-        if BESIDE in query:
-            connection.register(BESIDE, rows.sparkSession.table(BESIDE).toArrow())
+        if STAGED_ROWS_VIEW in query:
+            connection.register(STAGED_ROWS_VIEW, rows.sparkSession.table(STAGED_ROWS_VIEW).toArrow())
         try:
-            if many:
+            if is_large:
                 paths = [file_location(file)[1] for file in files]
                 connection.read_parquet(paths, hive_partitioning=False).create_view("gate_batch")
             else:
-                connection.register("gate_batch", _fetch(files))
+                connection.register("gate_batch", _read_files(files))
             found = connection.execute(f"SELECT count(*) FROM ({query.format(batch='gate_batch')})").fetchall()
         except duckdb.Error:
             return None
@@ -58,23 +58,23 @@ def count_with_duckdb(rows: DataFrame, query: str) -> int | None:
 def _connect(rows: DataFrame, spill: str) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={
-            "memory_limit": MEMORY,
+            "memory_limit": MEMORY_LIMIT,
             "threads": rows.sparkSession.sparkContext.defaultParallelism,
             "temp_directory": spill,
             "preserve_insertion_order": False,
-            # Spark's.
+            # As in Spark.
             "default_null_order": "nulls_first",
         }
     )
 
 
-def _is_here(rows: DataFrame, files: Sequence[str]) -> bool:
-    """Return whether the files and Spark itself are on this machine: elsewhere Spark is where the rows are."""
+def _is_local(rows: DataFrame, files: Sequence[str]) -> bool:
+    """Return whether both the files and Spark are on this machine. On a cluster, Spark is nearer to the rows."""
     master = str(rows.sparkSession.sparkContext.master)
     return master.startswith("local") and all(isinstance(file_location(file)[0], fs.LocalFileSystem) for file in files)
 
 
-def _fetch(files: Sequence[str]) -> pa.Table:
+def _read_files(files: Sequence[str]) -> pa.Table:
     return pa.concat_tables(
         pq.read_table(path, filesystem=system, partitioning=None) for system, path in map(file_location, files)
     )

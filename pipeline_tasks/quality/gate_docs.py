@@ -1,4 +1,4 @@
-"""The Great Expectations context of the gates: everything on file under one folder, nothing sent anywhere."""
+"""The Great Expectations context of the gates. It stores everything below one folder and sends nothing."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,8 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-# The pages would take their looks, even the marks of success and failure, from the internet: this is what they need
-# without (gate_pages). Buttons that need a script are hidden.
+# By default the pages load their styles and icons from the internet, which gate_pages removes. These styles replace
+# them and hide the buttons that need a script.
 _STYLES: Final = """
 body{font-family:system-ui,sans-serif;margin:1rem}
 table{border-collapse:collapse;margin-bottom:1rem}
@@ -26,8 +26,8 @@ th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical
 
 
 def open_context(docs_folder: Path) -> EphemeralDataContext:
-    """Return a context whose suites and results lie in `docs_folder`/store and whose site is `docs_folder`."""
-    # Read when the context starts; set here because no setting of the project may switch reporting home on.
+    """Return a context that stores suites and results in `docs_folder`/store and builds its site in `docs_folder`."""
+    # The context reads this when it starts. It is set here so that no setting can switch usage reports on.
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
     store = docs_folder.resolve() / "store"
     store.mkdir(parents=True, exist_ok=True)

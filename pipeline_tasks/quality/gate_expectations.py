@@ -1,9 +1,9 @@
-"""The kinds of expectations that gates are made of: Great Expectations' own, settled by footers or counted in one job.
+"""The expectation classes of the gates: Great Expectations' own, but counted in one Spark job or from file footers.
 
-Plain Great Expectations fetches sample values for every column rule that it checks, one Spark job each, also when the
-rule holds: 26 jobs for 13 rules on one table, 6.1 s against 1.8 s when only counting (100,000 rows, two cores). Here
-rules only count, all in one aggregate, and what the files' footers tell is not counted either; `gate_runner` asks for
-samples of those that failed.
+Great Expectations fetches sample values for every column rule in a Spark job of its own, even when the rule holds: 26
+jobs for 13 rules on one table, 6.1 s against 1.8 s for counts alone (100,000 rows, two cores). Here all rules are
+counted in one aggregate, and counts that follow from the files' footers are not computed at all. `gate_runner` fetches
+samples for failed rules only.
 
 Importing this module imports Great Expectations (4 s of processor time): import it only where a gate runs.
 """
@@ -21,11 +21,11 @@ from pipeline_tasks.quality.duckdb_metrics import count_with_duckdb
 from pipeline_tasks.quality.parquet_statistics import FooterStatistics, statistics_from_footers
 
 _SAMPLES: Final = "unexpected_values"
-_BREAKING: Final = "unexpected_count"
+_FAILED: Final = "unexpected_count"
 
 
-class CountedBefore:
-    """Mixed into a rule of Great Expectations: what is known before Spark counts, Spark does not count."""
+class PrecountedRule:
+    """Mixin of an expectation: counts that are known beforehand are not computed by Spark."""
 
     def get_validation_dependencies(
         self,
@@ -38,19 +38,19 @@ class CountedBefore:
             execution_engine, runtime_configuration
         )
         assert isinstance(execution_engine, SparkDFExecutionEngine)
-        for name, count in self.known(execution_engine.dataframe).items():
+        for name, count in self.known_counts(execution_engine.dataframe).items():
             if count is not None:
-                told = MetricConfiguration("table.told_count", {}, {"told": count})
-                dependencies.set_metric_configuration(name, told)
+                known = MetricConfiguration("table.known_count", {}, {"count": count})
+                dependencies.set_metric_configuration(name, known)
         return dependencies
 
-    def known(self, rows: DataFrame) -> dict[str, int | None]:
-        """Return counts by the metric they stand for, None where Spark has to count."""
+    def known_counts(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return metric name -> its count, None where Spark has to count."""
         raise NotImplementedError
 
 
-class CountedOnly(CountedBefore, ColumnMapExpectation):  # type: ignore[misc]  # untyped base
-    """A column rule that does not fetch sample values."""
+class CountOnlyRule(PrecountedRule, ColumnMapExpectation):  # type: ignore[misc]  # untyped base
+    """A column expectation that does not fetch sample values."""
 
     def get_validation_dependencies(
         self,
@@ -58,74 +58,75 @@ class CountedOnly(CountedBefore, ColumnMapExpectation):  # type: ignore[misc]  #
         runtime_configuration: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401  # as the base has it
     ) -> ValidationDependencies:
-        """Return the metrics that the rule needs, without the samples (a Spark job of their own)."""
+        """Return the metrics that the rule needs, without the sample values, which take a Spark job."""
         dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
         dependencies.remove_metric_configuration(f"{self.map_metric}.{_SAMPLES}")
         return dependencies
 
-    def known(self, rows: DataFrame) -> dict[str, int | None]:
-        """Return no unexpected value where the footers say so, and their count of NULLs."""
-        told = statistics_from_footers(rows)
-        counts = {f"{self.map_metric}.{_BREAKING}": 0} if self.holds(told) else {}
-        return counts | {f"column_values.nonnull.{_BREAKING}": told.nulls(self.column)}
+    def known_counts(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return the count of NULLs, and zero failed values where the footers prove it."""
+        statistics = statistics_from_footers(rows)
+        counts = {f"{self.map_metric}.{_FAILED}": 0} if self.is_proven_by(statistics) else {}
+        return counts | {f"column_values.nonnull.{_FAILED}": statistics.nulls(self.column)}
 
-    def holds(self, told: FooterStatistics) -> bool:
-        """Return whether the footers say that no value breaks the rule."""
+    def is_proven_by(self, statistics: FooterStatistics) -> bool:
+        """Return whether the footers prove that no value breaks the rule."""
         return False
 
 
-# Same names as Great Expectations' own, so that stored suites and Data Docs hold nothing but standard types.
-class ExpectColumnValuesToNotBeNull(CountedOnly, gxe.ExpectColumnValuesToNotBeNull):  # type: ignore[misc]
+# The names are Great Expectations' own, so that stored suites and Data Docs hold only standard types.
+class ExpectColumnValuesToNotBeNull(CountOnlyRule, gxe.ExpectColumnValuesToNotBeNull):  # type: ignore[misc]
     """No NULL in the column."""
 
 
-class ExpectColumnValuesToBeInSet(CountedOnly, gxe.ExpectColumnValuesToBeInSet):  # type: ignore[misc]
-    """Nothing but the listed values (NULL apart)."""
+class ExpectColumnValuesToBeInSet(CountOnlyRule, gxe.ExpectColumnValuesToBeInSet):  # type: ignore[misc]
+    """Only the listed values. NULL is allowed."""
 
 
-class ExpectColumnValuesToBeBetween(CountedOnly, gxe.ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Within the bounds (NULL apart); NaN is above every bound in Spark, so bounds refuse it."""
+class ExpectColumnValuesToBeBetween(CountOnlyRule, gxe.ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Only values within the bounds. NULL is allowed; NaN is not, because Spark orders it above every bound."""
 
-    def holds(self, told: FooterStatistics) -> bool:
-        """Return whether the footers say that all values are within."""
-        return told.within(self.column, self.min_value, self.max_value, above_low=bool(self.strict_min))
+    def is_proven_by(self, statistics: FooterStatistics) -> bool:
+        """Return whether the footers prove that all values are within the bounds."""
+        return statistics.within(self.column, self.min_value, self.max_value, above_low=bool(self.strict_min))
 
 
-class ExpectRowsToSatisfy(CountedBefore, BatchExpectation):  # type: ignore[misc]
+class ExpectRowsToSatisfy(PrecountedRule, BatchExpectation):  # type: ignore[misc]
     """Every row satisfies a Spark SQL condition."""
 
     condition: str
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.rows_breaking",)
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.failed_rows",)
     success_keys: ClassVar[tuple[str, ...]] = ("condition",)
 
-    def known(self, rows: DataFrame) -> dict[str, int | None]:
-        """Return none where the footers say what the condition follows from."""
-        told, meta = statistics_from_footers(rows), self.meta or {}
-        follows = told.in_order(meta.get("in_order", ())) or told.any_given(meta.get("any_given", ()))
-        return {"table.rows_breaking": 0 if follows else None}
+    def known_counts(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return zero failed rows where the condition follows from the footers."""
+        statistics, meta = statistics_from_footers(rows), self.meta or {}
+        in_order = statistics.in_order(meta.get("in_order", ()))
+        is_proven = in_order or statistics.any_given(meta.get("any_given", ()))
+        return {"table.failed_rows": 0 if is_proven else None}
 
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
-        rows = metrics["table.rows_breaking"]
+        rows = metrics["table.failed_rows"]
         return {"success": rows == 0, "result": {"observed_value": rows}}
 
 
-class ExpectNoRowsFrom(CountedBefore, gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
-    """A Spark SQL query over `{batch}` and the step's other tables finds nothing wrong: it returns no row."""
+class ExpectNoRowsFrom(PrecountedRule, gxe.UnexpectedRowsExpectation):  # type: ignore[misc]
+    """A Spark SQL query for faults, over `{batch}` and the step's other tables, returns no row."""
 
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.rows_found",)
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.query_rows",)
 
-    def known(self, rows: DataFrame) -> dict[str, int | None]:
-        """Return what DuckDB finds where the query is shared SQL over few rows, or this machine's."""
+    def known_counts(self, rows: DataFrame) -> dict[str, int | None]:
+        """Return the count by DuckDB where the query is SQL that both engines share."""
         shared = (self.meta or {}).get("shared_sql")
-        return {"table.rows_found": count_with_duckdb(rows, self.unexpected_rows_query) if shared else None}
+        return {"table.query_rows": count_with_duckdb(rows, self.unexpected_rows_query) if shared else None}
 
     def _validate(self, metrics: dict[str, Any], *args: object, **kwargs: object) -> dict[str, Any]:
-        rows = metrics["table.rows_found"]
+        rows = metrics["table.query_rows"]
         return {"success": rows == 0, "result": {"observed_value": rows}}
 
 
 class ExpectIdsToDifferWithinDays(ExpectNoRowsFrom):
-    """No two rows of a day share an id; the query, which finds the same, is asked for samples alone."""
+    """No two rows of a day share an id. The query finds the same rows and serves for samples only."""
 
     id_column: str
     metric_dependencies: ClassVar[tuple[str, ...]] = ("table.repeated_ids",)

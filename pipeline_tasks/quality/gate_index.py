@@ -1,6 +1,6 @@
-"""The front page of the Data Docs: every gate that ran, newest night first.
+"""The front page of the Data Docs: a table of all gates that ran, the latest day first.
 
-Great Expectations' own index shows nothing without scripts from the internet; this one is plain HTML.
+Great Expectations' own index needs scripts from the internet. This one is plain HTML.
 """
 
 from html import escape
@@ -20,9 +20,9 @@ table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-botto
 td:first-child{white-space:nowrap}.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
 @media (prefers-color-scheme:dark){body{background:#16181b;color:#e6e6e6}a{color:#8ab4f8}th,td{border-color:#3a3d42}
 small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
-<h1>Gates</h1><p>Each table of a step is held against its expectations before it is published. A failed critical
-expectation closes the gate: nothing of the step is published. Warnings are reported.</p>
-<table><tr><th>Night</th><th>Source</th><th>Step</th><th>Table</th><th class="n">Rows</th>
+<h1>Gates</h1><p>Each table of a step is checked against its expectations before it is published. A failed critical
+expectation closes the gate: nothing of the step is published. Warnings are only reported.</p>
+<table><tr><th>Day</th><th>Source</th><th>Step</th><th>Table</th><th class="n">Rows</th>
 <th class="n">Expectations</th><th>Outcome</th></tr>"""
 
 
@@ -43,19 +43,21 @@ def _row(settings: Settings, report: GateReport, name: str) -> str:
     link = quote(table.page(settings.data_docs))
     cells = [report.ds.isoformat(), escape(report.source), report.step, f'<a href="{link}">{name}</a>']
     numbers = "".join(f'<td class="n">{number:,}</td>' for number in (table.rows, table.expectations))
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table, _says(report, name))}</tr>"
+    return (
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table, _findings(report, name))}</tr>"
+    )
 
 
-def _outcome(table: TableReport, says: str) -> str:
+def _outcome(table: TableReport, findings: str) -> str:
     if table.failed:
-        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}{says}</td>'
+        return f'<td class="closed">✘ {table.failed} critical, {_warnings(table)}{findings}</td>'
     if table.warnings:
-        return f'<td class="warned">! {_warnings(table)}{says}</td>'
+        return f'<td class="warned">! {_warnings(table)}{findings}</td>'
     return '<td class="passed">✔ passed</td>'
 
 
-def _says(report: GateReport, name: str) -> str:
-    """Return what does not hold of the table: its page marks a warning as failed, as it does what closes the gate."""
+def _findings(report: GateReport, name: str) -> str:
+    """Return the table's findings with their severity, because its own page marks warnings as failed too."""
     return "".join(
         f"<small>{escape(found.severity)}, {escape(found.column)}: {escape(found.says)}</small>"
         for found in report.findings

@@ -1,6 +1,6 @@
-"""What a gate found: the JSON beside the manifest, and the one message that stops a night.
+"""The report of a gate: a JSON file next to the manifest, and the error message of a closed gate.
 
-Imports no Great Expectations: DAGs and the command line read reports cheaply.
+This module does not import Great Expectations, so that DAGs and the command line read reports fast.
 """
 
 from datetime import date
@@ -16,11 +16,11 @@ from pipeline_tasks.run_key import RunKey
 
 
 class GateError(ValueError):
-    """A critical expectation failed, or what is to be published is not what the gate let through."""
+    """A critical expectation failed, or the staged data are not those that the gate passed."""
 
 
 class Finding(BaseModel):
-    """One expectation that does not hold."""
+    """One expectation that failed."""
 
     table: str
     severity: str
@@ -48,7 +48,7 @@ class TableReport(BaseModel):
     """URL of the table's Data Docs page."""
 
     def page(self, docs_folder: Path) -> str:
-        """Return where the page lies below the folder of the Data Docs."""
+        """Return the path of the page, relative to the folder of the Data Docs."""
         return unquote(self.docs).removeprefix(f"file://{docs_folder.resolve()}/")
 
 
@@ -59,7 +59,7 @@ class GateReport(BaseModel):
     ds: date
     step: str
     manifest: str = ""
-    """Digest of the manifest that was validated; reports of old say none."""
+    """Digest of the manifest that was validated; empty in reports of old versions."""
     seconds: float
     passed: bool
     tables: dict[str, TableReport]
@@ -67,11 +67,14 @@ class GateReport(BaseModel):
 
     @property
     def critical(self) -> list[Finding]:
-        """The findings that stop the night."""
+        """The findings that close the gate."""
         return [finding for finding in self.findings if finding.severity == "critical"]
 
     def raise_for_critical(self) -> None:
-        """Raise `GateError` naming table, expectation, column, observed value and remedy when the gate is closed."""
+        """Raise `GateError` when the gate is closed.
+
+        The message names table, column, expectation, observed value and remedy of the first critical finding.
+        """
         if not self.critical:
             return
         first, *others = self.critical
@@ -83,7 +86,7 @@ class GateReport(BaseModel):
 
 
 def report_path(settings: Settings, night: RunKey, step: str) -> Path:
-    """Return where the report of a step's gate lies."""
+    """Return the path of the report of a step's gate."""
     return night_folder(settings, night) / f"gate_{step}.json"
 
 
@@ -95,7 +98,11 @@ def write_report(settings: Settings, report: GateReport) -> Path:
 
 
 def read_report(settings: Settings, night: RunKey, step: str) -> GateReport:
-    """Read the report of a step's gate."""
+    """Return the report of a step's gate.
+
+    Raises:
+        FileNotFoundError: the gate has not run.
+    """
     path = report_path(settings, night, step)
     if not path.exists():
         raise FileNotFoundError(f"Gate {step} has not run for {night.source} {night.ds}: {path} is missing")

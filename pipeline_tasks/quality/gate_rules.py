@@ -1,4 +1,4 @@
-"""The rules that suites are made of: each an expectation with its severity, its remedy and where to find samples.
+"""Functions that build the rules of the suites: an expectation with severity, remedy and a way to find samples.
 
 Importing this module imports Great Expectations (4 s of processor time): import it only where a gate runs.
 """
@@ -19,27 +19,27 @@ from pipeline_tasks.quality.gate_expectations import (
 )
 
 Severity = Literal["critical", "warning"]
-"""A critical failure stops the night; a warning is reported and the night goes on."""
+"""A failed critical rule closes the gate; a failed warning is only reported."""
 
 
-def _meta(column: str, remedy: str, breaks: str = "", says: str = "", **follows: Sequence[str]) -> dict[str, Any]:
-    """`breaks` is the Spark SQL condition of an offending row: where samples for the message are found."""
-    meta = {"column": column, "remedy": remedy, "breaks": breaks, "says": says}
-    return {name: value for name, value in (meta | follows).items() if value}
+def _meta(column: str, remedy: str, breaks: str = "", description: str = "", **extra: Sequence[str]) -> dict[str, Any]:
+    """Return the metadata of a rule. `breaks` is the Spark SQL condition of an offending row, to find samples."""
+    meta = {"column": column, "remedy": remedy, "breaks": breaks, "says": description}
+    return {name: value for name, value in (meta | extra).items() if value}
 
 
-def some_rows(remedy: str) -> Expectation:
-    """The table is not empty."""
+def not_empty(remedy: str) -> Expectation:
+    """Return the rule that the table is not empty."""
     return gxe.ExpectTableRowCountToBeBetween(min_value=1, meta=_meta("*", remedy))
 
 
 def not_null(column: str, remedy: str, severity: Severity = "critical", mostly: float = 1.0) -> Expectation:
-    """At least the share `mostly` of rows has a value."""
+    """Return the rule that at least the share `mostly` of the rows has a value."""
     return ExpectColumnValuesToNotBeNull(column=column, mostly=mostly, severity=severity, meta=_meta(column, remedy))
 
 
 def in_set(column: str, values: Sequence[str], remedy: str, severity: Severity = "critical") -> Expectation:
-    """Nothing but `values` (NULL apart)."""
+    """Return the rule that the column holds only `values` or NULL."""
     listed = ", ".join(f"'{value}'" for value in values)
     meta = _meta(column, remedy, f"{column} NOT IN ({listed})")
     return ExpectColumnValuesToBeInSet(column=column, value_set=list(values), severity=severity, meta=meta)
@@ -54,7 +54,7 @@ def between(
     *,
     above_low: bool = False,
 ) -> Expectation:
-    """low <= value <= high (NULL apart); `above_low` makes it low < value."""
+    """Return the rule low <= value <= high; `above_low` makes it low < value. NULL is allowed."""
     bounds = [f"{column} {'>' if above_low else '>='} {low!r}"] if low is not None else []
     bounds += [f"{column} <= {high!r}"] if high is not None else []
     return ExpectColumnValuesToBeBetween(
@@ -67,8 +67,8 @@ def between(
     )
 
 
-def satisfies(
-    says: str,
+def rows_satisfy(
+    description: str,
     condition: str,
     column: str,
     remedy: str,
@@ -77,18 +77,18 @@ def satisfies(
     in_order: Sequence[str] = (),
     any_given: Sequence[str] = (),
 ) -> Expectation:
-    """Every row satisfies the Spark SQL `condition`, which `says` puts in words.
+    """Return the rule that every row satisfies the Spark SQL `condition`; `description` is its wording.
 
-    It follows where no day of one of the columns `in_order` is after any of the next, and where one of `any_given` is
-    never NULL; the files' footers may tell that without a look at the rows.
+    Two hints let file footers prove the rule without reading rows: it holds where no day of a column in `in_order` is
+    after any day of the next one, and where one of the columns `any_given` is never NULL.
     """
     breaks = f"NOT coalesce(({condition}), false)"
-    meta = _meta(column, remedy, breaks, says, in_order=list(in_order), any_given=list(any_given))
-    return ExpectRowsToSatisfy(condition=condition, description=says, severity=severity, meta=meta)
+    meta = _meta(column, remedy, breaks, description, in_order=list(in_order), any_given=list(any_given))
+    return ExpectRowsToSatisfy(condition=condition, description=description, severity=severity, meta=meta)
 
 
-def finds_nothing(
-    says: str,
+def no_rows_from(
+    description: str,
     query: str,
     column: str,
     remedy: str,
@@ -97,18 +97,21 @@ def finds_nothing(
     shared_sql: bool = False,
     refusals: str = "",
 ) -> Expectation:
-    """The Spark SQL `query` over `{batch}` returns no row, which `says` puts in words.
+    """Return the rule that the Spark SQL `query` over `{batch}` returns no row; `description` is its wording.
 
-    `shared_sql`: it names nothing but `{batch}` and `staged_rows`, and means the same to DuckDB. `refusals`: an outcome
-    in `reconciliation`; a finding names the commonest rules behind it, and what to do about them.
+    Args:
+        shared_sql: the query uses only `{batch}` and `staged_rows`, and gives the same result in DuckDB.
+        refusals: an outcome of `reconciliation`. A finding names the rules that rejected most of its rows.
     """
-    meta = _meta(column, remedy, says=says, refusals=refusals) | ({"shared_sql": True} if shared_sql else {})
-    return ExpectNoRowsFrom(unexpected_rows_query=query, description=says, severity=severity, meta=meta)
+    meta = _meta(column, remedy, description=description, refusals=refusals) | (
+        {"shared_sql": True} if shared_sql else {}
+    )
+    return ExpectNoRowsFrom(unexpected_rows_query=query, description=description, severity=severity, meta=meta)
 
 
-def ids_differ_within_days(says: str, query: str, id_column: str, column: str, remedy: str) -> Expectation:
-    """No two rows of a day share an id; `query` is `finds_nothing`'s, for samples."""
-    meta = _meta(column, remedy, says=says)
+def unique_ids_per_day(description: str, query: str, id_column: str, column: str, remedy: str) -> Expectation:
+    """Return the rule that no two rows of a day share an id; `query` returns offending rows, for samples."""
+    meta = _meta(column, remedy, description=description)
     return ExpectIdsToDifferWithinDays(
-        id_column=id_column, unexpected_rows_query=query, description=says, severity="critical", meta=meta
+        id_column=id_column, unexpected_rows_query=query, description=description, severity="critical", meta=meta
     )

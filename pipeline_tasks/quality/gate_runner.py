@@ -1,4 +1,4 @@
-"""Runs the suites of a step over Spark DataFrames and keeps the results as Data Docs."""
+"""Runs the suites of a step over Spark DataFrames and stores the results as Data Docs."""
 
 import re
 from datetime import UTC, datetime
@@ -16,15 +16,15 @@ from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.quality.commonest_rejections import commonest_refusals
+from pipeline_tasks.quality.commonest_rejections import summarize_rejections
 from pipeline_tasks.quality.gate_docs import open_context
 from pipeline_tasks.quality.gate_pages import close_page, escaped
 from pipeline_tasks.quality.gate_report import Finding, TableReport
-from pipeline_tasks.quality.gate_suites import suite_of
+from pipeline_tasks.quality.gate_suites import suite_for
 from pipeline_tasks.quality.spark_metrics import over_batch
 
 _SAMPLE: Final = 3
-"""Offending rows or values named in a message and in Data Docs."""
+"""Offending rows or values in a message and in Data Docs."""
 
 _CAUSES: Final = ("expect_table_columns_to_match_ordered_list", "expect_column_values_to_be_of_type")
 
@@ -39,12 +39,12 @@ class GateRun:
         self.pages: list[ValidationResultIdentifier] = []
 
     def validate(self, table: str, rows: DataFrame, zone: str | None = None) -> tuple[TableReport, list[Finding]]:
-        """Hold `rows` against the suite of `table`; views that its queries name must exist in the session.
+        """Return the report and the findings of the suite of `table` over `rows`.
 
-        `zone` is that of the shop's days.
+        The views that its queries use must exist in the session. `zone` is the time zone of the shop's days.
         """
-        suite = self.context.suites.add_or_update(suite_of(table, zone))
-        # Not cached: every query reads its own columns of the staged files; a cache copies all of them first.
+        suite = self.context.suites.add_or_update(suite_for(table, zone))
+        # Not cached: a query reads only its own columns of the staged files, but a cache would copy all columns first.
         result = self._batch(table, rows).validate(
             suite, result_format={"result_format": "SUMMARY", "exclude_unexpected_values": True}
         )
@@ -52,11 +52,11 @@ class GateRun:
             if not outcome.success:
                 _add_samples(outcome, rows)
         failed = [outcome for outcome in result.results if not outcome.success]
-        findings = [_finding(table, outcome) for outcome in sorted(failed, key=_after_its_cause)]
-        # Behind the findings, which are no HTML.
+        findings = [_finding(table, outcome) for outcome in sorted(failed, key=_cause_first)]
+        # Only after the findings, which are no HTML.
         for outcome in result.results:
             outcome.result = escaped(outcome.result)
-        key = self._keep(table, result)
+        key = self._store(table, result)
         warnings = sum(finding.severity != "critical" for finding in findings)
         report = TableReport(
             rows=_row_count(result),
@@ -68,8 +68,8 @@ class GateRun:
         return report, findings
 
     def build_docs(self) -> None:
-        """Render the pages of this run."""
-        # The index is `gate_index`'s: Great Expectations' own is empty without the internet.
+        """Render the Data Docs pages of this run."""
+        # `gate_index` writes the index, because Great Expectations' own is empty without the internet.
         self.context.build_data_docs(resource_identifiers=self.pages, build_index=False)
         for key in self.pages:
             close_page(Path(unquote(urlsplit(self._page(key)).path)))
@@ -79,12 +79,12 @@ class GateRun:
         return str(sites[0]["site_url"])
 
     def _batch(self, table: str, rows: DataFrame) -> Batch:
-        # Great Expectations would keep the rows in memory for good.
+        # With persist, Great Expectations would cache the rows until the session ends.
         source = self.context.data_sources.add_or_update_spark(table, persist=False)
         definition = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe(table)
         return definition.get_batch(batch_parameters={"dataframe": rows})
 
-    def _keep(self, table: str, result: ExpectationSuiteValidationResult) -> ValidationResultIdentifier:
+    def _store(self, table: str, result: ExpectationSuiteValidationResult) -> ValidationResultIdentifier:
         result.meta |= {"run_id": self.run_id, "validation_time": self.run_id.run_time}
         key = ValidationResultIdentifier(ExpectationSuiteIdentifier(table), self.run_id, table)
         self.context.validation_results_store.set(key, result)
@@ -92,13 +92,13 @@ class GateRun:
         return key
 
 
-def _after_its_cause(outcome: ExpectationValidationResult) -> tuple[bool, bool]:
-    """Sort key: a wrong type breaks other rules, or makes them incomputable; it is named before them."""
+def _cause_first(outcome: ExpectationValidationResult) -> tuple[bool, bool]:
+    """Sort key: wrong columns and types come first, because they make other rules fail or raise."""
     return bool(_error(outcome)), outcome.expectation_config.type not in _CAUSES
 
 
 def _error(outcome: ExpectationValidationResult) -> str:
-    """Return why the rule could not be computed, empty when it was: a column is missing, say, or of another type."""
+    """Return why the rule could not be computed (a missing column or another type, for example), or an empty text."""
     info = outcome.exception_info or {}
     parts = [info] if "raised_exception" in info else [part for part in info.values() if isinstance(part, dict)]
     messages = [str(part["exception_message"]) for part in parts if part.get("raised_exception")]
@@ -109,16 +109,16 @@ def _add_samples(outcome: ExpectationValidationResult, rows: DataFrame) -> None:
     found = [] if _error(outcome) else _samples(outcome, rows)
     if not found:
         return
-    samples = [_in_words(row) for row in found]
+    samples = [_as_text(row) for row in found]
     if "unexpected_count" in outcome.result:
         outcome.result["partial_unexpected_list"] = samples
     else:
-        # Data Docs draw a list of samples for column rules only.
+        # Data Docs show a list of samples for column rules only.
         outcome.result["observed_value"] = f"{outcome.result['observed_value']} rows, e.g. {'; '.join(samples)}"
-    if refused := outcome.expectation_config.meta.get("refusals"):
-        refusals = commonest_refusals(rows, refused, found[0].get("ds"))
-        outcome.result["observed_value"] += f"; {refusals.observed}"
-        outcome.result["remedy"] = refusals.remedy
+    if rejected := outcome.expectation_config.meta.get("refusals"):
+        summary = summarize_rejections(rows, rejected, found[0].get("ds"))
+        outcome.result["observed_value"] += f"; {summary.observed}"
+        outcome.result["remedy"] = summary.remedy
 
 
 def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[dict
     if "unexpected_rows_query" in config.kwargs:
         found = rows.sparkSession.sql(over_batch(rows, config.kwargs["unexpected_rows_query"]))
     elif "breaks" in config.meta:
-        # A value that is called like a column is none: the event type 'rating'.
+        # Quoted values are removed first: the event type 'rating' is not the column of that name.
         named = set(re.findall(r"\w+", re.sub("'[^']*'", "", config.meta["breaks"])))
         columns = [name for name in rows.columns if name in named]
         found = rows.filter(config.meta["breaks"]).select(*columns)
@@ -135,7 +135,7 @@ def _samples(outcome: ExpectationValidationResult, rows: DataFrame) -> list[dict
     return [row.asDict() for row in found.limit(_SAMPLE).collect()]
 
 
-def _in_words(row: dict[str, Any]) -> str:
+def _as_text(row: dict[str, Any]) -> str:
     text = ", ".join(f"{name}={value}" for name, value in row.items())
     return text if len(text) <= 200 else text[:199] + "…"
 
@@ -148,13 +148,13 @@ def _finding(table: str, outcome: ExpectationValidationResult) -> Finding:
         severity=str(getattr(config.severity, "value", config.severity)),
         expectation=config.type,
         column=meta.get("column", config.kwargs.get("column", "*")),
-        says=meta.get("says") or _says(config),
+        says=meta.get("says") or _description(config),
         observed=_observed(outcome),
         remedy=outcome.result.get("remedy") or meta.get("remedy", "Correct the data, then run the step again."),
     )
 
 
-def _says(config: ExpectationConfiguration) -> str:
+def _description(config: ExpectationConfiguration) -> str:
     wanted = {k: v for k, v in config.kwargs.items() if k not in ("batch_id", "column") and v not in (None, False)}
     return f"{config.type.removeprefix('expect_').replace('_', ' ')} {wanted or ''}".strip()
 

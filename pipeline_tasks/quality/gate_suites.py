@@ -1,4 +1,4 @@
-"""Which suite guards which table, and which tables each step stages."""
+"""The suite of each table."""
 
 from collections.abc import Callable
 from typing import Final
@@ -28,16 +28,15 @@ SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
     "demand_outlook": outlook_suites.demand_outlook_suite,
 }
 
-
-OF_DAYS: Final[dict[str, Callable[[str | None], list[Expectation]]]] = {
+ZONED_SUITES: Final[dict[str, Callable[[str | None], list[Expectation]]]] = {
     "events": silver_suites.events_suite,
     "splits": split_suites.splits_suite,
     "sequences": split_suites.sequences_suite,
 }
-"""Suites that hold moments against days, and need the zone of the shop's days."""
+"""Suites that compare timestamps with days, and therefore need the time zone of the shop's days."""
 
 
-def suite_of(table: str, zone: str | None = None) -> ExpectationSuite:
-    """Return the table's suite under the table's name; `zone` is that of the shop's days."""
-    expectations = OF_DAYS[table](zone) if table in OF_DAYS else SUITES[table]()
+def suite_for(table: str, zone: str | None = None) -> ExpectationSuite:
+    """Return the suite of `table`, named like the table; `zone` is the time zone of the shop's days."""
+    expectations = ZONED_SUITES[table](zone) if table in ZONED_SUITES else SUITES[table]()
     return ExpectationSuite(name=table, expectations=expectations)

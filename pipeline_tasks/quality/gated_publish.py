@@ -1,4 +1,4 @@
-"""Publishes what a step staged, if its gate let this very manifest through: what Airflow runs behind a gate."""
+"""Publishes the tables of a step if its gate passed exactly the staged manifest. Airflow runs it after each gate."""
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
@@ -9,12 +9,12 @@ from pipeline_tasks.run_key import RunKey
 
 
 def publish_step(settings: Settings, night: RunKey, step: str) -> dict[str, int]:
-    """Commit the tables that `step` staged for the night and return the new snapshot ids by table.
+    """Commit the tables that `step` staged and return the new snapshot ids by table.
 
     Raises:
-        FileNotFoundError: the step has built nothing.
-        GateError: its gate has not run, is closed, or saw another manifest than the one that is staged now: a job that
-            was run by hand behind its gate, say. Nothing is published.
+        FileNotFoundError: the step has staged nothing.
+        GateError: its gate has not run, is closed, or validated another manifest than the staged one (for example,
+            because the job was run again by hand). Nothing is published.
     """
     with job_lock(settings, night.source, f"publish_{step} {night.ds}"):
         manifest = read_manifest(settings, night, step)
@@ -31,7 +31,7 @@ def _require_passed(settings: Settings, night: RunKey, manifest: Manifest) -> No
         raise GateError(f"{error}: {remedy}") from error
     if report.manifest != manifest.digest:
         raise GateError(
-            f"Gate {step} of {night.source} {night.ds} saw manifest {report.manifest[:12] or '(an unnamed one)'}, not "
+            f"Gate {step} of {night.source} {night.ds} validated manifest {report.manifest[:12] or '(unknown)'}, not "
             f"{manifest.digest[:12]}, which is staged: {remedy}"
         )
     report.raise_for_critical()

@@ -1,7 +1,7 @@
-"""Which rules the footers of a table's Parquet files settle, so that no row is read for them.
+"""Counts and bounds from the footers of a table's Parquet files, which prove rules without reading rows.
 
-Of the 24 counts of a night's events, footers settle 22: the scan of 18.8 million rows reads two columns of 14.
-Nothing is settled that is not certain: what footers leave open is counted. Imports no Great Expectations.
+Footers give 22 of the 24 counts of a day's events: the scan of 18.8 million rows reads two columns of 14. A count that
+footers cannot prove is left to Spark. This module does not import Great Expectations.
 """
 
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ from pipeline_tasks.lake.parquet_footers import ColumnBounds, FileBounds, footer
 
 
 class FooterStatistics(NamedTuple):
-    """The bounds of all files of a table; none where it is not read from files."""
+    """The statistics of all files of a table; empty where the table is not read from files."""
 
     files: Sequence[FileBounds]
 
     def rows(self) -> int | None:
-        """Return how many rows there are, None where the footers do not tell."""
+        """Return the number of rows; None where it is not in the footers."""
         return sum(file.rows for file in self.files) if self.files else None
 
     def nulls(self, column: str) -> int | None:
-        """Return how many rows have NULL in the column, None where the footers do not tell."""
+        """Return the number of NULLs in the column; None where it is not in the footers."""
         if not self.files or not all(column in file.columns for file in self.files):
             return None
         return sum(file.columns[column].nulls for file in self.files)
 
     def within(self, column: str, low: float | None, high: float | None, *, above_low: bool = False) -> bool:
-        """Return whether low <= value <= high for all values; `above_low` makes it low < value. NULL apart."""
+        """Return whether low <= value <= high for all values that are not NULL; `above_low` makes it low < value."""
         if self.nulls(column) is None:
             return False
         valued = [file.columns[column] for file in self.files if file.columns[column].nulls < file.rows]
         return all(
-            # A column of another type breaks the rule of its type: this one is left to Spark, which says so.
+            # A column of another type breaks the type rule, so this rule is left to Spark, which reports the error.
             isinstance(one.low, int | float)
             and (low is None or (one.low > low if above_low else one.low >= low))
             and (high is None or one.high <= high)
@@ -45,7 +45,10 @@ class FooterStatistics(NamedTuple):
         )
 
     def in_order(self, columns: Sequence[str]) -> bool:
-        """Return whether in every file no day of one column is after any day of the next; a timestamp's day counts."""
+        """Return whether in every file no day of a column is after any day of the next column.
+
+        Of a timestamp the day counts.
+        """
         return bool(len(columns) > 1 and self.files) and all(
             _before(file.columns.get(first), file.columns.get(second))
             for file in self.files
@@ -53,7 +56,7 @@ class FooterStatistics(NamedTuple):
         )
 
     def any_given(self, columns: Sequence[str]) -> bool:
-        """Return whether every row has a value in one of the columns at least."""
+        """Return whether every row has a value in at least one of the columns."""
         return bool(columns and self.files) and all(
             any(column in file.columns and not file.columns[column].nulls for column in columns) for file in self.files
         )
@@ -61,7 +64,7 @@ class FooterStatistics(NamedTuple):
 
 @lru_cache(maxsize=1)
 def statistics_from_footers(rows: DataFrame) -> FooterStatistics:
-    """Read the footers of all files of a table. `rows` are the rows of those files, neither filtered nor joined."""
+    """Return the statistics of all files of a table. `rows` must be all rows of those files, not filtered or joined."""
     with ThreadPoolExecutor(8) as threads:
         return FooterStatistics(list(threads.map(footer_bounds, rows.inputFiles())))
 

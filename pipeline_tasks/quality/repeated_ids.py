@@ -1,7 +1,7 @@
-"""Counts ids that stand more than once within a day: a task for each day reads one column, and sorts or hashes it.
+"""Counts repeated ids within a day. One task for each day reads the id column and sorts or hashes it.
 
-GROUP BY moves every id through a shuffle to find that none stands twice: 12.9 s of a gate of 18.8 million events (two
-cores), where this takes .3 s in threads. Imports no Great Expectations: Spark's workers import this module.
+GROUP BY would shuffle every id: 12.9 s in a gate of 18.8 million events (two cores), where this takes .3 s in threads.
+Spark's workers import this module, so it does not import Great Expectations.
 """
 
 from collections import Counter, defaultdict
@@ -20,29 +20,30 @@ from pyspark.sql.types import IntegralType
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.parquet_footers import file_days
 
-MOST_TEXTS: Final = 20_000_000
-"""Of a day: hashed, each takes some 100 bytes of its task's memory, where a number that is sorted takes 16."""
+MOST_TEXT_IDS: Final = 20_000_000
+"""Text ids of a day at most. A hashed text takes about 100 bytes of the task's memory, a sorted number 16."""
 
 
 def repeated_ids(rows: DataFrame, column: str) -> int:
-    """Return how many (ds, id) stand in two rows or more. NULL is an id like any other.
+    """Return the number of (ds, id) pairs that two or more rows share. NULL counts as an id.
 
-    Spark groups the rows where they are not read from files of one day each, and where a day has too many texts.
+    Spark groups the rows where a file holds several days, where there are no files, or where a day has more than
+    `MOST_TEXT_IDS` text ids.
     """
     days: dict[object, list[str]] = defaultdict(list)
     count: Counter[object] = Counter()
     for file in file_days(rows.inputFiles()):
         days[file.ds].append(file.file)
         count[file.ds] += file.rows
-    many = max(count.values(), default=0) > MOST_TEXTS and not isinstance(rows.schema[column].dataType, IntegralType)
+    many = max(count.values(), default=0) > MOST_TEXT_IDS and not isinstance(rows.schema[column].dataType, IntegralType)
     if many or not days or None in days:
         return rows.groupBy("ds", column).count().where(F.col("count") > 1).count()
-    context, nights = rows.sparkSession.sparkContext, list(days.values())
+    context, files_by_day = rows.sparkSession.sparkContext, list(days.values())
     if str(context.master).startswith("local"):
-        # Spark's tasks would be processes on these same cores, which import all this for 1.3 s first.
+        # Spark tasks would be processes on the same cores, which need 1.3 s for their imports.
         with ThreadPoolExecutor(context.defaultParallelism) as threads:
-            return sum(threads.map(lambda files: _repeated(files, column), nights))
-    tasks = context.parallelize(nights, len(nights))
+            return sum(threads.map(lambda files: _repeated(files, column), files_by_day))
+    tasks = context.parallelize(files_by_day, len(files_by_day))
     return int(tasks.map(lambda files: _repeated(files, column)).sum())
 
 

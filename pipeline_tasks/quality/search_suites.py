@@ -1,31 +1,31 @@
-"""Suites of the tables behind a shop's search box."""
+"""Suites of the tables for a shop's search box."""
 
 from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.quality.contract_rules import contract_rules
-from pipeline_tasks.quality.gate_rules import between, finds_nothing, satisfies
-from pipeline_tasks.quality.ranking_rules import SCORING, best_first, known_items, ranked, shown_items
+from pipeline_tasks.quality.gate_rules import between, no_rows_from, rows_satisfy
+from pipeline_tasks.quality.ranking_rules import SCORING, best_first, items_in_catalog, ranks_without_gaps, shown_items
 
 
 def search_results_suite() -> list[Expectation]:
-    """What the night's top queries find; empty where nobody searched."""
+    """Return the suite of `search_results`: results of the most frequent queries; empty without searches."""
     return [
         *contract_rules("search_results"),
-        # Three rankings at most, each adding 1 / 61 at its best.
+        # A score sums at most three rankings, and each adds at most 1 / 61.
         between("score", 0, 3 / 61 + 1e-9, SCORING, above_low=True),
-        ranked("query, user_key", "item_id"),
+        ranks_without_gaps("query, user_key", "item_id"),
         best_first("query, user_key"),
-        known_items("item_id"),
+        items_in_catalog("item_id"),
         shown_items("item_id"),
-        satisfies("a reason is given", "length(trim(reason)) > 0", "reason", SCORING, "warning"),
-        finds_nothing(
-            "every query has an order for everybody",
+        rows_satisfy("a reason is given", "length(trim(reason)) > 0", "reason", SCORING, "warning"),
+        no_rows_from(
+            "every query has an order for all users (user_key NULL)",
             "SELECT DISTINCT query FROM {batch} WHERE query NOT IN (SELECT query FROM {batch} WHERE user_key IS NULL)",
             "query",
             SCORING,
         ),
-        finds_nothing(
-            "nobody who wants no shelf has an order of their own",
+        no_rows_from(
+            "no user who opted out of recommendations has an order of their own",
             "SELECT DISTINCT user_key FROM {batch} SEMI JOIN (SELECT user_key FROM opt_outs WHERE item_id IS NULL) "
             "USING (user_key)",
             "user_key",
@@ -35,11 +35,11 @@ def search_results_suite() -> list[Expectation]:
 
 
 def search_suggestions_suite() -> list[Expectation]:
-    """Prefix -> queries; empty where nobody searched."""
+    """Return the suite of `search_suggestions`: prefix -> queries; empty without searches."""
     return [
         *contract_rules("search_suggestions"),
         between("searches", 1, None, SCORING),
-        satisfies("the query begins with the prefix", "startswith(query, prefix)", "prefix", SCORING),
-        ranked("prefix", "query"),
+        rows_satisfy("the query begins with the prefix", "startswith(query, prefix)", "prefix", SCORING),
+        ranks_without_gaps("prefix", "query"),
         best_first("prefix", score="searches"),
     ]

@@ -1,4 +1,4 @@
-"""What the gates' own rules count: metrics for Great Expectations, of a whole table, by Spark.
+"""Metrics of Great Expectations for the gates' own rules. Spark computes them over a whole table.
 
 Importing this module imports Great Expectations (4 s of processor time): import it only where a gate runs.
 """
@@ -18,8 +18,8 @@ from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
 from pipeline_tasks.quality.repeated_ids import repeated_ids
 
 
-class CountedTogether(TableMetricProvider):  # type: ignore[misc]
-    """An aggregate that waits for the column rules, which Great Expectations counts last, and shares their scan."""
+class SharedScanMetric(TableMetricProvider):  # type: ignore[misc]
+    """An aggregate that is computed with the column rules, which Great Expectations counts last, in the same scan."""
 
     @classmethod
     def _get_evaluation_dependencies(
@@ -33,16 +33,16 @@ class CountedTogether(TableMetricProvider):  # type: ignore[misc]
             metric, configuration, execution_engine, runtime_configuration
         )
         if metric.metric_name.endswith(MetricPartialFunctionTypes.AGGREGATE_FN.metric_suffix):
-            # Every table has a ds: its condition is made one step before conditions are counted.
+            # Every table has a column ds. Its condition is resolved one step before conditions are counted.
             domain = {**metric.metric_domain_kwargs, "column": "ds"}
             dependencies["column_rules"] = MetricConfiguration("column_values.nonnull.condition", domain)
         return dependencies
 
 
-class RowsBreaking(CountedTogether):
-    """Rows for which a Spark SQL condition is false or NULL; an aggregate, so it shares the table's one job."""
+class FailedRows(SharedScanMetric):
+    """The count of rows for which a Spark SQL condition is false or NULL, as an aggregate of the shared scan."""
 
-    metric_name = "table.rows_breaking"
+    metric_name = "table.failed_rows"
     value_keys = ("condition",)
 
     @metric_partial(  # type: ignore[untyped-decorator]
@@ -65,10 +65,10 @@ class RowsBreaking(CountedTogether):
         )
 
 
-class RowsFound(CountedTogether):
-    """Rows that a query returns, as a scalar subquery, so that it too runs within the table's one Spark query."""
+class QueryRows(SharedScanMetric):
+    """The count of rows that a query returns. It is a scalar subquery, so it runs within the same Spark query."""
 
-    metric_name = "table.rows_found"
+    metric_name = "table.query_rows"
     value_keys = ("unexpected_rows_query",)
 
     @metric_partial(  # type: ignore[untyped-decorator]
@@ -89,13 +89,13 @@ class RowsFound(CountedTogether):
 
 
 def over_batch(rows: DataFrame, query: str) -> str:
-    """Return `query` with `{batch}` standing for a view of `rows`."""
+    """Return `query` with `{batch}` replaced by the name of a view of `rows`, which is created."""
     rows.createOrReplaceTempView("gate_batch")
     return query.format(batch="gate_batch")
 
 
 class RepeatedIds(TableMetricProvider):  # type: ignore[misc]
-    """Ids that stand in two rows of a day or more."""
+    """The count of ids that two or more rows of a day share."""
 
     metric_name = "table.repeated_ids"
     value_keys = ("id_column",)
@@ -113,9 +113,10 @@ class RepeatedIds(TableMetricProvider):  # type: ignore[misc]
 
 
 class RowCount(TableMetricProvider):  # type: ignore[misc]
-    """Rows of the table, from the footers of its files where it has some; every column rule asks for them first.
+    """The number of rows of the table, from the footers of its files where it has some.
 
-    In place of Great Expectations' own, a Spark job by itself: 1.2 s of a cold one, .3 of another.
+    Every column rule needs it. Great Expectations' own metric takes a Spark job of its own: 1.2 s in a cold session, .3
+    s later.
     """
 
     metric_name = "table.row_count"
@@ -129,15 +130,15 @@ class RowCount(TableMetricProvider):  # type: ignore[misc]
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
     ) -> int:
-        told = statistics_from_footers(execution_engine.dataframe).rows()
-        return execution_engine.dataframe.count() if told is None else told
+        n_rows = statistics_from_footers(execution_engine.dataframe).rows()
+        return execution_engine.dataframe.count() if n_rows is None else n_rows
 
 
-class ToldCount(TableMetricProvider):  # type: ignore[misc]
-    """A count that a rule knew before anything was counted (gate_expectations.CountedBefore)."""
+class KnownCount(TableMetricProvider):  # type: ignore[misc]
+    """A count that was known beforehand (gate_expectations.PrecountedRule)."""
 
-    metric_name = "table.told_count"
-    value_keys = ("told",)
+    metric_name = "table.known_count"
+    value_keys = ("count",)
 
     @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
     def _spark(
@@ -148,4 +149,4 @@ class ToldCount(TableMetricProvider):  # type: ignore[misc]
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
     ) -> int:
-        return int(metric_value_kwargs["told"])
+        return int(metric_value_kwargs["count"])

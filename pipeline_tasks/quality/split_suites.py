@@ -1,4 +1,4 @@
-"""Suites of the tables that splitting stages: splits and sequences."""
+"""Suites of the tables that the step split stages: splits and sequences."""
 
 from typing import Final
 
@@ -6,29 +6,29 @@ from great_expectations.expectations.expectation import Expectation
 
 from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.quality.contract_rules import contract_rules
-from pipeline_tasks.quality.gate_rules import between, finds_nothing, in_set, satisfies, some_rows
+from pipeline_tasks.quality.gate_rules import between, in_set, no_rows_from, not_empty, rows_satisfy
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 SHARES: Final = {"train_events": 0.6, "validation_events": 0.2, "test_events": 0.2}
 TOLERANCE: Final = 0.01
-"""Realized shares of a temporal split may differ by this much from 6:2:2."""
+"""Tolerated difference of the shares of a temporal split from 6:2:2."""
 
 _WINDOW: Final = "Choose a longer window (split.window_days), then split again."
-_SPLITTING: Final = "Run the split step again, and report it when it fails again."
+_SPLITTING: Final = "Run the step split again, and report it when it fails again."
 _TOTAL: Final = "(train_events + validation_events + test_events)"
-_C1: Final = "train_events"
-_C2: Final = "(train_events + validation_events)"
-"""Events before each cut-off."""
+_FIRST: Final = "train_events"
+_SECOND: Final = "(train_events + validation_events)"
+"""SQL of the events before the first and the second cut-off."""
 _TIES: Final = ("coalesce(train_end_ties, 0)", "coalesce(validation_end_ties, 0)")
 
 
 def splits_suite(zone: str | None = None) -> list[Expectation]:
-    """The cut-offs and what they realize; `zone` is that of the shop's days."""
+    """Return the suite of `splits`: cut-offs and counts. `zone` is the time zone of the shop's days."""
     return [
         *contract_rules("splits"),
-        some_rows(_SPLITTING),
+        not_empty(_SPLITTING),
         in_set("strategy", ("temporal", "leave_one_out", "per_user"), _SPLITTING),
-        satisfies(
+        rows_satisfy(
             "train ends before validation ends, both within the window",
             "strategy <> 'temporal' OR (train_end < validation_end "
             f"AND {day_sql('train_end', zone)} >= window_start AND {day_sql('validation_end', zone)} <= ds)",
@@ -36,52 +36,52 @@ def splits_suite(zone: str | None = None) -> list[Expectation]:
             _WINDOW,
         ),
         *(between(column, 1, None, _WINDOW) for column in SHARES),
-        _beside_its_moment("train_end", "train_events", _C1, 0.6),
-        _beside_its_moment("validation_end", "test_events", _C2, 0.8),
-        _no_nearer_cut(),
-        _near_to_wanted(),
+        _share_before("train_end", "train_events", _FIRST, 0.6),
+        _share_before("validation_end", "test_events", _SECOND, 0.8),
+        _no_better_cut(),
+        _near_to_targets(),
         between("netted_purchases", 0, None, _SPLITTING),
     ]
 
 
 def sequences_suite(zone: str | None = None) -> list[Expectation]:
-    """Histories: aligned, in order, without an event of a later day; `zone` is that of the shop's days."""
+    """Return the suite of `sequences`: ordered histories up to ds. `zone` is the time zone of the shop's days."""
     kept = ", ".join(f"'{name}'" for name in CHOSEN_TYPES)
     return [
         *contract_rules("sequences"),
-        some_rows(_WINDOW),
-        satisfies(
+        not_empty(_WINDOW),
+        rows_satisfy(
             "the three arrays are aligned and not empty",
             "size(item_ids) > 0 AND size(item_ids) = size(event_types) AND size(item_ids) = size(timestamps)",
             "item_ids",
             _SPLITTING,
         ),
-        satisfies(
-            "queries are aligned with the events, and none is there where nobody typed anything",
+        rows_satisfy(
+            "queries are aligned with the events, and NULL in a history without any",
             "queries IS NULL OR (size(queries) = size(item_ids) AND exists(queries, query -> query <> ''))",
             "queries",
             _SPLITTING,
         ),
-        satisfies(
+        rows_satisfy(
             "events are in the order of their time",
             "timestamps = array_sort(timestamps)",
             "timestamps",
             _SPLITTING,
         ),
-        satisfies(
+        rows_satisfy(
             "no event is later than the end of ds",
             f"{day_sql('timestamp_micros(array_max(timestamps))', zone)} <= ds",
             "timestamps",
             _SPLITTING,
         ),
-        satisfies(
-            "every event says that the user wanted the item",
+        rows_satisfy(
+            "every event is a choice of the user",
             f"forall(event_types, kind -> kind IN ({kept}))",
             "event_types",
             _SPLITTING,
         ),
-        satisfies(
-            "a history is a user's own or an anonymous session's",
+        rows_satisfy(
+            "a history belongs to a user or to an anonymous session",
             "sequence_key = user_key OR (user_key IS NULL AND startswith(sequence_key, 'session:'))",
             "sequence_key",
             _SPLITTING,
@@ -91,11 +91,11 @@ def sequences_suite(zone: str | None = None) -> list[Expectation]:
     ]
 
 
-def _beside_its_moment(end: str, column: str, before: str, share: float) -> Expectation:
-    """Events of one moment stay together: they may move a cut-off by as many as they are, and nothing else may."""
-    # Below 1,000 events the tolerance is a few events.
-    return satisfies(
-        f"{share:.0%} of the events are before {end}, within {TOLERANCE:.0%} or the events of one moment",
+def _share_before(end: str, column: str, before: str, share: float) -> Expectation:
+    """Return the rule on the events before a cut-off. Events of the same time stay together, which may move it."""
+    # Below 1,000 events the tolerance would be only a few events.
+    return rows_satisfy(
+        f"{share:.0%} of the events are before {end}, within {TOLERANCE:.0%} or the events of the same time",
         f"strategy <> 'temporal' OR {_TOTAL} < 1000 OR "
         f"abs({before} - {share} * {_TOTAL}) <= greatest({TOLERANCE} * {_TOTAL}, coalesce({end}_ties, 0))",
         column,
@@ -103,53 +103,54 @@ def _beside_its_moment(end: str, column: str, before: str, share: float) -> Expe
     )
 
 
-def _no_nearer_cut() -> Expectation:
-    """Compare with the cuts on the other side of the moments at which the cut-offs lie."""
+def _no_better_cut() -> Expectation:
+    """Return the rule that the cut on the other side of the events at a cut-off's time would not be better."""
     other = [
         f"({before} + CASE WHEN {before} <= {share} * {_TOTAL} THEN {ties} ELSE -{ties} END)"
-        for before, share, ties in ((_C1, 0.6, _TIES[0]), (_C2, 0.8, _TIES[1]))
+        for before, share, ties in ((_FIRST, 0.6, _TIES[0]), (_SECOND, 0.8, _TIES[1]))
     ]
     nearer = [
-        f"({one} > 0 AND {one} < {two} AND {two} < {_TOTAL} AND {_off(one, two)} < {_off(_C1, _C2)})"
-        for one, two in ((other[0], _C2), (_C1, other[1]), (other[0], other[1]))
+        f"({one} > 0 AND {one} < {two} AND {two} < {_TOTAL} AND {_error(one, two)} < {_error(_FIRST, _SECOND)})"
+        for one, two in ((other[0], _SECOND), (_FIRST, other[1]), (other[0], other[1]))
     ]
-    return satisfies(
-        "no cut-offs beside the same moments give parts nearer to 6:2:2",
+    return rows_satisfy(
+        "no cut-offs on the other side of the same times give parts nearer to 6:2:2",
         f"strategy <> 'temporal' OR NOT ({' OR '.join(nearer)})",
         "train_end, validation_end",
         _SPLITTING,
     )
 
 
-def _off(before_first: str, before_second: str) -> str:
-    """Return the SQL of how many events the part that is off most has too many or too few, to a tenth."""
+def _error(before_first: str, before_second: str) -> str:
+    """Return the SQL of the largest difference, in events, of a part from its target, to a tenth."""
     train, validation = f"{before_first} - 0.6 * {_TOTAL}", f"{before_second} - {before_first} - 0.2 * {_TOTAL}"
     return f"round(greatest(abs({train}), abs({validation}), abs({before_second} - 0.8 * {_TOTAL})), 1)"
 
 
-def _near_to_wanted() -> Expectation:
+def _near_to_targets() -> Expectation:
+    """Return the warning that the parts differ from 6:2:2, with the events that share the time of a cut-off."""
     shares = ", ".join(f"round(100 * {column} / {_TOTAL}, 1) AS `{column} %`" for column in SHARES)
-    # A cut-off is the last microsecond before the moment, or the moment.
+    # A cut-off is the time of its events, or the last microsecond before it.
     ties = ", ".join(
         f"concat({end}_ties, ' events share ', date_trunc('SECOND', {end} + INTERVAL 1 MICROSECOND)) AS {end}"
         for end in ("train_end", "validation_end")
     )
     query = (
         f"SELECT {shares}, {ties} FROM {{batch}} "
-        f"WHERE strategy = 'temporal' AND {_TOTAL} >= 1000 AND {_off(_C1, _C2)} > {TOLERANCE} * {_TOTAL}"
+        f"WHERE strategy = 'temporal' AND {_TOTAL} >= 1000 AND {_error(_FIRST, _SECOND)} > {TOLERANCE} * {_TOTAL}"
     )
-    return finds_nothing(
+    return no_rows_from(
         f"a temporal split is 6:2:2, within {TOLERANCE:.0%} of the events",
         query,
         ", ".join(SHARES),
         "This is the nearest split that the times allow. Map the time of day in events.columns.ts, or choose a longer "
-        "window (split.window_days), in which single moments matter less.",
+        "window (split.window_days), in which single times matter less.",
         "warning",
     )
 
 
 def _disjoint_as_counted() -> Expectation:
-    """Count the sequences on both sides of the cut-offs: parts are disjoint exactly when they add up."""
+    """Return the rule that the parts of the sequences add up, which holds exactly when they are disjoint."""
     times = "SELECT ds, explode(timestamps) AS micros FROM {batch}"
     query = f"""
         SELECT * FROM (
@@ -159,8 +160,8 @@ def _disjoint_as_counted() -> Expectation:
                 count_if(micros > unix_micros(validation_end)) AS test
             FROM splits JOIN ({times}) USING (ds) WHERE strategy = 'temporal' GROUP BY split_id)
         WHERE train + validation + test > counted OR train = 0 OR validation = 0 OR test = 0"""
-    says = "train, validation and test of the sequences are disjoint, none empty, and no more than was counted"
-    return finds_nothing(says, query, "timestamps", _SPLITTING)
+    description = "train, validation and test of the sequences are disjoint, not empty, and at most the counted events"
+    return no_rows_from(description, query, "timestamps", _SPLITTING)
 
 
 def _in_catalog() -> Expectation:
@@ -168,4 +169,4 @@ def _in_catalog() -> Expectation:
         "SELECT DISTINCT item_id FROM (SELECT explode(item_ids) AS item_id FROM {batch}) "
         "ANTI JOIN items USING (item_id)"
     )
-    return finds_nothing("items of histories are in the catalog", query, "item_ids", _SPLITTING, "warning")
+    return no_rows_from("items of histories are in the catalog", query, "item_ids", _SPLITTING, "warning")

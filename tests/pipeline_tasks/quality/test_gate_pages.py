@@ -1,4 +1,4 @@
-"""The pages of a gate, rendered by Great Expectations from results that hold what an attacker would deliver."""
+"""Pages that Great Expectations renders from results with hostile values run no script and load nothing."""
 
 import re
 from datetime import UTC, datetime
@@ -25,16 +25,16 @@ COUNTED = {"element_count": 9, "unexpected_count": 1, "unexpected_percent": 11.1
 
 
 def outcome(kind: str, kwargs: dict[str, Any], result: dict[str, Any], error: str = "") -> ExpectationValidationResult:
-    told = {"raised_exception": bool(error), "exception_message": error, "exception_traceback": error}
+    raised = {"raised_exception": bool(error), "exception_message": error, "exception_traceback": error}
     config = ExpectationConfiguration(type=kind, kwargs=kwargs, meta={})
     return ExpectationValidationResult(
-        success=False, expectation_config=config, result=escaped(result), exception_info=told
+        success=False, expectation_config=config, result=escaped(result), exception_info=raised
     )
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of one table: samples of a column's rule, of a rule of the whole table, and an error's text."""
+    """The page of one table: samples of a column rule, samples of a table rule, and the text of an error."""
     folder = tmp_path_factory.mktemp("docs")
     samples = COUNTED | {"partial_unexpected_list": [f"event_type={value}" for value in HOSTILE_VALUES]}
     results = [
@@ -63,7 +63,7 @@ def test_samples_are_shown_as_text(page: str) -> None:
     assert HOSTILE not in page
 
 
-def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(page: str) -> None:
+def test_a_page_loads_nothing_from_other_hosts_and_runs_no_script(page: str) -> None:
     shown = re.sub("&lt;.*?&gt;", "", page)
     assert re.findall(r"<(?:script|link|img|iframe|object|embed)\b", shown) == []
     assert re.findall(r"\son\w+\s*=", shown) == []
@@ -72,5 +72,5 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(page: str) -> None:
     assert 'href="../../../../index.html"' in page
 
 
-def test_the_front_page_runs_no_script_either(tmp_path: Path) -> None:
+def test_the_front_page_runs_no_script(tmp_path: Path) -> None:
     assert POLICY in write_index(Settings(home=tmp_path)).read_text()

@@ -40,8 +40,8 @@ def test_message_names_table_column_rule_value_and_remedy(tmp_path: Path) -> Non
     closed = report(tmp_path, finding("events", "warning"), finding("events", "critical"), finding("items", "critical"))
     with pytest.raises(GateError) as error:
         closed.raise_for_critical()
-    said = str(error.value)
-    assert said.startswith(
+    message = str(error.value)
+    assert message.startswith(
         "Gate clean of shop 2026-11-20 is closed (and 1 more: items): table events, column event_type"
     )
     for part in (
@@ -50,15 +50,15 @@ def test_message_names_table_column_rule_value_and_remedy(tmp_path: Path) -> Non
         "Correct the mapping.",
         "file://",
     ):
-        assert part in said
-    assert "\n" not in said
+        assert part in message
+    assert "\n" not in message
 
 
-def test_warnings_do_not_stop_the_night(tmp_path: Path) -> None:
+def test_warnings_do_not_close_the_gate(tmp_path: Path) -> None:
     report(tmp_path, finding("events", "warning")).raise_for_critical()
 
 
-def test_report_is_read_back_as_written(tmp_path: Path) -> None:
+def test_a_written_report_is_read_unchanged(tmp_path: Path) -> None:
     settings, night = Settings(home=tmp_path), RunKey("shop", date(2026, 11, 20))
     with pytest.raises(FileNotFoundError, match="Gate clean has not run for shop 2026-11-20"):
         read_report(settings, night, "clean")
@@ -77,7 +77,7 @@ def test_index_links_every_table_and_marks_closed_gates(tmp_path: Path) -> None:
     assert "1 critical" in page
 
 
-def test_index_says_what_does_not_hold_of_which_table(tmp_path: Path) -> None:
+def test_index_lists_the_findings_of_each_table(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     write_report(settings, report(tmp_path, finding("events", "warning"), finding("items", "warning")))
     page = write_index(settings).read_text()

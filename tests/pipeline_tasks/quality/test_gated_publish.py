@@ -32,9 +32,9 @@ def stage(settings: Settings, rule: str) -> Manifest:
     return manifest
 
 
-def judge(settings: Settings, manifest: Manifest, *findings: Finding) -> None:
-    """Write what a gate of the manifest says."""
-    told = TableReport(rows=1, expectations=1, failed=len(findings), warnings=0, docs="file:///docs.html")
+def write_gate_report(settings: Settings, manifest: Manifest, *findings: Finding) -> None:
+    """Write the report of a gate of the manifest."""
+    table = TableReport(rows=1, expectations=1, failed=len(findings), warnings=0, docs="file:///docs.html")
     report = GateReport(
         source=NIGHT.source,
         ds=NIGHT.ds,
@@ -42,7 +42,7 @@ def judge(settings: Settings, manifest: Manifest, *findings: Finding) -> None:
         manifest=manifest.digest,
         seconds=1,
         passed=not findings,
-        tables={"quarantine": told},
+        tables={"quarantine": table},
         findings=list(findings),
     )
     write_report(settings, report)
@@ -53,8 +53,8 @@ def published(settings: Settings) -> list[str]:
     return rules
 
 
-def test_what_the_gate_let_through_is_committed(settings: Settings) -> None:
-    judge(settings, stage(settings, "bot"))
+def test_a_manifest_that_passed_the_gate_is_committed(settings: Settings) -> None:
+    write_gate_report(settings, stage(settings, "bot"))
     assert publish_step(settings, NIGHT, "clean") == {
         "quarantine": Lake.open(settings, NIGHT.source).snapshot_id("quarantine")
     }
@@ -68,21 +68,19 @@ def test_without_a_gate_nothing_is_published(settings: Settings) -> None:
     assert published(settings) == []
 
 
-def test_what_was_staged_behind_the_gate_is_not_published(settings: Settings) -> None:
-    judge(settings, stage(settings, "bot"))
+def test_tables_staged_after_the_gate_are_not_published(settings: Settings) -> None:
+    write_gate_report(settings, stage(settings, "bot"))
     stage(settings, "no_item")
-    said = (
-        r"Gate clean of shop 2026-11-20 saw manifest [0-9a-f]{12}, not [0-9a-f]{12}, which is staged: .*run validate_"
-    )
-    with pytest.raises(GateError, match=said):
+    manifests = r"validated manifest [0-9a-f]{12}, not [0-9a-f]{12}, which is staged: .*run validate_"
+    with pytest.raises(GateError, match=f"Gate clean of shop 2026-11-20 {manifests}"):
         publish_step(settings, NIGHT, "clean")
     assert published(settings) == []
 
 
-def test_what_a_closed_gate_saw_is_not_published(settings: Settings) -> None:
-    about = {"expectation": "e", "column": "rule", "says": "known", "observed": "bot", "remedy": "Name it."}
-    finding = Finding.model_validate({"table": "quarantine", "severity": "critical", **about})
-    judge(settings, stage(settings, "bot"), finding)
+def test_tables_of_a_closed_gate_are_not_published(settings: Settings) -> None:
+    fields = {"expectation": "e", "column": "rule", "says": "known", "observed": "bot", "remedy": "Name it."}
+    finding = Finding.model_validate({"table": "quarantine", "severity": "critical", **fields})
+    write_gate_report(settings, stage(settings, "bot"), finding)
     with pytest.raises(GateError, match="Gate clean of shop 2026-11-20 is closed: table quarantine, column rule"):
         publish_step(settings, NIGHT, "clean")
     assert published(settings) == []

@@ -22,7 +22,7 @@ def event(price: float | None = 2.0, user: str | None = "u", session: str | None
     return price, 1, user, session, datetime(at.year, at.month, at.day, 23, 59, 59, tzinfo=UTC), arrived, ds
 
 
-def told(spark: SparkSession, folder: Path, *files: list[Row]) -> FooterStatistics:
+def statistics_of(spark: SparkSession, folder: Path, *files: list[Row]) -> FooterStatistics:
     for number, rows in enumerate(files):
         spark.createDataFrame(rows, EVENTS).coalesce(1).write.parquet(f"{folder}/{number}")
     return statistics_from_footers(frame(spark, folder))
@@ -33,30 +33,30 @@ def frame(spark: SparkSession, folder: Path) -> DataFrame:
 
 
 def test_nulls_are_summed_over_files(spark: SparkSession, tmp_path: Path) -> None:
-    found = told(spark, tmp_path, [event(None), event(user=None), event()], [event(None)])
+    found = statistics_of(spark, tmp_path, [event(None), event(user=None), event()], [event(None)])
     assert (found.nulls("price"), found.nulls("user_key"), found.nulls("ds")) == (2, 1, 0)
     assert found.nulls("nowhere") is None
     assert found.rows() == 4
 
 
 def test_bounds_hold_for_every_file(spark: SparkSession, tmp_path: Path) -> None:
-    found = told(spark, tmp_path, [event(0.0), event(None)], [event(5.0)])
+    found = statistics_of(spark, tmp_path, [event(0.0), event(None)], [event(5.0)])
     assert found.within("price", 0, 5)
     assert found.within("price", None, 5)
     assert not found.within("price", 0, 4.9)
     assert not found.within("price", 0, 5, above_low=True)
-    assert not found.within("user_key", 0, 5), "text is for the rule of types to refuse"
+    assert not found.within("user_key", 0, 5), "the type rule refuses text"
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_nan_is_never_within(spark: SparkSession, tmp_path: Path, place: int) -> None:
     prices = [1.0, 2.0]
     prices.insert(place, float("nan"))
-    assert not told(spark, tmp_path, [event(price) for price in prices]).within("price", 0, 5)
+    assert not statistics_of(spark, tmp_path, [event(price) for price in prices]).within("price", 0, 5)
 
 
-def test_fractions_that_arrow_wrote_are_left_to_spark(spark: SparkSession, tmp_path: Path) -> None:
-    """Its footer says 1 to 2."""
+def test_floats_written_by_arrow_are_left_to_spark(spark: SparkSession, tmp_path: Path) -> None:
+    """The footer gives the bounds 1 to 2, without the NaN."""
     pq.write_table(pa.table({"price": [1.0, float("nan"), 2.0], "position": [1, 2, 3]}), tmp_path / "0.parquet")
     assert footer_bounds(str(tmp_path / "0.parquet")).columns["price"] == (0, None, None)
     found = statistics_from_footers(frame(spark, tmp_path))
@@ -65,12 +65,12 @@ def test_fractions_that_arrow_wrote_are_left_to_spark(spark: SparkSession, tmp_p
 
 
 def test_a_file_without_a_value_breaks_no_bounds(spark: SparkSession, tmp_path: Path) -> None:
-    assert told(spark, tmp_path, [event(None)], [event(3.0)]).within("price", 0, 5)
-    assert not told(spark, tmp_path / "more", [event(None)], [event(6.0)]).within("price", 0, 5)
+    assert statistics_of(spark, tmp_path, [event(None)], [event(3.0)]).within("price", 0, 5)
+    assert not statistics_of(spark, tmp_path / "more", [event(None)], [event(6.0)]).within("price", 0, 5)
 
 
 def test_days_are_compared_within_a_file(spark: SparkSession, tmp_path: Path) -> None:
-    found = told(spark, tmp_path, [event(arrived=TUESDAY)], [event(ds=TUESDAY, arrived=TUESDAY)])
+    found = statistics_of(spark, tmp_path, [event(arrived=TUESDAY)], [event(ds=TUESDAY, arrived=TUESDAY)])
     assert found.in_order(("ds", "arrived"))
     assert found.in_order(("ds", "ts", "ds"))
     assert not found.in_order(("arrived", "ds"))
@@ -78,12 +78,12 @@ def test_days_are_compared_within_a_file(spark: SparkSession, tmp_path: Path) ->
     assert not found.in_order(())
 
 
-def test_a_timestamp_of_another_day_is_seen(spark: SparkSession, tmp_path: Path) -> None:
-    assert not told(spark, tmp_path, [event(), event(at=TUESDAY)]).in_order(("ds", "ts", "ds"))
+def test_a_timestamp_of_another_day_is_found(spark: SparkSession, tmp_path: Path) -> None:
+    assert not statistics_of(spark, tmp_path, [event(), event(at=TUESDAY)]).in_order(("ds", "ts", "ds"))
 
 
 def test_one_column_given_is_enough(spark: SparkSession, tmp_path: Path) -> None:
-    found = told(spark, tmp_path, [event(user=None)], [event(session=None)])
+    found = statistics_of(spark, tmp_path, [event(user=None)], [event(session=None)])
     assert found.any_given(("user_key", "session_id"))
     assert not found.any_given(("user_key",))
     assert not found.any_given(())

@@ -1,4 +1,4 @@
-"""Which shares of refused rows close a gate, and what the message says of them."""
+"""Which shares of rejected rows close a gate, and the message of the gate."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ Refused = dict[str, int]
 
 
 class Day(NamedTuple):
-    """What a day of a delivery holds."""
+    """Rows of one day of a delivery."""
 
     events: int
     refused: Refused = {}
@@ -47,24 +47,27 @@ def interpreted(spark: SparkSession) -> Iterator[None]:
     spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
-def counts(day: date, told: Day) -> list[Row]:
-    rows = [("rows_in", "all", told.events + told.waiting + sum(told.refused.values())), ("event", "all", told.events)]
-    rows += [("waiting", "all", told.waiting)]
-    rows += [("quarantine", rule, number) for rule, number in told.refused.items()]
-    if told.items:
+def counts(day: date, rows_of_day: Day) -> list[Row]:
+    rows = [
+        ("rows_in", "all", rows_of_day.events + rows_of_day.waiting + sum(rows_of_day.refused.values())),
+        ("event", "all", rows_of_day.events),
+    ]
+    rows += [("waiting", "all", rows_of_day.waiting)]
+    rows += [("quarantine", rule, number) for rule, number in rows_of_day.refused.items()]
+    if rows_of_day.items:
         rows += [
-            ("items_in", "all", told.items + sum(told.refused_items.values())),
-            ("items_accepted", "all", told.items),
+            ("items_in", "all", rows_of_day.items + sum(rows_of_day.refused_items.values())),
+            ("items_accepted", "all", rows_of_day.items),
         ]
-        rows += [("items_quarantine", rule, number) for rule, number in told.refused_items.items()]
+        rows += [("items_quarantine", rule, number) for rule, number in rows_of_day.refused_items.items()]
     return [{"outcome": o, "rule": r, "rows": n, "fingerprint": "f", "ds": day} for o, r, n in rows]
 
 
-def refused_rows(day: date, told: Day) -> list[Row]:
+def refused_rows(day: date, rows_of_day: Day) -> list[Row]:
     details = {"bots": "user_key=undefined session_id=s1", "unknown_event_type": "event_type=hover"}
     return [
         {"raw": '{"time":"0000-00-00"}', "rule": rule, "detail": details.get(rule), "source_file": "f", "ds": day}
-        for rules in (told.refused, told.refused_items)
+        for rules in (rows_of_day.refused, rows_of_day.refused_items)
         for rule, number in rules.items()
         for _ in range(number)
     ]
@@ -73,8 +76,8 @@ def refused_rows(day: date, told: Day) -> list[Row]:
 def judge(spark: SparkSession, gate: GateRun, folder: Path, *days: Day) -> list[Finding]:
     """Return what the gate finds of a delivery whose last day is DS."""
     dated = [(DS - timedelta(days=len(days) - 1 - place), day) for place, day in enumerate(days)]
-    told, refused = ([row for day in dated for row in made(*day)] for made in (counts, refused_rows))
-    for name, rows in (("reconciliation", told), ("quarantine", refused)):
+    reconciled, refused = ([row for day in dated for row in made(*day)] for made in (counts, refused_rows))
+    for name, rows in (("reconciliation", reconciled), ("quarantine", refused)):
         frame = spark.createDataFrame(rows, spark_ddl(TABLES[name])).coalesce(1)
         frame.selectExpr("*", "ds AS _ds").write.partitionBy("_ds").parquet(str(folder / name))
         read = spark.read.schema(spark_ddl(TABLES[name])).parquet(str(folder / name)).drop("_ds")
@@ -85,7 +88,7 @@ def judge(spark: SparkSession, gate: GateRun, folder: Path, *days: Day) -> list[
     return gate.validate("reconciliation", spark.table("reconciliation"))[1]
 
 
-def said(findings: list[Finding]) -> set[tuple[str, str]]:
+def severities(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(finding.severity, finding.says) for finding in findings}
 
 
@@ -104,7 +107,7 @@ CASES: dict[str, tuple[list[Day], set[tuple[str, str]]]] = {
         [Day(9, {"unknown_event_type": 10})],
         {("warning", DELIVERY.format("5%")), ("critical", DELIVERY.format("50%"))},
     ),
-    "a wrong mapping beside many rows that wait": (
+    "a wrong mapping with many waiting rows": (
         [Day(0, {"unknown_event_type": 400}), Day(0, waiting=90_000)],
         {("warning", DELIVERY.format("5%")), ("critical", DELIVERY.format("50%"))},
     ),
@@ -116,7 +119,7 @@ CASES: dict[str, tuple[list[Day], set[tuple[str, str]]]] = {
             ("critical", BY_DAY.format("50%")),
         },
     ),
-    "a large catalog with a few repeats beside few events": (
+    "a large catalog with a few repeats and few events": (
         [Day(180, items=5_000, refused_items={"duplicate_item_id": 100})],
         set(),
     ),
@@ -135,11 +138,11 @@ CASES: dict[str, tuple[list[Day], set[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_share_closes_the_gate_where_it_says_something(
+def test_a_share_closes_the_gate_where_it_is_evidence(
     spark: SparkSession, gate: GateRun, tmp_path: Path, name: str
 ) -> None:
     days, expected = CASES[name]
-    assert said(judge(spark, gate, tmp_path, *days)) == expected
+    assert severities(judge(spark, gate, tmp_path, *days)) == expected
 
 
 def test_the_message_names_rules_examples_and_remedies(spark: SparkSession, gate: GateRun, tmp_path: Path) -> None:
@@ -157,7 +160,7 @@ def test_the_message_names_rules_examples_and_remedies(spark: SparkSession, gate
     assert "unparsable_time: correct events.columns.ts" in all_days.remedy
 
 
-def test_the_offered_query_runs_though_nothing_was_published(
+def test_the_printed_query_runs_before_anything_is_published(
     spark: SparkSession, gate: GateRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path / "home"))
@@ -166,7 +169,7 @@ def test_the_offered_query_runs_though_nothing_was_published(
     found = judge(spark, gate, folder, Day(1, {"unknown_event_type": 12, "missing_item": 3}))
     offered = re.search(r'To see them: (nightshelf sql ".*")$', found[0].remedy)
     assert offered, found[0].remedy
-    # As a shell reads it.
+    # Parsed by a shell.
     shell = subprocess.run(
         ["bash", "-c", f"nightshelf() {{ printf '%s' \"$2\"; }}; {offered.group(1)}"],
         capture_output=True,

@@ -46,9 +46,9 @@ def test_ids_may_be_texts(spark: SparkSession, tmp_path: Path, monkeypatch: pyte
         pq.write_table(pa.table({"id": ids, "ds": [MONDAY] * len(ids)}), tmp_path / f"{number}.parquet")
     rows = spark.read.parquet(str(tmp_path))
     assert repeated_ids(rows, "id") == 3 == counted_by_spark(rows)
-    monkeypatch.setattr("pipeline_tasks.quality.repeated_ids.MOST_TEXTS", 6)
+    monkeypatch.setattr("pipeline_tasks.quality.repeated_ids.MOST_TEXT_IDS", 6)
     monkeypatch.setattr("pipeline_tasks.quality.repeated_ids._repeated", lambda files, column: -1)
-    assert repeated_ids(rows, "id") == 3, "so many texts are grouped by Spark"
+    assert repeated_ids(rows, "id") == 3, "too many texts are grouped by Spark"
 
 
 def test_a_cluster_counts_in_tasks(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
