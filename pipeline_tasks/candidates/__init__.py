@@ -1,1 +1,1 @@
-"""The night's candidates: each trained, its options searched where asked for, all compared with the champion."""
+"""Trains the candidates of a nightly run, searches their options if asked, and compares the best with the champion."""

@@ -1,4 +1,4 @@
-"""The search of one candidate of a night: its study in the staging folder, its trials below the candidate's run."""
+"""The option search of one candidate: a study file in the staging folder, and trials as MLflow child runs."""
 
 import hashlib
 
@@ -15,10 +15,10 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.fit_options import FitOptions
 
 
-def search_of(
-    settings: Settings, night: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+def candidate_tuner(
+    settings: Settings, run_key: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
 ) -> Tune:
-    """Return what tunes the candidate whose run is active; a second start for the same night's run goes on."""
+    """Return the function that tunes the candidate of the active `run`; a restart of the same run resumes the study."""
     training = settings.training
     tags = {key: run.data.tags[key] for key in ("source", "ds", "candidate")}
 
@@ -28,7 +28,7 @@ def search_of(
             trials=training.search_trials,
             minutes=training.search_minutes,
             seed=training.seed,
-            file=night_folder(settings, night) / "search" / f"{name}.db",
+            file=night_folder(settings, run_key) / "search" / f"{name}.db",
             name=_study_name(run.data.tags["mlflow.parentRunId"], space, training),
         )
         return search_options(space, fit, plan, TrialRuns(run.info.run_id, tags))
@@ -37,6 +37,6 @@ def search_of(
 
 
 def _study_name(parent_run_id: str, space: SearchSpace, training: TrainingSettings) -> str:
-    """Return one name for one question: trials of other settings say nothing about these."""
-    asked = training.model_dump_json(exclude={"search_trials", "search_minutes"})
-    return f"{parent_run_id} {hashlib.sha256(f'{asked} {space}'.encode()).hexdigest()[:12]}"
+    """Return a name that is unique for run, settings and search space: only such trials can be compared."""
+    described = training.model_dump_json(exclude={"search_trials", "search_minutes"})
+    return f"{parent_run_id} {hashlib.sha256(f'{described} {space}'.encode()).hexdigest()[:12]}"

@@ -1,4 +1,8 @@
-"""Trains one candidate on a night's split: stage 1 where it has one, stage 2, and the choice of its epoch."""
+"""Trains one candidate on the split of a run.
+
+Stage 1 tunes the text encoder, where the candidate has that stage. Stage 2 trains the two-tower model. The best epoch
+and the weights of the score's parts are chosen on the validation part.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,7 +14,7 @@ import numpy as np
 
 from pipeline_tasks.candidates.encoded_catalog import encode_catalog
 from pipeline_tasks.candidates.fit_trial import Tune
-from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
+from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
 from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
@@ -26,26 +30,26 @@ from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_content import UserContent, fit_user_content
-from pipeline_tasks.training.best_epoch import BestEpoch, Listener
+from pipeline_tasks.training.best_epoch import BestEpoch, EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.item_to_item_weight import tune_blend_weight
-from pipeline_tasks.training.new_user_weights import choose_newcomers
-from pipeline_tasks.training.task_predictions import judge_heads
+from pipeline_tasks.training.new_user_weights import tune_new_user_weights
+from pipeline_tasks.training.task_predictions import evaluate_heads
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training.training_fingerprint import digest, training_fingerprint
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from pipeline_tasks.training.tune_item_to_item_weight import tune_item_to_item
-from pipeline_tasks.training.tune_repeat_weight import tune_repeat_weight, weigh_as
+from pipeline_tasks.training.tune_repeat_weight import copy_weights, tune_repeat_weight
 from pipeline_tasks.training_error import TrainingError
 
 JUDGES = 5_000
-"""Users of validation by whom choices are made: one standard error of NDCG@10 is then about .002."""
-MOST_SCORES = 500_000_000
-"""Scores that a choice holds at once, 2 GB a matrix: beyond 100,000 items fewer users judge, 500 at a million."""
+"""Maximum number of validation users that choices are made on; the standard error of NDCG@10 is then about .002."""
+MAX_SCORES = 500_000_000
+"""Maximum size of a score matrix (2 GB). Beyond 100,000 items it lowers the number of users, to 500 at a million."""
 CHECKPOINT = "training.safetensors"
-NOTHING_SET: Final = ScoringSettings()
+DEFAULT_SCORING: Final = ScoringSettings()
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class TrainedCandidate:
     saved: SavedRecommender
     best_epoch: int
     validation: RankingResult
-    """Of the task `served_validation`, by which candidates compete."""
+    """Result on the validation task of `_served_validation`, which ranks the candidates."""
     seconds: float
 
 
@@ -64,46 +68,46 @@ def train(
     name: CandidateName,
     training: TrainingSettings,
     work: Path,
-    hear: Listener,
+    on_metrics: EpochCallback,
     tune: Tune = lambda chosen, fit: chosen,
     processes: Processes = ALONE,
-    scoring: ScoringSettings = NOTHING_SET,
+    scoring: ScoringSettings = DEFAULT_SCORING,
 ) -> TrainedCandidate:
-    """Train on train alone, choose the epoch on validation; docs/adr/0004 says by which task of it.
+    """Train on the train part, and choose the epoch on the validation part (tasks: docs/adr/0004).
 
-    `work` takes what a training that is cut short goes on from: text vectors, adapter of stage 1, checkpoint. Among
-    several processes this is what the first does; the others run `train_worker`.
+    `work` holds what an interrupted training resumes from: text vectors, adapter of stage 1 and checkpoint. Of several
+    processes, the first runs this function; the others run `train_worker`.
 
     Raises:
-        TrainingError: nothing to learn from, nobody to choose by, or no epoch whose losses were numbers.
+        TrainingError: the log has nothing to learn from, validation has no users, or no epoch had a finite loss.
     """
     started = time.monotonic()
     device = prepare_torch(training.threads)
     known = data.parts.known_before("validation")
     task, served = _validation(data, training), _served_validation(data, training, scoring)
-    encoded = encode_catalog(data, known, name, training, work=work, device=device, hear=hear)
+    encoded = encode_catalog(data, known, name, training, work=work, device=device, on_metrics=on_metrics)
     texts, raw_queries = np.split(encoded.vectors, [len(data.catalog)])
     content = fit_content(data.catalog, np.unique(known.items), texts, training, device)
     users = fit_user_content(known, raw_queries, training.profile_attributes)
 
-    def try_options(tried: FitOptions, told: Listener) -> float:
-        trial, trainer = BestEpoch(task, told), _trainer(data, known, content, tried, device, users)
+    def try_options(tried: FitOptions, on_epoch: EpochCallback) -> float:
+        trial, trainer = BestEpoch(task, on_epoch), _trainer(data, known, content, tried, device, users)
         trainer.fit(lambda epoch, loss: trial.after(loss, trainer.recommender))
         return trial.ndcg
 
     options = tune(_options(data, task, content, training), try_options)
-    processes.tell((content.values, options, users))
-    best, raw = BestEpoch(task, hear), processes.share(content.raw)
+    processes.broadcast((content.values, options, users))
+    best, raw = BestEpoch(task, on_metrics), processes.broadcast_matrix(content.raw)
     trainer = _trainer(data, known, replace(content, raw=raw), options, device, users, processes)
     run = {"candidate": name, "device": device, "processes": processes.count, "values": digest([content.values])}
-    run |= {"heads' questions": digest(task_labels(data, options).arrays)}
+    run |= {"task labels": digest(task_labels(data, options).arrays)}
     run |= {"queries": digest([users.queries.raw]), "profile": users.profile}
     input_digest = training_fingerprint(known, raw, options, task, **run)
     stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, input_digest)))
     recommender = best.recommender()
-    print(f"epoch {best.epoch} is the best; choosing how much each part of the score counts", flush=True)
+    print(f"epoch {best.epoch} is the best; tuning the weight of each part of the score", flush=True)
     _choose_weights(recommender, data, task, served, training)
-    _hear_heads(recommender, data, known, options, lambda figures: hear(figures, best.epoch))
+    _log_head_metrics(recommender, data, known, options, lambda figures: on_metrics(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
     if any(stopped):
         facts["stopped"] = "; ".join(why for why in stopped if why)
@@ -113,17 +117,17 @@ def train(
 
 
 def train_worker(data: RunData, training: TrainingSettings, work: Path, processes: Processes) -> None:
-    """Do what every process but the first does of `train`: its part of every batch."""
+    """Run the share of `train` of every process but the first: its part of every batch."""
     device = prepare_torch(training.threads)
-    values, options, users = processes.tell()
-    given = (processes.share(None), options, device, values, task_labels(data, options), processes, users)
-    fit_along(TwoTowerTrainer(data.parts.known_before("validation"), *given), work / CHECKPOINT)
+    values, options, users = processes.broadcast()
+    inputs = (processes.broadcast_matrix(None), options, device, values, task_labels(data, options), processes, users)
+    fit_worker(TwoTowerTrainer(data.parts.known_before("validation"), *inputs), work / CHECKPOINT)
 
 
 def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) -> SavedRecommender:
-    """Fit the chosen candidate anew on train and validation, for as many epochs as were best: for the look at test.
+    """Fit the chosen candidate again on train and validation, for its best number of epochs, to be evaluated on test.
 
-    The adapter of stage 1 stays as it is: it saw train only.
+    The adapter of stage 1 is not fitted again; it was fitted on the train part.
     """
     device = prepare_torch(training.threads)
     epochs, chosen = int(saved.facts["epochs"]), saved.recommender.model.config
@@ -146,15 +150,15 @@ def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) ->
     fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
     fitted.newcomer_trends, fitted.newcomer_share = chosen.newcomer_trends, chosen.newcomer_share
     fitted.newcomer_level = chosen.newcomer_level
-    again, weighed = trainer.recommender, saved.recommender
-    again.own = weigh_as(again.own, weighed.own)
-    again.looked_at = weigh_as(again.looked_at, weighed.looked_at)
+    refitted, tuned = trainer.recommender, saved.recommender
+    refitted.own = copy_weights(refitted.own, tuned.own)
+    refitted.looked_at = copy_weights(refitted.looked_at, tuned.looked_at)
     facts = saved.facts | {"fitted_on": "train and validation"}
     return replace(saved, recommender=trainer.recommender, facts=facts)
 
 
 def task_labels(data: RunData, options: FitOptions) -> TaskLabels:
-    """Return what heads learn from beside histories; nothing is read that no head asks for."""
+    """Return the labels that the task heads learn from, beside the histories; only those of the options' tasks."""
     tasks, liked = options.task_weights, options.liked_rating
     impressions = data.impressions if "click" in tasks else None
     opinions = data.ratings.opinions(liked) if "rating" in tasks and liked is not None else None
@@ -170,8 +174,8 @@ def _trainer(
     users: UserContent,
     processes: Processes = ALONE,
 ) -> TwoTowerTrainer:
-    described = (content.values, task_labels(data, options))
-    return TwoTowerTrainer(known, content.raw, options, device, *described, processes, users)
+    labels = task_labels(data, options)
+    return TwoTowerTrainer(known, content.raw, options, device, content.values, labels, processes, users)
 
 
 def _options(data: RunData, task: RankingTask, content: Content, training: TrainingSettings) -> FitOptions:
@@ -179,12 +183,12 @@ def _options(data: RunData, task: RankingTask, content: Content, training: Train
     options = tune_item_to_item(task, chosen)
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
     options = replace(options, liked_rating=_liked_rating(data, task.known, training))
-    print(f"chosen from the log: {options}", flush=True)
+    print(f"options chosen from the log: {options}", flush=True)
     return options
 
 
 def _liked_rating(data: RunData, known: Interactions, training: TrainingSettings) -> float | None:
-    """Return from which rating on an item is liked, None where no head asks or there are no ratings to choose by."""
+    """Return the lowest rating that counts as liked; None without the task `rating` or without ratings."""
     if "rating" not in training.task_weights or training.liked_rating is not None:
         return training.liked_rating
     return data.ratings.choose_liked(known.evidence.last_timestamp)
@@ -197,43 +201,43 @@ def _choose_weights(
     served: RankingTask,
     training: TrainingSettings,
 ) -> None:
-    """Choose on validation how much each part of the score counts."""
+    """Choose the weight of each part of the score on validation."""
     tune_blend_weight(recommender, task)
     choose_cold_start_boost(recommender, task, training)
     newcomers = build_task(data.parts, "validation", "newcomers", len(data.catalog))
-    choose_newcomers(recommender, sample_task(newcomers, _judges(data), training.seed), task)
+    tune_new_user_weights(recommender, sample_task(newcomers, _max_users(data), training.seed), task)
     if recommender.looked_at is not None:
         recommender.looked_at = tune_repeat_weight(replace(recommender, looked_at=None), recommender.looked_at, task)
     if recommender.own is not None:
         recommender.own = tune_repeat_weight(replace(recommender, own=None), recommender.own, served)
 
 
-def _hear_heads(
+def _log_head_metrics(
     recommender: TwoTowerRecommender,
     data: RunData,
     known: Interactions,
     options: FitOptions,
-    hear: Callable[[dict[str, float]], None],
+    on_metrics: Callable[[dict[str, float]], None],
 ) -> None:
-    """Measure the heads, where there are some, by what validation answers."""
-    judged = data.parts.known_before("test")
-    figures = judge_heads(recommender, judged, known.evidence.last_timestamp, task_labels(data, options))
+    """Evaluate the task heads, if there are any, on the labels of the validation part, and log their metrics."""
+    evaluated = data.parts.known_before("test")
+    figures = evaluate_heads(recommender, evaluated, known.evidence.last_timestamp, task_labels(data, options))
     if figures:
-        hear({f"validation_{name}": value for name, value in figures.items()})
+        on_metrics({f"validation_{name}": value for name, value in figures.items()})
 
 
-def _judges(data: RunData) -> int:
-    return min(JUDGES, max(1, MOST_SCORES // len(data.catalog)))
+def _max_users(data: RunData) -> int:
+    return min(JUDGES, max(1, MAX_SCORES // len(data.catalog)))
 
 
 def _validation(data: RunData, training: TrainingSettings) -> RankingTask:
     task = build_task(data.parts, "validation", "discovery", len(data.catalog))
     if not len(task.histories):
         raise TrainingError(
-            f"nobody to choose a model by: in the validation part of {data.night.source} no user wanted an item "
+            f"no user to choose a model on: in the validation part of {data.night.source} no user wanted an item "
             f"that was new to them (items in the catalog: {len(data.catalog)}): widen the window or land more days"
         )
-    return sample_task(task, _judges(data), training.seed)
+    return sample_task(task, _max_users(data), training.seed)
 
 
 def _served_validation(data: RunData, training: TrainingSettings, scoring: ScoringSettings) -> RankingTask:
@@ -241,7 +245,7 @@ def _served_validation(data: RunData, training: TrainingSettings, scoring: Scori
     (task,) = build_tasks(data.parts, "validation", ("served",), len(data.catalog), taken=served.taken)
     if not len(task):
         raise TrainingError(
-            f"nobody to choose a model by: in the validation part of {data.night.source} all that users wanted is "
-            f"excluded ({served.policy.describe()}): allow an event type in NIGHTSHELF_SCORING__REPEAT_POLICY"
+            f"no user to choose a model on: in the validation part of {data.night.source} the repeat policy excludes "
+            f"every wanted item ({served.policy.describe()}): allow an event type in NIGHTSHELF_SCORING__REPEAT_POLICY"
         )
-    return sample_task(task, _judges(data), training.seed)
+    return sample_task(task, _max_users(data), training.seed)

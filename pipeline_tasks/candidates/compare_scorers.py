@@ -1,4 +1,4 @@
-"""Compares the model with the present champion and the peers on the test part of one night."""
+"""Compares the refitted model with the current champion and the peer models on the test part of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ OURS = "two_tower"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What everybody achieved on test."""
+    """Test results of all scorers."""
 
     table: pd.DataFrame
     """See `report_table`."""
     segments: pd.DataFrame
     """See `segment_table`."""
     notes: list[str]
-    """What could not be compared, one sentence each."""
+    """One sentence for each limit of the comparison: sampled users, a scorer that was left out."""
 
 
 def compare_scorers(
@@ -44,42 +44,42 @@ def compare_scorers(
     metric: str,
     taken: csr_matrix,
 ) -> Comparison:
-    """Return how `saved`, the champion and the peers that `rule` names do on every task of the test part.
+    """Evaluate `saved`, the champion and the peers of `rule` on every task of the test part.
 
-    Intervals and paired tests are of `metric`; `taken` is what the task served excludes for everybody (see
+    Intervals and paired tests are of `metric`. `taken` holds the items that the task `served` excludes (see
     `build_tasks`).
 
     Raises:
-        FutureLeakError: ours was fitted on, or looks up, what is to be predicted.
-        ValueError: nobody in the test part wanted anything.
+        FutureLeakError: `saved` was fitted on, or looks up, the events to be predicted.
+        ValueError: no user of the test part wanted anything.
     """
     n_items = len(data.catalog)
     goals: tuple[Goal, ...] = ("served", *GOALS)
     built = build_tasks(data.parts, "test", goals, n_items, saved.raw_texts, profile_segments(data.log), taken)
-    # A small or closed shop may have no newcomers: what was measured, the table says.
+    # A small or closed shop may have no new users; the table lists the tasks that were evaluated.
     whole = [task for task in built if len(task)]
     if not whole:
-        raise ValueError(f"nobody wanted anything in the test part of {data.night.source} {data.night.ds}")
+        raise ValueError(f"no user wanted an item in the test part of {data.night.source} {data.night.ds}")
     tasks = sample_tasks(whole, rule.most_shoppers, seed=0)
-    notes = _drawn(whole, tasks)
+    notes = _sampling_notes(whole, tasks)
     own = replace(saved.recommender, name=OURS)
     refuse_lookup(own, tasks[0])
-    results = _measured(own, tasks)
-    # One after another, so that their weights never lie in memory together.
+    results = _evaluate(own, tasks)
+    # One after another, so that the weights of only one are in memory.
     for name in rule.baselines:
-        results += _measured(fit_peer(name, tasks[0].known, n_items), tasks)
+        results += _evaluate(fit_peer(name, tasks[0].known, n_items), tasks)
     if champion is not None:
         try:
             results += _evaluate_champion(data, champion, tasks)
         except FutureLeakError as error:
-            notes.append(f"the present champion was not compared: {error}")
+            notes.append(f"the current champion was not compared: {error}")
     return Comparison(report_table(results, OURS, metric), segment_table(results, OURS, metric), notes)
 
 
-def _drawn(whole: Sequence[RankingTask], tasks: Sequence[RankingTask]) -> list[str]:
-    """Say, and return, which tasks ask but some of their users."""
+def _sampling_notes(whole: Sequence[RankingTask], tasks: Sequence[RankingTask]) -> list[str]:
+    """Print and return one sentence for each task that is evaluated on a sample of its users."""
     notes = [
-        f"{task.name} asked {len(task):,} of {len(every):,} users (most_shoppers in mlflow/registry.yaml)"
+        f"{task.name} sampled {len(task):,} of {len(every):,} users (most_shoppers in mlflow/registry.yaml)"
         for every, task in zip(whole, tasks, strict=True)
         if len(task) < len(every)
     ]
@@ -88,7 +88,7 @@ def _drawn(whole: Sequence[RankingTask], tasks: Sequence[RankingTask]) -> list[s
     return notes
 
 
-def _measured(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
+def _evaluate(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
     results = evaluate_tasks(scorer, tasks)
     found = ", ".join(f"{result.task} {result.overall[METRIC]:.4f}" for result in results)
     print(f"{scorer.name}: {METRIC} {found}", flush=True)
@@ -98,6 +98,6 @@ def _measured(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResul
 def _evaluate_champion(data: RunData, champion: SavedRecommender, tasks: Sequence[RankingTask]) -> list[RankingResult]:
     known = tasks[0].known
     rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
-    # Of an earlier night's log only the last timestamp can be compared: its window held other days.
+    # The champion's window held other days, so of its extent only the last timestamp can be compared.
     seen = DataExtent(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
-    return _measured(replace(rival, evidence=seen), tasks)
+    return _evaluate(replace(rival, evidence=seen), tasks)

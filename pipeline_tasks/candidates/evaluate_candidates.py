@@ -1,20 +1,23 @@
-"""Chooses the night's best candidate on validation, looks at test once, and registers a version.
+"""Chooses the best candidate of a run on validation, evaluates it once on test, and registers a model version.
 
 python -m pipeline_tasks.candidates.evaluate_candidates --source simulated_shop --date 2026-11-20 --parent-run-id R
 """
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 
 from pipeline_tasks.candidates.candidate_training import refit
-from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
-from pipeline_tasks.candidates.log_comparison import log_comparison
+from pipeline_tasks.candidates.compare_scorers import OURS, Comparison, compare_scorers
 from pipeline_tasks.candidates.served_task import served_task
+from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
 from pipeline_tasks.job_errors import job_errors
@@ -34,22 +37,22 @@ from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
 
 
-def evaluate_candidates(settings: Settings, night: RunKey, parent_run_id: str) -> Evaluation:
-    """Judge, register and describe the night's best candidate."""
-    lake = Lake.open(settings, night.source)
-    data = read_night(lake, night)
-    trained = read_candidates(settings, night, data.split["split_id"], parent_run_id)
+def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str) -> Evaluation:
+    """Refit, evaluate and register the best candidate of the run; write and return the evaluation."""
+    lake = Lake.open(settings, run_key.source)
+    data = read_night(lake, run_key)
+    trained = read_candidates(settings, run_key, data.split["split_id"], parent_run_id)
     best = max(trained, key=lambda candidate: candidate.validation[METRIC])
     with night_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
         rule, served = registry().promotion, served_task(data, settings.scoring)
         saved.facts[REPEAT_POLICY] = served.policy.as_facts()
-        rival = present_champion(settings, night)
+        rival = load_champion(settings, run_key)
         done = compare_scorers(data, saved, rival, registry().evaluation, rule.metric, served.taken)
-        notes = [served.describe(), *_served_otherwise(rival, served.policy), *done.notes]
+        notes = [served.describe(), *_policy_notes(rival, served.policy), *done.notes]
         promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
-        folder = night_folder(settings, night) / "winner" / ARTIFACT
+        folder = night_folder(settings, run_key) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)
         uri = log_recommender(saved, folder)
         log_comparison(done, rule)
@@ -63,36 +66,58 @@ def evaluate_candidates(settings: Settings, night: RunKey, parent_run_id: str) -
     evaluation = Evaluation(
         candidate=best.name,
         split_id=data.split["split_id"],
-        model_name=registry().model_name(night),
+        model_name=registry().model_name(run_key),
         version=version,
         sha256=files_sha256(folder),
         metrics=metrics,
         promote=promote,
         reasons=reasons + notes,
     )
-    write_atomically(evaluation_path(settings, night), evaluation.model_dump_json(indent=1))
+    write_atomically(evaluation_path(settings, run_key), evaluation.model_dump_json(indent=1))
     return evaluation
 
 
-def present_champion(settings: Settings, night: RunKey) -> SavedRecommender | None:
-    """Return the present champion, None when there is none."""
-    version = champion_version(settings, night)
-    return load_version(settings, night.source, version) if version is not None else None
+def log_comparison(done: Comparison, rule: Promotion) -> None:
+    """Log the comparison as the artifact folder `evaluation`: CSV and JSON tables, and plots.
+
+    The plot of segments shows the task and the metric that promotion uses.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done.table.to_csv(folder / "evaluation.csv", index=False)
+        done.segments.to_csv(folder / "segments.csv", index=False)
+        segments = done.segments[done.segments["task"] == rule.task]
+        plot_scorers(done.table, OURS, rule.metric, folder / "evaluation.png")
+        plot_segments(segments, OURS, rule.metric, folder / "segments.png")
+        plot_trade_off(done.table, OURS, rule.metric, "intra_list_distance@10", folder / "diversity.png")
+        mlflow.log_artifacts(name, "evaluation")
+    # MLflow shows the first columns of a table by default.
+    first_columns = ["task", "scorer", rule.metric, "ours_minus", "ours_minus_p", "low", "high"]
+    mlflow.log_table(
+        done.table[[*first_columns, *done.table.columns.difference(first_columns, sort=False)]],
+        "evaluation/evaluation.json",
+    )
 
 
-def _served_otherwise(champion: SavedRecommender | None, policy: RepeatPolicy) -> list[str]:
-    """Return a sentence where the champion's own policy, by which it stays served, excludes other events."""
+def load_champion(settings: Settings, run_key: RunKey) -> SavedRecommender | None:
+    """Return the current champion; None if there is none."""
+    version = champion_version(settings, run_key)
+    return load_version(settings, run_key.source, version) if version is not None else None
+
+
+def _policy_notes(champion: SavedRecommender | None, policy: RepeatPolicy) -> list[str]:
+    """Return a note if the champion's own repeat policy, which stays in use while it serves, excludes other events."""
     facts = champion.facts.get(REPEAT_POLICY) if champion is not None else None
     own = RepeatPolicy.from_facts(facts) if facts else policy
     if own.excluded_types == policy.excluded_types:
         return []
-    return [f"the present champion is judged here like the others, but served otherwise: {own.describe()}"]
+    return [f"the current champion is evaluated with the policy of this run, but serves with its own: {own.describe()}"]
 
 
 def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Return ``<task>.<scorer>.<metric>`` -> value: all that was measured of ours, of rivals what compares them.
+    """Return ``<task>.<scorer>.<metric>`` -> value: all metrics of our model, and the compared metric of the others.
 
-    Everything of everybody would be 670 curves of one point each in MLflow; it lies in the table.
+    The full table is logged as an artifact; as metrics it would be 670 curves of one point each in MLflow.
     """
     names = [name for name in table.columns if name not in ("task", "scorer")]
     compared = [metric, "low", "high", *(name for name in names if name.startswith("ours_minus"))]
@@ -107,12 +132,12 @@ def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
 def register(
     settings: Settings, data: RunData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
 ) -> str:
-    """Register the logged model as a new version, with what it is and what it reached as tags."""
-    api, night = client(settings), data.night
-    window = (night.ds - data.split["window_start"]).days + 1
+    """Register the logged model as a new version, tagged with its origin and its metrics; return the version."""
+    api, run_key = client(settings), data.night
+    window = (run_key.ds - data.split["window_start"]).days + 1
     own = {name.replace("@", "_at_"): f"{value:.6f}" for name, value in metrics.items() if f".{OURS}." in name}
     tags = own | {
-        "ds": night.ds.isoformat(),
+        "ds": run_key.ds.isoformat(),
         "candidate": best.name,
         "candidate_run_id": best.run_id,
         "split_id": data.split["split_id"],
@@ -123,19 +148,19 @@ def register(
         "repeat_settings": settings_tag(settings.scoring),
         **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
     }
-    version = mlflow.register_model(uri, registry().model_name(night), tags=tags)
-    api.set_registered_model_tag(version.name, "source", night.source)
+    version = mlflow.register_model(uri, registry().model_name(run_key), tags=tags)
+    api.set_registered_model_tag(version.name, "source", run_key.source)
     return str(version.version)
 
 
 def main() -> None:
     """Run from the command line."""
     parser = run_key_parser(__doc__)
-    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
+    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the nightly run")
     given = parser.parse_args()
-    night = parsed_run_key(given)
-    with job_lock(settings(), night.source, f"evaluate_candidates {night.ds}"):
-        done = evaluate_candidates(settings(), night, given.parent_run_id)
+    run_key = parsed_run_key(given)
+    with job_lock(settings(), run_key.source, f"evaluate_candidates {run_key.ds}"):
+        done = evaluate_candidates(settings(), run_key, given.parent_run_id)
     print(
         f"{done.model_name} version {done.version} ({done.candidate}): {'promote' if done.promote else 'keep champion'}"
     )

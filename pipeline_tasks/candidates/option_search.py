@@ -1,8 +1,8 @@
-"""Optuna's search for the options of stage 2: a study per candidate and night's run, kept on disk, repeatable by seed.
+"""Optuna's search for the options of stage 2: one study per candidate and run, kept on disk and repeatable by seed.
 
-The sampler (TPE, Bergstra et al. 2011) is seeded anew for every trial by how many have ended, so that a search that was
-killed goes on as if it had not been. A trial whose validation NDCG@10 lies below the median of the others' at the same
-epoch is pruned.
+The sampler (TPE, Bergstra et al. 2011) is seeded for every trial by the number of finished trials, so that a search
+that was killed resumes with the same trials. A trial is pruned if its validation NDCG@10 is below the median of the
+other trials at the same epoch.
 """
 
 import time
@@ -18,40 +18,40 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.search_space import SearchSpace
 from pipeline_tasks.candidates.search_tracking import TrialRuns
-from pipeline_tasks.training.best_epoch import Listener
+from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
 
 WATCHED = "validation_ndcg_at_10"
 _FREE_TRIALS = 2
-"""Trials that end before any is pruned."""
+"""Trials that must finish before any trial is pruned."""
 _FREE_EPOCHS = 2
-"""The first epoch at which a trial may be pruned: the first epoch of all says little but how wide the model is."""
+"""The first epoch at which a trial may be pruned; the result of the first epoch mostly reflects the model's width."""
 _RANDOM_TRIALS = 5
-"""Trials drawn at random before TPE models what was found: with its default of 10, a search of 10 is all chance."""
+"""Random trials before TPE uses the results; with Optuna's default of 10, a search of 10 trials would be random."""
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How far a search goes, and where it is kept."""
+    """The limits of a search, and its file."""
 
     trials: int
     minutes: float
     seed: int
     file: Path
-    """SQLite: a process killed while it writes leaves the file whole."""
+    """SQLite, so that a process killed while it writes does not damage the file."""
     name: str
-    """Of the study: equal names go on with one another."""
+    """Name of the study; a search with the same name and file resumes it."""
     clock: Callable[[], float] = time.monotonic
     """Seconds."""
 
 
 def search_options(space: SearchSpace, fit: Fit, plan: SearchPlan, runs: TrialRuns) -> FitOptions:
-    """Return the best options found; the start's where no trial came to its end."""
+    """Return the best options found; those chosen from the log if no trial was completed."""
     end = plan.clock() + plan.minutes * 60
     study = open_study(plan)
-    _settle_what_was_stopped(study, runs)
-    while (ended := len(_ended(study))) < plan.trials and plan.clock() < end:
+    _close_interrupted_trials(study, runs)
+    while (ended := len(_finished_trials(study))) < plan.trials and plan.clock() < end:
         study.sampler = optuna.samplers.TPESampler(
             seed=int(np.random.SeedSequence([plan.seed, ended]).generate_state(1)[0]), n_startup_trials=_RANDOM_TRIALS
         )
@@ -59,9 +59,9 @@ def search_options(space: SearchSpace, fit: Fit, plan: SearchPlan, runs: TrialRu
             study.enqueue_trial(space.start)
         _try(study, space, fit, plan, end, runs)
     complete = study.get_trials(states=[TrialState.COMPLETE])
-    runs.tell(study)
+    runs.log_study(study)
     if not complete:
-        print("no trial of the search came to its end: the options chosen from the log are kept", flush=True)
+        print("the search completed no trial: the options chosen from the log are kept", flush=True)
         return space.chosen
     best = study.best_trial
     print(
@@ -71,7 +71,7 @@ def search_options(space: SearchSpace, fit: Fit, plan: SearchPlan, runs: TrialRu
 
 
 def open_study(plan: SearchPlan) -> optuna.Study:
-    """Open the study, or begin it."""
+    """Open the study, or create it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     plan.file.parent.mkdir(parents=True, exist_ok=True)
     return optuna.create_study(
@@ -84,11 +84,11 @@ def open_study(plan: SearchPlan) -> optuna.Study:
 
 
 @dataclass(frozen=True)
-class _Listener:
-    """Hears of every epoch of a trial, and ends the trial where it should."""
+class _EpochReporter:
+    """Reports every epoch of a trial to Optuna, and ends the trial if it is pruned or the time is over."""
 
     trial: optuna.Trial
-    log: Listener
+    log: EpochCallback
     plan: SearchPlan
     end: float
 
@@ -105,12 +105,12 @@ def _try(study: optuna.Study, space: SearchSpace, fit: Fit, plan: SearchPlan, en
     trial = study.ask(space.distributions)
     with runs.open(trial) as log:
         try:
-            value = fit(space.options(trial.params), _Listener(trial, log, plan, end))
+            value = fit(space.options(trial.params), _EpochReporter(trial, log, plan, end))
         except optuna.TrialPruned as pruned:
             study.tell(trial, state=TrialState.PRUNED)
             runs.close(trial, "KILLED", str(pruned))
         except (TrainingError, torch.cuda.OutOfMemoryError) as error:
-            # With its reason, which tells it from one that was stopped from outside.
+            # The reason distinguishes it from a trial that was stopped from outside.
             trial.set_user_attr("reason", str(error))
             study.tell(trial, state=TrialState.FAIL)
             runs.close(trial, "FAILED", f"failed: {error}")
@@ -119,8 +119,8 @@ def _try(study: optuna.Study, space: SearchSpace, fit: Fit, plan: SearchPlan, en
             runs.close(trial, "FINISHED", "complete")
 
 
-def _ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that ended by themselves; those stopped from outside are tried again."""
+def _finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that ended by themselves; a trial that was stopped from outside does not count."""
     return [
         trial
         for trial in study.trials
@@ -128,8 +128,8 @@ def _ended(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
-def _settle_what_was_stopped(study: optuna.Study, runs: TrialRuns) -> None:
+def _close_interrupted_trials(study: optuna.Study, runs: TrialRuns) -> None:
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
     for trial in study.trials:
-        runs.adopt(trial, stopped=trial.state == TrialState.FAIL and "reason" not in trial.user_attrs)
+        runs.attach(trial, stopped=trial.state == TrialState.FAIL and "reason" not in trial.user_attrs)

@@ -1,4 +1,4 @@
-"""Stage 2 of a candidate from its first epoch, or from where an attempt before this one was cut short."""
+"""Stage 2 of a candidate, resumed from the checkpoint of an interrupted attempt if there is one."""
 
 from pathlib import Path
 
@@ -9,39 +9,41 @@ from pipeline_tasks.training_error import TrainingError
 
 
 def resumable_fit(trainer: TwoTowerTrainer, best: BestEpoch, checkpoint: TrainingCheckpoint) -> str | None:
-    """Train, or go on, with a checkpoint after every epoch; return what ended it before its time, None for nothing.
+    """Train, or resume, with a checkpoint after every epoch; return why the training stopped early, or None.
 
-    A loss that is no number ends the training. With a good epoch before it, the candidate goes on as it was then, to be
-    judged as any other; with none, nobody has anything to judge.
+    A loss that is not finite ends the training. After at least one good epoch, the candidate keeps its best epoch.
+
+    Raises:
+        TrainingError: the first epoch failed, so there is no model to keep.
     """
 
     def after(epoch: int, loss: float) -> bool:
-        goes_on = best.after(loss, trainer.recommender, micro_batch=trainer.gradient.micro_batch)
+        improving = best.after(loss, trainer.recommender, micro_batch=trainer.gradient.micro_batch)
         checkpoint.write(trainer, best)
-        return goes_on
+        return improving
 
     processes = trainer.processes
-    processes.agree(lambda: checkpoint.resume(trainer, best))
+    processes.broadcast_decision(lambda: checkpoint.resume(trainer, best))
     try:
-        if processes.agree(lambda: best.goes_on):
+        if processes.broadcast_decision(lambda: best.should_continue):
             trainer.fit(after)
     except TrainingError as error:
         if not best.epoch:
             raise
-        print(f"{error}; the candidate goes on as it was after epoch {best.epoch}, its best so far", flush=True)
+        print(f"{error}; the candidate keeps its best epoch so far, epoch {best.epoch}", flush=True)
         return str(error)
     return None
 
 
-def fit_along(trainer: TwoTowerTrainer, checkpoint: Path) -> None:
-    """Do what every process but the first does of `resumable_fit`; all see the same file."""
+def fit_worker(trainer: TwoTowerTrainer, checkpoint: Path) -> None:
+    """Run the share of `resumable_fit` of every process but the first; all processes read the same file."""
     processes = trainer.processes
-    if processes.agree(lambda: False):
+    if processes.broadcast_decision(lambda: False):
         trainer.restore(*read_training(checkpoint))
     try:
-        if processes.agree(lambda: False):
+        if processes.broadcast_decision(lambda: False):
             trainer.fit()
     except TrainingError:
-        # As in the first process, which says so: it goes on with an epoch that was good.
+        # The first process prints the error and keeps its best epoch.
         if not trainer.epoch:
             raise

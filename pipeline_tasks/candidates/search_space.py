@@ -1,4 +1,4 @@
-"""Where the search looks: near the options that were chosen from the log, never at one that was set by hand."""
+"""The search space: values near the options chosen from the log; options that were set by hand stay fixed."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,25 +17,25 @@ from pipeline_tasks.training.fit_options import FitOptions
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What may vary, and from where it starts."""
+    """The options that vary, with their start values."""
 
     chosen: FitOptions
-    """The start, which is also the first trial: a search never ends below it on validation."""
+    """The start values. They are also the first trial, so a search never ends below them on validation."""
     distributions: dict[str, BaseDistribution]
-    """Name of an option -> its values; each holds the start's."""
+    """Name of an option -> its values, which include the start value."""
 
     @property
     def start(self) -> dict[str, Any]:
-        """The chosen options' values of what may vary."""
+        """The start value of each option that varies."""
         return {name: getattr(self.chosen, name) for name in self.distributions}
 
     def options(self, values: dict[str, Any]) -> FitOptions:
-        """Return the chosen options with `values` in them."""
+        """Return the chosen options, with `values` replaced."""
         return replace(self.chosen, **values)
 
 
 def space_around(chosen: FitOptions, strategy: SplitStrategy, training: TrainingSettings) -> SearchSpace:
-    """Return half to twice of what is a size, and as far to both sides of what is a share."""
+    """Return the space around `chosen`: sizes from half to twice the value, shares by an equal distance either way."""
     space: dict[str, BaseDistribution] = {
         "dimension": CategoricalDistribution(_near(chosen.dimension, least=16, step=ATTENTION_HEADS * chosen.members)),
         "dropout": FloatDistribution(max(0.0, chosen.dropout - 0.2), min(0.8, chosen.dropout + 0.2)),
@@ -44,7 +44,7 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
         "weight_decay": FloatDistribution(chosen.weight_decay / 10, chosen.weight_decay * 10, log=True),
         "repeat_weight": CategoricalDistribution(sorted({0.0, 0.3, 1.0, chosen.repeat_weight})),
     }
-    # Asked for the last item of each, a model is trained as training_choices says: on the very next, or on a basket.
+    # For leave_one_out, the training target follows from the task: the next item, or the rest of the basket.
     if strategy != "leave_one_out":
         space["answers"] = CategoricalDistribution(_near(chosen.answers, least=1))
         space["reach"] = CategoricalDistribution(_near(chosen.reach, least=1))
@@ -54,6 +54,6 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
 
 
 def _near(size: int, least: int, step: int = 1) -> list[int]:
-    """Return half, or `least` if that is more, rounded up to a multiple of `step`; the same; and twice."""
+    """Return half of `size` (at least `least`, rounded up to a multiple of `step`), `size`, and twice `size`."""
     half = max(least, size // 2)
     return sorted({-(-half // step) * step, size, size * 2})

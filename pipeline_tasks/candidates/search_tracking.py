@@ -1,4 +1,4 @@
-"""A search in MLflow: one run per trial under its candidate's, and the pictures of the whole."""
+"""Tracks an option search in MLflow: one child run per trial below the candidate's run, and plots of the search."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,19 +15,22 @@ from optuna.visualization import matplotlib as pictures
 
 _RUN_ID = "run_id"
 _LEAST_FOR_IMPORTANCE = 4
-"""Complete trials before it says anything which option mattered."""
+"""Completed trials below which a plot of the options' importance means nothing."""
 
 
 @dataclass(frozen=True)
 class TrialRuns:
-    """The trials' runs below the active run of their candidate. A pruned trial's status is KILLED, MLflow's nearest."""
+    """The runs of the trials, below the active run of the candidate.
+
+    A pruned trial has the status KILLED, because MLflow has no closer one.
+    """
 
     candidate_run_id: str
     tags: dict[str, str]
 
     @contextmanager
     def open(self, trial: Trial) -> Iterator[Callable[[dict[str, float], int], None]]:
-        """Open the run of a trial, with its parameters; what happens inside logs there."""
+        """Open the run of a trial and log its parameters; yield the function that logs the metrics of an epoch."""
         tags = self.tags | {"trial": str(trial.number), "state": "running"}
         name = f"trial {trial.number}"
         with mlflow.start_run(run_name=name, parent_run_id=self.candidate_run_id, nested=True, tags=tags) as run:
@@ -36,13 +39,13 @@ class TrialRuns:
             yield _log_epoch
 
     def close(self, trial: Trial, status: str, state: str) -> None:
-        """End the trial's run: complete, pruned at which epoch, or failed and why."""
+        """End the trial's run; `state` says whether it completed, was pruned at an epoch, or failed for a reason."""
         mlflow.set_tag("state", state[:5_000])
         mlflow.end_run(status)
         print(f"trial {trial.number}: {state}", flush=True)
 
-    def adopt(self, trial: FrozenTrial, *, stopped: bool) -> None:
-        """Hang an earlier trial's run below this candidate's: it was begun by a process that did not end it."""
+    def attach(self, trial: FrozenTrial, *, stopped: bool) -> None:
+        """Move the run of an interrupted process's trial below this candidate's run; end it if it was `stopped`."""
         run_id = trial.user_attrs.get(_RUN_ID)
         if run_id is None:
             return
@@ -52,8 +55,8 @@ class TrialRuns:
             api.set_tag(run_id, "state", "stopped from outside")
             api.set_terminated(run_id, "KILLED")
 
-    def tell(self, study: optuna.Study) -> None:
-        """Log the table of trials and Optuna's pictures, under `search` of the candidate's run."""
+    def log_study(self, study: optuna.Study) -> None:
+        """Log the table of trials and Optuna's plots in the folder `search` of the candidate's run."""
         mlflow.log_text(study.trials_dataframe().to_csv(index=False), "search/trials.csv")
         complete = len(study.get_trials(states=[TrialState.COMPLETE]))
         if not complete:
@@ -62,7 +65,7 @@ class TrialRuns:
         if complete >= _LEAST_FOR_IMPORTANCE:
             drawn["importance"] = pictures.plot_param_importances
         with warnings.catch_warnings():
-            # Of matplotlib as a backend, since 2021.
+            # Optuna still marks its matplotlib backend as experimental.
             warnings.simplefilter("ignore", ExperimentalWarning)
             for name, draw in drawn.items():
                 mlflow.log_figure(draw(study).figure, f"search/{name}.png")

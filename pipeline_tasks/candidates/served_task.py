@@ -1,4 +1,4 @@
-"""What the nightly tables exclude for each user, as an evaluation on a part of the log is to exclude it."""
+"""The repeat policy of the nightly tables, applied to an evaluation on a part of the log."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,43 +23,43 @@ from pipeline_tasks.time_units import MINUTE
 NOT_JUDGED: Final = "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not judged"
 _TRUE: Final = ("true", "1", "yes")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_QUARTER: Final = timedelta(minutes=15)
+_QUARTER_HOUR: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class ServedTask:
-    """The repeat policy of a night, and what it excludes when a part is predicted."""
+    """The repeat policy of a run, and the items that it excludes when a part is predicted."""
 
     policy: RepeatPolicy
     taken: csr_matrix
-    """(sequences, items)."""
+    """(sequences, items): the excluded items of each sequence."""
     repeat_shares: dict[str, float]
     """Event type -> share of its events that repeat an earlier one."""
 
     def describe(self) -> str:
-        """Return what the headline task judges, in one sentence."""
+        """Return one sentence that describes the headline task."""
         return f"{SERVED_TEST} judges the lists as served: {self.policy.describe()}; {NOT_JUDGED}"
 
 
 def served_task(data: RunData, scoring: ScoringSettings, part: Part = "test") -> ServedTask:
-    """Choose the policy on train and validation, and apply it to what is known before `part`.
+    """Choose the repeat policy on train and validation, and apply it to the events before `part`.
 
-    Candidates that compete on validation meet the policy by which the winner is judged on test and served.
+    Validation and test therefore use the policy with which the winner serves.
 
     Raises:
         ValueError: the shop's rules cannot be read.
     """
     judged, known = data.parts.known_before("test"), data.parts.known_before(part)
-    n_items, zone, policy = len(data.catalog), _zone_of(data), choose_repeat_policy(judged, scoring)
+    n_items, zone, policy = len(data.catalog), _timezone(data), choose_repeat_policy(judged, scoring)
     again = replenishable_items(load_business_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
-    since = _bought_since(_moments(data, known), policy.exclude_purchased_days, zone)
+    since = _exclusion_starts(_prediction_times(data, known), policy.exclude_purchased_days, zone)
     return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(judged))
 
 
 def replenishable_items(
     rules: ReplenishRules, catalog: ItemCatalog, known: Interactions, zone: str | None = None
 ) -> Flags:
-    """Return (items,) what `spark_jobs.recommending.find_replenishable` finds in `sequences`, from what is known."""
+    """Return (items,) flags of the replenishable items, by the rule of `spark_jobs.recommending.find_replenishable`."""
     if rules.attribute is not None:
         wanted = {f"{rules.attribute}={value}".casefold() for value in _TRUE}
         return np.array([not wanted.isdisjoint(values) for values in catalog.values], dtype=np.bool_)
@@ -71,8 +71,11 @@ def replenishable_items(
     return np.asarray((buyers >= rules.min_buyers) & (share >= rules.repurchase_share), dtype=np.bool_)
 
 
-def _moments(data: RunData, known: Interactions) -> Integers:
-    """Return (sequences,) when each is served: all at the cut-off in time, or each after its own last known event."""
+def _prediction_times(data: RunData, known: Interactions) -> Integers:
+    """Return (sequences,) epoch microseconds of each prediction.
+
+    For a temporal split this is the cut-off for all, else the last known event of each sequence.
+    """
     last = np.full(len(known), known.evidence.last_timestamp, dtype=np.int64)
     if data.split["strategy"] != "temporal":
         seen = known.lengths > 0
@@ -80,20 +83,20 @@ def _moments(data: RunData, known: Interactions) -> Integers:
     return last
 
 
-def _bought_since(moments: Integers, days: int, zone: str | None) -> Integers:
-    """Return the first microsecond of the last `days` days of the shop, those of the `moments` included."""
-    numbers, place = np.unique(_day_numbers(moments, zone), return_inverse=True)
+def _exclusion_starts(times: Integers, days: int, zone: str | None) -> Integers:
+    """Return the first microsecond of the last `days` days of the shop, the days of `times` included."""
+    numbers, place = np.unique(_day_numbers(times, zone), return_inverse=True)
     starts = [end_of(date.fromordinal(number) - timedelta(days=days), zone) for number in numbers.tolist()]
     return np.array(starts, dtype=np.int64)[place]
 
 
-def _day_numbers(moments: Integers, zone: str | None) -> Integers:
-    """Return the proleptic Gregorian ordinal of the shop's day of each moment, given in epoch microseconds."""
-    quarters, place = np.unique(moments // (15 * MINUTE), return_inverse=True)
-    # Clocks change at whole quarters of an hour, so that one of them lies within one day.
-    days = [day_at(_EPOCH + quarter * _QUARTER, zone).toordinal() for quarter in quarters.tolist()]
+def _day_numbers(times: Integers, zone: str | None) -> Integers:
+    """Return the proleptic Gregorian ordinal of the shop's day of each time (epoch microseconds)."""
+    quarters, place = np.unique(times // (15 * MINUTE), return_inverse=True)
+    # Clocks change at whole quarters of an hour, so each quarter lies within one day.
+    days = [day_at(_EPOCH + quarter * _QUARTER_HOUR, zone).toordinal() for quarter in quarters.tolist()]
     return np.array(days, dtype=np.int64)[place]
 
 
-def _zone_of(data: RunData) -> str | None:
+def _timezone(data: RunData) -> str | None:
     return (data.lake.facts("splits").get("timezone") or None) if data.lake is not None else None

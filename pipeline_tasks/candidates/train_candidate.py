@@ -1,4 +1,4 @@
-"""Trains one candidate of a night as an MLflow child run.
+"""Trains one candidate of a nightly run as an MLflow child run.
 
 python -m pipeline_tasks.candidates.train_candidate --source simulated_shop --date 2026-11-20 \
     --candidate frozen --parent-run-id R
@@ -25,32 +25,32 @@ from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.registry.tracking import candidate_run, log_snapshots
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
-from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
+from pipeline_tasks.training.training_processes import ALONE, Processes, join_processes
 
 
 def train_candidate(
     settings: Settings,
-    night: RunKey,
+    run_key: RunKey,
     name: CandidateName,
     parent_run_id: str,
     epochs: int | None = None,
     search_trials: int | None = None,
     processes: Processes = ALONE,
 ) -> Candidate:
-    """Train, log and describe one candidate; a later run of the same night replaces it."""
-    lake = Lake.open(settings, night.source)
-    data = read_night(lake, night)
-    settings = _as_told(settings, epochs, search_trials)
+    """Train and log one candidate, and write its description; a repeated run of the same day replaces it."""
+    lake = Lake.open(settings, run_key.source)
+    data = read_night(lake, run_key)
+    settings = _with_form_values(settings, epochs, search_trials)
     training = settings.training
-    path = candidate_path(settings, night, name)
-    folder, work = path.with_suffix(""), work_folder(settings, night, name)
+    path = candidate_path(settings, run_key, name)
+    folder, work = path.with_suffix(""), work_folder(settings, run_key, name)
     shutil.rmtree(folder / ARTIFACT, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     with candidate_run(settings, parent_run_id, name) as run:
         _log_inputs(lake, data, training)
-        tune = _search(settings, night, name, data.split["strategy"], run)
+        tune = _search(settings, run_key, name, data.split["strategy"], run)
         trained = train(data, name, training, work, _log_metrics, tune, processes, settings.scoring)
-        trained.saved.facts.update(split_id=data.split["split_id"], ds=night.ds.isoformat(), run_id=run.info.run_id)
+        trained.saved.facts.update(split_id=data.split["split_id"], ds=run_key.ds.isoformat(), run_id=run.info.run_id)
         uri = log_recommender(trained.saved, folder / ARTIFACT)
         _log_result(trained)
     candidate = Candidate(
@@ -69,36 +69,36 @@ def train_candidate(
     return candidate
 
 
-def _as_told(settings: Settings, epochs: int | None, search_trials: int | None) -> Settings:
-    """Return the settings with what the night's form said of them."""
-    said = {"epochs": epochs or None, "search_trials": search_trials}
-    training = settings.training.model_copy(update={name: value for name, value in said.items() if value is not None})
+def _with_form_values(settings: Settings, epochs: int | None, search_trials: int | None) -> Settings:
+    """Return the settings with the values of the run's form; 0 epochs and None keep the setting."""
+    form = {"epochs": epochs or None, "search_trials": search_trials}
+    training = settings.training.model_copy(update={name: value for name, value in form.items() if value is not None})
     return settings.model_copy(update={"training": training})
 
 
 def _search(
-    settings: Settings, night: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+    settings: Settings, run_key: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
 ) -> Tune:
     if not settings.training.search_trials:
         return lambda chosen, fit: chosen
-    # Here, as a night without a search needs no Optuna: half a second.
-    from pipeline_tasks.candidates.candidate_search import search_of
+    # Imported here because Optuna takes half a second, and a run without a search does not need it.
+    from pipeline_tasks.candidates.candidate_search import candidate_tuner
 
-    return search_of(settings, night, name, strategy, run)
+    return candidate_tuner(settings, run_key, name, strategy, run)
 
 
-def join_training(
-    settings: Settings, night: RunKey, name: CandidateName, epochs: int | None, processes: Processes
+def train_candidate_worker(
+    settings: Settings, run_key: RunKey, name: CandidateName, epochs: int | None, processes: Processes
 ) -> None:
-    """Do what every process but the first does of `train_candidate`: help with the training, and no more."""
-    data = read_night(Lake.open(settings, night.source), night)
-    training = _as_told(settings, epochs, None).training
-    train_worker(data, training, work_folder(settings, night, name), processes)
+    """Run the share of `train_candidate` of every process but the first: the training, without logging or files."""
+    data = read_night(Lake.open(settings, run_key.source), run_key)
+    training = _with_form_values(settings, epochs, None).training
+    train_worker(data, training, work_folder(settings, run_key, name), processes)
 
 
-def work_folder(settings: Settings, night: RunKey, name: str) -> Path:
-    """Return where a training keeps what it needs to go on; it outlives an attempt that was killed."""
-    return candidate_path(settings, night, name).with_suffix("") / "unfinished"
+def work_folder(settings: Settings, run_key: RunKey, name: str) -> Path:
+    """Return the folder of what an interrupted training resumes from; it survives an attempt that was killed."""
+    return candidate_path(settings, run_key, name).with_suffix("") / "unfinished"
 
 
 def _log_metrics(metrics: dict[str, float], step: int) -> None:
@@ -125,18 +125,18 @@ def main() -> None:
     """Run from the command line."""
     parser = run_key_parser(__doc__)
     parser.add_argument("--candidate", required=True, choices=get_args(CandidateName))
-    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the night")
+    parser.add_argument("--parent-run-id", required=True, help="MLflow run of the nightly run")
     parser.add_argument("--epochs", type=int, help="instead of the setting training.epochs")
     parser.add_argument("--search-trials", type=int, help="instead of the setting training.search_trials")
     given = parser.parse_args()
-    name, night = given.candidate, parsed_run_key(given)
-    lock = job_lock(settings(), night.source, f"train_candidate {night.ds} {name}")
-    with joined_processes() as processes, lock:
+    name, run_key = given.candidate, parsed_run_key(given)
+    lock = job_lock(settings(), run_key.source, f"train_candidate {run_key.ds} {name}")
+    with join_processes() as processes, lock:
         if processes.rank:
-            join_training(settings(), night, name, given.epochs, processes)
+            train_candidate_worker(settings(), run_key, name, given.epochs, processes)
             return
         done = train_candidate(
-            settings(), night, name, given.parent_run_id, given.epochs, given.search_trials, processes
+            settings(), run_key, name, given.parent_run_id, given.epochs, given.search_trials, processes
         )
     print(
         f"{done.name}: validation {METRIC} {done.validation[METRIC]:.4f} of the lists as served, "

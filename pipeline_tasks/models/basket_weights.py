@@ -15,11 +15,11 @@ from scipy.sparse import diags
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.evaluation.ease import solve_ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
-from pipeline_tasks.models.item_to_item_factors import most_wanted
+from pipeline_tasks.models.item_to_item_factors import frequent_items
 
 PENALTY: Final = 0.3
 """Of the mean of the Gram matrix' diagonal, where none is chosen."""
-LEFT_OUT: Final = 0.15
+DROP_RATE: Final = 0.15
 """Probability. .05 is as good with the penalty .3, worse with less; .5 and more is worse than none."""
 LENGTH_POWER: Final = 0.5
 """Of a basket's length that its pairs are divided by: .25 .2024, .5 .2033, .75 .2004, 1 .193."""
@@ -31,11 +31,11 @@ def basket_weights(log: Interactions, n_items: int, penalty: float) -> tuple[Int
     Args:
         penalty: see PENALTY.
     """
-    chosen = most_wanted(log, n_items)
+    chosen = frequent_items(log, n_items)
     baskets = matrix_of(log, n_items)[:, chosen]
     lengths = np.maximum(np.diff(baskets.indptr), 1).astype(np.float32)
     weighed = diags(lengths ** (-LENGTH_POWER / 2)) @ baskets
     gram = torch.from_numpy((weighed.T @ weighed).toarray().astype(np.float32))
     often = gram.diagonal().clone()
-    gram.diagonal().add_(LEFT_OUT / (1 - LEFT_OUT) * often)
+    gram.diagonal().add_(DROP_RATE / (1 - DROP_RATE) * often)
     return chosen, solve_ease(gram, max(penalty * float(often.mean()), 1e-6))

@@ -21,7 +21,7 @@ DISCOUNT: Final = 0.95
 """Per day: half of what is known of a rate is from the last 13 days."""
 _TREND_DAMPING: Final = 0.9
 """Per day: a trend fades within a week or two, as trends of shops do."""
-_STEEPEST: Final = 0.03
+_MAX_TREND: Final = 0.03
 """Bound of the trend per day: what is steeper is an event, not a trend."""
 _WIDENINGS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0)
 
@@ -153,4 +153,4 @@ def _trend(sales: Sales, season: Scores) -> float:
     residual = logs - logs.mean() - slope * centered
     variance = float((residual**2).sum() / (len(days) - 2) / (centered**2).sum())
     shrunk = slope * max(0.0, 1 - variance / slope**2) if slope else 0.0
-    return float(np.clip(shrunk, -_STEEPEST, _STEEPEST))
+    return float(np.clip(shrunk, -_MAX_TREND, _MAX_TREND))

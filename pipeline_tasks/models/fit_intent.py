@@ -38,13 +38,13 @@ def fit_intent(histories: Histories, end: int) -> FittedIntent:
     """
     days = (end - int(histories.times.min(initial=end))) / DAY
     earlier, later = (examples(histories, moment) for moment in cutoffs(end))
-    if days < MINIMUM_DAYS or not _both_kinds(later[0]):
+    if days < MINIMUM_DAYS or not _has_both_labels(later[0]):
         reason = f"{days:.0f} days of history, {MINIMUM_DAYS} with purchases are needed: purchase_intent stays empty"
         return FittedIntent(None, {"intent": reason}, None)
     long = days >= MEASURED_DAYS
     overall, facts = _fit("intent", earlier[0], later[0], long)
     category = None
-    if _both_kinds(later[1]):
+    if _has_both_labels(later[1]):
         category, more = _fit("category_intent", earlier[1], later[1], long)
         facts |= more
     if not facts:
@@ -59,14 +59,14 @@ def _fit(
     name: str, earlier: tuple[Scores, Flags], later: tuple[Scores, Flags], long: bool
 ) -> tuple[Logistic, dict[str, str]]:
     """Return the fit on both windows and its measures, or on the later alone and none."""
-    if not (long and _both_kinds(earlier)):
+    if not (long and _has_both_labels(earlier)):
         return fit_logistic(*later), {}
     facts = {f"{name}_{what}": f"{value:.4f}" for what, value in measure(earlier, later).items()}
     features, labels = (np.concatenate(parts) for parts in zip(earlier, later, strict=True))
     return fit_logistic(features, labels), facts
 
 
-def _both_kinds(shown: tuple[Scores, Flags]) -> bool:
+def _has_both_labels(shown: tuple[Scores, Flags]) -> bool:
     """Return whether there is something to tell apart."""
     return bool(0 < shown[1].sum() < len(shown[1]))
 

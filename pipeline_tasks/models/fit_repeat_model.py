@@ -7,15 +7,15 @@ import numpy as np
 
 from pipeline_tasks.data.interactions import Flags, Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import wanted_types
-from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, half_life, history_weights
+from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.repeat_model import RepeatModel, demand_levels, pair_features
-from pipeline_tasks.models.repeat_pairs import events_of, own_pairs
+from pipeline_tasks.models.repeat_pairs import filter_events, own_pairs
 
 _INNER: Final = 0.75
 """Of the events: as train stands to train and validation in 6:2:2."""
 
 
-def fit_repeat_model(known: Interactions, n_items: int, recipe: LinearRecipe) -> RepeatModel | None:
+def fit_repeat_model(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
     """Fit on what users with a history in the first three quarters of `known` wanted again in the last.
 
     The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
@@ -24,7 +24,7 @@ def fit_repeat_model(known: Interactions, n_items: int, recipe: LinearRecipe) ->
     return _fit(known, n_items, recipe, tuple(wanted_types(known).tolist()), ())
 
 
-def fit_looked_at(known: Interactions, n_items: int, recipe: LinearRecipe) -> RepeatModel | None:
+def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
     """Fit on what users had only looked at (or put into a cart) before, and wanted in the last quarter of `known`.
 
     Its additions are 0 until its scale is chosen. None as for `fit_repeat_model`.
@@ -36,10 +36,10 @@ def fit_looked_at(known: Interactions, n_items: int, recipe: LinearRecipe) -> Re
 
 
 def _fit(
-    known: Interactions, n_items: int, recipe: LinearRecipe, types: tuple[int, ...], unless: tuple[int, ...]
+    known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
 ) -> RepeatModel | None:
     inner = known.until(int(np.quantile(known.times, _INNER)))
-    pairs = own_pairs(events_of(inner, n_items, types, unless), n_items)
+    pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
     moment = inner.evidence.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
     active = np.isin(pairs.rows, later.rows)
@@ -48,9 +48,9 @@ def _fit(
         return None
     span = float(np.ptp(inner.times))
     levels = demand_levels(inner, n_items, (types, unless), span, moment)
-    inward, outward = fit_linear_part(recipe, inner, n_items)
-    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ inward
-    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], outward[pairs.items]), dtype=np.float32)
+    user_side, item_side = fit_item_to_item(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ user_side
+    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], item_side[pairs.items]), dtype=np.float32)
     features = pair_features(pairs, levels, moment, span, linear, types if unless else ())
     weights = _regress(features[active], again)
     return RepeatModel(types, unless, span, weights, levels, moment).at(known, n_items)

@@ -25,7 +25,7 @@ FEATURES: Final = (
 
 
 @dataclass(frozen=True)
-class Deeds:
+class GroupEvents:
     """m events of some groups."""
 
     groups: Indices
@@ -35,14 +35,14 @@ class Deeds:
     carts: Flags
     purchases: Flags
 
-    def only(self, kept: Flags) -> "Deeds":
+    def only(self, kept: Flags) -> "GroupEvents":
         """Return the flagged events."""
-        return Deeds(self.groups[kept], self.times[kept], self.carts[kept], self.purchases[kept])
+        return GroupEvents(self.groups[kept], self.times[kept], self.carts[kept], self.purchases[kept])
 
 
-def group_features(deeds: Deeds, n: int, cutoff: int) -> Scores:
+def group_features(events: GroupEvents, n: int, cutoff: int) -> Scores:
     """Return (n, len(FEATURES)) of the groups as they were at `cutoff` (epoch microseconds, itself excluded)."""
-    seen = deeds.only((deeds.times < cutoff) & (deeds.times >= cutoff - LOOK_BACK_DAYS * DAY))
+    seen = events.only((events.times < cutoff) & (events.times >= cutoff - LOOK_BACK_DAYS * DAY))
     ages: Scores = (cutoff - seen.times) / DAY
     recent, looks = ages <= _RECENT_DAYS, ~(seen.carts | seen.purchases)
     flags = (looks, looks & recent, seen.carts, seen.carts & recent, seen.purchases)
@@ -52,16 +52,16 @@ def group_features(deeds: Deeds, n: int, cutoff: int) -> Scores:
     return np.log1p(np.stack([*counted, _count(days, n)], axis=1))
 
 
-def bought_after(deeds: Deeds, n: int, cutoff: int) -> Flags:
+def bought_after(events: GroupEvents, n: int, cutoff: int) -> Flags:
     """Return (n,) whether the group holds a purchase in the 7 days from `cutoff` on: what is to be predicted."""
-    after = deeds.purchases & (deeds.times >= cutoff) & (deeds.times < cutoff + LABEL_DAYS * DAY)
-    return _count(deeds.groups[after], n) > 0
+    after = events.purchases & (events.times >= cutoff) & (events.times < cutoff + LABEL_DAYS * DAY)
+    return _count(events.groups[after], n) > 0
 
 
-def active_before(deeds: Deeds, n: int, cutoff: int) -> Flags:
+def active_before(events: GroupEvents, n: int, cutoff: int) -> Flags:
     """Return (n,) whether the group did anything in the 14 days before `cutoff`."""
-    seen = (deeds.times < cutoff) & (deeds.times >= cutoff - LOOK_BACK_DAYS * DAY)
-    return _count(deeds.groups[seen], n) > 0
+    seen = (events.times < cutoff) & (events.times >= cutoff - LOOK_BACK_DAYS * DAY)
+    return _count(events.groups[seen], n) > 0
 
 
 def _last(ages: Scores, groups: Indices, n: int) -> Scores:

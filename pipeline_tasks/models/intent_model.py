@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_tasks.data.interactions import Flags
-from pipeline_tasks.models.intent_features import LABEL_DAYS, Deeds, active_before, bought_after, group_features
+from pipeline_tasks.models.intent_features import LABEL_DAYS, GroupEvents, active_before, bought_after, group_features
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.topk.arrays import Indices, Scores
 
@@ -37,19 +37,19 @@ class Histories:
     carts: Flags
     purchases: Flags
 
-    def by_user(self) -> Deeds:
+    def by_user(self) -> GroupEvents:
         """Return the events grouped by user."""
         owners = np.repeat(np.arange(len(self.keys), dtype=np.int64), np.diff(self.offsets))
-        return Deeds(owners, self.times, self.carts, self.purchases)
+        return GroupEvents(owners, self.times, self.carts, self.purchases)
 
-    def by_category(self) -> tuple[Deeds, Indices, Indices]:
+    def by_category(self) -> tuple[GroupEvents, Indices, Indices]:
         """Return the events grouped by user and category, and the user and category of each group."""
         whole = self.by_user()
         known = self.categories >= 0
         width = int(self.categories.max(initial=0)) + 1
         pairs, places = np.unique(whole.groups[known] * width + self.categories[known], return_inverse=True)
         grouped = whole.only(known)
-        return Deeds(places, grouped.times, grouped.carts, grouped.purchases), pairs // width, pairs % width
+        return GroupEvents(places, grouped.times, grouped.carts, grouped.purchases), pairs // width, pairs % width
 
 
 def read_histories(batch: pa.RecordBatch | pa.Table, category_of: dict[str, int]) -> Histories:
@@ -103,9 +103,9 @@ class IntentModel:
 
 def _category_features(histories: Histories, features: Scores, cutoff: int) -> tuple[Scores, Indices, Indices]:
     """Return features (in the category, then of the user), user and category of every active pair."""
-    deeds, users, categories = histories.by_category()
-    active = active_before(deeds, len(users), cutoff)
-    own = group_features(deeds, len(users), cutoff)
+    events, users, categories = histories.by_category()
+    active = active_before(events, len(users), cutoff)
+    own = group_features(events, len(users), cutoff)
     return np.concatenate([own, features[users]], axis=1)[active], users[active], categories[active]
 
 
@@ -119,9 +119,9 @@ def examples(histories: Histories, cutoff: int) -> tuple[tuple[Scores, Flags], t
     np.minimum.at(first, whole.groups, whole.times)
     features, there = group_features(whole, n, cutoff), first < cutoff
     own, users, categories = _category_features(histories, features, cutoff)
-    deeds, owners, groups = histories.by_category()
+    events, owners, groups = histories.by_category()
     width = int(groups.max(initial=0)) + 1
-    bought = (owners * width + groups)[bought_after(deeds, len(owners), cutoff)]
+    bought = (owners * width + groups)[bought_after(events, len(owners), cutoff)]
     labels = np.isin(users * width + categories, bought)
     return (features[there], bought_after(whole, n, cutoff)[there]), (own, labels)
 

@@ -17,7 +17,7 @@ REACH: Final = 10
 """Steps; fewer where baskets are large, so that pairs stay in proportion (see `_reach`)."""
 GAP_DECAY: Final = 0.8
 AGE_DECAY: Final = 0.6
-MOST_PAIRS: Final = 50_000_000
+MAX_PAIRS: Final = 50_000_000
 POPULARITY_POWER: Final = 0.5
 """p: of the popularity of the item that is scored."""
 _OLDEST: Final = 20
@@ -40,13 +40,13 @@ class SequenceItemToItem:
 
 def sequence_item_to_item(log: Interactions, n_items: int, power: float = POPULARITY_POWER) -> SequenceItemToItem:
     """Count the pairs of `log` and normalize them by both items' popularity."""
-    pairs = followed_by(log, n_items)
+    pairs = count_successors(log, n_items)
     counts = np.maximum(np.bincount(log.items, minlength=n_items), 1).astype(np.float64)
     weights = (diags(counts**-0.5) @ pairs @ diags(counts**-power)).tocsr().astype(np.float32)
     return SequenceItemToItem("item_to_item", log.evidence, weights)
 
 
-def followed_by(log: Interactions, n_items: int) -> csr_matrix:
+def count_successors(log: Interactions, n_items: int) -> csr_matrix:
     """Return (items, items): the sum of .8^(gap - 1) over pairs of an item and a later one, gap steps apart."""
     steps = step_numbers(log)
     holds = csr_matrix((np.ones(len(steps), dtype=np.float32), (steps, log.items)), shape=(steps.max() + 1, n_items))
@@ -77,4 +77,4 @@ def recent_items(log: Interactions, n_items: int) -> csr_matrix:
 
 def _reach(holds: csr_matrix) -> int:
     pairs = float((np.diff(holds.indptr).astype(np.float64) ** 2).sum())
-    return int(np.clip(MOST_PAIRS / max(pairs, 1.0), 1, REACH))
+    return int(np.clip(MAX_PAIRS / max(pairs, 1.0), 1, REACH))

@@ -15,7 +15,7 @@ from pipeline_tasks.evaluation.ranking_task import matrix_of
 
 MOST_ITEMS: Final = 6_000
 """EASE inverts items x items (3,665: 4 s, growing with the cube): beyond this, only the items most wanted take part."""
-LEAST_EVENTS: Final = 3
+MIN_EVENTS: Final = 3
 """Items wanted less often have nothing to tell; in Complete Journey they are most of the catalog."""
 PENALTY: Final = 500.0
 
@@ -25,12 +25,12 @@ def linear_factors(log: Interactions, n_items: int, rank: int, seed: int) -> tup
 
     The dot product of that sum and an item's row of the second is the best approximation of EASE's score in this rank.
     """
-    chosen = most_wanted(log, n_items)
+    chosen = frequent_items(log, n_items)
     weights = ease_weights(log, n_items, chosen, PENALTY) if rank else torch.empty(0, 0)
-    return factors_of(weights, chosen, matrix_of(log, n_items), rank, seed)
+    return factorize_weights(weights, chosen, matrix_of(log, n_items), rank, seed)
 
 
-def factors_of(
+def factorize_weights(
     weights: torch.Tensor, chosen: Integers, histories: csr_matrix, rank: int, seed: int
 ) -> tuple[Floats, Floats]:
     """Return (items, rank) twice: rows of the chosen items hold the best factors of `weights` (chosen, chosen).
@@ -39,20 +39,20 @@ def factors_of(
     items of Online Retail NDCG@10 on validation stays .1356 of .1357; of the weights as they are .1347.
     """
     n_items = histories.shape[1]
-    inward, outward = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
+    user_side, item_side = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
     if rank:
         scale = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=0), dtype=np.float32).ravel()[chosen])
         scale = np.maximum(scale, 1e-3 * scale.max())[:, None]
         left, values, right = low_rank(torch.from_numpy(scale) * weights, min(rank, len(chosen)), seed)
-        inward[chosen, : len(values)] = left * np.sqrt(values) / scale
-        outward[chosen, : len(values)] = right * np.sqrt(values)
-    return inward, outward
+        user_side[chosen, : len(values)] = left * np.sqrt(values) / scale
+        item_side[chosen, : len(values)] = right * np.sqrt(values)
+    return user_side, item_side
 
 
-def most_wanted(log: Interactions, n_items: int) -> Integers:
+def frequent_items(log: Interactions, n_items: int) -> Integers:
     """Return the items that take part, ascending: those wanted often enough, at most 6,000 of them."""
     counts = np.bincount(log.items, minlength=n_items)
-    often = int((counts >= LEAST_EVENTS).sum()) or int((counts > 0).sum())
+    often = int((counts >= MIN_EVENTS).sum()) or int((counts > 0).sum())
     return np.sort(np.argsort(-counts, kind="stable")[: min(MOST_ITEMS, often)])
 
 

@@ -9,20 +9,20 @@ from pipeline_tasks.data.interactions import Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import matrix_of
 from pipeline_tasks.models.basket_weights import PENALTY, basket_weights
 from pipeline_tasks.models.item_to_item import recent_items
-from pipeline_tasks.models.item_to_item_factors import factors_of, linear_factors
+from pipeline_tasks.models.item_to_item_factors import factorize_weights, linear_factors
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.models.sequence_factors import sequence_factors
 
-LinearKind = Literal["set", "sequence", "season", "basket"]
+ItemToItemKind = Literal["set", "sequence", "season", "basket"]
 """What a history is to it: a set of items (EASE), a sequence whose latest counts most (item-to-item), a set that fades,
 in a shop whose demand moves (see season_weights), or a basket that is to be completed (see basket_weights)."""
 
 
 @dataclass(frozen=True)
-class LinearRecipe:
+class ItemToItemRecipe:
     """How the part is made from any log."""
 
-    kind: LinearKind = "set"
+    kind: ItemToItemKind = "set"
     rank: int = 0
     """Width of its vectors; 0 for no part."""
     coming: float = 0.0
@@ -34,26 +34,28 @@ class LinearRecipe:
     """Whether lines of a basket follow one another when the kind sequence counts pairs; to score, they are one step."""
 
 
-def fit_linear_part(recipe: LinearRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
+def fit_item_to_item(recipe: ItemToItemRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
     """Return (items, rank) twice: what an item of a history holds, and what an item is scored by; 0 wide for rank 0."""
     if recipe.kind == "season" and recipe.rank:
         season = season_weights(log, n_items)
         histories = recent_history(log, n_items, int(log.times.max()) + 1, history_half_life(log))
-        return factors_of(season.joined(recipe.coming), season.chosen, histories, recipe.rank, recipe.seed)
+        return factorize_weights(season.joined(recipe.coming), season.chosen, histories, recipe.rank, recipe.seed)
     if recipe.kind == "sequence" and recipe.rank:
         return sequence_factors(log.in_order() if recipe.in_order else log, n_items, recipe.rank, recipe.seed)
     if recipe.kind == "basket" and recipe.rank:
         chosen, weights = basket_weights(log, n_items, recipe.penalty)
-        return factors_of(weights, chosen, matrix_of(log, n_items), recipe.rank, recipe.seed)
+        return factorize_weights(weights, chosen, matrix_of(log, n_items), recipe.rank, recipe.seed)
     return linear_factors(log, n_items, recipe.rank, recipe.seed)
 
 
-def half_life(kind: LinearKind, log: Interactions) -> int:
+def half_life(kind: ItemToItemKind, log: Interactions) -> int:
     """Return the microseconds in which an event of a history loses half of its weight; 0 where it keeps it."""
     return history_half_life(log) if kind == "season" else 0
 
 
-def history_weights(kind: LinearKind, histories: Interactions, n_items: int, moment: int, half_life: int) -> csr_matrix:
+def history_weights(
+    kind: ItemToItemKind, histories: Interactions, n_items: int, moment: int, half_life: int
+) -> csr_matrix:
     """Return (histories, items): how much each item of a history counts at `moment` (epoch microseconds)."""
     if kind == "season":
         return recent_history(histories, n_items, moment, half_life)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
-from pipeline_tasks.models.repeat_pairs import RepeatPairs, events_of, own_pairs
+from pipeline_tasks.models.repeat_pairs import RepeatPairs, filter_events, own_pairs
 from pipeline_tasks.time_units import DAY
 
 _RECENT_SHARES: Final = (1 / 40, 1 / 10, 1.0)
@@ -55,12 +55,12 @@ class RepeatModel:
     def pairs(self, histories: Interactions) -> RepeatPairs:
         """Return the user-item pairs that get an addition."""
         n_items = self.levels.shape[0]
-        return own_pairs(events_of(histories, n_items, self.types, self.unless), n_items)
+        return own_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
 
     def additions(self, pairs: RepeatPairs, linear: Floats, sequences: int) -> csr_matrix:
         """Return (sequences, items), sparse, of scores; `linear`: (pairs,) of the collaborative part."""
-        told_apart = self.types if self.unless else ()
-        features = pair_features(pairs, self.levels, self.moment, self.span, linear, told_apart)
+        counted_types = self.types if self.unless else ()
+        features = pair_features(pairs, self.levels, self.moment, self.span, linear, counted_types)
         values = self.scale * (features @ self.weights[:-1] + self.weights[-1]) + self.offset
         return csr_matrix((values.astype(np.float32), (pairs.rows, pairs.items)), shape=(sequences, len(self.levels)))
 
@@ -74,7 +74,7 @@ def demand_levels(
     had = np.bincount(pairs.items, minlength=n_items)
     if types[1]:
         # Who looked and had it: all that looked, less those whose pair is left.
-        again = had - np.bincount(own_pairs(events_of(known, n_items, *types), n_items).items, minlength=n_items)
+        again = had - np.bincount(own_pairs(filter_events(known, n_items, *types), n_items).items, minlength=n_items)
     else:
         again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
     mean = float(again.sum() / max(1, had.sum()))
@@ -87,9 +87,9 @@ def demand_levels(
 
 
 def pair_features(
-    pairs: RepeatPairs, levels: Floats, moment: int, span: float, linear: Floats, told_apart: tuple[int, ...] = ()
+    pairs: RepeatPairs, levels: Floats, moment: int, span: float, linear: Floats, counted_types: tuple[int, ...] = ()
 ) -> Floats:
-    """Return (pairs, features); events of the types `told_apart` are also counted type by type."""
+    """Return (pairs, features); events of the types `counted_types` are also counted type by type."""
     steps, of_all = np.log(pairs.steps), np.log1p(pairs.sequence_steps)
     age, idle = _log_days(moment - pairs.last), _log_days(moment - pairs.sequence_last)
     gap = _log_days(np.where(pairs.steps > 1, (pairs.last - pairs.first) / np.maximum(pairs.steps - 1, 1), 0))
@@ -101,7 +101,7 @@ def pair_features(
         *(*levels[pairs.items].T, idle, _log_days(pairs.sequence_last - pairs.last)),
         *(steps * age, gap, several * (age - gap), *lives),
         *(linear, np.log(liked + 0.01), liked * steps),
-        *(np.log1p(pairs.of_type(kind)) for kind in told_apart),
+        *(np.log1p(pairs.of_type(kind)) for kind in counted_types),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 

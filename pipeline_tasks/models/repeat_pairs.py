@@ -69,7 +69,9 @@ def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
     )
 
 
-def events_of(log: Interactions, n_items: int, types: tuple[int, ...], unless: tuple[int, ...] = ()) -> Interactions:
+def filter_events(
+    log: Interactions, n_items: int, types: tuple[int, ...], unless: tuple[int, ...] = ()
+) -> Interactions:
     """Keep the events of `types`, without those of a user and an item that have an event of `unless` too."""
     keep = np.isin(log.types, types)
     if unless:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.evaluation.ease import solve_ease
 from pipeline_tasks.evaluation.ranking_task import matrix_of
-from pipeline_tasks.models.item_to_item_factors import most_wanted
+from pipeline_tasks.models.item_to_item_factors import frequent_items
 
 EVIDENCE_SHARE: Final = 1 / 8
 """Half-life of an event's evidence, of the span of the log."""
@@ -51,7 +51,7 @@ class SeasonWeights:
 
 def season_weights(log: Interactions, n_items: int) -> SeasonWeights:
     """Fit both parts on `log`, whose times must mean something (see popularity_trends.choose_horizons)."""
-    chosen, end = most_wanted(log, n_items), int(log.times.max())
+    chosen, end = frequent_items(log, n_items), int(log.times.max())
     histories = recent_history(log, n_items, end, history_half_life(log))[:, chosen]
     some = np.flatnonzero(histories.getnnz(axis=1))
     some = np.random.default_rng(0).choice(some, min(_SAMPLE, len(some)), replace=False)

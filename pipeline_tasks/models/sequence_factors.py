@@ -29,15 +29,15 @@ def sequence_factors(log: Interactions, n_items: int, rank: int, seed: int) -> t
     Exact where the catalog has no more items than the rank.
     """
     weights = sequence_item_to_item(log, n_items, POWER).weights
-    inward, outward = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
+    user_side, item_side = (np.zeros((n_items, rank), dtype=np.float32) for _ in range(2))
     strong = n_items if n_items <= rank else max(1, int(rank * DIRECTIONS))
     left, values, right = randomized_svd(weights, strong, n_iter=3, random_state=seed)
     left, right = left * np.sqrt(values), right.T * np.sqrt(values)
-    inward[:, :strong], outward[:, :strong] = left, right
+    user_side[:, :strong], item_side[:, :strong] = left, right
     if strong < rank and n_items > rank:
         codes = _codes(n_items, rank - strong, seed)
-        inward[:, strong:], outward[:, strong:] = _held(weights, codes) - left @ (right.T @ codes), codes
-    return inward, outward
+        user_side[:, strong:], item_side[:, strong:] = _held(weights, codes) - left @ (right.T @ codes), codes
+    return user_side, item_side
 
 
 def _codes(n_items: int, width: int, seed: int) -> Floats:

@@ -13,7 +13,7 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.training.item_to_item_weight import tune_item_to_item_weight
 
 METRIC = "ndcg@10"
-Listener = Callable[[dict[str, float], int], None]
+EpochCallback = Callable[[dict[str, float], int], None]
 """Called with the metrics of an epoch and its number: MLflow's log_metrics, or nothing; what it raises ends the
 training."""
 
@@ -21,8 +21,8 @@ training."""
 class BestEpoch:
     """Measures every epoch on validation and keeps the best; two epochs without a better one end the training."""
 
-    def __init__(self, task: RankingTask, hear: Listener, patience: int = 2) -> None:
-        self.task, self.hear, self.patience = task, hear, patience
+    def __init__(self, task: RankingTask, on_metrics: EpochCallback, patience: int = 2) -> None:
+        self.task, self.on_metrics, self.patience = task, on_metrics, patience
         self.epoch, self.ndcg = 0, 0.0
         self.alone_epoch, self.alone = 0, 0.0
         self.history: list[dict[str, float]] = []
@@ -35,7 +35,7 @@ class BestEpoch:
         measured = {"validation_ndcg_at_10": ndcg, "validation_towers_ndcg_at_10": alone, "linear_weight": weight}
         self.history.append({"train_loss": loss, **measured, **figures})
         epoch = len(self.history)
-        self.hear(self.history[-1], epoch)
+        self.on_metrics(self.history[-1], epoch)
         print(f"epoch {epoch}: loss {loss:.4f}, validation {METRIC} {ndcg:.4f}, towers alone {alone:.4f}", flush=True)
         if self.epoch == 0 or ndcg > self.ndcg:
             self.epoch, self.ndcg = epoch, ndcg
@@ -44,10 +44,10 @@ class BestEpoch:
         # shop ended after 3 epochs with .0871 in place of .1006 after 8.
         if alone > self.alone:
             self.alone_epoch, self.alone = epoch, alone
-        return self.goes_on
+        return self.should_continue
 
     @property
-    def goes_on(self) -> bool:
+    def should_continue(self) -> bool:
         """Whether the last epoch, or one not long before it, was the best so far."""
         return len(self.history) - max(self.epoch, self.alone_epoch) < self.patience
 
@@ -71,4 +71,4 @@ class BestEpoch:
         # As `after` left it.
         recommender.model.config.linear_weight = self.history[-1]["linear_weight"]
         for epoch, figures in enumerate(self.history, start=1):
-            self.hear(figures, epoch)
+            self.on_metrics(figures, epoch)

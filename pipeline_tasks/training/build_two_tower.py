@@ -10,8 +10,8 @@ from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.item_cooccurrence import id_factors
 from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.encoders.whitening import fit_block_whitening
-from pipeline_tasks.models.fit_repeat_model import fit_looked_at, fit_repeat_model
-from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, half_life
+from pipeline_tasks.models.fit_repeat_model import fit_repeat_model, fit_view_conversion
+from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -42,7 +42,7 @@ def build_two_tower(
     widths = options.content_blocks or (raw_texts.shape[1],)
     center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
     config = _shape(log, options, users, len(seen), (turn.shape[1], raw_texts.shape[1]))
-    recipe = options.linear_recipe(config.linear_rank)
+    recipe = options.item_to_item_recipe(config.linear_rank)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
     with torch.no_grad():
@@ -52,7 +52,7 @@ def build_two_tower(
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     own = fit_repeat_model(log, n_items, recipe) if options.repeats else None
-    looked_at = fit_looked_at(log, n_items, recipe) if options.looked_at else None
+    looked_at = fit_view_conversion(log, n_items, recipe) if options.looked_at else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
     fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, users)
     return fitted.at(log)
@@ -82,19 +82,19 @@ def _shape(
         matching=options.matching,
         tasks=sorted(set(options.task_weights) - {NEXT_ITEM}),
         profile_values=len(users.profile),
-        reads_queries=users.queries.are_read,
+        reads_queries=users.queries.are_used,
     )
 
 
 @torch.no_grad()
 def _start_from_counts(
-    model: TwoTower, log: Interactions, n_items: int, options: FitOptions, recipe: LinearRecipe
+    model: TwoTower, log: Interactions, n_items: int, options: FitOptions, recipe: ItemToItemRecipe
 ) -> None:
     """Set the collaborative part, which stays, and the ids, which are learned on."""
     seen = np.unique(log.items)
-    inward, outward = fit_linear_part(recipe, log, n_items)
-    model.linear_in.copy_(torch.from_numpy(inward[seen]))
-    model.linear_out.copy_(torch.from_numpy(outward[seen]))
+    user_side, item_side = fit_item_to_item(recipe, log, n_items)
+    model.linear_in.copy_(torch.from_numpy(user_side[seen]))
+    model.linear_out.copy_(torch.from_numpy(item_side[seen]))
     # Members start from random subspaces of their own, or they would begin as one.
     seeds = [options.seed + number for number in range(options.members)]
     factors = id_factors(log, n_items, model.config.member_width, seeds)[seen]

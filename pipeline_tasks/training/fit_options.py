@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.config.task_weights import ONLY_NEXT_ITEM
 from pipeline_tasks.models.basket_weights import PENALTY
-from pipeline_tasks.models.item_to_item_part import LinearKind, LinearRecipe
+from pipeline_tasks.models.item_to_item_part import ItemToItemKind, ItemToItemRecipe
 from pipeline_tasks.training.learning_rate import Schedule
 
 
@@ -50,7 +50,7 @@ class FitOptions:
     liked_rating: float | None = None
     """Ratings of so much or more say that the item is liked; None where that is not learned."""
     linear_rank: int = 128
-    linear_kind: LinearKind = "set"
+    linear_kind: ItemToItemKind = "set"
     linear_coming: float = 0.0
     """Share of what came next, of linear_kind season."""
     linear_penalty: float = PENALTY
@@ -67,9 +67,9 @@ class FitOptions:
     id_scale: float = 0.05
     text_scale: float = 0.02
 
-    def linear_recipe(self, rank: int) -> LinearRecipe:
+    def item_to_item_recipe(self, rank: int) -> ItemToItemRecipe:
         """Return how the collaborative part is made, in `rank`, which a small catalog has less of."""
-        return LinearRecipe(
+        return ItemToItemRecipe(
             kind=self.linear_kind,
             rank=rank,
             coming=self.linear_coming,

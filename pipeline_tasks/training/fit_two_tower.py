@@ -22,9 +22,9 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.averaged_weights import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training.oom_retry import items_in_memory
+from pipeline_tasks.training.oom_retry import explain_oom
 from pipeline_tasks.training.popularity_table import PopularityTable
-from pipeline_tasks.training.prediction_points import LedMoments
+from pipeline_tasks.training.prediction_points import LeadPredictionPoints
 from pipeline_tasks.training.sampled_items import SampledItems
 from pipeline_tasks.training.step_gradient import StepGradient
 from pipeline_tasks.training.task_losses import TaskLosses
@@ -44,7 +44,7 @@ class TwoTowerTrainer:
         options: FitOptions,
         device: str = "cpu",
         values: Integers | None = None,
-        evidence: TaskLabels = NO_TASK_LABELS,
+        task_labels: TaskLabels = NO_TASK_LABELS,
         processes: Processes = ALONE,
         users: UserContent = NOTHING,
     ) -> None:
@@ -60,7 +60,7 @@ class TwoTowerTrainer:
         torch.manual_seed(options.seed)
         self.recommender = build_two_tower(log, raw_texts, options, self.device, values, users)
         self.model = self.recommender.model
-        processes.copy_from_first([*self.model.parameters(), *self.model.buffers(), self.recommender.texts])
+        processes.broadcast_tensors([*self.model.parameters(), *self.model.buffers(), self.recommender.texts])
         n_items = len(raw_texts)
         sampled = 0 < options.negatives < n_items
         self.sample = SampledItems(log, n_items, options.negatives) if sampled else None
@@ -71,9 +71,9 @@ class TwoTowerTrainer:
         self.average = AveragedWeights(self.model) if options.averaged and not sampled else None
         asked = log.in_order() if options.in_order else log
         self.targets = TargetDraw(asked, options.reach, _type_weights(log, options), options.repeat_weight)
-        self.tasks = TaskLosses(log, options.task_weights, evidence, options.seed)
+        self.tasks = TaskLosses(log, options.task_weights, task_labels, options.seed)
         self.inputs = UserInputs(log, self.model, users)
-        self.led = LedMoments(log, self.targets) if self.model.profile is not None else None
+        self.lead_points = LeadPredictionPoints(log, self.targets) if self.model.profile is not None else None
         horizons, kind = self.model.config.horizons, torch.bfloat16 if half else torch.float32
         self.trends = PopularityTable(log, n_items, horizons, options.time_buckets, self.device, kind)
         self.gradient = StepGradient(
@@ -99,8 +99,8 @@ class TwoTowerTrainer:
             loss = self._train_epoch(self.epoch + 1)
             self.epoch += 1
             with self.average.applied() if self.average else nullcontext():
-                goes_on = self.processes.agree(partial(after_epoch, self.epoch, loss))
-            if not goes_on:
+                should_continue = self.processes.broadcast_decision(partial(after_epoch, self.epoch, loss))
+            if not should_continue:
                 break
         if self.average:
             self.average.swap()
@@ -161,13 +161,13 @@ class TwoTowerTrainer:
     def _take_step(self, batches: Sequence[TrainingBatch]) -> tuple[float, bool]:
         """Return the loss, and whether it and its gradient were finite: else the weights are as before."""
         self.optimizer.clear()
-        with items_in_memory(self.options.negatives if self.sample else len(self.recommender.texts)):
+        with explain_oom(self.options.negatives if self.sample else len(self.recommender.texts)):
             loss = self.gradient.add(batches, self.rng)
             return loss, math.isfinite(loss) and self.optimizer.step()
 
     def _draw(self, windows: Integers) -> TrainingBatch:
         draws = (self.trends.buckets, self.targets, self.options.answers, self.rng)
-        return draw_batch(windows, *draws, self.tasks.ask(windows), self.led)
+        return draw_batch(windows, *draws, self.tasks.sample(windows), self.lead_points)
 
     def _steps(self) -> list[list[Integers]]:
         """Return the windows of each step, (windows, length) for every member.
@@ -181,7 +181,7 @@ class TwoTowerTrainer:
         return [[batches[step % len(batches)] for batches in each] for step in range(longest)]
 
     def _batches(self) -> list[Integers]:
-        shortest = 1 if self.tasks.askers else 2
+        shortest = 1 if self.tasks.samplers else 2
         windows = cut_windows(self.log, self.model.config.max_length, self.rng, shortest=shortest)
         return batch_windows(windows, self.options.batch_positions, self.rng)
 

@@ -24,11 +24,11 @@ class LabelledExamples:
 
     events: Integers
     """(k,) index into the log: what is known is the history up to this event."""
-    moments: Integers
+    prediction_times: Integers
     """(k,) epoch microseconds, no earlier than the event."""
     items: Integers
     """(k,) what is asked about, -1 where it is no item."""
-    answers: Floats
+    labels: Floats
     """(k,) 1 or 0."""
     weights: Floats
     """(k,) how much each counts."""
@@ -37,19 +37,19 @@ class LabelledExamples:
 
     def only(self, kept: Flags | Integers) -> "LabelledExamples":
         """Return some of them."""
-        events, moments, items = self.events[kept], self.moments[kept], self.items[kept]
+        events, moments, items = self.events[kept], self.prediction_times[kept], self.items[kept]
         leanings = None if self.leanings is None else self.leanings[kept]
-        return LabelledExamples(events, moments, items, self.answers[kept], self.weights[kept], leanings)
+        return LabelledExamples(events, moments, items, self.labels[kept], self.weights[kept], leanings)
 
 
 class LabelSampler(Protocol):
     """One task over one log."""
 
-    def ask(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
+    def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Return questions after some of `events` (n,), with answers that are known by the end of the log."""
 
 
-class PurchaseIntent:
+class PurchaseIntentSampler:
     """Whether a known user buys within 7 days of a moment."""
 
     def __init__(self, log: Interactions) -> None:
@@ -62,7 +62,7 @@ class PurchaseIntent:
         self.last_of_step = following == np.arange(len(log.times)) + 1
         self.known = log.known[log.rows]
 
-    def ask(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
+    def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Ask at a random moment before the next event, which counts as long as it lasts: as if asked at any time."""
         times = self.log.times[events]
         ends = np.minimum(self.next_time[events], self.until - INTENT_SPAN)
@@ -71,7 +71,7 @@ class PurchaseIntent:
         asked = spans > 0
         return self._questions(events[asked], moments[asked], spans[asked] / DAY)
 
-    def ask_at(self, moment: int, span: int = INTENT_SPAN) -> LabelledExamples:
+    def sample_at(self, moment: int, span: int = INTENT_SPAN) -> LabelledExamples:
         """Ask of every known user with a history, at one moment; yes is a purchase within `span` of it."""
         before = self.log.times < moment
         last = np.flatnonzero(before & (self.next_time >= moment) & self.last_of_step & self.known)
@@ -81,11 +81,11 @@ class PurchaseIntent:
     def _questions(
         self, events: Integers, moments: Integers, weights: np.ndarray, span: int = INTENT_SPAN
     ) -> LabelledExamples:
-        answers = (self.bought[events] <= moments + span).astype(np.float32)
-        return LabelledExamples(events, moments, np.full(len(events), -1), answers, weights.astype(np.float32))
+        labels = (self.bought[events] <= moments + span).astype(np.float32)
+        return LabelledExamples(events, moments, np.full(len(events), -1), labels, weights.astype(np.float32))
 
 
-class SessionConverts:
+class SessionSampler:
     """Whether a purchase follows in the same session."""
 
     def __init__(self, log: Interactions) -> None:
@@ -95,12 +95,12 @@ class SessionConverts:
         self.bought = next_purchases(log, later_steps(log))
         self.over = self.last_time + SESSION_GAP <= log.evidence.last_timestamp
 
-    def ask(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
+    def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Ask right after every event whose session is over."""
         events = events[self.over[events]]
-        answers = (self.bought[events] <= self.last_time[events]).astype(np.float32)
+        labels = (self.bought[events] <= self.last_time[events]).astype(np.float32)
         return LabelledExamples(
-            events, self.log.times[events], np.full(len(events), -1), answers, np.ones(len(events), np.float32)
+            events, self.log.times[events], np.full(len(events), -1), labels, np.ones(len(events), np.float32)
         )
 
 

@@ -15,29 +15,29 @@ from pipeline_tasks.time_units import SESSION_GAP
 from pipeline_tasks.training.label_sampler import LabelledExamples
 
 
-class ItemMoments:
+class ItemLabelSampler:
     """Items and moments with their answers, in order of the last event before each."""
 
     def __init__(
-        self, log: Interactions, asked: Impressions | BinaryLabels, answers: Floats, told: Floats | None = None
+        self, log: Interactions, asked: Impressions | BinaryLabels, labels: Floats, told: Floats | None = None
     ) -> None:
         events = last_events(log, asked.rows, asked.times)
         kept = np.flatnonzero(events >= 0)
         order = kept[np.argsort(events[kept], kind="stable")]
         self.events, self.items, self.times = events[order], asked.items[order], asked.times[order]
-        self.answers, self.leanings = answers[order], None if told is None else told[order]
+        self.labels, self.leanings = labels[order], None if told is None else told[order]
 
-    def ask(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
+    def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Ask at every moment that came after one of the events and, in its sequence, no later than the next."""
         starts, stops = (np.searchsorted(self.events, events, side=side) for side in ("left", "right"))
         counts = stops - starts
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         told = None if self.leanings is None else self.leanings[places]
-        asked = (self.events[places], self.times[places], self.items[places], self.answers[places])
+        asked = (self.events[places], self.times[places], self.items[places], self.labels[places])
         return LabelledExamples(*asked, np.ones(len(places), np.float32), told)
 
 
-class Click(ItemMoments):
+class ClickSampler(ItemLabelSampler):
     """Whether an item that is shown is clicked (or looked at) by the same user within half an hour."""
 
     def __init__(self, log: Interactions, impressions: Impressions) -> None:
@@ -45,7 +45,7 @@ class Click(ItemMoments):
         super().__init__(log, shown, clicked(log, shown))
 
 
-class Liking(ItemMoments):
+class RatingSampler(ItemLabelSampler):
     """Whether an item that is rated is liked, as it could be asked just before: by whoever rates, not by anybody.
 
     Nothing is known of items that nobody rates: the answer is how much they would like it if they took it up.
@@ -85,6 +85,6 @@ def clicked(log: Interactions, shown: Impressions) -> Floats:
     inside = np.minimum(nearest, len(order) - 1)
     same = (nearest < len(order)) & (pairs[order][inside] == pairs[order])
     soon = same & (times[order][inside] - times[order] <= SESSION_GAP)
-    answers = np.empty(len(order), np.float32)
-    answers[order] = soon
-    return answers[len(pairs) - len(shown.rows) :]
+    labels = np.empty(len(order), np.float32)
+    labels[order] = soon
+    return labels[len(pairs) - len(shown.rows) :]

@@ -23,7 +23,7 @@ _ENOUGH: Final = 500
 """Users to know a spread by."""
 
 
-def choose_newcomers(recommender: TwoTowerRecommender, task: RankingTask, of_others: RankingTask) -> None:
+def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, of_others: RankingTask) -> None:
     """Set `newcomer_trends`, `newcomer_share` and `newcomer_level` of the model to what is best for the newcomers of
     `task`; `of_others` is the task by which the level of new items was chosen.
 
@@ -42,14 +42,14 @@ def choose_newcomers(recommender: TwoTowerRecommender, task: RankingTask, of_oth
         return ndcg_from_scores(recommender.user_matrix(task.histories) @ items.T, task), level
 
     as_everybody, _ = at_level(0.0)
-    weights, crowd = _follow(recommender.trends.T, task)
+    weights, popularity = _follow(recommender.trends.T, task)
     own = recommender.user_matrix(task.histories)[:, :width] @ items[:, :width].T
-    unit = spread_of(crowd) / max(spread_of(own), 1e-9) if own.any() else 0.0
-    share, _ = best_weight(unit, SHARES if unit else SHARES[:1], crowd, own, task)
+    unit = spread_of(popularity) / max(spread_of(own), 1e-9) if own.any() else 0.0
+    share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, own, task)
     # As high above the others as for those who have a history, or not lifted at all.
     others = recommender.user_matrix(sample_task(of_others, _ENOUGH, 0).histories)
     others[:, width + len(weights)] = 0
-    spreads = spread_of(crowd + np.float32(share) * own) / max(spread_of(others @ items.T), 1e-9)
+    spreads = spread_of(popularity + np.float32(share) * own) / max(spread_of(others @ items.T), 1e-9)
     config.newcomer_trends, config.newcomer_share = weights, share
     best, config.newcomer_level = max(map(at_level, (0.0, config.new_item_level * spreads)))
     if best <= as_everybody:

@@ -9,7 +9,7 @@ from pipeline_tasks.training_error import TrainingError
 
 
 @contextmanager
-def items_in_memory(n_items: int) -> Iterator[None]:
+def explain_oom(n_items: int) -> Iterator[None]:
     """Raise TrainingError where a GPU runs out of memory within, which holds the vectors of so many items."""
     try:
         yield

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_moments
-from pipeline_tasks.models.two_tower.catalog_loss import Crowd
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 
 class PopularityTable:
@@ -31,7 +31,7 @@ class PopularityTable:
             self.levels[:, place] = torch.from_numpy(trends.at(moment)).to(device, kind)
         self._whole = self.levels.transpose(0, 1)
 
-    def crowd(self, items: Tensor | None) -> Tensor | None:
+    def levels_of(self, items: Tensor | None) -> Tensor | None:
         """Return (moments, items, horizons) of the items named, None for all; None where there are no trends."""
         if not self.levels.shape[2]:
             return None
@@ -43,6 +43,6 @@ class PopularityTable:
             self.levels = self._whole.transpose(0, 1)
         return self._whole
 
-    def at(self, levels: Tensor | None, events: Integers) -> Crowd | None:
+    def at(self, levels: Tensor | None, events: Integers) -> PopularityLevels | None:
         """Return what `crowd` gave with the moments of events of the log (ascending)."""
-        return None if levels is None else Crowd(levels, torch.from_numpy(self.buckets[events]))
+        return None if levels is None else PopularityLevels(levels, torch.from_numpy(self.buckets[events]))

@@ -1,5 +1,8 @@
-"""Moments of histories at which something is to be predicted: after every event; of a model that knows users before
-their first event, before that; and of one that reads queries, after each of them."""
+"""The points of histories at which the next items are predicted.
+
+There is a point after every event. A model that reads profiles or queries has another before a user's first event, and
+a model that reads queries one after each query.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +13,7 @@ from pipeline_tasks.models.two_tower.training_windows import TargetDraw
 
 
 @dataclass(frozen=True)
-class Moments:
+class PredictionPoints:
     """n moments in a batch of windows."""
 
     place: Integers
@@ -24,29 +27,29 @@ class Moments:
     queries: Integers
     """(n,) index of the query that was just typed, 0 for none."""
 
-    def ordered(self, order: Integers) -> "Moments":
+    def ordered(self, order: Integers) -> "PredictionPoints":
         """Return the moments named, in that order."""
-        return Moments(*(column[order] for column in self._columns))
+        return PredictionPoints(*(column[order] for column in self._columns))
 
-    def joined(self, more: "Moments") -> "Moments":
+    def joined(self, more: "PredictionPoints") -> "PredictionPoints":
         """Return these and then `more`."""
         both = zip(self._columns, more._columns, strict=True)
-        return Moments(*(np.concatenate(columns) for columns in both))
+        return PredictionPoints(*(np.concatenate(columns) for columns in both))
 
     @property
     def _columns(self) -> tuple[Integers, ...]:
         return self.place, self.events, self.starts, self.rooms, self.queries
 
 
-def after_events(windows: Integers, targets: TargetDraw, lead: int) -> Moments:
+def points_after_events(windows: Integers, targets: TargetDraw, lead: int) -> PredictionPoints:
     """Return the moments after the events of `windows` (batch, length): what follows is the answer."""
     rows, columns = np.nonzero(windows >= 0)
     events = windows[rows, columns]
     place = rows * (windows.shape[1] + lead) + lead + columns
-    return Moments(place, events, targets.start[events], targets.room[events], np.zeros_like(events))
+    return PredictionPoints(place, events, targets.start[events], targets.room[events], np.zeros_like(events))
 
 
-class LedMoments:
+class LeadPredictionPoints:
     """The moments before first events and after queries of one log, for windows whose states have a lead.
 
     A query is asked about where it was typed: its answers are the events that it led to, and the state beside it is the
@@ -67,7 +70,7 @@ class LedMoments:
         self.led_room = np.minimum(ends - np.arange(size), targets.reach)
         self.room = np.minimum(log.offsets[1:][log.rows] - np.arange(size), targets.reach)
 
-    def of(self, windows: Integers) -> Moments:
+    def of(self, windows: Integers) -> PredictionPoints:
         """Return those of `windows` (batch, length), -1 beyond a history's end."""
         rows, columns = np.nonzero(windows >= 0)
         events = windows[rows, columns]
@@ -76,6 +79,6 @@ class LedMoments:
         place = rows * (windows.shape[1] + 1) + columns
         first, asked = self.first[events], seen & (self.asked[events] > 0)
         none = np.zeros_like(events)
-        whole = Moments(place, events, events, self.room[events], none)
-        typed = Moments(place, events, events, self.led_room[events], self.asked[events])
+        whole = PredictionPoints(place, events, events, self.room[events], none)
+        typed = PredictionPoints(place, events, events, self.led_room[events], self.asked[events])
         return whole.ordered(np.flatnonzero(first)).joined(typed.ordered(np.flatnonzero(asked)))

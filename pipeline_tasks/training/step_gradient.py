@@ -54,9 +54,9 @@ class StepGradient:
             described = [part.index_select(0, chosen) for part in described]
         with self._half_precision():
             vectors = self.model.item_vectors(*described)
-        table = StepTable(vectors.detach(), items, self.trends.crowd(chosen), offsets)
+        table = StepTable(vectors.detach(), items, self.trends.levels_of(chosen), offsets)
         loss, asked = self._sum_parts(batches, table)
-        self.processes.add_up_gradients(self.optimizer.parameters, [asked, loss])
+        self.processes.all_reduce_gradients(self.optimizer.parameters, [asked, loss])
         vectors.backward(asked)
         return float(loss.item()) / len(batches)
 
@@ -69,7 +69,7 @@ class StepGradient:
         log, needed = self.inputs.log, []
         for batch in batches:
             seen = log.items[batch.windows[batch.windows >= 0]]
-            needed += [seen, batch.targets.ravel(), *(task.items[task.items >= 0] for task in batch.asked)]
+            needed += [seen, batch.targets.ravel(), *(task.items[task.items >= 0] for task in batch.task_examples)]
         items, offsets = self.sample.draw(np.concatenate(needed), rng)
         return items, self._tensor(offsets)
 
@@ -117,18 +117,18 @@ class StepGradient:
             # Not table[…]: its gradient is summed by atomic additions, whose order changes from run to run.
             vectors = embedding(self._tensor(table.rows(self.inputs.log.items[filled])), table.vectors)
             states = self.inputs.states(batch.windows, rows, vectors, member)
-        asked = heads_loss(self.model, batch.asked, states[:, batch.lead :], table.vectors, table.rows)
+        asked = heads_loss(self.model, batch.task_examples, states[:, batch.lead :], table.vectors, table.rows)
         if not len(batch.place):
             return asked
         chosen = states.flatten(0, 1).index_select(0, self._tensor(batch.place))
         if batch.queries is not None:
             chosen = self.inputs.asking(chosen, batch.queries, member)
         # A member is matched by itself; where there are several, by a dot product.
-        users, items = self.model.member_sides(chosen, table.vectors)
-        crowd = self.trends.at(table.levels, batch.events)
+        users, items = self.model.member_vectors(chosen, table.vectors)
+        popularity = self.trends.at(table.levels, batch.events)
         answers = self._tensor(table.rows(batch.targets)), self._tensor(batch.weights)
         summed: Tensor = self.model.matching.loss(
-            users.to(self.kind), items.to(self.kind), *answers, crowd, table.offsets
+            users.to(self.kind), items.to(self.kind), *answers, popularity, table.offsets
         )
         return asked + self.next_item / total * summed
 

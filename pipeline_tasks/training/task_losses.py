@@ -12,36 +12,36 @@ from pipeline_tasks.config.task_weights import NEXT_ITEM
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
-from pipeline_tasks.training.label_sampler import LabelSampler, PurchaseIntent, SessionConverts
-from pipeline_tasks.training.labelled_examples import Click, Liking
+from pipeline_tasks.training.label_sampler import LabelSampler, PurchaseIntentSampler, SessionSampler
+from pipeline_tasks.training.labelled_examples import ClickSampler, RatingSampler
 from pipeline_tasks.training_error import TrainingError
 
 
-def build_asker(task: str, log: Interactions, evidence: TaskLabels) -> LabelSampler:
+def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -> LabelSampler:
     """Return the questions of `task` over `log`.
 
     Raises:
         TrainingError: the log does not hold what the task asks about.
     """
     if task == "click":
-        if evidence.impressions is None or not len(evidence.impressions.times):
+        if task_labels.impressions is None or not len(task_labels.impressions.times):
             raise TrainingError(
                 "training.task_weights has click, but nothing says what users were shown: land events of type "
                 "impression (a log of ratings has none: ask it for rating), or leave click out"
             )
-        return Click(log, evidence.impressions)
+        return ClickSampler(log, task_labels.impressions)
     if task == "rating":
-        if evidence.opinions is None or not len(evidence.opinions.times):
+        if task_labels.opinions is None or not len(task_labels.opinions.times):
             raise TrainingError(
                 "training.task_weights has rating, but no event of the window has one: map events.columns.rating in "
                 'the source\'s TOML (such as rating = "stars") and run the night again, or leave rating out'
             )
-        return Liking(log, evidence.opinions)
-    return PurchaseIntent(log) if task == "purchase_intent" else SessionConverts(log)
+        return RatingSampler(log, task_labels.opinions)
+    return PurchaseIntentSampler(log) if task == "purchase_intent" else SessionSampler(log)
 
 
 @dataclass(frozen=True)
-class AskedTask:
+class TaskExamples:
     """What one head is asked in a batch."""
 
     task: str
@@ -51,59 +51,63 @@ class AskedTask:
     """(k,) microseconds from the event to the moment that is asked about."""
     items: Integers
     """(k,) what is asked about, -1 where it is no item."""
-    answers: Floats
+    labels: Floats
     """(k,) 1 or 0."""
     weights: Floats
     """(k,) of each answer; those of a whole batch add up to the task's weight."""
     leanings: Floats | None = None
     """(k, 2) what earlier answers say; None of tasks that do not read them."""
 
-    def part(self, first: int, stop: int) -> "AskedTask":
+    def part(self, first: int, stop: int) -> "TaskExamples":
         """Return the questions at first <= place < stop, counted from there."""
         kept = (self.place >= first) & (self.place < stop)
         place, lags, items = self.place[kept] - first, self.lags[kept], self.items[kept]
         leanings = None if self.leanings is None else self.leanings[kept]
-        return AskedTask(self.task, place, lags, items, self.answers[kept], self.weights[kept], leanings)
+        return TaskExamples(self.task, place, lags, items, self.labels[kept], self.weights[kept], leanings)
 
 
 class TaskLosses:
     """The heads' questions over the log that is trained on."""
 
-    def __init__(self, log: Interactions, weights: Mapping[str, float], evidence: TaskLabels, seed: int) -> None:
+    def __init__(self, log: Interactions, weights: Mapping[str, float], task_labels: TaskLabels, seed: int) -> None:
         self.log, self.weights = log, dict(weights)
         self.next_item = self.weights.pop(NEXT_ITEM)
-        self.askers = {task: build_asker(task, log, evidence) for task in self.weights}
+        self.samplers = {task: build_label_sampler(task, log, task_labels) for task in self.weights}
         self.begin(seed, 0)
-        for task, asker in self.askers.items():
-            answers = asker.ask(np.arange(len(log.items)), np.random.default_rng(seed)).answers
-            if not 0 < answers.sum() < len(answers):
+        for task, sampler in self.samplers.items():
+            labels = sampler.sample(np.arange(len(log.items)), np.random.default_rng(seed)).labels
+            if not 0 < labels.sum() < len(labels):
                 raise TrainingError(
-                    f"task {task}: the log answers {len(answers)} questions, {int(answers.sum())} with yes: there "
-                    f"is nothing to tell apart; widen the window, or leave it out of training.task_weights"
+                    f"task {task}: the log has {len(labels)} labelled examples, {int(labels.sum())} of them positive: "
+                    f"both kinds are needed; widen the window, or leave the task out of training.task_weights"
                 )
 
     def begin(self, seed: int, epoch: int) -> None:
         """Draw as this epoch draws; of its own, so that the next item's draws are the same with heads as without."""
         self.rng = np.random.default_rng((seed, epoch, 1))
 
-    def ask(self, windows: Integers) -> tuple[AskedTask, ...]:
+    def sample(self, windows: Integers) -> tuple[TaskExamples, ...]:
         """Draw the heads' questions about the events of `windows` (batch, length), -1 beyond a history's end."""
         places = np.flatnonzero(windows.ravel() >= 0)
         order = np.argsort(windows.ravel()[places])
         places, events = places[order], windows.ravel()[places][order]
         drawn = []
-        for task, asker in self.askers.items():
-            asked = asker.ask(events, self.rng)
+        for task, sampler in self.samplers.items():
+            asked = sampler.sample(events, self.rng)
             if len(asked.events):
-                lags = (asked.moments - self.log.times[asked.events]).astype(np.float32)
+                lags = (asked.prediction_times - self.log.times[asked.events]).astype(np.float32)
                 shares = (self.weights[task] * asked.weights / asked.weights.sum()).astype(np.float32)
                 where = places[np.searchsorted(events, asked.events)]
-                drawn.append(AskedTask(task, where, lags, asked.items, asked.answers, shares, asked.leanings))
+                drawn.append(TaskExamples(task, where, lags, asked.items, asked.labels, shares, asked.leanings))
         return tuple(drawn)
 
 
 def heads_loss(
-    model: TwoTower, asked: Sequence[AskedTask], states: Tensor, vectors: Tensor, rows: Callable[[Integers], Integers]
+    model: TwoTower,
+    asked: Sequence[TaskExamples],
+    states: Tensor,
+    vectors: Tensor,
+    rows: Callable[[Integers], Integers],
 ) -> Tensor:
     """Return the sum of the answers' binary cross-entropies by their weights, 0 where nothing is asked.
 
@@ -124,7 +128,7 @@ def heads_loss(
             vectors.index_select(0, _on(about, flat)),
             None if one.leanings is None else _on(one.leanings, flat),
         )
-        each = binary_cross_entropy_with_logits(odds.float(), _on(one.answers, flat), reduction="none")
+        each = binary_cross_entropy_with_logits(odds.float(), _on(one.labels, flat), reduction="none")
         total = total + (each * _on(one.weights, flat)).sum()
     return total
 

@@ -10,10 +10,10 @@ from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
 from pipeline_tasks.models.two_tower.task_heads import ABOUT_ITEMS
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples, PurchaseIntent
-from pipeline_tasks.training.task_losses import build_asker
+from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples, PurchaseIntentSampler
+from pipeline_tasks.training.task_losses import build_label_sampler
 
-MOST_JUDGED = 5_000
+MAX_EXAMPLES = 5_000
 """Questions by which a head is judged: an AUC is then known to about .01."""
 
 
@@ -60,7 +60,7 @@ def _answer(
     """Return (k,) the probability of yes to questions of k histories, none of them empty."""
     model, table = recommender.model, recommender.item_table()
     states = torch.from_numpy(recommender.states(histories)).to(model.device)
-    lags = (questions.moments - histories.times[histories.offsets[1:] - 1]).astype(np.float32)
+    lags = (questions.prediction_times - histories.times[histories.offsets[1:] - 1]).astype(np.float32)
     told = questions.leanings
     odds = model.heads[task](
         states[:, : model.config.dimension],
@@ -72,8 +72,8 @@ def _answer(
     return said
 
 
-def judge_heads(
-    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, evidence: TaskLabels = NO_TASK_LABELS
+def evaluate_heads(
+    recommender: TwoTowerRecommender, log: Interactions, cutoff: int, task_labels: TaskLabels = NO_TASK_LABELS
 ) -> dict[str, float]:
     """Return `<task>_<metric>` of every head over the questions that `log` answers after `cutoff`.
 
@@ -87,36 +87,38 @@ def judge_heads(
     """
     figures: dict[str, float] = {}
     for task in recommender.model.heads:
-        questions, base, exponent = _unseen(task, log, cutoff, evidence)
-        if not 0 < questions.answers.sum() < len(questions.answers):
+        questions, base, exponent = _unseen(task, log, cutoff, task_labels)
+        if not 0 < questions.labels.sum() < len(questions.labels):
             continue
         rows = log.rows[questions.events]
         histories = log.select(rows).before(questions.events - log.offsets[rows] + 1)
         said = _answer(recommender, task, histories, questions)
         over_span = 1 - (1 - said.astype(np.float64)) ** exponent
-        overall = judge_probabilities(questions.answers > 0, over_span, base).overall
+        overall = judge_probabilities(questions.labels > 0, over_span, base).overall
         figures |= {f"{task}_{name}": value for name, value in overall.items()}
     return figures
 
 
-def _unseen(task: str, log: Interactions, cutoff: int, evidence: TaskLabels) -> tuple[LabelledExamples, float, float]:
+def _unseen(
+    task: str, log: Interactions, cutoff: int, task_labels: TaskLabels
+) -> tuple[LabelledExamples, float, float]:
     """Return the questions after `cutoff`, the share of yes before it, and the share of the task's span that is judged.
 
     Where less than 7 days are left, intent is judged over as many as there are: at an even rate of purchases, the
     probability of none in a share x of the time is the probability of none, to the power of x.
     """
     rng = np.random.default_rng(0)
-    asker = build_asker(task, log, evidence)
+    sampler = build_label_sampler(task, log, task_labels)
     everything = np.arange(len(log.items))
-    if isinstance(asker, PurchaseIntent):
+    if isinstance(sampler, PurchaseIntentSampler):
         span = min(INTENT_SPAN, log.evidence.last_timestamp - cutoff - 1)
-        before = asker.ask_at(cutoff + 1 - span, span)
-        return asker.ask_at(cutoff + 1, span), _share(before), span / INTENT_SPAN
-    asked = asker.ask(everything, rng)
-    new = np.flatnonzero(asked.moments > cutoff)
-    chosen = new if len(new) <= MOST_JUDGED else np.sort(rng.choice(new, MOST_JUDGED, replace=False))
-    return asked.only(chosen), _share(asked.only(asked.moments <= cutoff)), 1.0
+        before = sampler.sample_at(cutoff + 1 - span, span)
+        return sampler.sample_at(cutoff + 1, span), _share(before), span / INTENT_SPAN
+    asked = sampler.sample(everything, rng)
+    new = np.flatnonzero(asked.prediction_times > cutoff)
+    chosen = new if len(new) <= MAX_EXAMPLES else np.sort(rng.choice(new, MAX_EXAMPLES, replace=False))
+    return asked.only(chosen), _share(asked.only(asked.prediction_times <= cutoff)), 1.0
 
 
 def _share(questions: LabelledExamples) -> float:
-    return float(questions.answers.mean()) if len(questions.answers) else 0.5
+    return float(questions.labels.mean()) if len(questions.labels) else 0.5

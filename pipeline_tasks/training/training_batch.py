@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline_tasks.data.interactions import Floats, Integers
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw
-from pipeline_tasks.training.prediction_points import LedMoments, after_events
-from pipeline_tasks.training.task_losses import AskedTask
+from pipeline_tasks.training.prediction_points import LeadPredictionPoints, points_after_events
+from pipeline_tasks.training.task_losses import TaskExamples
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainingBatch:
     """(n, answers) items."""
     weights: Floats
     """(n, answers), 0 where there is none."""
-    asked: tuple[AskedTask, ...] = ()
+    task_examples: tuple[TaskExamples, ...] = ()
     """What the heads are asked; their places are in the flattened windows."""
     queries: Integers | None = None
     """(n,) index of the query that was just typed, 0 for none; None where the model reads none."""
@@ -33,7 +33,7 @@ class TrainingBatch:
     """States before those of a window's events."""
 
     def __len__(self) -> int:
-        return len(self.place) + sum(len(task.place) for task in self.asked)
+        return len(self.place) + sum(len(task.place) for task in self.task_examples)
 
     def part(self, first: int, stop: int) -> "TrainingBatch":
         """Return the windows first <= number < stop with their answers, in the same order."""
@@ -47,7 +47,7 @@ class TrainingBatch:
             self.events[chosen],
             self.targets[chosen],
             self.weights[chosen],
-            tuple(task.part(first * length, stop * length) for task in self.asked),
+            tuple(task.part(first * length, stop * length) for task in self.task_examples),
             None if self.queries is None else self.queries[chosen],
             self.lead,
         )
@@ -64,19 +64,19 @@ def draw_batch(
     targets: TargetDraw,
     answers: int,
     rng: np.random.Generator,
-    asked: tuple[AskedTask, ...] = (),
-    led: LedMoments | None = None,
+    task_examples: tuple[TaskExamples, ...] = (),
+    lead_points: LeadPredictionPoints | None = None,
 ) -> TrainingBatch:
     """Draw answers to the windows' events; `buckets` (events of the log,) are of time.
 
     `led` is of a model with a lead: it is asked before first events and after queries too.
     """
-    lead = int(led is not None)
-    moments = after_events(windows, targets, lead)
-    if led is not None:
-        moments = moments.joined(led.of(windows))
+    lead = int(lead_points is not None)
+    moments = points_after_events(windows, targets, lead)
+    if lead_points is not None:
+        moments = moments.joined(lead_points.of(windows))
     moments = moments.ordered(np.argsort(buckets[moments.events], kind="stable"))
     items, weights = targets.draw_from(moments.starts, moments.rooms, answers, rng)
     some = np.flatnonzero(weights.sum(axis=1) > 0)
-    chosen, queries = moments.ordered(some), moments.queries[some] if led is not None else None
-    return TrainingBatch(windows, chosen.place, chosen.events, items[some], weights[some], asked, queries, lead)
+    chosen, queries = moments.ordered(some), moments.queries[some] if lead_points is not None else None
+    return TrainingBatch(windows, chosen.place, chosen.events, items[some], weights[some], task_examples, queries, lead)

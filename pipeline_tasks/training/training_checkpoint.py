@@ -47,7 +47,7 @@ class TrainingCheckpoint:
         tensors, progress = read_training(self.path)
         trainer.restore(tensors, progress)
         if best is not None:
-            source = "best" if best_is_apart(tensors) else "model"
+            source = "best" if has_best_weights(tensors) else "model"
             best.restore(trainer.recommender, tensors_of(source, tensors), about["best"])
         print(f"going on after epoch {trainer.epoch}, from the checkpoint {self.path}", flush=True)
         return True
@@ -90,7 +90,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     new.replace(path)
 
 
-def best_is_apart(tensors: Mapping[str, Tensor]) -> bool:
+def has_best_weights(tensors: Mapping[str, Tensor]) -> bool:
     """Return whether the best epoch is an earlier one than the last."""
     return any(name.startswith("best.") for name in tensors)
 

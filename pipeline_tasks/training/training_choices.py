@@ -19,19 +19,19 @@ from pipeline_tasks.training.fit_options import FitOptions
 
 WHOLE_CATALOG: Final = 100_000
 """Items up to which a step's softmax is over all of them."""
-ONE_BASKET: Final = 0.5
+BASKET_SHARE: Final = 0.5
 """Share of histories of one moment from which on they are baskets, and no sequences: .998 of Online Retail's invoices,
 .33 of its users, .008 of Complete Journey's."""
-WIDE: Final = 2_048
+BASKET_RANK: Final = 2_048
 """Rank of what completes a basket. EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in
 rank 512, 1,024, 2,048."""
-MOST_WIDE: Final = 12_000
+BASKET_RANK_LIMIT: Final = 12_000
 """Items, sold or not, and known users up to which it is so wide: 12,000 such vectors are 100 MB, and every item has
 two."""
 
 
 @dataclass(frozen=True)
-class LogFacts:
+class LogStatistics:
     """What the rules look at."""
 
     events: int
@@ -49,12 +49,12 @@ class LogFacts:
     """Of the strongest events (purchases before views), see `repeat_share`."""
 
 
-def look_at(log: Interactions) -> LogFacts:
+def log_statistics(log: Interactions) -> LogStatistics:
     """Return the facts of `log`."""
     steps = step_numbers(log)
     long = log.lengths >= 2
     first, last = log.offsets[:-1][long], log.offsets[1:][long] - 1
-    return LogFacts(
+    return LogStatistics(
         events=len(log.items),
         items=len(np.unique(log.items)),
         mean_length=float(log.lengths[long].mean()) if long.any() else 0.0,
@@ -65,7 +65,7 @@ def look_at(log: Interactions) -> LogFacts:
     )
 
 
-def looked_at_share(log: Interactions) -> float:
+def view_conversion_share(log: Interactions) -> float:
     """Return, of the events of the strongest type (purchases before views), the share whose item the sequence has in an
     earlier event of a weaker one."""
     wanted = np.isin(log.types, wanted_types(log))
@@ -81,11 +81,11 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
     `n_items` is the size of the catalog: a softmax is over all of it, whether or not the log has events of an item.
     """
     refuse_contradictions(training.task_weights, strategy)
-    facts = look_at(log)
+    facts = log_statistics(log)
     last_of_each = strategy == "leave_one_out"
-    of_baskets = last_of_each and facts.one_basket >= ONE_BASKET
+    of_baskets = last_of_each and facts.one_basket >= BASKET_SHARE
     next_item = last_of_each and not of_baskets
-    wide = of_baskets and max(n_items, int(log.known.sum())) <= MOST_WIDE
+    wide = of_baskets and max(n_items, int(log.known.sum())) <= BASKET_RANK_LIMIT
     members = training.members or _members(facts, training, n_items, next_item=next_item)
     return FitOptions(
         seed=training.seed,
@@ -103,35 +103,35 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         # are ahead before (epoch 10: .0786 in place of .0775). Temporal splits: not measured, so left as they were.
         schedule="late" if next_item else "cosine",
         averaged=next_item,
-        linear_rank=WIDE if wide else _linear_rank(facts, last_of_each=last_of_each),
+        linear_rank=BASKET_RANK if wide else _linear_rank(facts, last_of_each=last_of_each),
         linear_kind="basket" if of_baskets else "sequence" if next_item else "set",
         text_dimension=384 if next_item else 256,
-        repeats=wants_repeats(log, facts, training),
-        looked_at=wants_looked_at(log, training),
+        repeats=needs_repeat_model(log, facts, training),
+        looked_at=needs_view_conversion(log, training),
         event_weights=training.event_weights,
         matching=training.matching,
         task_weights=training.task_weights,
         micro_batch=training.micro_batch,
-        negatives=training.negatives or negatives_for(n_items),
+        negatives=training.negatives or choose_negatives(n_items),
     )
 
 
-def wants_repeats(log: Interactions, facts: LogFacts, training: TrainingSettings) -> bool:
+def needs_repeat_model(log: Interactions, facts: LogStatistics, training: TrainingSettings) -> bool:
     """Return whether own items get a score of their own: where items may come again (see `repeat_policy`)."""
     if training.repeats is not None:
         return training.repeats
     return bool(choose_horizons(log)) and facts.repeat_share >= REPEAT_BOUND
 
 
-def wants_looked_at(log: Interactions, training: TrainingSettings) -> bool:
+def needs_view_conversion(log: Interactions, training: TrainingSettings) -> bool:
     """Return whether items that were only looked at get a score of their own: where 2 % of what is wanted was looked at
     before."""
     if training.repeats is not None:
         return training.repeats
-    return looked_at_share(log) >= 0.02
+    return view_conversion_share(log) >= 0.02
 
 
-def negatives_for(n_items: int) -> int:
+def choose_negatives(n_items: int) -> int:
     """Return how many drawn items stand for a catalog of so many in a step's softmax; 0 for all of them."""
     # Cost alone would say 11,000 to 18,000 (a step: 10,000 items .28 s with all of them and .31 s with a sample, 30,000
     # .69 and .36; an epoch of Amazon Sports, 18,357 items, 26.5 and 26.4), but a sample costs the towers quality
@@ -139,20 +139,20 @@ def negatives_for(n_items: int) -> int:
     return 8_192 if n_items > WHOLE_CATALOG else 0
 
 
-def _epochs(facts: LogFacts, *, next_item: bool) -> int:
+def _epochs(facts: LogStatistics, *, next_item: bool) -> int:
     # The rate falls to 0 over the epochs given, so more of them is not free. Amazon Beauty (133,000 positions) is at
     # its best after 10 of 16 at width 256, and after the last of 12 at width 128. Shops of
     # baskets are learned by the linear part, and the towers overfit after 3 to 6.
     return 8 if not next_item else 16 if facts.events < 500_000 else 10
 
 
-def _dimension(facts: LogFacts, members: int, *, next_item: bool) -> int:
+def _dimension(facts: LogStatistics, members: int, *, next_item: bool) -> int:
     # Amazon Beauty on test: .0632 with 128, .0662 with 256. Asked for weeks to come, the collaborative part carries
     # most (Online Retail), and twice the width is twice the time.
     return members * (256 if next_item and facts.events >= 100_000 else 128)
 
 
-def _members(facts: LogFacts, training: TrainingSettings, n_items: int, *, next_item: bool) -> int:
+def _members(facts: LogStatistics, training: TrainingSettings, n_items: int, *, next_item: bool) -> int:
     # On test, three seeds: Amazon Sports .0390 with two of 256, .0375 with one; Amazon Beauty .0730 and .0721. Long
     # histories, weeks to come and catalogs whose softmax is sampled (twice the ids' memory) were not measured with two.
     plain = training.matching == "dot" and training.dimension % (2 * ATTENTION_HEADS) == 0
@@ -166,16 +166,16 @@ def _max_length(log: Interactions) -> int:
     return int(np.clip(np.quantile(long, 0.95) if len(long) else 2, 20, 200))
 
 
-def _dropout(facts: LogFacts) -> float:
+def _dropout(facts: LogStatistics) -> float:
     # Short histories are learned by heart otherwise.
     return 0.5 if _is_short(facts) else 0.2
 
 
-def _is_short(facts: LogFacts) -> bool:
+def _is_short(facts: LogStatistics) -> bool:
     return facts.mean_length < 20
 
 
-def _linear_rank(facts: LogFacts, *, last_of_each: bool) -> int:
+def _linear_rank(facts: LogStatistics, *, last_of_each: bool) -> int:
     # What follows what is a sparse matrix: sequence_factors says what the width keeps of it. Beyond 50,000 items 512
     # numbers an item are more than 100 MB, which was not measured.
     if last_of_each:

@@ -37,7 +37,7 @@ class Processes:
         """Return this process's part of `size` rows; the parts differ by one row at most."""
         return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
         if self.count == 1:
             return
@@ -46,7 +46,7 @@ class Processes:
         for tensor, total in zip(tensors, joined.split([one.numel() for one in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
-    def add_up_gradients(self, weights: Sequence[Tensor], more: Sequence[Tensor]) -> None:
+    def all_reduce_gradients(self, weights: Sequence[Tensor], more: Sequence[Tensor]) -> None:
         """Sum the gradients of `weights` that any process has, and the tensors `more`."""
         if self.count == 1:
             return
@@ -57,9 +57,9 @@ class Processes:
             if holders:
                 weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 gradients.append(weight.grad)
-        self.add_up([*gradients, *more])
+        self.all_reduce([*gradients, *more])
 
-    def agree(self, ask: Callable[[], bool]) -> bool:
+    def broadcast_decision(self, ask: Callable[[], bool]) -> bool:
         """Return what `ask` says in the first process; the others wait for it."""
         if self.count == 1:
             return ask()
@@ -67,12 +67,12 @@ class Processes:
         distributed.broadcast(answer, 0)
         return bool(answer.item())
 
-    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite each tensor by that of the first process."""
         for tensor in tensors if self.count > 1 else ():
             distributed.broadcast(tensor.data, 0)
 
-    def tell(self, value: Any = None) -> Any:  # noqa: ANN401
+    def broadcast(self, value: Any = None) -> Any:  # noqa: ANN401
         """Return the value of the first process, which alone has to give one: something small that can be pickled."""
         if self.count == 1:
             return value
@@ -80,7 +80,7 @@ class Processes:
         distributed.broadcast_object_list(told, 0)
         return told[0]
 
-    def share(self, matrix: Floats | None) -> Floats:
+    def broadcast_matrix(self, matrix: Floats | None) -> Floats:
         """Return the (n, m) matrix of the first process, which alone has to give one."""
         if self.count > 1:
             shape = torch.tensor(matrix.shape if matrix is not None else (0, 0), device=self.device)
@@ -97,7 +97,7 @@ ALONE: Final = Processes()
 
 
 @contextmanager
-def joined_processes() -> Iterator[Processes]:
+def join_processes() -> Iterator[Processes]:
     """Join the processes that torchrun started on this machine; without it, there is this one alone."""
     if not distributed.is_torchelastic_launched():
         yield ALONE

@@ -13,8 +13,8 @@ from pipeline_tasks.evaluation.ease import ease_weights
 from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
 from pipeline_tasks.models.basket_weights import basket_weights
-from pipeline_tasks.models.item_to_item_factors import PENALTY, most_wanted
-from pipeline_tasks.models.item_to_item_part import fit_linear_part, history_weights
+from pipeline_tasks.models.item_to_item_factors import PENALTY, frequent_items
+from pipeline_tasks.models.item_to_item_part import fit_item_to_item, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.training.fit_options import FitOptions
 
@@ -49,10 +49,10 @@ def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float,
     # Cut to the rank: of 512 numbers, codes keep nearly all of a sequence, and directions nine tenths of a basket.
     baskets = replace(options, linear_kind="basket", linear_penalty=best)
     for tried in (baskets, replace(options, linear_kind="sequence")):
-        recipe = tried.linear_recipe(min(options.linear_rank, len(np.unique(task.known.items))))
-        inward, outward = fit_linear_part(recipe, task.known, n_items)
+        recipe = tried.item_to_item_recipe(min(options.linear_rank, len(np.unique(task.known.items))))
+        user_side, item_side = fit_item_to_item(recipe, task.known, n_items)
         weights = history_weights(recipe.kind, task.histories, n_items, moment, half_life=0)
-        yield ndcg_from_scores(weights @ inward @ outward.T, task), tried
+        yield ndcg_from_scores(weights @ user_side @ item_side.T, task), tried
 
 
 def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
@@ -68,7 +68,7 @@ def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[floa
 
 def set_ndcg(task: RankingTask, penalty: float) -> float:
     """Return NDCG@10 on the task of EASE of all that may be known, over the items most wanted."""
-    chosen = most_wanted(task.known, task.relevant.shape[1])
+    chosen = frequent_items(task.known, task.relevant.shape[1])
     return _whole(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
 
 

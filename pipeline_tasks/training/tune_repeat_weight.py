@@ -38,7 +38,7 @@ def tune_repeat_weight(recommender: TwoTowerRecommender, fitted: RepeatModel, ta
     return replace(fitted, scale=scale, offset=offset)
 
 
-def weigh_as(fitted: RepeatModel | None, weighed: RepeatModel | None) -> RepeatModel | None:
+def copy_weights(fitted: RepeatModel | None, weighed: RepeatModel | None) -> RepeatModel | None:
     """Return `fitted` with the scale and offset of one that was weighed before; as it is where either is missing."""
     if fitted is None or weighed is None:
         return fitted

@@ -16,7 +16,7 @@ SATURATION: Final = 1.2
 """k1: how soon more of the same word says no more. As Lucene."""
 LENGTH: Final = 0.75
 """b: how much a long text is held against itself. As Lucene."""
-_AT_A_TIME: Final = 256
+_BATCH_QUERIES: Final = 256
 """Queries: bounds memory at so many rows of the items that share a word with them."""
 
 
@@ -33,15 +33,15 @@ class TextIndex:
         except ValueError:
             # No text has a word.
             counts = None
-        self.weights = None if counts is None else _weigh(counts)
+        self.weights = None if counts is None else _bm25_weights(counts)
 
     def best(self, queries: list[str], k: int) -> list[tuple[Indices, Scores]]:
         """Return for each query the (at most) k best texts and their scores, best first, the lower index at ties."""
         if self.weights is None:
             return [(np.zeros(0, np.int64), np.zeros(0)) for _ in queries]
         found = []
-        for start in range(0, len(queries), _AT_A_TIME):
-            asked = self.words.transform(queries[start : start + _AT_A_TIME]).sign().astype(np.float64)
+        for start in range(0, len(queries), _BATCH_QUERIES):
+            asked = self.words.transform(queries[start : start + _BATCH_QUERIES]).sign().astype(np.float64)
             scores = (asked @ self.weights).tocsr()
             for row in range(scores.shape[0]):
                 part = slice(scores.indptr[row], scores.indptr[row + 1])
@@ -59,7 +59,7 @@ class TextIndex:
         return len(known) == len(wanted) > 0 and all(self.weights[word, text] > 0 for word in known)
 
 
-def _weigh(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+def _bm25_weights(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return (words, texts): what each word of a text adds to the score of a query that holds it."""
     n = counts.shape[0]
     lengths = np.asarray(counts.sum(axis=1)).ravel()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from pipeline_tasks.models.two_tower.catalog_loss import Crowd
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 _CELLS: Final = 4_000_000
 """Hidden numbers held at a time (positions x items x width): 16 MB, and as much again for their gradient."""
@@ -15,10 +15,10 @@ _CELLS: Final = 4_000_000
 def additive_loss(
     users: Tensor,
     items: Tensor,
-    outward: Tensor,
+    output_weights: Tensor,
     targets: Tensor,
     weights: Tensor,
-    crowd: Crowd | None = None,
+    popularity: PopularityLevels | None = None,
     offsets: Tensor | None = None,
 ) -> Tensor:
     """Return the weighted sum of -log softmax(outward . tanh(users + items)) at the targets, in float32.
@@ -34,13 +34,21 @@ def additive_loss(
         crowd: levels that are added, as they are at each position's moment.
         offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
     """
-    rows = max(1, _CELLS // (len(items) * len(outward)))
+    rows = max(1, _CELLS // (len(items) * len(output_weights)))
     total = torch.zeros((), device=users.device)
     for start in range(0, len(users), rows):
         part = slice(start, start + rows)
-        levels = None if crowd is None else crowd.levels[crowd.moments[part].to(users.device)]
+        levels = None if popularity is None else popularity.levels[popularity.moments[part].to(users.device)]
         chunk: Tensor = checkpoint(
-            _loss, users[part], items, outward, targets[part], weights[part], levels, offsets, use_reentrant=False
+            _loss,
+            users[part],
+            items,
+            output_weights,
+            targets[part],
+            weights[part],
+            levels,
+            offsets,
+            use_reentrant=False,
         )
         total = total + chunk
     return total
@@ -49,15 +57,15 @@ def additive_loss(
 def _loss(
     users: Tensor,
     items: Tensor,
-    outward: Tensor,
+    output_weights: Tensor,
     targets: Tensor,
     weights: Tensor,
     levels: Tensor | None,
     offsets: Tensor | None,
 ) -> Tensor:
-    width = len(outward)
+    width = len(output_weights)
     hidden = torch.tanh(users[:, None, :width].float() + items.float())
-    logits = hidden @ outward.float()
+    logits = hidden @ output_weights.float()
     if levels is not None:
         logits = logits + torch.einsum("nh,nch->nc", users[:, width:].float(), levels.float())
     if offsets is not None:

@@ -19,7 +19,7 @@ _DEVICE_CELLS = 64_000_000
 """Logits held at a time on a GPU: 256 MB."""
 
 
-class Crowd(NamedTuple):
+class PopularityLevels(NamedTuple):
     """What is the same for everybody at a moment: added to the logits, not learned."""
 
     levels: Tensor
@@ -85,7 +85,7 @@ def catalog_loss(
     items: Tensor,
     targets: Tensor,
     weights: Tensor,
-    crowd: Crowd | None = None,
+    popularity: PopularityLevels | None = None,
     offsets: Tensor | None = None,
 ) -> Tensor:
     """Return the weighted sum of -log softmax(users @ items.T) at the targets.
@@ -98,9 +98,9 @@ def catalog_loss(
         crowd: levels that are added, as they are at each position's moment.
         offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
     """
-    if crowd is None:
-        crowd = Crowd(users.new_empty((0, len(items), 0)), torch.zeros(len(users), dtype=torch.long))
-    loss: Tensor = _CatalogLoss.apply(users, items, *crowd, offsets, targets, weights)  # type: ignore[no-untyped-call]
+    if popularity is None:
+        popularity = PopularityLevels(users.new_empty((0, len(items), 0)), torch.zeros(len(users), dtype=torch.long))
+    loss: Tensor = _CatalogLoss.apply(users, items, *popularity, offsets, targets, weights)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -45,12 +45,12 @@ class ItemSide:
         return full.float().cpu().numpy()
 
     @cached_property
-    def inward(self) -> Floats:
+    def user_factors(self) -> Floats:
         """(n, rank): what an item of a history adds to the collaborative part; zeros for one that has no id."""
         return self._by_id(self._model.linear_in)
 
     @cached_property
-    def outward(self) -> Floats:
+    def item_factors(self) -> Floats:
         """(n, rank): what the collaborative part multiplies that by; zeros for an item that has no id."""
         return self._by_id(self._model.linear_out)
 

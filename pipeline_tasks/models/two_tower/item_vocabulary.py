@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline_tasks.data.interactions import Integers
 
-MOST_VALUES: Final = 50_000
+MAX_VALUES: Final = 50_000
 """Those that most items have; each is a vector to learn."""
-MOST_OF_AN_ITEM: Final = 32
+MAX_VALUES_PER_ITEM: Final = 32
 """Values of one item that count: the first, so that the catalog's table stays narrow."""
 
 
@@ -30,7 +30,7 @@ class ItemVocabulary:
         Values that were not there at fitting are left out.
         """
         numbers = {value: number for number, value in enumerate(self.values, start=1)}
-        known = [[numbers[value] for value in own if value in numbers][:MOST_OF_AN_ITEM] for own in items]
+        known = [[numbers[value] for value in own if value in numbers][:MAX_VALUES_PER_ITEM] for own in items]
         table = np.zeros((len(items), max(map(len, known), default=0)), dtype=np.int64)
         for row, own in enumerate(known):
             table[row, : len(own)] = own
@@ -41,4 +41,4 @@ def fit_vocabulary(items: Sequence[Sequence[str]]) -> ItemVocabulary:
     """Return the values that two or more of `items` have, but not all: one item's own, or everybody's, say nothing."""
     counts = Counter(value for values in items for value in values)
     telling = [value for value, count in counts.items() if 1 < count < len(items)]
-    return ItemVocabulary(sorted(sorted(telling, key=lambda value: (-counts[value], value))[:MOST_VALUES]))
+    return ItemVocabulary(sorted(sorted(telling, key=lambda value: (-counts[value], value))[:MAX_VALUES]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_tasks.models.two_tower.additive_loss import additive_loss
-from pipeline_tasks.models.two_tower.catalog_loss import Crowd, catalog_loss
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, catalog_loss
 
 
 class DotMatching(nn.Module):
@@ -38,11 +38,11 @@ class DotMatching(nn.Module):
         items: Tensor,
         targets: Tensor,
         weights: Tensor,
-        crowd: Crowd | None = None,
+        popularity: PopularityLevels | None = None,
         offsets: Tensor | None = None,
     ) -> Tensor:
         """Return the catalog loss of folded users (n, width + h) and items (catalog, width); see `catalog_loss`."""
-        return catalog_loss(users, items, targets, weights, crowd, offsets)
+        return catalog_loss(users, items, targets, weights, popularity, offsets)
 
     def reset(self) -> None:
         """Set the weights to what training starts from."""
@@ -113,11 +113,11 @@ class AdditiveMatching(DotMatching):
         items: Tensor,
         targets: Tensor,
         weights: Tensor,
-        crowd: Crowd | None = None,
+        popularity: PopularityLevels | None = None,
         offsets: Tensor | None = None,
     ) -> Tensor:
         """Return the catalog loss, in chunks; see `additive_loss`."""
-        return additive_loss(users, items, self.weights, targets, weights, crowd, offsets)
+        return additive_loss(users, items, self.weights, targets, weights, popularity, offsets)
 
     def reset(self) -> None:
         """Start where tanh bends: what is linear in both parts cannot tell one user's order from another's."""

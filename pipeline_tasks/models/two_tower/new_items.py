@@ -23,15 +23,15 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 
 LEVELS: Final = (-2.0, -1.0, -0.5, *(step / 8 for step in range(25)))
 """In units of the spread of the scores within a user."""
-ENOUGH: Final = 200
+MIN_NEW_LABELS: Final = 200
 """Answers of validation that are new items, from which on they alone decide: the shop's own experience."""
-WITHHELD: Final = (0.05, 0.2)
+SIMULATED_SHARE: Final = (0.05, 0.2)
 """Share of the known items that play new ones where there are fewer: as many as there are new ones, within these."""
-DRAWS: Final = 4
+SIMULATIONS: Final = 4
 """Of items that play new ones: a single one's level went from 1.2 to 1.5 spreads (Amazon Beauty, 320 answers each)."""
-HOPELESS: Final = 0.8
+STOP_RATIO: Final = 0.8
 """Of the best NDCG@10: below it no higher level is tried."""
-HALVINGS: Final = 12
+BISECTIONS: Final = 12
 """Of the range of levels, to find the one of a share of places: to a thousandth of a spread."""
 
 
@@ -47,35 +47,37 @@ def choose_cold_start_boost(recommender: TwoTowerRecommender, task: RankingTask,
     new, unit = _new(recommender), float(_scores(recommender, task).std(axis=1).mean())
     if training.cold_bias is not None:
         level = training.cold_bias
-    elif task.relevant[:, new].nnz >= ENOUGH:
+    elif task.relevant[:, new].nnz >= MIN_NEW_LABELS:
         lists = cold_start_boost(_scores(recommender, task), new, task)
-        level, _ = _affordable(_tried(lists, unit, task), training.new_item_cost)
+        level, _ = _affordable_level(_boost_curve(lists, unit, task), training.new_item_cost)
     else:
-        played = np.mean([_played(recommender, task, unit, (training.seed, draw)) for draw in range(DRAWS)], axis=0)
-        level, share = _affordable(played, training.new_item_cost)
+        played = np.mean(
+            [_simulated_curve(recommender, task, unit, (training.seed, draw)) for draw in range(SIMULATIONS)], axis=0
+        )
+        level, share = _affordable_level(played, training.new_item_cost)
         if new.any():
             # Where they are fewer than those that played them, so are the places.
-            fewer = min(1.0, new.sum() / _players(new))
-            level = _level_of(share * fewer, cold_start_boost(_scores(recommender, task), new, task), unit)
+            fewer = min(1.0, new.sum() / _simulated_items(new))
+            level = _level_for_share(share * fewer, cold_start_boost(_scores(recommender, task), new, task), unit)
     config.new_item_level = unit * level
 
 
-def _tried(lists: ColdStartBoost, unit: float, task: RankingTask) -> Floats:
+def _boost_curve(lists: ColdStartBoost, unit: float, task: RankingTask) -> Floats:
     """Return (levels, 2): NDCG@10 at every level, and the share of places that new items take."""
     found: list[tuple[float, float]] = []
     for level in LEVELS:
-        if found and found[-1][0] < HOPELESS * max(ndcg for ndcg, _ in found):
+        if found and found[-1][0] < STOP_RATIO * max(ndcg for ndcg, _ in found):
             found.append(found[-1])
             continue
         found.append((lists_ndcg(lists.at(level * unit), task), lists.share(level * unit)))
     return np.array(found)
 
 
-def _played(recommender: TwoTowerRecommender, task: RankingTask, unit: float, draw: tuple[int, int]) -> Floats:
-    """Return what `_tried` returns of known items, drawn at random, in the part of new ones."""
+def _simulated_curve(recommender: TwoTowerRecommender, task: RankingTask, unit: float, draw: tuple[int, int]) -> Floats:
+    """Return what `_boost_curve` returns of known items, drawn at random, in the part of new ones."""
     new = _new(recommender)
     known = np.flatnonzero(~new)
-    chosen = np.random.default_rng(draw).choice(known, min(_players(new), len(known)), replace=False)
+    chosen = np.random.default_rng(draw).choice(known, min(_simulated_items(new), len(known)), replace=False)
     rows, trends = recommender.rows.cpu().numpy().copy(), recommender.trends.copy()
     rows[chosen] = -1
     # Nobody has wanted a new item yet.
@@ -83,16 +85,16 @@ def _played(recommender: TwoTowerRecommender, task: RankingTask, unit: float, dr
     scores = _scores(replace(recommender, rows=torch.from_numpy(rows), trends=trends), task)
     # They stand in the place of the really new, not beside them: of both, the level costs twice.
     scores[:, new] = -np.inf
-    return _tried(cold_start_boost(scores, np.isin(np.arange(len(rows)), chosen), task), unit, task)
+    return _boost_curve(cold_start_boost(scores, np.isin(np.arange(len(rows)), chosen), task), unit, task)
 
 
-def _players(new: Flags) -> int:
+def _simulated_items(new: Flags) -> int:
     """Return how many known items play new ones."""
     known = int((~new).sum())
-    return max(1, round(float(np.clip(new.sum() / max(1, known), *WITHHELD)) * known))
+    return max(1, round(float(np.clip(new.sum() / max(1, known), *SIMULATED_SHARE)) * known))
 
 
-def _affordable(tried: Floats, cost: float) -> tuple[float, float]:
+def _affordable_level(tried: Floats, cost: float) -> tuple[float, float]:
     """Return the highest level that is affordable, between two that were tried, and the share of places there."""
     ndcg, without, best = tried[:, 0], tried[LEVELS.index(0.0), 0], tried[:, 0].max()
     enough = max((1 - cost) * without, (1 - 2 * cost) * best)
@@ -103,10 +105,10 @@ def _affordable(tried: Floats, cost: float) -> tuple[float, float]:
     return float(level), float(share)
 
 
-def _level_of(share: float, lists: ColdStartBoost, unit: float) -> float:
+def _level_for_share(share: float, lists: ColdStartBoost, unit: float) -> float:
     """Return the highest level at which new items take no more than that share of the places."""
     low, high = LEVELS[0], LEVELS[-1]
-    for _ in range(HALVINGS):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if lists.share(middle * unit) <= share else (low, middle)
     return low

@@ -11,7 +11,7 @@ from pipeline_tasks.models.two_tower.user_content import NOTHING, QueryVectors, 
 
 def save_users(content: UserContent, folder: Path) -> None:
     """Write profile.json, queries.json and query_vectors.npy into `folder`; nothing where nothing is read."""
-    if not (len(content.profile) or content.queries.are_read):
+    if not (len(content.profile) or content.queries.are_used):
         return
     folder.mkdir(exist_ok=True)
     about = {"pairs": content.profile.pairs, "edges": content.profile.edges}

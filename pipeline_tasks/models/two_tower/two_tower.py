@@ -144,7 +144,7 @@ class TwoTower(PreTrainedModel):
             own, pull = own / members, pull.unflatten(-1, (members, len(self.config.horizons))).mean(dim=-2)
         return torch.cat([self.matching.users(own), pull], dim=-1)
 
-    def member_sides(self, states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def member_vectors(self, states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return both sides of what one member is taught by, of its states (n, d + trends) and its part of the item
         vectors (items, d)."""
         if self.config.members > 1:
@@ -152,7 +152,7 @@ class TwoTower(PreTrainedModel):
         return self.user_vectors(states), self.matching.items(vectors)
 
     @property
-    def crowd_weights(self) -> Tensor:
+    def popularity_weights(self) -> Tensor:
         """(members x trends,) what the trends weigh for a user of whom nothing is known."""
         return torch.cat([tower.trend_weights.bias for tower in self.towers])
 

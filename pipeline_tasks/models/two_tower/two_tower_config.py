@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS
-from pipeline_tasks.models.item_to_item_part import LinearKind
+from pipeline_tasks.models.item_to_item_part import ItemToItemKind
 
 
 @strict
@@ -45,7 +45,7 @@ class TwoTowerConfig(PreTrainedConfig):
     """Of the popularity trends (see popularity_trends), in microseconds."""
     linear_rank: int = 0
     """Width of the collaborative part (see linear_part), 0 for none."""
-    linear_kind: LinearKind = "set"
+    linear_kind: ItemToItemKind = "set"
     """How it reads a history (see linear_part)."""
     linear_half_life: int = 0
     """Of what is in a history, in microseconds, 0 for ever."""

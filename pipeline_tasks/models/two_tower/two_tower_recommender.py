@@ -88,10 +88,10 @@ class TwoTowerRecommender:
             states = inputs.asking(states, histories.queries.last)
         vectors = self.model.user_vectors(states).float().cpu().numpy()
         width = self.model.matching.width
-        vectors[(histories.lengths == 0) & ~inputs.introduced, :width] = self.model.matching.nobody
+        vectors[(histories.lengths == 0) & ~inputs.has_profile_or_query, :width] = self.model.matching.nobody
         vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
         level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
-        self._welcome(vectors, level, (histories.lengths == 0) & ~inputs.typed)
+        self._apply_new_user_weights(vectors, level, (histories.lengths == 0) & ~inputs.typed)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
         return np.concatenate([vectors, level, linear], axis=1)
 
@@ -103,7 +103,7 @@ class TwoTowerRecommender:
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
         """Return the recommender with vectors of all queries of `log`; those that are new are encoded."""
-        return self._of_same_items(replace(self, users=self.users.knowing(log, encode)))
+        return self._with_same_items(replace(self, users=self.users.knowing(log, encode)))
 
     def _inputs(self, histories: Interactions) -> UserInputs:
         return UserInputs(histories, self.model, self.users)
@@ -113,20 +113,20 @@ class TwoTowerRecommender:
         histories = inputs.log
         windows = last_windows(histories, self.model.config.max_length)
         table = self.item_table()
-        crowd = self.model.crowd_weights.float().cpu().numpy()
-        vectors = np.zeros((len(histories), self.model.config.dimension + len(crowd)), dtype=np.float32)
+        popularity = self.model.popularity_weights.float().cpu().numpy()
+        vectors = np.zeros((len(histories), self.model.config.dimension + len(popularity)), dtype=np.float32)
         # A user of whom nothing is known follows the crowd.
-        vectors[:, self.model.config.dimension :] = crowd
+        vectors[:, self.model.config.dimension :] = popularity
         sizes = (windows >= 0).sum(axis=1)
         # Equal lengths together: no user pays for a longer neighbor's padding.
         order = np.argsort(sizes, kind="stable")
-        order = order[(sizes[order] > 0) | inputs.introduced[order]]
+        order = order[(sizes[order] > 0) | inputs.has_profile_or_query[order]]
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             vectors[chosen] = self._last_states(inputs, windows[chosen, : sizes[chosen].max()], chosen, table)
         return vectors
 
-    def _welcome(self, vectors: Floats, level: Floats, newcomers: Flags) -> None:
+    def _apply_new_user_weights(self, vectors: Floats, level: Floats, newcomers: Flags) -> None:
         """Have `newcomers` (n,), who did nothing and typed nothing, follow trends and attributes as their like did in
         validation. Vectors (n, width + trends) and levels of new items (n, 1) are changed in place."""
         config, width = self.model.config, self.model.matching.width
@@ -159,9 +159,9 @@ class TwoTowerRecommender:
 
     def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
         """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
-        outward, sums = self._items().outward, self._linear_sums(histories)
+        item_factors, sums = self._items().item_factors, self._linear_sums(histories)
         parts = [
-            np.einsum("pr,pr->p", sums[rows[start:stop]], outward[items[start:stop]])
+            np.einsum("pr,pr->p", sums[rows[start:stop]], item_factors[items[start:stop]])
             for start in range(0, len(rows), _PAIRS)
             for stop in [start + _PAIRS]
         ]
@@ -183,18 +183,20 @@ class TwoTowerRecommender:
         if moment <= self.moment:
             return self
         own, looked_at = (fitted and replace(fitted, moment=moment) for fitted in (self.own, self.looked_at))
-        return self._of_same_items(replace(self, moment=moment, own=own, looked_at=looked_at))
+        return self._with_same_items(replace(self, moment=moment, own=own, looked_at=looked_at))
 
-    def _of_same_items(self, other: "TwoTowerRecommender") -> "TwoTowerRecommender":
+    def _with_same_items(self, other: "TwoTowerRecommender") -> "TwoTowerRecommender":
         """Return `other`, which differs in nothing that items depend on, prepared where this one is."""
         other._kept = self._kept
         return other
 
     def _linear_sums(self, histories: Interactions) -> Floats:
         """Return (histories, rank): the sum over the items of the whole history."""
-        config, inward = self.model.config, self._items().inward
-        weights = history_weights(config.linear_kind, histories, len(inward), self.moment, config.linear_half_life)
-        return np.asarray(weights @ inward, dtype=np.float32)
+        config, user_factors = self.model.config, self._items().user_factors
+        weights = history_weights(
+            config.linear_kind, histories, len(user_factors), self.moment, config.linear_half_life
+        )
+        return np.asarray(weights @ user_factors, dtype=np.float32)
 
     def item_table(self) -> torch.Tensor:
         """Return (n, d), on the model's device: what the item tower says of each item."""

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline_tasks.data.interactions import Flags, Floats, Integers, Interactions
 from pipeline_tasks.data.profile_values import NO_PROFILE, ProfileValues, fit_profile_values
 
-MOST_QUERIES: Final = 200_000
+MAX_QUERIES: Final = 200_000
 """Distinct queries that a model reads, those of most histories: 300 MB of vectors of width 384."""
 SHARED_BY: Final = 2
 """A query of fewer histories could give somebody away: it is read, but not kept with the model."""
@@ -26,7 +26,7 @@ class QueryVectors:
     """(queries,) whether it may be kept with the model."""
 
     @property
-    def are_read(self) -> bool:
+    def are_used(self) -> bool:
         """Whether a model of these reads queries at all; it may, and keep none."""
         return int(self.raw.shape[1]) > 0
 
@@ -59,10 +59,10 @@ class UserContent:
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "UserContent":
         """Return it with all queries of `log`: those that are new are encoded. A model that reads none stays so."""
-        if log.queries is None or not self.queries.are_read:
+        if log.queries is None or not self.queries.are_used:
             return self
         known = set(self.queries.texts)
-        asked, shared = most_asked(log)
+        asked, shared = frequent_queries(log)
         new = [place for place, text in enumerate(asked) if text not in known]
         if not new:
             return self
@@ -73,13 +73,13 @@ class UserContent:
 NOTHING: Final = UserContent()
 
 
-def most_asked(log: Interactions) -> tuple[list[str], Flags]:
-    """Return at most MOST_QUERIES of the log's queries, and whether enough histories hold each for it to be kept."""
+def frequent_queries(log: Interactions) -> tuple[list[str], Flags]:
+    """Return at most MAX_QUERIES of the log's queries, and whether enough histories hold each for it to be kept."""
     if log.queries is None:
         return [], NO_QUERIES.shared
     rows = np.concatenate([log.rows, np.arange(len(log))])
     counts = _histories(rows, np.concatenate([log.queries.led, log.queries.last]), len(log.queries.texts))
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_QUERIES])
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:MAX_QUERIES])
     chosen = chosen[counts[chosen] > 0]
     return [log.queries.texts[number] for number in chosen], counts[chosen] >= SHARED_BY
 
@@ -88,10 +88,10 @@ def fit_user_content(known: Interactions, raw_queries: Floats, names: Sequence[s
     """Return what the users of train say.
 
     Args:
-        raw_queries: (queries, width), of the texts of `most_asked(known)`; () of width 0 where they are not read.
+        raw_queries: (queries, width), of the texts of `frequent_queries(known)`; () of width 0 where they are not read.
         names: attributes that may be used, None for all (see `fit_profile_values`).
     """
-    texts, shared = most_asked(known)
+    texts, shared = frequent_queries(known)
     queries = QueryVectors(texts, raw_queries, shared) if len(raw_queries) else NO_QUERIES
     said = [one for one, events in zip(known.attributes or [], known.lengths, strict=False) if events]
     return UserContent(fit_profile_values(said, names), queries)

@@ -38,7 +38,7 @@ class UserInputs:
         return np.asarray(readable[self.log.queries.last])
 
     @property
-    def introduced(self) -> Flags:
+    def has_profile_or_query(self) -> Flags:
         """(n,) whether something is known of a user without any event: attributes, or what was typed last."""
         return np.asarray((self.profiles > 0).any(axis=1) | self.typed)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.candidates.candidate_training import train
+from pipeline_tasks.candidates.encoded_catalog import with_encoder_schedule
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.data.run_data import RunData
@@ -45,4 +46,22 @@ def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_ta
         assert np.isfinite(trained.saved.recommender.scores(data.log)).all()
     said = capsys.readouterr().out
     assert said.count("the encoder goes on as it was after step 0") == 1
-    assert "text vectors of the run before are taken" in said
+    assert "reusing the text vectors of an earlier attempt" in said
+
+
+def test_a_gpu_bears_more_pairs() -> None:
+    small, large = (with_encoder_schedule(TrainingSettings(), device) for device in ("cpu", "cuda"))
+    assert small.encoder_steps * small.encoder_pairs < 2_000, "half a minute of one core"
+    assert large.encoder_steps * large.encoder_pairs > 20 * small.encoder_steps * small.encoder_pairs
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_set_is_kept(device: str) -> None:
+    training = TrainingSettings(encoder_steps=7, encoder_pairs=9)
+    assert with_encoder_schedule(training, device) == training
+    assert with_encoder_schedule(TrainingSettings(encoder_pairs=64), device).encoder_pairs == 64
+
+
+def test_fewer_pairs_than_have_negatives_are_refused() -> None:
+    with pytest.raises(ValueError, match="encoder_pairs is 4: set 8 or more"):
+        TrainingSettings(encoder_pairs=4)

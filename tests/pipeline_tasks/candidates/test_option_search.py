@@ -14,7 +14,7 @@ from pipeline_tasks.candidates.option_search import SearchPlan, search_options
 from pipeline_tasks.candidates.search_space import space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.training.best_epoch import Listener
+from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training_error import TrainingError
 
@@ -38,11 +38,11 @@ def plan_of(folder: Path, trials: int = 8, minutes: float = 10, seed: int = 1) -
 def scripted(tried: list[FitOptions]) -> Fit:
     """The nearer the dropout to .15, the better, at every epoch."""
 
-    def fit(options: FitOptions, hear: Listener) -> float:
+    def fit(options: FitOptions, on_metrics: EpochCallback) -> float:
         tried.append(options)
         best = 0.1 - abs(options.dropout - 0.15) / 10
         for epoch in range(1, options.epochs + 1):
-            hear({"validation_ndcg_at_10": best * epoch / options.epochs, "train_loss": 1.0}, epoch)
+            on_metrics({"validation_ndcg_at_10": best * epoch / options.epochs, "train_loss": 1.0}, epoch)
         return best
 
     return fit
@@ -96,10 +96,10 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) 
     parts: list[FitOptions] = []
 
     def killed_at(number: int) -> Fit:
-        def fit(options: FitOptions, hear: Listener) -> float:
+        def fit(options: FitOptions, on_metrics: EpochCallback) -> float:
             if len(parts) == number:
                 raise KeyboardInterrupt
-            return scripted(parts)(options, hear)
+            return scripted(parts)(options, on_metrics)
 
         return fit
 
@@ -118,7 +118,7 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) 
 
 
 def test_a_trial_that_fails_says_why_and_the_search_goes_on(tmp_path: Path) -> None:
-    def fit(options: FitOptions, hear: Listener) -> float:
+    def fit(options: FitOptions, on_metrics: EpochCallback) -> float:
         if options != CHOSEN:
             raise TrainingError("loss is nan in epoch 1, batch 2 of 3")
         return 0.1
@@ -134,11 +134,11 @@ def test_the_time_limit_ends_the_running_trial_too(tmp_path: Path, capsys: pytes
     now = 0.0
     plan = replace(plan_of(tmp_path, minutes=2), clock=lambda: now)
 
-    def slow(options: FitOptions, hear: Listener) -> float:
+    def slow(options: FitOptions, on_metrics: EpochCallback) -> float:
         nonlocal now
         for epoch in range(1, 5):
             now += 50
-            hear({"validation_ndcg_at_10": 0.1}, epoch)
+            on_metrics({"validation_ndcg_at_10": 0.1}, epoch)
         return 0.1
 
     found, runs = search(slow, plan)

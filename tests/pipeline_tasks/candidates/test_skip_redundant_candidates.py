@@ -32,6 +32,6 @@ def test_one_item_with_words_is_enough_to_tune_an_encoder(said: dict[str, object
 def test_items_without_words_are_trained_on_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = lake_of(tmp_path, {}, {"attributes": '{"code": "317"}'}, {"price": 3.0})
     assert worth_training(lake, NIGHT, ["lora", "frozen", "full"]) == ["frozen"]
-    assert "training lora, full would be training frozen again, and is left out" in capsys.readouterr().out
+    assert "lora, full would train the same model as frozen, so their training is skipped" in capsys.readouterr().out
     assert worth_training(lake, NIGHT, ["lora", "full"]) == ["lora"]
     assert worth_training(lake, NIGHT, ["lora"]) == ["lora"]

@@ -80,7 +80,7 @@ def test_stage_one_uses_queries_and_its_vectors_are_reused(
     scores = first.saved.recommender.scores(data.log)
     (tmp_path / "training.safetensors").rename(tmp_path / "kept")
     again = trained(data, tmp_path, "lora", brief)
-    assert "text vectors of the run before are taken" in capsys.readouterr().out
+    assert "reusing the text vectors of an earlier attempt" in capsys.readouterr().out
     np.testing.assert_array_equal(again.saved.recommender.scores(data.log), scores)
     untyped = replace(data, log=replace(data.log, queries=None))
     assert not np.array_equal(

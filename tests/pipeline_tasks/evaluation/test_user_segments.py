@@ -81,5 +81,5 @@ def test_the_nights_comparison_shows_whether_all_are_served_alike(tmp_path: Path
     assert shown["users"].eq(40).all()
     rule = EvaluationRule(baselines=["popularity"], most_shoppers=30)
     few = compare_scorers(data, saved, None, rule, "ndcg@10", nothing)
-    assert "discovery_test asked 30 of 80 users (most_shoppers in mlflow/registry.yaml)" in few.notes
+    assert "discovery_test sampled 30 of 80 users (most_shoppers in mlflow/registry.yaml)" in few.notes
     assert few.segments.query("kind == 'tier' and task == 'discovery_test'")["users"].sum() == 2 * 30

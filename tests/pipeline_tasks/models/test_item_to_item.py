@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import Interactions, step_numbers
-from pipeline_tasks.models.item_to_item import followed_by, recent_items, sequence_item_to_item
+from pipeline_tasks.models.item_to_item import count_successors, recent_items, sequence_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
 def test_pairs_are_directed_and_fade_with_the_gap() -> None:
-    pairs = followed_by(log_of({"a": [(0, 1), (1, 2), (2, 3)], "b": [(0, 1), (1, 5)]}), 3).toarray()
+    pairs = count_successors(log_of({"a": [(0, 1), (1, 2), (2, 3)], "b": [(0, 1), (1, 5)]}), 3).toarray()
     assert pairs.tolist() == [[0, 2, pytest.approx(0.8)], [0, 0, 1], [0, 0, 0]]
 
 
 def test_a_basket_has_no_order() -> None:
     log = log_of({"a": [(0, 1), (1, 1), (2, 3)], "b": [(3, 3), (0, 4)]})
     assert step_numbers(log).tolist() == [0, 0, 1, 2, 3]
-    pairs = followed_by(log, 4)
+    pairs = count_successors(log, 4)
     assert pairs[0, 1] == pairs[1, 0] == 0
     assert pairs[0, 2] == pairs[1, 2] == 1
     assert pairs[2, 3] == 0
@@ -28,7 +28,7 @@ def test_scores_agree_with_a_loop() -> None:
     log = random_log(20, 9, seed=3)
     model = sequence_item_to_item(log, 9, power=0.3)
     counts = np.maximum(np.bincount(log.items, minlength=9), 1)
-    weights = followed_by(log, 9).toarray() / counts[:, None] ** 0.5 / counts[None, :] ** 0.3
+    weights = count_successors(log, 9).toarray() / counts[:, None] ** 0.5 / counts[None, :] ** 0.3
     expected = np.zeros((len(log), 9))
     steps = step_numbers(log)
     for row in range(len(log)):

@@ -11,8 +11,8 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.models.fit_repeat_model import fit_looked_at
-from pipeline_tasks.models.item_to_item_part import LinearRecipe
+from pipeline_tasks.models.fit_repeat_model import fit_view_conversion
+from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe
 from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.two_tower.saved_repeat_model import load_repeat_model, save_repeat_model
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -20,13 +20,13 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.training_choices import looked_at_share, wants_looked_at
-from pipeline_tasks.training.tune_repeat_weight import tune_repeat_weight, weigh_as
+from pipeline_tasks.training.training_choices import needs_view_conversion, view_conversion_share
+from pipeline_tasks.training.tune_repeat_weight import copy_weights, tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 60
 VIEW, CART, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "cart", "purchase", "rating"))
-RECIPE = LinearRecipe("set", 4)
+RECIPE = ItemToItemRecipe("set", 4)
 
 
 def window_shoppers(users: int = 150, days: int = 60) -> Interactions:
@@ -53,7 +53,7 @@ def task() -> RankingTask:
 
 @pytest.fixture(scope="module")
 def fitted(task: RankingTask) -> RepeatModel:
-    found = fit_looked_at(task.known, ITEMS, RECIPE)
+    found = fit_view_conversion(task.known, ITEMS, RECIPE)
     assert found is not None
     return found
 
@@ -96,9 +96,9 @@ def test_what_was_looked_at_is_found(recommender: TwoTowerRecommender, task: Ran
 
 
 def test_weights_of_one_fit_are_taken_over_by_the_next(fitted: RepeatModel) -> None:
-    assert weigh_as(fitted, replace(fitted, scale=2.0, offset=3.0)) == replace(fitted, scale=2.0, offset=3.0)
-    assert weigh_as(fitted, None) is fitted
-    assert weigh_as(None, fitted) is None
+    assert copy_weights(fitted, replace(fitted, scale=2.0, offset=3.0)) == replace(fitted, scale=2.0, offset=3.0)
+    assert copy_weights(fitted, None) is fitted
+    assert copy_weights(None, fitted) is None
 
 
 def test_what_is_saved_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_path: Path) -> None:
@@ -111,13 +111,13 @@ def test_what_is_saved_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_
 
 def test_a_log_of_purchases_alone_knows_no_looks(task: RankingTask) -> None:
     purchases = task.known.only(task.known.types == PURCHASE)
-    assert looked_at_share(purchases) == 0
-    assert fit_looked_at(purchases, ITEMS, RECIPE) is None
-    assert not wants_looked_at(purchases, TrainingSettings())
+    assert view_conversion_share(purchases) == 0
+    assert fit_view_conversion(purchases, ITEMS, RECIPE) is None
+    assert not needs_view_conversion(purchases, TrainingSettings())
 
 
 def test_the_log_says_whether_looks_count_unless_it_is_set(task: RankingTask) -> None:
     # A few first purchases fell before the first day.
-    assert looked_at_share(task.known) == pytest.approx(1, abs=0.01)
-    assert wants_looked_at(task.known, TrainingSettings())
-    assert not wants_looked_at(task.known, TrainingSettings(repeats=False))
+    assert view_conversion_share(task.known) == pytest.approx(1, abs=0.01)
+    assert needs_view_conversion(task.known, TrainingSettings())
+    assert not needs_view_conversion(task.known, TrainingSettings(repeats=False))

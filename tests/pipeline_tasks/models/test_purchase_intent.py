@@ -2,22 +2,22 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.models.fit_intent import fit_intent, fit_logistic
-from pipeline_tasks.models.intent_features import FEATURES, Deeds, active_before, bought_after, group_features
+from pipeline_tasks.models.intent_features import FEATURES, GroupEvents, active_before, bought_after, group_features
 from pipeline_tasks.models.intent_model import Histories, cutoffs, examples
 from pipeline_tasks.time_units import DAY
 
 END = 100 * DAY
 
 
-def deeds(*events: tuple[int, float, str]) -> Deeds:
+def events(*events: tuple[int, float, str]) -> GroupEvents:
     """(group, days before END, what)."""
     groups, ages, kinds = zip(*events, strict=True)
     times = np.array([END - int(age * DAY) for age in ages])
-    return Deeds(np.array(groups), times, np.array(kinds) == "cart", np.array(kinds) == "purchase")
+    return GroupEvents(np.array(groups), times, np.array(kinds) == "cart", np.array(kinds) == "purchase")
 
 
 def test_features_by_hand() -> None:
-    seen = deeds((0, 0.5, "view"), (0, 0.6, "cart"), (0, 5.0, "purchase"), (0, 13.5, "view"), (0, 15, "purchase"))
+    seen = events((0, 0.5, "view"), (0, 0.6, "cart"), (0, 5.0, "purchase"), (0, 13.5, "view"), (0, 15, "purchase"))
     found = np.expm1(group_features(seen, 2, END))
     by_name = dict(zip(FEATURES, found[0], strict=True))
     assert by_name == pytest.approx(
@@ -37,7 +37,7 @@ def test_features_by_hand() -> None:
 
 
 def test_features_end_before_the_cutoff_and_labels_begin_with_it() -> None:
-    edge = deeds(
+    edge = events(
         (0, 0.0, "purchase"), (1, -6.9, "purchase"), (2, -7.0, "purchase"), (3, 0.1, "purchase"), (4, -1, "cart")
     )
     assert np.expm1(group_features(edge, 5, END))[:, 6].tolist() == pytest.approx([0, 0, 0, 1, 0])

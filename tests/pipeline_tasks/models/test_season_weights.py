@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, matrix_of
-from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, half_life, history_weights
+from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training.fit_options import FitOptions
@@ -59,11 +59,11 @@ def test_both_parts_spread_alike() -> None:
 
 def test_at_full_rank_the_factors_are_the_weights() -> None:
     log = random_log(80, ITEMS, seed=2)
-    inward, outward = fit_linear_part(LinearRecipe("season", ITEMS, 0.5), log, ITEMS)
+    user_side, item_side = fit_item_to_item(ItemToItemRecipe("season", ITEMS, 0.5), log, ITEMS)
     weights = season_weights(log, ITEMS)
     joined = np.zeros((ITEMS, ITEMS), dtype=np.float32)
     joined[np.ix_(weights.chosen, weights.chosen)] = weights.joined(0.5).numpy()
-    np.testing.assert_allclose(inward @ outward.T, joined, atol=1e-3 * np.abs(joined).max())
+    np.testing.assert_allclose(user_side @ item_side.T, joined, atol=1e-3 * np.abs(joined).max())
 
 
 @pytest.mark.parametrize("moves", [True, False])

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from pipeline_tasks.training.training_processes import joined_processes
+from pipeline_tasks.training.training_processes import join_processes
 
 if __name__ == "__main__":
-    with joined_processes() as processes:
+    with join_processes() as processes:
         total = torch.ones(1)
-        processes.add_up([total])
+        processes.all_reduce([total])
         assert total.item() == processes.count
         if processes.rank == 0:
             torchrun = psutil.Process().parent()
@@ -23,4 +23,4 @@ if __name__ == "__main__":
             everyone = [torchrun, *torchrun.children(recursive=True)]
             sockets = [one.laddr for process in everyone for one in process.net_connections("inet") if not one.raddr]
             Path(sys.argv[1], "sockets.json").write_text(json.dumps(sockets))
-        processes.agree(lambda: True)
+        processes.broadcast_decision(lambda: True)

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pipeline_tasks.candidates.resumable_fit import fit_along, resumable_fit
+from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
 from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
-from pipeline_tasks.training.training_processes import ALONE, Processes, joined_processes
+from pipeline_tasks.training.training_processes import ALONE, Processes, join_processes
 from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 60
@@ -50,7 +50,7 @@ def resumed_after_one_epoch(path: Path, processes: Processes) -> dict[str, torch
     for epochs in (1, 2):
         trainer = TwoTowerTrainer(LOG, TEXTS, replace(PLAIN, epochs=epochs), processes=processes)
         if processes.rank:
-            fit_along(trainer, path)
+            fit_worker(trainer, path)
         else:
             task = build_task(split_parts(LOG, {"strategy": "per_user"}), "validation", "discovery", ITEMS)
             best = BestEpoch(task, lambda figures, epoch: None, patience=9)
@@ -60,7 +60,7 @@ def resumed_after_one_epoch(path: Path, processes: Processes) -> dict[str, torch
 
 
 if __name__ == "__main__":
-    with joined_processes() as processes:
+    with join_processes() as processes:
         for name, options in KINDS.items():
             weights, losses = trained(options, processes)
             file = Path(sys.argv[1]) / f"{name}.{processes.rank}.safetensors"

@@ -13,12 +13,12 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
-from pipeline_tasks.models.basket_weights import LEFT_OUT, basket_weights
-from pipeline_tasks.models.item_to_item_part import LinearRecipe, fit_linear_part, history_weights
+from pipeline_tasks.models.basket_weights import DROP_RATE, basket_weights
+from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, history_weights
 from pipeline_tasks.training import training_choices
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.training_choices import choose_options, look_at
+from pipeline_tasks.training.training_choices import choose_options, log_statistics
 from pipeline_tasks.training.tune_item_to_item_weight import PENALTIES, tune_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import last_asked
@@ -47,7 +47,7 @@ def test_an_order_is_each_events_place() -> None:
 
 
 def test_visits_are_told_from_histories_by_their_times() -> None:
-    facts = look_at(
+    facts = log_statistics(
         log_of({"a": [(0, 1), (1, 1)], "b": [(0, 1), (1, 2), (2, 2)], "c": [(0, 1), (1, 2)], "d": [(3, 1)]})
     )
     assert facts.one_basket == pytest.approx(1 / 3)
@@ -65,7 +65,7 @@ def test_what_completes_a_basket_is_learned_without_an_order() -> None:
 
 def test_a_wide_collaborative_part_is_for_few_items_and_few_known_shoppers(monkeypatch: pytest.MonkeyPatch) -> None:
     visits = baskets(240)
-    monkeypatch.setattr(training_choices, "MOST_WIDE", 200)
+    monkeypatch.setattr(training_choices, "BASKET_RANK_LIMIT", 200)
     ranks = {}
     for known, n_items in ((0, 200), (1, 200), (200, 200), (201, 200), (0, 201)):
         log = replace(visits, known=np.arange(len(visits)) < known)
@@ -96,12 +96,12 @@ def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
 def test_a_basket_is_compared_as_it_will_be_served() -> None:
     task = build_task(night(baskets()).parts, "validation", "discovery", ITEMS)
     options = FitOptions(linear_rank=1, linear_kind="sequence", in_order=True)
-    recipes = [replace(options, linear_kind=kind).linear_recipe(1) for kind in ("basket", "sequence")]
+    recipes = [replace(options, linear_kind=kind).item_to_item_recipe(1) for kind in ("basket", "sequence")]
     ndcg = []
     for recipe in recipes:
-        inward, outward = fit_linear_part(recipe, task.known, ITEMS)
+        user_side, item_side = fit_item_to_item(recipe, task.known, ITEMS)
         weights = history_weights(recipe.kind, task.histories, ITEMS, 0, 0)
-        ndcg.append(ndcg_from_scores(weights @ inward @ outward.T, task))
+        ndcg.append(ndcg_from_scores(weights @ user_side @ item_side.T, task))
     assert tune_item_to_item(task, options).linear_kind == recipes[int(np.argmax(ndcg))].kind
 
 
@@ -114,8 +114,8 @@ def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
 def test_lines_of_a_basket_follow_one_another_only_in_order() -> None:
     log = log_of({f"session:{n}": [(0, n), (1, n)] for n in range(5)})
     for in_order in (False, True):
-        inward, outward = fit_linear_part(LinearRecipe("sequence", 2, in_order=in_order), log, 2)
-        assert bool((inward @ outward.T)[0, 1] > 0) == in_order
+        user_side, item_side = fit_item_to_item(ItemToItemRecipe("sequence", 2, in_order=in_order), log, 2)
+        assert bool((user_side @ item_side.T)[0, 1] > 0) == in_order
 
 
 def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> None:
@@ -128,7 +128,7 @@ def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> N
     for item in (0, 40):
         others = np.delete(np.arange(ITEMS), item)
         # Ridge has one penalty for all: columns are scaled so that it is each item's own.
-        scale = 1 / np.sqrt(0.3 * often.mean() + LEFT_OUT / (1 - LEFT_OUT) * often[others])
+        scale = 1 / np.sqrt(0.3 * often.mean() + DROP_RATE / (1 - DROP_RATE) * often[others])
         ridge = Ridge(alpha=1, fit_intercept=False).fit(matrix[:, others] * scale, matrix[:, item])
         np.testing.assert_allclose(weights.numpy()[others, item], ridge.coef_ * scale, atol=1e-4)
         assert weights[item, item] == 0

@@ -11,10 +11,10 @@ from pipeline_tasks.time_units import DAY, MINUTE, SESSION_GAP
 from pipeline_tasks.training.label_sampler import (
     LabelledExamples,
     LabelSampler,
-    PurchaseIntent,
-    SessionConverts,
+    PurchaseIntentSampler,
+    SessionSampler,
 )
-from pipeline_tasks.training.labelled_examples import Click, Liking
+from pipeline_tasks.training.labelled_examples import ClickSampler, RatingSampler
 from tests.pipeline_tasks.logs import random_log
 
 RNG = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def log_at(*histories: tuple[str, list[tuple[str, int, int]]]) -> Interactions:
 
 
 def answers(asked: LabelledExamples) -> dict[int, float]:
-    return dict(zip(asked.events.tolist(), asked.answers.tolist(), strict=True))
+    return dict(zip(asked.events.tolist(), asked.labels.tolist(), strict=True))
 
 
 def shown(*impressions: tuple[int, int, int]) -> Impressions:
@@ -54,32 +54,32 @@ LOG = log_at(
 
 
 def test_intent_is_a_purchase_within_seven_days_of_one_moment() -> None:
-    asked = PurchaseIntent(LOG).ask_at(5 * DAY)
+    asked = PurchaseIntentSampler(LOG).sample_at(5 * DAY)
     # a bought before and not again; b 5 days later; the anonymous session has nobody who could come back.
     assert answers(asked) == {2: 0.0, 5: 1.0}
-    assert answers(PurchaseIntent(LOG).ask_at(2 * DAY)) == {0: 1.0, 5: 0.0}
-    assert answers(PurchaseIntent(LOG).ask_at(3 * DAY)) == {2: 0.0, 5: 1.0}
-    assert answers(PurchaseIntent(LOG).ask_at(3 * DAY - 1)) == {2: 0.0, 5: 0.0}
+    assert answers(PurchaseIntentSampler(LOG).sample_at(2 * DAY)) == {0: 1.0, 5: 0.0}
+    assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY)) == {2: 0.0, 5: 1.0}
+    assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY - 1)) == {2: 0.0, 5: 0.0}
 
 
 def test_what_is_not_over_has_no_answer_be_it_yes_already() -> None:
-    intent = PurchaseIntent(LOG)
-    assert not len(intent.ask_at(13 * DAY + 1).events)
-    assert answers(intent.ask_at(13 * DAY)) == {3: 0.0, 6: 1.0}
+    intent = PurchaseIntentSampler(LOG)
+    assert not len(intent.sample_at(13 * DAY + 1).events)
+    assert answers(intent.sample_at(13 * DAY)) == {3: 0.0, 6: 1.0}
     for seed in range(20):
-        asked = intent.ask(np.arange(len(LOG.items)), np.random.default_rng(seed))
-        assert (asked.moments + 7 * DAY <= LOG.evidence.last_timestamp).all()
+        asked = intent.sample(np.arange(len(LOG.items)), np.random.default_rng(seed))
+        assert (asked.prediction_times + 7 * DAY <= LOG.evidence.last_timestamp).all()
         assert set(asked.events.tolist()) <= {0, 2, 3, 5, 6}
 
 
 def test_a_moment_lies_between_its_event_and_the_next_and_counts_as_long() -> None:
-    asked = PurchaseIntent(LOG).ask(np.arange(len(LOG.items)), RNG)
+    asked = PurchaseIntentSampler(LOG).sample(np.arange(len(LOG.items)), RNG)
     spans = dict(zip(asked.events.tolist(), asked.weights.tolist(), strict=True))
     # The first line of the basket of two stands for nothing; b's second is cut where seven days are left.
     assert spans == pytest.approx({0: 2, 2: 10, 3: 1, 5: 9, 6: 3})
     following = np.append(LOG.times[1:], LOG.times[-1])[asked.events]
-    assert (asked.moments >= LOG.times[asked.events]).all()
-    assert (asked.moments < following).all()
+    assert (asked.prediction_times >= LOG.times[asked.events]).all()
+    assert (asked.prediction_times < following).all()
 
 
 def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
@@ -90,7 +90,7 @@ def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
         ),
         ("b", [("view", 0, 0), ("purchase", 1, SESSION_GAP + 1), ("view", 2, 9 * SESSION_GAP)]),
     )
-    asked = SessionConverts(log).ask(np.arange(7), RNG)
+    asked = SessionSampler(log).sample(np.arange(7), RNG)
     # Of b's last session nobody knows how it goes on.
     assert answers(asked) == {0: 1.0, 1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 0.0}
 
@@ -109,8 +109,8 @@ def test_an_impression_is_clicked_by_the_same_shopper_within_half_an_hour() -> N
         (1, 9, 0),
         (0, 3, DAY - MINUTE),
     )
-    asked = Click(log, impressions).ask(np.arange(6), RNG)
-    found = sorted(zip(asked.events, asked.items, asked.moments // MINUTE, asked.answers, strict=True))
+    asked = ClickSampler(log, impressions).sample(np.arange(6), RNG)
+    found = sorted(zip(asked.events, asked.items, asked.prediction_times // MINUTE, asked.labels, strict=True))
     # A purchase is no click; before b's first event nothing is known; the last could still be clicked.
     assert found == [(0, 1, 5, 1.0), (0, 2, 5, 0.0), (2, 1, 12, 0.0), (4, 1, 5, 0.0), (4, 1, 40, 1.0)]
 
@@ -127,11 +127,11 @@ def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> Non
         ("b", [("view", 1, 0), ("rating", 1, 3 * DAY)]),
     )
     opinions = said((0, 1, 0, True), (0, 2, DAY, True), (0, 4, 2 * DAY, False), (1, 1, 3 * DAY, True))
-    asked = Liking(log, opinions).ask(np.arange(6), RNG)
-    found = list(zip(asked.events, asked.items, asked.moments // DAY, asked.answers, strict=True))
+    asked = RatingSampler(log, opinions).sample(np.arange(6), RNG)
+    found = list(zip(asked.events, asked.items, asked.prediction_times // DAY, asked.labels, strict=True))
     # Of a's first rating nothing is known before; the second and the cart are of one moment.
     assert found == [(0, 2, 1, 1.0), (2, 4, 2, 0.0), (4, 1, 3, 1.0)]
-    assert (asked.moments > log.times[asked.events]).all()
+    assert (asked.prediction_times > log.times[asked.events]).all()
 
 
 def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
@@ -140,15 +140,15 @@ def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
     log = random_log(40, 12, seed=3)
     opinions = BinaryLabels(log.rows, log.items, log.times, rng.random(len(log.items)) < 0.5)
     events = np.arange(len(log.items))
-    before = Liking(log, opinions).ask(events, RNG)
+    before = RatingSampler(log, opinions).sample(events, RNG)
     assert before.leanings is not None
-    early = np.flatnonzero(before.moments < 50 * DAY)
+    early = np.flatnonzero(before.prediction_times < 50 * DAY)
     for place in rng.choice(early, 20):
-        moment = before.moments[place]
+        moment = before.prediction_times[place]
         other = replace(opinions, liked=np.where(log.times >= moment, ~opinions.liked, opinions.liked))
-        after = Liking(log, other).ask(events, RNG)
+        after = RatingSampler(log, other).sample(events, RNG)
         assert after.leanings is not None
-        assert after.answers[place] != before.answers[place]
+        assert after.labels[place] != before.labels[place]
         np.testing.assert_array_equal(after.leanings[place], before.leanings[place])
         assert (after.leanings != before.leanings).any()
 
@@ -168,22 +168,24 @@ def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
     likes = np.random.default_rng(5).random(len(whole.items)) < 0.5
     opinions = BinaryLabels(whole.rows, whole.items, whole.times, likes)
 
-    def asker(log: Interactions) -> LabelSampler:
+    def sampler(log: Interactions) -> LabelSampler:
         known = log.until(cut)
         if task == "rating":
-            return Liking(known, opinions if log is whole else replace(opinions, liked=np.where(after, ~likes, likes)))
+            return RatingSampler(
+                known, opinions if log is whole else replace(opinions, liked=np.where(after, ~likes, likes))
+            )
         if task == "click":
-            return Click(known, impressions)
-        return PurchaseIntent(known) if task == "purchase_intent" else SessionConverts(known)
+            return ClickSampler(known, impressions)
+        return PurchaseIntentSampler(known) if task == "purchase_intent" else SessionSampler(known)
 
     events = np.arange(int((~after).sum()))
-    first, second = (asker(log).ask(events, np.random.default_rng(4)) for log in (whole, other))
+    first, second = (sampler(log).sample(events, np.random.default_rng(4)) for log in (whole, other))
     assert len(first.events) > 50
-    assert (first.moments <= cut).all()
+    assert (first.prediction_times <= cut).all()
     for ours, theirs in zip(vars(first).values(), vars(second).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     # And every answer is the one of the whole log: nothing that was given could still change.
     if task not in ("click", "rating"):
         kept = np.flatnonzero(~after)[first.events]
-        limit = first.moments + 7 * DAY if task == "purchase_intent" else SessionConverts(whole).last_time[kept]
-        np.testing.assert_array_equal(first.answers, PurchaseIntent(whole).bought[kept] <= limit)
+        limit = first.prediction_times + 7 * DAY if task == "purchase_intent" else SessionSampler(whole).last_time[kept]
+        np.testing.assert_array_equal(first.labels, PurchaseIntentSampler(whole).bought[kept] <= limit)

@@ -14,7 +14,7 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, fit_user_content
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.new_user_weights import choose_newcomers
+from pipeline_tasks.training.new_user_weights import tune_new_user_weights
 from tests.pipeline_tasks.telling_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
 
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
@@ -60,7 +60,7 @@ def test_newcomers_get_weights_of_their_own_and_keep_what_their_attributes_tell(
     recommender: TwoTowerRecommender,
 ) -> None:
     before, of_known = reached(recommender, NEWCOMERS), recommender.user_matrix(KNOWN.histories)
-    choose_newcomers(recommender, NEWCOMERS, KNOWN)
+    tune_new_user_weights(recommender, NEWCOMERS, KNOWN)
     config = recommender.model.config
     assert len(config.newcomer_trends) == len(config.horizons)
     assert config.newcomer_share > 0, "the club decides two events of three"
@@ -76,7 +76,7 @@ def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoT
     recommender.rows = recommender.rows.clone()
     recommender.rows[:5] = -1
     recommender.model.config.new_item_level = 1_000.0
-    choose_newcomers(recommender, NEWCOMERS, KNOWN)
+    tune_new_user_weights(recommender, NEWCOMERS, KNOWN)
     assert recommender.model.config.newcomer_level < 1_000
     assert reached(recommender, NEWCOMERS) > 0.2
 
@@ -84,7 +84,7 @@ def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoT
 def test_few_newcomers_choose_nothing(recommender: TwoTowerRecommender) -> None:
     few = task_of(OTHERS.select(np.arange(20)), 0)
     before = recommender.user_matrix(few.histories)
-    choose_newcomers(recommender, few, KNOWN)
+    tune_new_user_weights(recommender, few, KNOWN)
     assert recommender.model.config.newcomer_trends == []
     np.testing.assert_array_equal(recommender.user_matrix(few.histories), before)
 

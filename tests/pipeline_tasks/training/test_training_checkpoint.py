@@ -83,10 +83,10 @@ def test_a_loss_that_is_no_number_ends_at_the_best_epoch_so_far(
     fit = best.after
 
     def poisoned(loss: float, *given: object, **figures: float) -> bool:
-        goes_on = fit(loss, trainer.recommender, **figures)
+        should_continue = fit(loss, trainer.recommender, **figures)
         if trainer.epoch == 2:
             trainer.model.positions.weight.data[0] = float("inf")
-        return goes_on
+        return should_continue
 
     best.after = poisoned  # type: ignore[method-assign, assignment]
     stopped = resumable_fit(trainer, best, checkpoint)
@@ -95,7 +95,7 @@ def test_a_loss_that_is_no_number_ends_at_the_best_epoch_so_far(
     assert "in epoch 3, batch 0 of" in stopped
     assert best.epoch in (1, 2)
     assert torch.isfinite(torch.from_numpy(best.recommender().item_matrix())).all()
-    assert "the candidate goes on as it was after epoch" in capsys.readouterr().out
+    assert "the candidate keeps its best epoch so far, epoch" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_no_number_in_the_first_epoch_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.training.training_choices import choose_options, look_at, negatives_for
+from pipeline_tasks.training.training_choices import choose_negatives, choose_options, log_statistics
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
@@ -16,7 +16,7 @@ def long_log(sequences: int, length: int, items: int) -> Interactions:
 
 def test_facts_are_counted() -> None:
     # a: two in one basket, then one of them again and a new one; b: never the same.
-    facts = look_at(log_of({"a": [(0, 1), (1, 1), (0, 5), (2, 6)], "b": [(3, 1), (4, 2)], "c": [(0, 1)]}))
+    facts = log_statistics(log_of({"a": [(0, 1), (1, 1), (0, 5), (2, 6)], "b": [(3, 1), (4, 2)], "c": [(0, 1)]}))
     assert (facts.events, facts.items) == (7, 5)
     assert facts.mean_length == 3
     assert facts.basket == pytest.approx(7 / 6)
@@ -81,8 +81,8 @@ def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
         for number in (0, 7)
     ]
     assert [(one.negatives, one.micro_batch) for one in options] == [(0, 64), (7, 64)]
-    assert negatives_for(100_000) == 0
-    assert negatives_for(1_000_000) == 8_192
+    assert choose_negatives(100_000) == 0
+    assert choose_negatives(1_000_000) == 8_192
 
 
 def test_what_the_catalog_lists_counts_and_not_what_of_it_was_wanted() -> None:

@@ -46,9 +46,9 @@ def test_two_processes_give_the_model_of_one(joined: Path, kind: str) -> None:
     torch.testing.assert_close(first.pop("losses"), torch.tensor(losses), rtol=1e-5, atol=0)
     second.pop("losses")
     # Its two sides come from a random subspace, whose axes turn with the order of a sum; their product does not.
-    inward, outward = weights.pop("linear_in"), weights.pop("linear_out")
+    user_side, item_side = weights.pop("linear_in"), weights.pop("linear_out")
     together = first.pop("linear_in") @ first.pop("linear_out").T
-    torch.testing.assert_close(together, inward @ outward.T, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(together, user_side @ item_side.T, rtol=1e-3, atol=1e-4)
     assert torch.equal(together, second.pop("linear_in") @ second.pop("linear_out").T)
     for name, expected in weights.items():
         # Sums in another order: 1e-6 of a gradient, which Adam's root makes as large as 1e-4 where gradients are small.

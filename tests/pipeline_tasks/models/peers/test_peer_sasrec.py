@@ -54,12 +54,12 @@ def test_no_state_sees_a_later_item_or_the_padding() -> None:
 def test_a_listener_ends_the_training() -> None:
     heard: list[int] = []
 
-    def hear(epoch: int, loss: float, scorer: SasrecScorer) -> bool:
+    def on_metrics(epoch: int, loss: float, scorer: SasrecScorer) -> bool:
         assert np.isfinite(scorer.scores(TASK.histories)).all()
         heard.append(epoch)
         return epoch < 2
 
-    fit_sasrec(TASK.known, ITEMS, SMALL, hear)
+    fit_sasrec(TASK.known, ITEMS, SMALL, on_metrics)
     assert heard == [1, 2]
 
 

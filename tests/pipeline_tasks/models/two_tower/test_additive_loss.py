@@ -3,7 +3,7 @@ import torch
 
 from pipeline_tasks.models.two_tower import additive_loss as module
 from pipeline_tasks.models.two_tower.additive_loss import additive_loss
-from pipeline_tasks.models.two_tower.catalog_loss import Crowd
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 
 @pytest.mark.parametrize("sampled", [False, True])
@@ -11,19 +11,19 @@ from pipeline_tasks.models.two_tower.catalog_loss import Crowd
 def test_chunks_change_neither_loss_nor_gradient(cells: int, sampled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CELLS", cells)
     generator = torch.Generator().manual_seed(0)
-    users, items, outward = (
+    users, items, output_weights = (
         torch.randn(*shape, generator=generator, requires_grad=True) for shape in ((17, 6), (11, 4), (4,))
     )
     targets, weights = torch.randint(0, 11, (17, 3), generator=generator), torch.rand(17, 3, generator=generator)
     levels, moments = torch.randn(3, 11, 2, generator=generator), torch.tensor([0] * 5 + [1] * 4 + [2] * 8)
-    logits = torch.tanh(users[:, None, :4] + items) @ outward + torch.einsum(
+    logits = torch.tanh(users[:, None, :4] + items) @ output_weights + torch.einsum(
         "nh,nch->nc", users[:, 4:], levels[moments]
     )
     offsets = torch.randn(11, generator=generator) if sampled else None
     logits = logits if offsets is None else logits + offsets
     plain = -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()
-    loss = additive_loss(users, items, outward, targets, weights, Crowd(levels, moments), offsets)
+    loss = additive_loss(users, items, output_weights, targets, weights, PopularityLevels(levels, moments), offsets)
     torch.testing.assert_close(loss, plain)
-    given = (users, items, outward)
+    given = (users, items, output_weights)
     for ours, theirs in zip(torch.autograd.grad(loss, given), torch.autograd.grad(plain, given), strict=True):
         torch.testing.assert_close(ours, theirs)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline_tasks.models.two_tower import catalog_loss as module
-from pipeline_tasks.models.two_tower.catalog_loss import Crowd, catalog_loss
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, catalog_loss
 
 
 def example(seed: int = 0, width: int = 8) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -41,7 +41,7 @@ def test_a_crowd_is_added_as_it_is_at_each_moment(rows: int, block: int, monkeyp
     moments = torch.tensor([0] * 5 + [1] * 9 + [3] * 23)
     logits = users[:, :8] @ items.T + torch.einsum("nh,nch->nc", users[:, 8:], levels[moments])
     plain = -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()
-    agree(catalog_loss(users, items, targets, weights, Crowd(levels, moments)), plain, users, items)
+    agree(catalog_loss(users, items, targets, weights, PopularityLevels(levels, moments)), plain, users, items)
 
 
 def test_bfloat16_is_near() -> None:

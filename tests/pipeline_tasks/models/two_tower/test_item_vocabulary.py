@@ -26,5 +26,5 @@ def test_items_without_values_and_one_item_alone_have_no_vocabulary() -> None:
 
 
 def test_of_a_large_catalog_the_commonest_values_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_vocabulary, "MOST_VALUES", 1)
+    monkeypatch.setattr(item_vocabulary, "MAX_VALUES", 1)
     assert fit_vocabulary([("a", "b"), ("a", "b"), ("b",), ()]).values == ["b"]

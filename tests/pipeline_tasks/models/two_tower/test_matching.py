@@ -39,9 +39,9 @@ def recommender(request: pytest.FixtureRequest) -> TwoTowerRecommender:
 
 
 def test_each_learns_what_follows_what(recommender: TwoTowerRecommender) -> None:
-    crowd = evaluate(popularity(TASK.known, ITEMS + 1), TASK).overall["ndcg@10"]
-    assert evaluate(recommender, TASK).overall["ndcg@10"] > 1.5 * crowd
-    assert tune_blend_weight(recommender, TASK) > 1.5 * crowd
+    by_popularity = evaluate(popularity(TASK.known, ITEMS + 1), TASK).overall["ndcg@10"]
+    assert evaluate(recommender, TASK).overall["ndcg@10"] > 1.5 * by_popularity
+    assert tune_blend_weight(recommender, TASK) > 1.5 * by_popularity
 
 
 def test_each_is_saved_and_loaded(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_the_towers_score_is_the_formula(recommender: TwoTowerRecommender) -> No
 
 def test_one_without_a_history_follows_the_crowd(recommender: TwoTowerRecommender) -> None:
     nobody = recommender.scores(log_of({"new": []}))[0]
-    crowd = (
+    popularity = (
         recommender.trends @ recommender.user_matrix(log_of({"new": []}))[0][recommender.model.matching.width :][:-9]
     )
-    np.testing.assert_allclose(nobody - nobody[0], crowd - crowd[0], atol=1e-4)
+    np.testing.assert_allclose(nobody - nobody[0], popularity - popularity[0], atol=1e-4)
 
 
 def test_the_nights_shelf_is_the_models_order(recommender: TwoTowerRecommender, tmp_path: Path) -> None:

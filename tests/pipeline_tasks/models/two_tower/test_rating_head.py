@@ -15,7 +15,7 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.task_predictions import judge_heads, predict
+from pipeline_tasks.training.task_predictions import evaluate_heads, predict
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
@@ -58,7 +58,7 @@ def own_half() -> BinaryLabels:
 
 def fitted(log: Interactions, opinions: BinaryLabels, epochs: int = 6) -> TwoTowerRecommender:
     options = replace(OPTIONS, epochs=epochs)
-    return TwoTowerTrainer(log.until(CUT), TEXTS, options, evidence=TaskLabels(opinions=opinions)).fit()
+    return TwoTowerTrainer(log.until(CUT), TEXTS, options, task_labels=TaskLabels(opinions=opinions)).fit()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def recommender() -> TwoTowerRecommender:
 
 
 def test_it_foresees_what_is_liked(recommender: TwoTowerRecommender) -> None:
-    figures = judge_heads(recommender, LOG, CUT, TaskLabels(opinions=own_half()))
+    figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(opinions=own_half()))
     assert figures["rating_auc"] > 0.8
     assert figures["rating_log_loss"] < figures["rating_base_log_loss"] - 0.15
 
@@ -78,7 +78,7 @@ def test_what_happens_at_the_moment_of_the_rating_gives_nothing_away() -> None:
     types = LOG.types.copy()
     types[RATED] = np.where(opinions.liked, PURCHASE, RATING)
     log = replace(LOG, types=types)
-    figures = judge_heads(fitted(log, opinions, epochs=3), log, CUT, TaskLabels(opinions=opinions))
+    figures = evaluate_heads(fitted(log, opinions, epochs=3), log, CUT, TaskLabels(opinions=opinions))
     assert abs(figures["rating_auc"] - 0.5) < 0.06
 
 
@@ -96,7 +96,7 @@ def test_it_knows_who_is_strict_and_says_so_of_those_whose_answers_it_is_given()
     kind = (LOG.rows[RATED] // 2) % 2 == 0
     opinions = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
     model = fitted(LOG, opinions, epochs=2)
-    figures = judge_heads(model, LOG, CUT, TaskLabels(opinions=opinions))
+    figures = evaluate_heads(model, LOG, CUT, TaskLabels(opinions=opinions))
     assert figures["rating_auc"] > 0.8
     known, moments, items = LOG.until(CUT), np.full(USERS, CUT), np.arange(USERS) % ITEMS
     told = predict(model, "rating", known, moments, items, opinions)
@@ -123,5 +123,5 @@ def test_a_log_without_ratings_or_with_one_answer_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"has rating, but no event of the window has one: map events\.columns"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     alike = TaskLabels(opinions=likes(np.ones(len(RATED), bool)))
-    with pytest.raises(TrainingError, match=r"task rating: the log answers (\d+) questions, \1 with yes"):
-        TwoTowerTrainer(LOG, TEXTS, OPTIONS, evidence=alike)
+    with pytest.raises(TrainingError, match=r"task rating: the log has (\d+) labelled examples, \1 of them positive"):
+        TwoTowerTrainer(LOG, TEXTS, OPTIONS, task_labels=alike)

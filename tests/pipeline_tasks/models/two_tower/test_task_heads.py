@@ -14,7 +14,7 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY, MINUTE
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.task_predictions import judge_heads, predict
+from pipeline_tasks.training.task_predictions import evaluate_heads, predict
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
@@ -58,12 +58,12 @@ LOG, SHOWN = shop()
 
 @pytest.fixture(scope="module")
 def recommender() -> TwoTowerRecommender:
-    return TwoTowerTrainer(LOG.until(CUT), TEXTS, OPTIONS, evidence=TaskLabels(SHOWN)).fit()
+    return TwoTowerTrainer(LOG.until(CUT), TEXTS, OPTIONS, task_labels=TaskLabels(SHOWN)).fit()
 
 
 @pytest.mark.parametrize(("task", "auc"), [("purchase_intent", 0.75), ("session_converts", 0.7), ("click", 0.7)])
 def test_each_head_foresees_what_it_was_not_shown(recommender: TwoTowerRecommender, task: str, auc: float) -> None:
-    figures = judge_heads(recommender, LOG, CUT, TaskLabels(SHOWN))
+    figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(SHOWN))
     assert figures[f"{task}_auc"] > auc
     assert figures[f"{task}_log_loss"] < figures[f"{task}_base_log_loss"] - 0.02
 
@@ -108,13 +108,13 @@ def test_what_cannot_be_answered_is_said(recommender: TwoTowerRecommender) -> No
 def test_without_heads_nothing_is_added() -> None:
     trainer = TwoTowerTrainer(random_log(20, 8, seed=1), TEXTS[:8], replace(OPTIONS, task_weights={"next_item": 1.0}))
     assert not list(trainer.model.heads.parameters())
-    assert trainer.tasks.ask(np.zeros((1, 1), np.int64)) == ()
+    assert trainer.tasks.sample(np.zeros((1, 1), np.int64)) == ()
 
 
 def test_parts_of_a_batch_ask_what_the_whole_asks() -> None:
     trainer = TwoTowerTrainer(LOG, TEXTS, replace(OPTIONS, task_weights={"next_item": 1.0, "purchase_intent": 0.5}))
     windows = last_windows(LOG, 8)
-    (whole,) = trainer.tasks.ask(windows)
+    (whole,) = trainer.tasks.sample(windows)
     cut = windows.shape[1] * (len(windows) // 2)
     parts = [whole.part(0, cut), whole.part(cut, windows.size)]
     assert sum(len(part.place) for part in parts) == len(whole.place) > 0
@@ -146,5 +146,7 @@ def test_a_log_that_does_not_show_the_answer_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"task_weights has click, but nothing says what users were shown"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     views = replace(LOG, types=np.zeros_like(LOG.types))
-    with pytest.raises(TrainingError, match=r"task purchase_intent: the log answers \d+ questions, 0 with yes"):
+    with pytest.raises(
+        TrainingError, match=r"task purchase_intent: the log has \d+ labelled examples, 0 of them positive"
+    ):
         TwoTowerTrainer(views, TEXTS, replace(OPTIONS, task_weights={"next_item": 1.0, "purchase_intent": 1.0}))
