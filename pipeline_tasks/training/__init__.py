@@ -1,1 +1,1 @@
-"""Stage 2 of training: the sequence model over ready item vectors, from the choice of its options to the kept epoch."""
+"""Stage 2 of training: fits the two-tower model on item vectors, from the choice of its options to the best epoch."""

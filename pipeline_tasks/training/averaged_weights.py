@@ -1,4 +1,4 @@
-"""An average over the weights of all steps, the later the more: what is judged and kept in place of the last step's."""
+"""An average of the weights of all steps, which is validated and kept in place of the last weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 POWER: Final = 20
-"""Step t counts about t^20: the last twentieth of a training makes most of the average, however long it is."""
+"""Step t has a weight of about t^20, so the last twentieth of a training makes most of the average."""
 
 
 class AveragedWeights:
     """Polynomial-decay averaging (Shamir and Zhang 2013, Stochastic Gradient Descent for Non-smooth Optimization).
 
-    An exponential average would need a horizon that fits the number of steps; this one grows with them. 1 ms a step for
-    3.6 million parameters.
+    Unlike an exponential average, it needs no horizon that fits the number of steps. It takes 1 ms a step for 3.6
+    million parameters.
     """
 
     def __init__(self, model: nn.Module, power: int = POWER) -> None:
@@ -24,14 +24,14 @@ class AveragedWeights:
         self.mean = [one.detach().clone() for one in self.parameters]
 
     def add(self) -> None:
-        """Count the present weights in: call it after every step."""
+        """Add the current weights to the average; to be called after every step."""
         self.steps += 1
         share = (self.power + 1) / (self.steps + self.power)
         torch._foreach_lerp_(self.mean, self._held(), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The model holds the average inside, its own weights again afterwards."""
+        """Give the model the averaged weights within the context, and its own weights afterwards."""
         self.swap()
         try:
             yield
@@ -39,19 +39,19 @@ class AveragedWeights:
             self.swap()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the present weights and their average by the model's names, whichever of both it holds."""
+        """Return the current weights and their average by parameter name, inside `applied` as outside."""
         held, other = (dict(zip(self.names, kept, strict=True)) for kept in (self._held(), self.mean))
         return (other, held) if self.inside else (held, other)
 
     def restore(self, mean: Mapping[str, Tensor], steps: int) -> None:
-        """Go on from an average that `state` gave."""
+        """Restore the average that `state` returned."""
         self.mean, self.steps = (
             [mean[name].to(one.device) for name, one in zip(self.names, self.parameters, strict=True)],
             steps,
         )
 
     def swap(self) -> None:
-        """Exchange the model's weights and the average, without copying."""
+        """Exchange the model's weights and the average without a copy."""
         self.inside = not self.inside
         for place, one in enumerate(self.parameters):
             one.data, self.mean[place] = self.mean[place], one.data

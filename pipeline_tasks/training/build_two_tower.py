@@ -1,4 +1,4 @@
-"""An untrained two-tower model over a log's catalog: its shape, and the parts that are computed, not learned."""
+"""Builds an untrained two-tower model for a log and its catalog: its shape, and the parts that are not learned."""
 
 import math
 
@@ -28,11 +28,12 @@ def build_two_tower(
     values: Integers | None = None,
     users: UserContent = NOTHING,
 ) -> TwoTowerRecommender:
-    """Return the recommender as it is before the first step: text whitened, ids from co-occurrence.
+    """Return the recommender before the first step: whitened texts, and id embeddings from co-occurrence.
 
     Args:
-        raw_texts: (items, raw), finite. values: (items, most), numbers of structured values; None where there are none.
-        users: what is read of them beside their events.
+        raw_texts: (items, raw), finite.
+        values: (items, most) numbers of structured values; None if the catalog has none.
+        users: profiles and queries of the users.
     """
     n_items = len(raw_texts)
     numbers = np.zeros((n_items, 0), dtype=np.int64) if values is None else values
@@ -51,17 +52,17 @@ def build_two_tower(
     _start_from_counts(model, log, n_items, options, recipe)
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    own = fit_repeat_model(log, n_items, recipe) if options.repeats else None
-    looked_at = fit_view_conversion(log, n_items, recipe) if options.looked_at else None
+    repeats = fit_repeat_model(log, n_items, recipe) if options.repeats else None
+    viewed = fit_view_conversion(log, n_items, recipe) if options.looked_at else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
-    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, own, looked_at, users)
+    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, repeats, viewed, users)
     return fitted.at(log)
 
 
 def _shape(
     log: Interactions, options: FitOptions, users: UserContent, known: int, texts: tuple[int, int]
 ) -> TwoTowerConfig:
-    """Return the shape for `known` items with events; `texts` are the widths of text vectors, whitened and raw."""
+    """Return the shape for `known` items with events; `texts` are the widths of whitened and of raw text vectors."""
     return TwoTowerConfig(
         known_items=known,
         item_values=options.item_values,
@@ -90,12 +91,12 @@ def _shape(
 def _start_from_counts(
     model: TwoTower, log: Interactions, n_items: int, options: FitOptions, recipe: ItemToItemRecipe
 ) -> None:
-    """Set the collaborative part, which stays, and the ids, which are learned on."""
+    """Set the item-to-item part, which is not trained, and the start values of the id embeddings."""
     seen = np.unique(log.items)
     user_side, item_side = fit_item_to_item(recipe, log, n_items)
     model.linear_in.copy_(torch.from_numpy(user_side[seen]))
     model.linear_out.copy_(torch.from_numpy(item_side[seen]))
-    # Members start from random subspaces of their own, or they would begin as one.
+    # Each member starts from its own random subspace; otherwise all members would start equal.
     seeds = [options.seed + number for number in range(options.members)]
     factors = id_factors(log, n_items, model.config.member_width, seeds)[seen]
     model.item_ids.weight.copy_(torch.from_numpy(options.id_scale * factors))

@@ -1,28 +1,31 @@
-"""What stage 2 of training may be told; `training_choices` fills it from the log."""
+"""The options of stage 2; `training_choices` chooses them from the log."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.config.task_weights import ONLY_NEXT_ITEM
 from pipeline_tasks.models.basket_weights import PENALTY
 from pipeline_tasks.models.item_to_item_part import ItemToItemKind, ItemToItemRecipe
-from pipeline_tasks.training.learning_rate import Schedule
+
+Schedule = Literal["cosine", "late"]
+"""Learning rate after the warm-up: a cosine decay to 0, or constant up to the middle and then linear to 0."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What may be tuned; the defaults are those that ship."""
+    """All options that can be tuned, with the shipped defaults."""
 
     epochs: int = 8
     dimension: int = 128
     members: int = 1
-    """Towers of dimension / members side by side."""
+    """Number of towers in the ensemble, each of width dimension / members."""
     text_dimension: int = 256
-    """Axes kept of each block of content."""
+    """Whitened axes kept of each content block."""
     content_blocks: tuple[int, ...] = ()
-    """Widths of the blocks that lie side by side in the raw vectors: text, pictures; () for one."""
+    """Widths of the blocks of the raw vectors (text, then pictures); () for a single block."""
     item_values: int = 0
-    """Structured values that get a vector (see item_vocabulary)."""
+    """Number of structured values that have an embedding (see item_vocabulary)."""
     layers: int = 2
     dropout: float = 0.2
     max_length: int = 50
@@ -30,45 +33,49 @@ class FitOptions:
     learning_rate: float = 2e-3
     schedule: Schedule = "cosine"
     averaged: bool = False
-    """Whether an average over the steps is judged and kept, and not the last step (see averaged_weights)."""
+    """Whether an average of the steps' weights is kept instead of the last weights (see averaged_weights)."""
     weight_decay: float = 0.01
     batch_positions: int = 2048
     micro_batch: int = 0
-    """Places of a batch that are computed at a time, 0 for all: less memory, the same gradient."""
+    """Positions of a batch computed at a time, 0 for all; fewer need less memory and give the same gradient."""
     negatives: int = 0
-    """Items drawn to stand for the catalog in a step's softmax (see sampled_items); 0: the whole catalog."""
+    """Items sampled for a step's softmax (see sampled_items); 0 for the whole catalog."""
     answers: int = 4
+    """Targets drawn for each position."""
     reach: int = 50
+    """Number of later events of the history that targets are drawn from."""
     in_order: bool = False
-    """Whether the lines of a basket follow one another, as where the last line of a basket is what is asked for."""
+    """Whether the lines of a basket are ordered, as for the task of predicting the last line of a basket."""
     repeat_weight: float = 0.0
+    """Weight of a target whose item the history already holds."""
     event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
-    """Of an answer, by its event type."""
+    """Weight of a target by its event type."""
     matching: str = "dot"
     task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
-    """What is learned, and how much it counts."""
+    """Loss weight of each task."""
     liked_rating: float | None = None
-    """Ratings of so much or more say that the item is liked; None where that is not learned."""
+    """The lowest rating that counts as liked; None without the task `rating`."""
     linear_rank: int = 128
+    """Rank of the item-to-item part."""
     linear_kind: ItemToItemKind = "set"
     linear_coming: float = 0.0
-    """Share of what came next, of linear_kind season."""
+    """Weight of the regression on upcoming items, for linear_kind season (see season_weights)."""
     linear_penalty: float = PENALTY
-    """Of linear_kind basket."""
+    """Ridge penalty, for linear_kind basket."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()
     repeats: bool = False
-    """Whether what a user had before gets a score of its own (see own_history)."""
+    """Whether previously purchased items get a score of their own (see repeat_model)."""
     looked_at: bool = False
-    """Whether what a user looked at, and has not had yet, does."""
+    """Whether items that were viewed but not yet purchased get a score of their own (see repeat_model)."""
     half: bool = True
-    """Products in bfloat16 where the device has it: on AVX512-BF16 2 to 3 times as fast."""
+    """Whether to compute products in bfloat16 if the device supports it; 2 to 3 times as fast on AVX512-BF16."""
     time_buckets: int = 48
     id_scale: float = 0.05
     text_scale: float = 0.02
 
     def item_to_item_recipe(self, rank: int) -> ItemToItemRecipe:
-        """Return how the collaborative part is made, in `rank`, which a small catalog has less of."""
+        """Return how the item-to-item part is made, with `rank`, which a small catalog limits."""
         return ItemToItemRecipe(
             kind=self.linear_kind,
             rank=rank,

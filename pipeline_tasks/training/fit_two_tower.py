@@ -1,8 +1,8 @@
-"""Stage 2 of training: the sequence model over whitened item vectors, with full or sampled softmax."""
+"""Stage 2 of training: fits the two-tower model on a log, with full or sampled softmax."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch import Tensor
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.device import has_bfloat16
-from pipeline_tasks.models.two_tower.tensor_names import tensors_of
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw, batch_windows, cut_windows
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
@@ -22,7 +21,6 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.averaged_weights import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training.oom_retry import explain_oom
 from pipeline_tasks.training.popularity_table import PopularityTable
 from pipeline_tasks.training.prediction_points import LeadPredictionPoints
 from pipeline_tasks.training.sampled_items import SampledItems
@@ -35,7 +33,16 @@ from pipeline_tasks.training_error import TrainingError
 
 
 class TwoTowerTrainer:
-    """Holds a model and the log it learns from."""
+    """Trains one model on one log.
+
+    Args:
+        raw_texts: (items, raw) vectors of the catalog's content, finite.
+        values: (items, most) numbers of structured values; None if the catalog has none.
+        task_labels: impressions and ratings that the task heads learn from.
+
+    Raises:
+        TrainingError: the log has no history of two events, a text vector is not finite, or no event type has a weight.
+    """
 
     def __init__(
         self,
@@ -64,13 +71,13 @@ class TwoTowerTrainer:
         n_items = len(raw_texts)
         sampled = 0 < options.negatives < n_items
         self.sample = SampledItems(log, n_items, options.negatives) if sampled else None
-        # Its gradient holds the rows of a step alone, where a step holds few.
+        # A sampled step touches few rows of the id table, so its gradient is sparse.
         self.model.item_ids.sparse = sampled
         self.optimizer, self.epoch = TrainingOptimizer(self.model, options), 0
-        # Not of a table of which a step touches few rows: the average would cost all of them.
+        # No average of a table with sparse gradients: it would touch all rows at every step.
         self.average = AveragedWeights(self.model) if options.averaged and not sampled else None
-        asked = log.in_order() if options.in_order else log
-        self.targets = TargetDraw(asked, options.reach, _type_weights(log, options), options.repeat_weight)
+        ordered = log.in_order() if options.in_order else log
+        self.targets = TargetDraw(ordered, options.reach, _type_weights(log, options), options.repeat_weight)
         self.tasks = TaskLosses(log, options.task_weights, task_labels, options.seed)
         self.inputs = UserInputs(log, self.model, users)
         self.lead_points = LeadPredictionPoints(log, self.targets) if self.model.profile is not None else None
@@ -92,22 +99,22 @@ class TwoTowerTrainer:
         """Train for the epochs of the options, or until `after_epoch(epoch, loss)` returns False.
 
         Raises:
-            TrainingError: the loss or its gradient is not a number, or a GPU has no memory for the items of a step. The
-                model is as before that batch.
+            TrainingError: the loss or its gradient is not finite, or a GPU has no memory for the items of a step. The
+                model keeps the weights from before that batch.
         """
         while self.epoch < self.options.epochs:
             loss = self._train_epoch(self.epoch + 1)
             self.epoch += 1
             with self.average.applied() if self.average else nullcontext():
-                should_continue = self.processes.broadcast_decision(partial(after_epoch, self.epoch, loss))
-            if not should_continue:
+                another = self.processes.broadcast_decision(partial(after_epoch, self.epoch, loss))
+            if not another:
                 break
         if self.average:
             self.average.swap()
         return self.recommender
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """Return weights and moments, and how far the training is: all that `restore` needs beside data and options."""
+        """Return the tensors and the progress of the training; `restore` needs them besides data and options."""
         moments, progress = self.optimizer.state()
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average:
@@ -122,7 +129,7 @@ class TwoTowerTrainer:
         }
 
     def restore(self, tensors: dict[str, Tensor], progress: dict[str, int]) -> None:
-        """Go on from what `state` gave; a trainer of the same data and options ends with the very same weights."""
+        """Restore what `state` returned; a trainer of the same data and options ends with exactly the same weights."""
         self.model.load_state_dict(tensors_of("model", tensors))
         self.optimizer.restore(tensors_of("optimizer", tensors), progress)
         if self.average:
@@ -131,9 +138,9 @@ class TwoTowerTrainer:
 
     def _train_epoch(self, epoch: int) -> float:
         """Return the mean loss of the epoch's batches."""
-        # From seed and epoch alone: an epoch is the same whether or not this process has trained those before it.
+        # From seed and epoch alone, so that a resumed training draws the same numbers.
         self.rng = np.random.default_rng([self.options.seed, epoch])
-        # Batches and answers are drawn alike in all processes; dropout is not.
+        # All processes draw the same batches and targets, but not the same dropout.
         torch.manual_seed(int(self.rng.integers(2**62)) + self.processes.rank)
         self.tasks.begin(self.options.seed, epoch)
         steps, losses = self._steps(), []
@@ -159,9 +166,9 @@ class TwoTowerTrainer:
         return float(np.mean(losses)) if losses else 0.0
 
     def _take_step(self, batches: Sequence[TrainingBatch]) -> tuple[float, bool]:
-        """Return the loss, and whether it and its gradient were finite: else the weights are as before."""
+        """Return the loss, and whether it and its gradient were finite; if not, the weights are unchanged."""
         self.optimizer.clear()
-        with explain_oom(self.options.negatives if self.sample else len(self.recommender.texts)):
+        with _explain_oom(self.options.negatives if self.sample else len(self.recommender.texts)):
             loss = self.gradient.add(batches, self.rng)
             return loss, math.isfinite(loss) and self.optimizer.step()
 
@@ -170,15 +177,15 @@ class TwoTowerTrainer:
         return draw_batch(windows, *draws, self.tasks.sample(windows), self.lead_points)
 
     def _steps(self) -> list[list[Integers]]:
-        """Return the windows of each step, (windows, length) for every member.
+        """Return the windows of each step: one array (windows, length) for every member of the ensemble.
 
-        Each member draws its own batches: two members with the same batches were as good as one
+        Each member draws its own batches, because members with the same batches learn the same
         (docs/experiments/training.md).
         """
-        each = [self._batches() for _ in range(self.options.members)]
-        # They differ by a batch or two, as histories are cut at random.
-        longest = max(map(len, each))
-        return [[batches[step % len(batches)] for batches in each] for step in range(longest)]
+        members = [self._batches() for _ in range(self.options.members)]
+        # Their numbers of batches differ by one or two, as histories are cut at random.
+        longest = max(map(len, members))
+        return [[batches[step % len(batches)] for batches in members] for step in range(longest)]
 
     def _batches(self) -> list[Integers]:
         shortest = 1 if self.tasks.samplers else 2
@@ -194,3 +201,22 @@ def _type_weights(log: Interactions, options: FitOptions) -> Floats:
             "training.event_weights"
         )
     return weights
+
+
+@contextmanager
+def _explain_oom(n_items: int) -> Iterator[None]:
+    """Turn an out-of-memory error within into a TrainingError; smaller parts would not reduce the `n_items` vectors."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU is out of memory with the vectors of {n_items:,} items and their gradients: set "
+            "training.negatives to fewer items (sampled softmax), lower training.dimension, or train on the CPU "
+            "(CUDA_VISIBLE_DEVICES=)"
+        ) from error
+
+
+def tensors_of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with `part` and a dot, by the rest of their names."""
+    start = f"{part}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

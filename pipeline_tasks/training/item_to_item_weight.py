@@ -1,4 +1,4 @@
-"""How much the collaborative part and the trends count beside the transformer: chosen on validation."""
+"""Tunes the weights of the item-to-item part and of the popularity trends on validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,19 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 
 SHARES: Final = (0.0, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Spread of the collaborative scores over that of the transformer's, within a user."""
+"""Spread of the weighted item-to-item scores, in units of the spread of the towers' scores within a user."""
 TREND_SHARES: Final = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
-"""Spread of a trend over that of the sum of both."""
+"""Spread of a weighted trend, in units of the spread of the sum of both."""
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """Scores of a task's users, part by part, computed once and weighed anew for every choice."""
+    """Scores of a task's users by part, computed once for all weights that are tried."""
 
     alone: Floats
+    """(users, items) of the towers."""
     linear: Floats
+    """(users, items) of the item-to-item part, unweighted."""
     trends: Floats
     """(horizons, items)"""
 
@@ -39,7 +41,7 @@ def tune_item_to_item_weight(recommender: TwoTowerRecommender, task: RankingTask
 
 
 def tune_blend_weight(recommender: TwoTowerRecommender, task: RankingTask) -> float:
-    """Choose the collaborative part's weight, then one by one how far everybody follows each trend."""
+    """Set the weight of the item-to-item part, then one by one the shift of each trend; return the NDCG@10."""
     config = recommender.model.config
     config.trend_shift = [0.0] * len(config.horizons)
     best, _ = tune_item_to_item_weight(recommender, task)
@@ -54,7 +56,7 @@ def tune_blend_weight(recommender: TwoTowerRecommender, task: RankingTask) -> fl
 
 
 def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
-    """Both parts' scores, the collaborative one's unweighted, and the trends as they are; half precision does."""
+    """Return the scores by part; half precision suffices to choose a weight."""
     config = recommender.model.config
     kept, config.linear_weight = config.linear_weight, 1.0
     with torch.autocast(recommender.model.device.type, torch.bfloat16, enabled=has_bfloat16(recommender.model.device)):
@@ -68,13 +70,13 @@ def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
 def best_weight(
     unit: float, shares: Sequence[float], base: Floats, part: Floats, task: RankingTask
 ) -> tuple[float, float]:
-    """Return the weight of `part` beside `base`, a share times the unit, that is best, and its NDCG@10."""
+    """Return the best weight of `part` when added to `base`, and its NDCG@10; weights are `shares` times `unit`."""
     chosen, best, worse = 0.0, -1.0, 0
     for share in shares:
         ndcg = ndcg_from_scores(base + np.float32(share * unit) * part, task)
-        # Of equals the smaller: the first that is best.
+        # The first, smallest weight wins a tie.
         chosen, best, worse = (share * unit, ndcg, 0) if ndcg > best else (chosen, best, worse + 1)
-        # It rises and then falls: three without a gain end the search of a weight.
+        # NDCG rises and then falls with the weight, so three weights without a gain end the search.
         if worse == 3:
             break
     return chosen, best

@@ -1,8 +1,8 @@
-"""Questions with a yes or no, and the answers that a log knows: none of what is not over yet.
+"""Samples labelled examples for the binary task heads from a log.
 
-A question is asked after an event and at a moment before the history's next event: what is known then is the history up
-to that event, and how long ago it was. An answer that is not yet known at the end of the log is no
-answer, not even where it is already yes: kept, the last days would hold yeses only.
+An example has an event and a prediction time before the history's next event. Its features are the history up to the
+event, and the time since. Examples whose time span ends after the log are left out, even if their label is already
+positive; otherwise the last days would hold positive examples only.
 """
 
 from dataclasses import dataclass
@@ -20,37 +20,37 @@ _NEVER: Final = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class LabelledExamples:
-    """k questions."""
+    """k examples of one binary task."""
 
     events: Integers
-    """(k,) index into the log: what is known is the history up to this event."""
+    """(k,) index of the last event of the history that the example may use."""
     prediction_times: Integers
     """(k,) epoch microseconds, no earlier than the event."""
     items: Integers
-    """(k,) what is asked about, -1 where it is no item."""
+    """(k,) the item of the example, -1 for a task that is not about items."""
     labels: Floats
     """(k,) 1 or 0."""
     weights: Floats
-    """(k,) how much each counts."""
+    """(k,) weight of each example."""
     leanings: Floats | None = None
-    """(k, 2) what earlier answers say (see data/rating_bias.py); None of tasks that do not read them."""
+    """(k, 2) rating bias of the user and of the item (see data/rating_bias.py); None for tasks that do not use it."""
 
     def only(self, kept: Flags | Integers) -> "LabelledExamples":
-        """Return some of them."""
-        events, moments, items = self.events[kept], self.prediction_times[kept], self.items[kept]
+        """Return the chosen examples."""
+        events, times, items = self.events[kept], self.prediction_times[kept], self.items[kept]
         leanings = None if self.leanings is None else self.leanings[kept]
-        return LabelledExamples(events, moments, items, self.labels[kept], self.weights[kept], leanings)
+        return LabelledExamples(events, times, items, self.labels[kept], self.weights[kept], leanings)
 
 
 class LabelSampler(Protocol):
-    """One task over one log."""
+    """Samples the examples of one task from one log."""
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
-        """Return questions after some of `events` (n,), with answers that are known by the end of the log."""
+        """Return examples at some of `events` (n,), with labels that are final at the end of the log."""
 
 
 class PurchaseIntentSampler:
-    """Whether a known user buys within 7 days of a moment."""
+    """Label: whether a user with an id buys within 7 days of the prediction time."""
 
     def __init__(self, log: Interactions) -> None:
         self.log, self.until = log, log.evidence.last_timestamp
@@ -58,35 +58,38 @@ class PurchaseIntentSampler:
         inside = following < log.offsets[1:][log.rows]
         self.next_time = np.where(inside, log.times[np.minimum(following, len(log.times) - 1)], _NEVER)
         self.bought = next_purchases(log, following)
-        # The last line of a basket stands for it.
+        # Only the last line of a basket gives an example.
         self.last_of_step = following == np.arange(len(log.times)) + 1
         self.known = log.known[log.rows]
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
-        """Ask at a random moment before the next event, which counts as long as it lasts: as if asked at any time."""
+        """Return one example per event, at a random time before the next event and weighted by that time span.
+
+        The weights make the examples a sample of all times.
+        """
         times = self.log.times[events]
         ends = np.minimum(self.next_time[events], self.until - INTENT_SPAN)
         spans = np.where(self.known[events] & self.last_of_step[events], np.maximum(ends - times, 0), 0)
-        moments = times + (rng.random(len(events)) * spans).astype(np.int64)
-        asked = spans > 0
-        return self._questions(events[asked], moments[asked], spans[asked] / DAY)
+        prediction_times = times + (rng.random(len(events)) * spans).astype(np.int64)
+        kept = spans > 0
+        return self._examples(events[kept], prediction_times[kept], spans[kept] / DAY)
 
     def sample_at(self, moment: int, span: int = INTENT_SPAN) -> LabelledExamples:
-        """Ask of every known user with a history, at one moment; yes is a purchase within `span` of it."""
+        """Return an example for every known user with a history at `moment`; label: a purchase within `span`."""
         before = self.log.times < moment
         last = np.flatnonzero(before & (self.next_time >= moment) & self.last_of_step & self.known)
-        questions = self._questions(last, np.full(len(last), moment), np.ones(len(last)), span)
-        return questions if moment + span <= self.until else questions.only(np.zeros(0, np.int64))
+        examples = self._examples(last, np.full(len(last), moment), np.ones(len(last)), span)
+        return examples if moment + span <= self.until else examples.only(np.zeros(0, np.int64))
 
-    def _questions(
-        self, events: Integers, moments: Integers, weights: np.ndarray, span: int = INTENT_SPAN
+    def _examples(
+        self, events: Integers, times: Integers, weights: np.ndarray, span: int = INTENT_SPAN
     ) -> LabelledExamples:
-        labels = (self.bought[events] <= moments + span).astype(np.float32)
-        return LabelledExamples(events, moments, np.full(len(events), -1), labels, weights.astype(np.float32))
+        labels = (self.bought[events] <= times + span).astype(np.float32)
+        return LabelledExamples(events, times, np.full(len(events), -1), labels, weights.astype(np.float32))
 
 
 class SessionSampler:
-    """Whether a purchase follows in the same session."""
+    """Label: whether a purchase follows in the same session."""
 
     def __init__(self, log: Interactions) -> None:
         self.log = log
@@ -96,7 +99,7 @@ class SessionSampler:
         self.over = self.last_time + SESSION_GAP <= log.evidence.last_timestamp
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
-        """Ask right after every event whose session is over."""
+        """Return an example right after every event of a session that is over."""
         events = events[self.over[events]]
         labels = (self.bought[events] <= self.last_time[events]).astype(np.float32)
         return LabelledExamples(
@@ -105,7 +108,7 @@ class SessionSampler:
 
 
 def later_steps(log: Interactions) -> Integers:
-    """Return (m,) the first event of the log after the event's own timestamp, at most the end of its sequence."""
+    """Return (m,) index of the first event after each event's own timestamp, at most the end of its sequence."""
     ends = log.offsets[1:][log.rows]
     changes = np.append(np.flatnonzero(np.diff(log.times) != 0) + 1, len(log.times))
     following: Integers = changes[np.searchsorted(changes, np.arange(len(log.times)), side="right")]
@@ -113,7 +116,7 @@ def later_steps(log: Interactions) -> Integers:
 
 
 def next_purchases(log: Interactions, following: Integers) -> Integers:
-    """Return (m,) the time of the first purchase at `following` (m,) or after, else one that never comes."""
+    """Return (m,) time of the first purchase at `following` (m,) or later in the sequence; `_NEVER` without one."""
     places = np.append(np.flatnonzero(log.types == CHOSEN_TYPES.index("purchase")), len(log.times))
     found = places[np.searchsorted(places, following)]
     inside = found < log.offsets[1:][log.rows]
@@ -121,7 +124,7 @@ def next_purchases(log: Interactions, following: Integers) -> Integers:
 
 
 def session_ends(log: Interactions) -> Integers:
-    """Return (m,) the last event of each event's session, by half an hour without one."""
+    """Return (m,) index of the last event of each event's session; half an hour without an event ends a session."""
     breaks = np.flatnonzero((np.diff(log.times) > SESSION_GAP) | (np.diff(log.rows) != 0))
     last = np.append(breaks, len(log.times) - 1)
     return last[np.searchsorted(last, np.arange(len(log.times)))]

@@ -1,7 +1,7 @@
-"""Questions about an item at a moment: whether what is shown is clicked, and whether what is rated is liked.
+"""Samples labelled examples about items: whether a shown item is clicked, and whether a rated item is liked.
 
-What is known is the history before the moment, never what happened at it: an event of the same timestamp may be the
-answer itself.
+An example may use the history before its prediction time. Events of that very timestamp are left out, because one of
+them may be the label itself.
 """
 
 import numpy as np
@@ -16,29 +16,29 @@ from pipeline_tasks.training.label_sampler import LabelledExamples
 
 
 class ItemLabelSampler:
-    """Items and moments with their answers, in order of the last event before each."""
+    """Examples about items, sorted by the last event before each."""
 
     def __init__(
-        self, log: Interactions, asked: Impressions | BinaryLabels, labels: Floats, told: Floats | None = None
+        self, log: Interactions, shown: Impressions | BinaryLabels, labels: Floats, bias: Floats | None = None
     ) -> None:
-        events = last_events(log, asked.rows, asked.times)
+        events = last_events(log, shown.rows, shown.times)
         kept = np.flatnonzero(events >= 0)
         order = kept[np.argsort(events[kept], kind="stable")]
-        self.events, self.items, self.times = events[order], asked.items[order], asked.times[order]
-        self.labels, self.leanings = labels[order], None if told is None else told[order]
+        self.events, self.items, self.times = events[order], shown.items[order], shown.times[order]
+        self.labels, self.leanings = labels[order], None if bias is None else bias[order]
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
-        """Ask at every moment that came after one of the events and, in its sequence, no later than the next."""
+        """Return all examples with one of `events` as their last event."""
         starts, stops = (np.searchsorted(self.events, events, side=side) for side in ("left", "right"))
         counts = stops - starts
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        told = None if self.leanings is None else self.leanings[places]
-        asked = (self.events[places], self.times[places], self.items[places], self.labels[places])
-        return LabelledExamples(*asked, np.ones(len(places), np.float32), told)
+        bias = None if self.leanings is None else self.leanings[places]
+        columns = (self.events[places], self.times[places], self.items[places], self.labels[places])
+        return LabelledExamples(*columns, np.ones(len(places), np.float32), bias)
 
 
 class ClickSampler(ItemLabelSampler):
-    """Whether an item that is shown is clicked (or looked at) by the same user within half an hour."""
+    """Label: whether the user clicks or views a shown item within half an hour."""
 
     def __init__(self, log: Interactions, impressions: Impressions) -> None:
         shown = impressions.until(log.evidence.last_timestamp - SESSION_GAP)
@@ -46,24 +46,21 @@ class ClickSampler(ItemLabelSampler):
 
 
 class RatingSampler(ItemLabelSampler):
-    """Whether an item that is rated is liked, as it could be asked just before: by whoever rates, not by anybody.
-
-    Nothing is known of items that nobody rates: the answer is how much they would like it if they took it up.
-    """
+    """Label: whether a rated item is liked, predicted just before the rating: P(liked | the user rates the item)."""
 
     def __init__(self, log: Interactions, opinions: BinaryLabels) -> None:
         known = opinions.until(log.evidence.last_timestamp)
-        told = leanings(known, known.rows, known.items, known.times)
-        super().__init__(log, known, known.liked.astype(np.float32), told)
+        bias = leanings(known, known.rows, known.items, known.times)
+        super().__init__(log, known, known.liked.astype(np.float32), bias)
 
 
 def last_events(log: Interactions, rows: Integers, times: Integers) -> Integers:
-    """Return (n,) the last event of the sequence `rows` before `times`, -1 where there is none."""
+    """Return (n,) index of the last event of the sequences `rows` before `times`, -1 where there is none."""
     both = np.concatenate([log.rows, rows]), np.concatenate([log.times, times])
-    asked = np.arange(len(both[0])) >= len(log.times)
-    # At equal times questions come first: the event is not before them.
-    order = np.lexsort((~asked, both[1], both[0]))
-    seen = np.cumsum(~asked[order]) - 1
+    is_example = np.arange(len(both[0])) >= len(log.times)
+    # At equal times examples come first, because such an event is not before them.
+    order = np.lexsort((~is_example, both[1], both[0]))
+    seen = np.cumsum(~is_example[order]) - 1
     found = np.empty(len(order), np.int64)
     found[order] = seen
     last = found[len(log.times) :]
@@ -71,16 +68,16 @@ def last_events(log: Interactions, rows: Integers, times: Integers) -> Integers:
 
 
 def clicked(log: Interactions, shown: Impressions) -> Floats:
-    """Return (n,) 1 where a click or view of the item follows within half an hour, else 0."""
-    looks = np.isin(log.types, [CHOSEN_TYPES.index(name) for name in ("click", "view")])
+    """Return (n,) 1 where a click or view of the shown item follows within half an hour, else 0."""
+    views = np.isin(log.types, [CHOSEN_TYPES.index(name) for name in ("click", "view")])
     width = int(max(log.items.max(initial=0), shown.items.max(initial=0))) + 1
-    pairs = np.concatenate([log.rows[looks] * width + log.items[looks], shown.rows * width + shown.items])
-    times = np.concatenate([log.times[looks], shown.times])
-    asked = np.arange(len(pairs)) >= looks.sum()
-    order = np.lexsort((~asked, times, pairs))
-    # Backwards: the nearest look at or after each place.
-    is_look = ~asked[order]
-    place = np.where(is_look, np.arange(len(order)), len(order))
+    pairs = np.concatenate([log.rows[views] * width + log.items[views], shown.rows * width + shown.items])
+    times = np.concatenate([log.times[views], shown.times])
+    is_example = np.arange(len(pairs)) >= views.sum()
+    order = np.lexsort((~is_example, times, pairs))
+    # A backward pass finds the nearest view at or after each place.
+    is_view = ~is_example[order]
+    place = np.where(is_view, np.arange(len(order)), len(order))
     nearest = np.minimum.accumulate(place[::-1])[::-1]
     inside = np.minimum(nearest, len(order) - 1)
     same = (nearest < len(order)) & (pairs[order][inside] == pairs[order])

@@ -1,8 +1,8 @@
-"""What users without an event are offered: how far they follow each trend and their attributes, by validation.
+"""Tunes the weights for users without events on validation: of each popularity trend, and of their attributes.
 
-Everybody else's weights do not fit them: those are chosen beside a history, and lean to what is in demand just now.
-MovieLens 100K, NDCG@10 of newcomers on validation (161): .363 with everybody's weights, .537 with their own; on test
-(192) .335 and .520, recent popularity .514.
+The general weights do not fit new users, because they are tuned beside a history and favour current demand. MovieLens
+100K, NDCG@10 of new users: .363 with the general weights and .537 with their own on validation (161 users); .335 and
+.520 on test (192 users), where recent popularity reaches .514.
 """
 
 from typing import Final
@@ -18,17 +18,20 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.training.item_to_item_weight import SHARES, TREND_SHARES, best_weight, spread_of
 
 LEAST: Final = 50
-"""Newcomers by whom anything is chosen: the standard error of NDCG@10 is then about .04."""
-_ENOUGH: Final = 500
-"""Users to know a spread by."""
+"""Minimum number of new users to tune on; the standard error of NDCG@10 is then about .04."""
+_SPREAD_USERS: Final = 500
+"""Number of users that a spread is measured on."""
 
 
 def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, of_others: RankingTask) -> None:
-    """Set `newcomer_trends`, `newcomer_share` and `newcomer_level` of the model to what is best for the newcomers of
-    `task`; `of_others` is the task by which the level of new items was chosen.
+    """Set `newcomer_trends`, `newcomer_share` and `newcomer_level` of the model to the best values for new users.
 
-    They stay as they are where there are too few newcomers, where the log has no times, where nothing beats everybody's
-    weights, and with additive matching, whose parts cannot be weighed.
+    They are unchanged if there are too few new users, if the log has no times, or with additive matching, whose parts
+    cannot be weighted. If nothing beats the general weights, they are set to use those.
+
+    Args:
+        task: of the new users.
+        of_others: the task on which `new_item_level` was chosen.
     """
     model, config = recommender.model, recommender.model.config
     if len(task) < LEAST or not config.horizons or isinstance(model.matching, AdditiveMatching):
@@ -38,27 +41,28 @@ def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, o
 
     def at_level(level: float) -> tuple[float, float]:
         config.newcomer_level = level
-        # All of their score: nobody of them has an item of their own.
+        # New users have no previous items, so nothing is added to this score.
         return ndcg_from_scores(recommender.user_matrix(task.histories) @ items.T, task), level
 
-    as_everybody, _ = at_level(0.0)
+    general, _ = at_level(0.0)
     weights, popularity = _follow(recommender.trends.T, task)
     own = recommender.user_matrix(task.histories)[:, :width] @ items[:, :width].T
     unit = spread_of(popularity) / max(spread_of(own), 1e-9) if own.any() else 0.0
     share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, own, task)
-    # As high above the others as for those who have a history, or not lifted at all.
-    others = recommender.user_matrix(sample_task(of_others, _ENOUGH, 0).histories)
+    # The boost of new items is either that of users with a history, in units of the spread, or 0.
+    others = recommender.user_matrix(sample_task(of_others, _SPREAD_USERS, 0).histories)
     others[:, width + len(weights)] = 0
     spreads = spread_of(popularity + np.float32(share) * own) / max(spread_of(others @ items.T), 1e-9)
     config.newcomer_trends, config.newcomer_share = weights, share
     best, config.newcomer_level = max(map(at_level, (0.0, config.new_item_level * spreads)))
-    if best <= as_everybody:
+    if best <= general:
         config.newcomer_trends, config.newcomer_share, config.newcomer_level = [], 1.0, 0.0
-    print(f"newcomers: validation ndcg@10 {max(best, as_everybody):.4f}, as everybody {as_everybody:.4f}", flush=True)
+    best = max(best, general)
+    print(f"new users: validation ndcg@10 {best:.4f}, with the general weights {general:.4f}", flush=True)
 
 
 def _follow(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
-    """Return a weight for each of trends (h, items), and their sum (n, items): from the best one on, one by one."""
+    """Return the weights of trends (h, items) and their weighted sum (n, items); the best trend is added first."""
     spreads = trends.std(axis=1)
     units = np.divide(1, spreads, out=np.zeros_like(spreads), where=spreads > 0)
     alone = [ndcg_from_scores(_for_all(unit * trend, task), task) for unit, trend in zip(units, trends, strict=True)]
@@ -74,5 +78,5 @@ def _follow(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
 
 
 def _for_all(scores: Floats, task: RankingTask) -> Floats:
-    """Return (n, items): the same scores (items,) for everybody, to be overwritten."""
+    """Return (n, items): the same scores (items,) for every user, as an array that may be overwritten."""
     return np.tile(scores.astype(np.float32), (len(task), 1))

@@ -1,4 +1,4 @@
-"""Popularity trends of all items at the moments of a training, in the precision and the order that its steps read."""
+"""Popularity trends of all items for each time bucket of a log, in the precision and layout that a step reads."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 
 class PopularityTable:
-    """Takes items x buckets x horizons numbers: 48 x 4 in bfloat16 are 384 bytes an item."""
+    """Holds (items, buckets, horizons) levels: 48 x 4 in bfloat16 take 384 bytes an item."""
 
     def __init__(
         self,
@@ -23,26 +23,26 @@ class PopularityTable:
     ) -> None:
         moments = bucket_moments(log, buckets)
         self.buckets: Integers = np.searchsorted(moments, log.times, side="right") - 1
-        """(events,) the moment that each event of the log belongs to."""
+        """(events,) the time bucket of each event of the log."""
         trends = PopularityFeatures(log, n_items, horizons)
-        # By item: a step that reads some of the items reads whole rows.
+        # Items come first, so that a step with sampled items reads whole rows.
         self.levels = torch.empty((n_items, len(moments), len(horizons)), dtype=kind, device=device)
         for place, moment in enumerate(moments.tolist()):
             self.levels[:, place] = torch.from_numpy(trends.at(moment)).to(device, kind)
         self._whole = self.levels.transpose(0, 1)
 
     def levels_of(self, items: Tensor | None) -> Tensor | None:
-        """Return (moments, items, horizons) of the items named, None for all; None where there are no trends."""
+        """Return (buckets, items, horizons) of `items`, None for all items; None if there are no horizons."""
         if not self.levels.shape[2]:
             return None
         if items is not None:
             return self.levels.index_select(0, items).transpose(0, 1).contiguous()
         if not self._whole.is_contiguous():
-            # Once: from here on, the other order is not needed.
+            # Done once; the layout by item is not needed any more.
             self._whole = self._whole.contiguous()
             self.levels = self._whole.transpose(0, 1)
         return self._whole
 
     def at(self, levels: Tensor | None, events: Integers) -> PopularityLevels | None:
-        """Return what `crowd` gave with the moments of events of the log (ascending)."""
+        """Return the result of `levels_of` with the buckets of `events` (ascending)."""
         return None if levels is None else PopularityLevels(levels, torch.from_numpy(self.buckets[events]))

@@ -14,25 +14,25 @@ from pipeline_tasks.models.two_tower.training_windows import TargetDraw
 
 @dataclass(frozen=True)
 class PredictionPoints:
-    """n moments in a batch of windows."""
+    """n prediction points in a batch of windows."""
 
     place: Integers
     """(n,) index into the flattened states (windows, lead + length)."""
     events: Integers
-    """(n,) the event of the log whose time it is."""
+    """(n,) index of the event that gives the time."""
     starts: Integers
-    """(n,) the first event of the log that may be the answer."""
+    """(n,) index of the first event that may be the target."""
     rooms: Integers
-    """(n,) how many events from there on may be."""
+    """(n,) number of events from there on that may be the target."""
     queries: Integers
-    """(n,) index of the query that was just typed, 0 for none."""
+    """(n,) index of the query typed just before, 0 for none."""
 
     def ordered(self, order: Integers) -> "PredictionPoints":
-        """Return the moments named, in that order."""
+        """Return the points at `order`, in that order."""
         return PredictionPoints(*(column[order] for column in self._columns))
 
     def joined(self, more: "PredictionPoints") -> "PredictionPoints":
-        """Return these and then `more`."""
+        """Return these points followed by `more`."""
         both = zip(self._columns, more._columns, strict=True)
         return PredictionPoints(*(np.concatenate(columns) for columns in both))
 
@@ -42,7 +42,7 @@ class PredictionPoints:
 
 
 def points_after_events(windows: Integers, targets: TargetDraw, lead: int) -> PredictionPoints:
-    """Return the moments after the events of `windows` (batch, length): what follows is the answer."""
+    """Return the points after the events of `windows` (batch, length); their targets are later events."""
     rows, columns = np.nonzero(windows >= 0)
     events = windows[rows, columns]
     place = rows * (windows.shape[1] + lead) + lead + columns
@@ -50,10 +50,10 @@ def points_after_events(windows: Integers, targets: TargetDraw, lead: int) -> Pr
 
 
 class LeadPredictionPoints:
-    """The moments before first events and after queries of one log, for windows whose states have a lead.
+    """The points before first events and after queries, for windows with a lead state before their first event.
 
-    A query is asked about where it was typed: its answers are the events that it led to, and the state beside it is the
-    one before the first of them, which has not seen it.
+    The point of a query has the state before the first event that the query led to. Its targets are the events that
+    the query led to.
     """
 
     def __init__(self, log: Interactions, targets: TargetDraw) -> None:
@@ -64,21 +64,21 @@ class LeadPredictionPoints:
         begins = self.first | (np.diff(led, prepend=0) != 0)
         ends = np.append(np.flatnonzero(begins)[1:], size)[np.cumsum(begins) - 1]
         basket = ~self.first & (np.diff(log.times, prepend=-1) == 0)
-        self.asked = np.where(begins & ~basket, led, 0)
-        """(m,) the query that was typed right before the event, 0 for none: not in the middle of a basket, whose lines
-        have no order."""
+        self.query = np.where(begins & ~basket, led, 0)
+        """(m,) index of the query typed right before the event, 0 for none; none within a basket, which has no order.
+        """
         self.led_room = np.minimum(ends - np.arange(size), targets.reach)
         self.room = np.minimum(log.offsets[1:][log.rows] - np.arange(size), targets.reach)
 
     def of(self, windows: Integers) -> PredictionPoints:
-        """Return those of `windows` (batch, length), -1 beyond a history's end."""
+        """Return the points of `windows` (batch, length) of event indices, -1 beyond a history's end."""
         rows, columns = np.nonzero(windows >= 0)
         events = windows[rows, columns]
-        # The state before an event that a window begins with in the middle of a history is not among its states.
+        # A window that starts in the middle of a history has no state before its first event.
         seen = (columns > 0) | self.first[events]
         place = rows * (windows.shape[1] + 1) + columns
-        first, asked = self.first[events], seen & (self.asked[events] > 0)
+        first, has_query = self.first[events], seen & (self.query[events] > 0)
         none = np.zeros_like(events)
-        whole = PredictionPoints(place, events, events, self.room[events], none)
-        typed = PredictionPoints(place, events, events, self.led_room[events], self.asked[events])
-        return whole.ordered(np.flatnonzero(first)).joined(typed.ordered(np.flatnonzero(asked)))
+        at_start = PredictionPoints(place, events, events, self.room[events], none)
+        after_query = PredictionPoints(place, events, events, self.led_room[events], self.query[events])
+        return at_start.ordered(np.flatnonzero(first)).joined(after_query.ordered(np.flatnonzero(has_query)))

@@ -1,7 +1,8 @@
-"""The gradient of one step of stage 2, whole or in parts: for small memory, for several members and processes."""
+"""Computes the gradient of one step of stage 2, in parts that fit the memory, for all members and processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecomm
 from pipeline_tasks.models.two_tower.user_inputs import UserInputs
 from pipeline_tasks.training.popularity_table import PopularityTable
 from pipeline_tasks.training.sampled_items import SampledItems
-from pipeline_tasks.training.step_table import StepTable
 from pipeline_tasks.training.task_losses import heads_loss
 from pipeline_tasks.training.training_batch import TrainingBatch
 from pipeline_tasks.training.training_optimizer import TrainingOptimizer
@@ -21,31 +21,48 @@ from pipeline_tasks.training.training_processes import Processes
 from pipeline_tasks.training_error import TrainingError
 
 
+class StepTable(NamedTuple):
+    """The item table of one step."""
+
+    vectors: Tensor
+    """(k, d)"""
+    items: Integers | None
+    """(k,) ascending; None for the whole catalog."""
+    levels: Tensor | None
+    """(buckets, k, h) popularity trends; None if there are none."""
+    offsets: Tensor | None
+    """(k,) added to the logits; None for the whole catalog."""
+
+    def rows(self, items: Integers) -> Integers:
+        """Return the rows of catalog items in the table."""
+        return items if self.items is None else np.searchsorted(self.items, items)
+
+
 @dataclass
 class StepGradient:
-    """Adds what a step's batches, one for each member of the model, say of its weights."""
+    """Accumulates the gradient of a step, which has one batch for each member of the ensemble."""
 
     recommender: TwoTowerRecommender
     inputs: UserInputs
     trends: PopularityTable
     next_item: float
-    """How much the next item counts beside the heads."""
+    """Loss weight of the next item, beside those of the task heads."""
     sample: SampledItems | None
     optimizer: TrainingOptimizer
     processes: Processes
     half: bool
     micro_batch: int
-    """Places of histories that are computed at a time."""
+    """Positions of histories computed at a time."""
 
     def __post_init__(self) -> None:
         self.model = self.recommender.model
         self.device, self.kind = self.model.device, torch.bfloat16 if self.half else torch.float32
 
     def add(self, batches: Sequence[TrainingBatch], rng: np.random.Generator) -> float:
-        """Add the gradient of every batch's mean loss to its member's weights, and return the mean of the losses.
+        """Add the gradient of every batch's mean loss to its member's weights; return the mean of the losses.
 
-        Item vectors are computed once, whatever the parts; what all parts of all processes ask of them is summed
-        first, and passed on to their weights at once.
+        Item vectors are computed once for all parts. Their gradients are summed over all parts and processes, and then
+        propagated to the weights once.
         """
         items, offsets = self._items(batches, rng)
         chosen = None if items is None else self._tensor(items)
@@ -55,15 +72,15 @@ class StepGradient:
         with self._half_precision():
             vectors = self.model.item_vectors(*described)
         table = StepTable(vectors.detach(), items, self.trends.levels_of(chosen), offsets)
-        loss, asked = self._sum_parts(batches, table)
-        self.processes.all_reduce_gradients(self.optimizer.parameters, [asked, loss])
-        vectors.backward(asked)
+        loss, vector_gradient = self._sum_parts(batches, table)
+        self.processes.all_reduce_gradients(self.optimizer.parameters, [vector_gradient, loss])
+        vectors.backward(vector_gradient)
         return float(loss.item()) / len(batches)
 
     def _items(
         self, batches: Sequence[TrainingBatch], rng: np.random.Generator
     ) -> tuple[Integers | None, Tensor | None]:
-        """Return the items that the step is computed with, in ascending order, and their offsets; None for all."""
+        """Return the items of the step in ascending order, and the offsets of their logits; None for all items."""
         if self.sample is None:
             return None, None
         log, needed = self.inputs.log, []
@@ -74,9 +91,9 @@ class StepGradient:
         return items, self._tensor(offsets)
 
     def _sum_parts(self, batches: Sequence[TrainingBatch], table: StepTable) -> tuple[Tensor, Tensor]:
-        """Return the sum of the batches' mean losses, and its gradient at the item vectors.
+        """Return the sum of the batches' mean losses, and its gradient with respect to the item vectors.
 
-        On a GPU that is full, parts are halved and the step is begun again, for this step and all to come.
+        If the GPU runs out of memory, the parts are halved for this and all later steps, and the step starts again.
         """
         while True:
             members = [part.clone().requires_grad_() for part in table.vectors.split(self.model.config.member_width, 1)]
@@ -90,17 +107,17 @@ class StepGradient:
                 longest = max(batch.windows.shape[1] for batch in batches)
                 if longest > self.micro_batch // 2:
                     raise TrainingError(
-                        f"the GPU is out of memory with {self.micro_batch} places of histories at a time, which is one "
-                        "history: lower training.max_length or training.dimension, or set training.negatives"
+                        f"the GPU is out of memory with {self.micro_batch} positions at a time, which is one history: "
+                        "lower training.max_length or training.dimension, or set training.negatives"
                     ) from error
-            # Behind the exception, whose stack holds on to what filled the memory.
+            # Outside the except block, as the traceback keeps the tensors that filled the memory alive.
             self.micro_batch = min(self.micro_batch, max(batch.windows.size for batch in batches)) // 2
-            print(f"the GPU is out of memory: {self.micro_batch} places at a time from here on", flush=True)
+            print(f"the GPU is out of memory: {self.micro_batch} positions at a time from here on", flush=True)
             self.optimizer.clear()
             torch.cuda.empty_cache()
 
     def _sum_batch(self, batch: TrainingBatch, member: int, table: StepTable) -> Tensor:
-        """Return what this process's part of the batch adds to its mean loss, the gradient of which it leaves."""
+        """Return the contribution of this process's part of the batch to its mean loss, and accumulate the gradient."""
         share, total = self.processes.share_of(len(batch.windows)), float(batch.weights.sum())
         summed = torch.zeros((), device=self.device)
         for part in batch.part(share.start, share.stop).parts(self.micro_batch):
@@ -111,26 +128,26 @@ class StepGradient:
         return summed
 
     def _loss(self, batch: TrainingBatch, member: int, table: StepTable, total: float) -> Tensor:
-        """Return what a part of a batch, whose answers weigh `total` in all, adds to its mean loss."""
+        """Return the contribution of a part to the mean loss of its batch; `total` is the batch's sum of weights."""
         filled, rows = np.maximum(batch.windows, 0), self.inputs.rows_of(batch.windows)
         with self._half_precision():
-            # Not table[…]: its gradient is summed by atomic additions, whose order changes from run to run.
+            # The gradient of indexing, table[…], uses atomic additions, whose order differs between runs.
             vectors = embedding(self._tensor(table.rows(self.inputs.log.items[filled])), table.vectors)
             states = self.inputs.states(batch.windows, rows, vectors, member)
-        asked = heads_loss(self.model, batch.task_examples, states[:, batch.lead :], table.vectors, table.rows)
+        head_losses = heads_loss(self.model, batch.task_examples, states[:, batch.lead :], table.vectors, table.rows)
         if not len(batch.place):
-            return asked
+            return head_losses
         chosen = states.flatten(0, 1).index_select(0, self._tensor(batch.place))
         if batch.queries is not None:
             chosen = self.inputs.asking(chosen, batch.queries, member)
-        # A member is matched by itself; where there are several, by a dot product.
+        # Each member has its own loss; with several members it is that of a dot product.
         users, items = self.model.member_vectors(chosen, table.vectors)
         popularity = self.trends.at(table.levels, batch.events)
         answers = self._tensor(table.rows(batch.targets)), self._tensor(batch.weights)
         summed: Tensor = self.model.matching.loss(
             users.to(self.kind), items.to(self.kind), *answers, popularity, table.offsets
         )
-        return asked + self.next_item / total * summed
+        return head_losses + self.next_item / total * summed
 
     def _half_precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)

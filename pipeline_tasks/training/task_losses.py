@@ -1,4 +1,4 @@
-"""What the heads add to the loss of a batch: binary cross-entropy of each, by the weight of its task."""
+"""The loss of the task heads: a binary cross-entropy for each task, weighted by the task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from pipeline_tasks.training_error import TrainingError
 
 
 def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -> LabelSampler:
-    """Return the questions of `task` over `log`.
+    """Return the sampler of the examples of `task` in `log`.
 
     Raises:
-        TrainingError: the log does not hold what the task asks about.
+        TrainingError: the log lacks the events or ratings that the task needs.
     """
     if task == "click":
         if task_labels.impressions is None or not len(task_labels.impressions.times):
             raise TrainingError(
-                "training.task_weights has click, but nothing says what users were shown: land events of type "
-                "impression (a log of ratings has none: ask it for rating), or leave click out"
+                "training.task_weights has click, but the log has no impressions: land events of type impression, or "
+                "leave click out (for a log of ratings, use rating instead)"
             )
         return ClickSampler(log, task_labels.impressions)
     if task == "rating":
@@ -42,24 +42,24 @@ def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -
 
 @dataclass(frozen=True)
 class TaskExamples:
-    """What one head is asked in a batch."""
+    """The examples of one task in a batch."""
 
     task: str
     place: Integers
     """(k,) index into the flattened windows."""
     lags: Floats
-    """(k,) microseconds from the event to the moment that is asked about."""
+    """(k,) microseconds from the event to the prediction time."""
     items: Integers
-    """(k,) what is asked about, -1 where it is no item."""
+    """(k,) the item of the example, -1 for a task that is not about items."""
     labels: Floats
     """(k,) 1 or 0."""
     weights: Floats
-    """(k,) of each answer; those of a whole batch add up to the task's weight."""
+    """(k,) weight of each example; the weights of a whole batch add up to the task's weight."""
     leanings: Floats | None = None
-    """(k, 2) what earlier answers say; None of tasks that do not read them."""
+    """(k, 2) rating bias of the user and of the item; None for tasks that do not use it."""
 
     def part(self, first: int, stop: int) -> "TaskExamples":
-        """Return the questions at first <= place < stop, counted from there."""
+        """Return the examples at first <= place < stop, with places counted from `first`."""
         kept = (self.place >= first) & (self.place < stop)
         place, lags, items = self.place[kept] - first, self.lags[kept], self.items[kept]
         leanings = None if self.leanings is None else self.leanings[kept]
@@ -67,7 +67,11 @@ class TaskExamples:
 
 
 class TaskLosses:
-    """The heads' questions over the log that is trained on."""
+    """Samples the examples of all tasks from the training log.
+
+    Raises:
+        TrainingError: the log lacks what a task needs, or all labels of a task are equal.
+    """
 
     def __init__(self, log: Interactions, weights: Mapping[str, float], task_labels: TaskLabels, seed: int) -> None:
         self.log, self.weights = log, dict(weights)
@@ -83,49 +87,50 @@ class TaskLosses:
                 )
 
     def begin(self, seed: int, epoch: int) -> None:
-        """Draw as this epoch draws; of its own, so that the next item's draws are the same with heads as without."""
+        """Seed the draws of an epoch; they are separate from those of the next item, which heads must not change."""
         self.rng = np.random.default_rng((seed, epoch, 1))
 
     def sample(self, windows: Integers) -> tuple[TaskExamples, ...]:
-        """Draw the heads' questions about the events of `windows` (batch, length), -1 beyond a history's end."""
+        """Return the examples at the events of `windows` (batch, length), -1 beyond a history's end."""
         places = np.flatnonzero(windows.ravel() >= 0)
         order = np.argsort(windows.ravel()[places])
         places, events = places[order], windows.ravel()[places][order]
         drawn = []
         for task, sampler in self.samplers.items():
-            asked = sampler.sample(events, self.rng)
-            if len(asked.events):
-                lags = (asked.prediction_times - self.log.times[asked.events]).astype(np.float32)
-                shares = (self.weights[task] * asked.weights / asked.weights.sum()).astype(np.float32)
-                where = places[np.searchsorted(events, asked.events)]
-                drawn.append(TaskExamples(task, where, lags, asked.items, asked.labels, shares, asked.leanings))
+            found = sampler.sample(events, self.rng)
+            if len(found.events):
+                lags = (found.prediction_times - self.log.times[found.events]).astype(np.float32)
+                shares = (self.weights[task] * found.weights / found.weights.sum()).astype(np.float32)
+                where = places[np.searchsorted(events, found.events)]
+                drawn.append(TaskExamples(task, where, lags, found.items, found.labels, shares, found.leanings))
         return tuple(drawn)
 
 
 def heads_loss(
     model: TwoTower,
-    asked: Sequence[TaskExamples],
+    examples: Sequence[TaskExamples],
     states: Tensor,
     vectors: Tensor,
     rows: Callable[[Integers], Integers],
 ) -> Tensor:
-    """Return the sum of the answers' binary cross-entropies by their weights, 0 where nothing is asked.
+    """Return the weighted sum of the examples' binary cross-entropies; 0 without examples.
 
     Args:
         states: (batch, length, d + trends).
-        vectors: (k, d) of items. rows: gives the row there of items of the catalog.
+        vectors: (k, d) of items.
+        rows: returns the rows in `vectors` of catalog items.
     """
     total = torch.zeros((), device=states.device)
     flat = states.flatten(0, 1)[:, : vectors.shape[1]]
-    for one in asked:
+    for one in examples:
         if not len(one.place):
             continue
-        about = np.zeros(len(one.items), dtype=np.int64)
-        about[one.items >= 0] = rows(one.items[one.items >= 0])
+        item_rows = np.zeros(len(one.items), dtype=np.int64)
+        item_rows[one.items >= 0] = rows(one.items[one.items >= 0])
         odds = model.heads[one.task](
             flat.index_select(0, _on(one.place, flat)),
             _on(one.lags, flat),
-            vectors.index_select(0, _on(about, flat)),
+            vectors.index_select(0, _on(item_rows, flat)),
             None if one.leanings is None else _on(one.leanings, flat),
         )
         each = binary_cross_entropy_with_logits(odds.float(), _on(one.labels, flat), reduction="none")

@@ -1,4 +1,4 @@
-"""What the heads of a fitted model say of histories, and how good that is."""
+"""Predictions of the task heads of a fitted model, and their evaluation."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples,
 from pipeline_tasks.training.task_losses import build_label_sampler
 
 MAX_EXAMPLES = 5_000
-"""Questions by which a head is judged: an AUC is then known to about .01."""
+"""Maximum number of examples that a head is evaluated on; the standard error of an AUC is then about .01."""
 
 
 def predict(
@@ -25,76 +25,77 @@ def predict(
     items: Integers | None = None,
     opinions: BinaryLabels | None = None,
 ) -> Floats:
-    """Return (n,) the probability of yes to a task's question; nan for a user without a history.
+    """Return (n,) the probability of a positive label for `task`; NaN for a user without a history.
 
     Args:
         histories: of n users.
-        moments: (n,) epoch microseconds at which it is asked, None right after each last event.
-        items: (n,) index of the item that is asked about; of tasks about an item.
-        opinions: what was said before, of rows of `histories`, as rating reads it; None where nothing is known.
+        moments: (n,) prediction times in epoch microseconds; None for right after each last event.
+        items: (n,) index of the item of each prediction, for tasks about items.
+        opinions: earlier ratings with rows of `histories`, for the task `rating`; None if there are none.
 
     Raises:
-        ValueError: the model has no such head, a moment is before the end of its history, or items are missing.
+        ValueError: the model has no such head, a prediction time is before the end of its history, or items are
+            missing.
     """
     if task not in recommender.model.heads:
         raise ValueError(f"the model was not trained for {task!r}: add it to training.task_weights and train again")
     if task in ABOUT_ITEMS and items is None:
-        raise ValueError(f"{task} is a question about an item: give one to each history")
+        raise ValueError(f"the task {task} is about items: pass one item for each history")
     some = np.flatnonzero(histories.lengths > 0)
     last = histories.times[histories.offsets[1:][some] - 1]
-    asked = last if moments is None else moments[some]
-    if (asked < last).any():
-        raise ValueError("a moment lies before the end of its history: cut the history there")
+    times = last if moments is None else moments[some]
+    if (times < last).any():
+        raise ValueError("a prediction time is before the end of its history: cut the history at that time")
     about = np.full(len(some), -1) if items is None else items[some]
-    told = None if opinions is None or items is None else leanings(opinions, some, about, asked)
-    questions = LabelledExamples(some, asked, about, np.zeros(0, np.float32), np.zeros(0, np.float32), told)
+    bias = None if opinions is None or items is None else leanings(opinions, some, about, times)
+    examples = LabelledExamples(some, times, about, np.zeros(0, np.float32), np.zeros(0, np.float32), bias)
     probabilities = np.full(len(histories), np.nan, np.float32)
-    probabilities[some] = _answer(recommender, task, histories.select(some), questions)
+    probabilities[some] = _probabilities(recommender, task, histories.select(some), examples)
     return probabilities
 
 
 @torch.inference_mode()
-def _answer(
-    recommender: TwoTowerRecommender, task: str, histories: Interactions, questions: LabelledExamples
+def _probabilities(
+    recommender: TwoTowerRecommender, task: str, histories: Interactions, examples: LabelledExamples
 ) -> Floats:
-    """Return (k,) the probability of yes to questions of k histories, none of them empty."""
+    """Return (k,) the probability of a positive label for examples of k histories, none of them empty."""
     model, table = recommender.model, recommender.item_table()
     states = torch.from_numpy(recommender.states(histories)).to(model.device)
-    lags = (questions.prediction_times - histories.times[histories.offsets[1:] - 1]).astype(np.float32)
-    told = questions.leanings
+    lags = (examples.prediction_times - histories.times[histories.offsets[1:] - 1]).astype(np.float32)
+    bias = examples.leanings
     odds = model.heads[task](
         states[:, : model.config.dimension],
         torch.from_numpy(lags).to(model.device),
-        table[torch.from_numpy(np.maximum(questions.items, 0)).to(model.device)],
-        None if told is None else torch.from_numpy(told).to(model.device),
+        table[torch.from_numpy(np.maximum(examples.items, 0)).to(model.device)],
+        None if bias is None else torch.from_numpy(bias).to(model.device),
     )
-    said: Floats = torch.sigmoid(odds).float().cpu().numpy()
-    return said
+    probabilities: Floats = torch.sigmoid(odds).float().cpu().numpy()
+    return probabilities
 
 
 def evaluate_heads(
     recommender: TwoTowerRecommender, log: Interactions, cutoff: int, task_labels: TaskLabels = NO_TASK_LABELS
 ) -> dict[str, float]:
-    """Return `<task>_<metric>` of every head over the questions that `log` answers after `cutoff`.
+    """Return `<task>_<metric>` of every head over the examples of `log` after `cutoff`.
 
-    Metrics: see `judge_probabilities`; the base rate to beat is the share of yes up to the cut-off. Empty for a head
-    whose answers are all alike.
+    Metrics: see `judge_probabilities`. The base rate is the share of positive labels up to the cut-off. A head whose
+    labels are all equal is left out.
 
     Args:
-        log: up to the end of the part that is judged on; events after `cutoff` were not trained on.
-        cutoff: the last moment (epoch microseconds) that the model may have seen.
-        evidence: what the heads ask about, of before and after.
+        log: up to the end of the evaluated part; events after `cutoff` were not trained on.
+        cutoff: the last time (epoch microseconds) that the model may have seen.
+        task_labels: impressions and ratings, before and after the cut-off.
     """
     figures: dict[str, float] = {}
     for task in recommender.model.heads:
-        questions, base, exponent = _unseen(task, log, cutoff, task_labels)
-        if not 0 < questions.labels.sum() < len(questions.labels):
+        examples, base, exponent = _unseen(task, log, cutoff, task_labels)
+        if not 0 < examples.labels.sum() < len(examples.labels):
             continue
-        rows = log.rows[questions.events]
-        histories = log.select(rows).before(questions.events - log.offsets[rows] + 1)
-        said = _answer(recommender, task, histories, questions)
-        over_span = 1 - (1 - said.astype(np.float64)) ** exponent
-        overall = judge_probabilities(questions.labels > 0, over_span, base).overall
+        rows = log.rows[examples.events]
+        histories = log.select(rows).before(examples.events - log.offsets[rows] + 1)
+        probabilities = _probabilities(recommender, task, histories, examples)
+        over_span = 1 - (1 - probabilities.astype(np.float64)) ** exponent
+        overall = judge_probabilities(examples.labels > 0, over_span, base).overall
         figures |= {f"{task}_{name}": value for name, value in overall.items()}
     return figures
 
@@ -102,10 +103,10 @@ def evaluate_heads(
 def _unseen(
     task: str, log: Interactions, cutoff: int, task_labels: TaskLabels
 ) -> tuple[LabelledExamples, float, float]:
-    """Return the questions after `cutoff`, the share of yes before it, and the share of the task's span that is judged.
+    """Return the examples after `cutoff`, the base rate before it, and the evaluated share of the task's time span.
 
-    Where less than 7 days are left, intent is judged over as many as there are: at an even rate of purchases, the
-    probability of none in a share x of the time is the probability of none, to the power of x.
+    If less than 7 days are left, intent is evaluated over the days that are left. At an even rate of purchases, the
+    probability of no purchase in a share x of the time is the probability of none to the power of x.
     """
     rng = np.random.default_rng(0)
     sampler = build_label_sampler(task, log, task_labels)
@@ -114,11 +115,11 @@ def _unseen(
         span = min(INTENT_SPAN, log.evidence.last_timestamp - cutoff - 1)
         before = sampler.sample_at(cutoff + 1 - span, span)
         return sampler.sample_at(cutoff + 1, span), _share(before), span / INTENT_SPAN
-    asked = sampler.sample(everything, rng)
-    new = np.flatnonzero(asked.prediction_times > cutoff)
+    examples = sampler.sample(everything, rng)
+    new = np.flatnonzero(examples.prediction_times > cutoff)
     chosen = new if len(new) <= MAX_EXAMPLES else np.sort(rng.choice(new, MAX_EXAMPLES, replace=False))
-    return asked.only(chosen), _share(asked.only(asked.prediction_times <= cutoff)), 1.0
+    return examples.only(chosen), _share(examples.only(examples.prediction_times <= cutoff)), 1.0
 
 
-def _share(questions: LabelledExamples) -> float:
-    return float(questions.labels.mean()) if len(questions.labels) else 0.5
+def _share(examples: LabelledExamples) -> float:
+    return float(examples.labels.mean()) if len(examples.labels) else 0.5

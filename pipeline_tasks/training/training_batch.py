@@ -1,4 +1,4 @@
-"""What one step of stage 2 learns from, and its parts: for small memory, and for several processes."""
+"""The batch of one step of stage 2, which can be split into parts for small memory and for several processes."""
 
 from dataclasses import dataclass
 
@@ -12,31 +12,33 @@ from pipeline_tasks.training.task_losses import TaskExamples
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Windows of histories, and the answers to those of their places that have some."""
+    """Windows of histories, and the targets of their prediction points."""
 
     windows: Integers
     """(windows, length) event indices, -1 beyond the end."""
     place: Integers
-    """(n,) index into the flattened states (windows, lead + length), by time bucket: positions of one bucket share the
-    trends of the items."""
+    """(n,) index into the flattened states (windows, lead + length), sorted by time bucket.
+
+    Positions of one bucket share the popularity trends of the items.
+    """
     events: Integers
-    """(n,) of the log."""
+    """(n,) index into the log."""
     targets: Integers
     """(n, answers) items."""
     weights: Floats
-    """(n, answers), 0 where there is none."""
+    """(n, answers) weight of each target, 0 for none."""
     task_examples: tuple[TaskExamples, ...] = ()
-    """What the heads are asked; their places are in the flattened windows."""
+    """Examples of the task heads; their places are in the flattened windows."""
     queries: Integers | None = None
-    """(n,) index of the query that was just typed, 0 for none; None where the model reads none."""
+    """(n,) index of the query typed just before, 0 for none; None if the model does not read queries."""
     lead: int = 0
-    """States before those of a window's events."""
+    """Number of states before those of a window's events."""
 
     def __len__(self) -> int:
         return len(self.place) + sum(len(task.place) for task in self.task_examples)
 
     def part(self, first: int, stop: int) -> "TrainingBatch":
-        """Return the windows first <= number < stop with their answers, in the same order."""
+        """Return the windows first <= number < stop with their targets, in the same order."""
         length = self.windows.shape[1]
         states = self.lead + length
         chosen = (self.place >= first * states) & (self.place < stop * states)
@@ -53,7 +55,7 @@ class TrainingBatch:
         )
 
     def parts(self, positions: int) -> list["TrainingBatch"]:
-        """Return the batch in parts of at most `positions` places each, or of one window."""
+        """Return the batch in parts of at most `positions` positions, but at least one window."""
         count = max(1, positions // self.windows.shape[1])
         return [self.part(first, first + count) for first in range(0, len(self.windows), count)]
 
@@ -67,16 +69,20 @@ def draw_batch(
     task_examples: tuple[TaskExamples, ...] = (),
     lead_points: LeadPredictionPoints | None = None,
 ) -> TrainingBatch:
-    """Draw answers to the windows' events; `buckets` (events of the log,) are of time.
+    """Return the windows with drawn targets for each of their prediction points.
 
-    `led` is of a model with a lead: it is asked before first events and after queries too.
+    Args:
+        buckets: (events of the log,) time bucket of each event.
+        lead_points: the points before first events and after queries, for a model with a lead state.
     """
     lead = int(lead_points is not None)
-    moments = points_after_events(windows, targets, lead)
+    points = points_after_events(windows, targets, lead)
     if lead_points is not None:
-        moments = moments.joined(lead_points.of(windows))
-    moments = moments.ordered(np.argsort(buckets[moments.events], kind="stable"))
-    items, weights = targets.draw_from(moments.starts, moments.rooms, answers, rng)
-    some = np.flatnonzero(weights.sum(axis=1) > 0)
-    chosen, queries = moments.ordered(some), moments.queries[some] if lead_points is not None else None
-    return TrainingBatch(windows, chosen.place, chosen.events, items[some], weights[some], task_examples, queries, lead)
+        points = points.joined(lead_points.of(windows))
+    points = points.ordered(np.argsort(buckets[points.events], kind="stable"))
+    items, weights = targets.draw_from(points.starts, points.rooms, answers, rng)
+    with_target = np.flatnonzero(weights.sum(axis=1) > 0)
+    chosen, queries = points.ordered(with_target), points.queries[with_target] if lead_points is not None else None
+    return TrainingBatch(
+        windows, chosen.place, chosen.events, items[with_target], weights[with_target], task_examples, queries, lead
+    )

@@ -1,7 +1,7 @@
-"""A training as it is after an epoch, in one file: what was cut short goes on from there as if nothing had happened.
+"""Checkpoints: one file holds the state of a training after an epoch, from which an interrupted training resumes.
 
-Weights, optimizer and the best epoch's weights are safetensors, all else is JSON in the file's own header: reading it
-runs nobody's code. Random numbers need no place in it, as every epoch draws its own from seed and epoch.
+Weights, optimizer state and the weights of the best epoch are safetensors. All else is JSON in the file's header, so
+reading a checkpoint executes no code. It needs no random state, because every epoch is seeded by seed and epoch.
 """
 
 import json
@@ -15,32 +15,31 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline_tasks.models.two_tower.tensor_names import tensors_of
 from pipeline_tasks.training.best_epoch import BestEpoch
-from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer, tensors_of
 from pipeline_tasks.training.training_fingerprint import Fingerprint, differences
 
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """The file, and what a training must be made from to go on from it."""
+    """A checkpoint file, and the fingerprint of the training that may resume from it."""
 
     path: Path
     fingerprint: Fingerprint
 
     def write(self, trainer: TwoTowerTrainer, best: BestEpoch | None = None) -> None:
-        """Replace the file by the present state; whoever is killed meanwhile leaves the one before."""
+        """Replace the file atomically by the current state; a process killed meanwhile leaves the earlier file."""
         tensors, progress = trainer.state()
         about: dict[str, Any] = {"fingerprint": self.fingerprint, "trainer": progress}
         if best is not None:
             weights, about["best"] = best.state()
-            # What was just learned is the best: once is enough. An average is judged apart from what is learned on.
+            # Best weights equal to the current ones are stored once. Averaged weights always differ from the current.
             if best.epoch < trainer.epoch or trainer.average:
                 tensors |= _under("best", weights)
         write_tensors(self.path, tensors, about)
 
     def resume(self, trainer: TwoTowerTrainer, best: BestEpoch | None = None) -> bool:
-        """Set trainer and best epoch to what the file holds, where it holds this very training; say so either way."""
+        """Restore trainer and best epoch if the file belongs to this training; print and return whether it does."""
         about = self._matching()
         if about is None:
             return False
@@ -49,7 +48,7 @@ class TrainingCheckpoint:
         if best is not None:
             source = "best" if has_best_weights(tensors) else "model"
             best.restore(trainer.recommender, tensors_of(source, tensors), about["best"])
-        print(f"going on after epoch {trainer.epoch}, from the checkpoint {self.path}", flush=True)
+        print(f"resuming after epoch {trainer.epoch} from the checkpoint {self.path}", flush=True)
         return True
 
     def _matching(self) -> dict[str, Any] | None:
@@ -64,7 +63,7 @@ class TrainingCheckpoint:
         other = differences(about["fingerprint"], self.fingerprint)
         if other:
             print(
-                f"the checkpoint {self.path} is not used, as it was made from other {', '.join(other)}: "
+                f"the checkpoint {self.path} is not used, because it differs in {', '.join(other)}: "
                 "training from the start",
                 flush=True,
             )
@@ -73,14 +72,14 @@ class TrainingCheckpoint:
 
 
 def read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Return all tensors of a checkpoint, and how far its training is."""
+    """Return all tensors of a checkpoint, and the progress of its training."""
     with safe_open(path, framework="pt") as file:
         progress: dict[str, int] = json.loads(file.metadata()["nightshelf"])["trainer"]
         return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write a safetensors file with JSON in its header; it is there as a whole or not at all, a power cut included."""
+    """Write a safetensors file with JSON in its header, atomically even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -91,7 +90,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def has_best_weights(tensors: Mapping[str, Tensor]) -> bool:
-    """Return whether the best epoch is an earlier one than the last."""
+    """Return whether the checkpoint stores the weights of the best epoch separately."""
     return any(name.startswith("best.") for name in tensors)
 
 

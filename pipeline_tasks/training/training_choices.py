@@ -1,6 +1,6 @@
-"""What stage 2 is trained with, chosen from the log itself: no shop is tuned by hand, and every choice can be set.
+"""Chooses the options of stage 2 from statistics of the log; a setting overrides each choice.
 
-Each rule gives the measurement that it was made from (NDCG@10 on validation, one seed, unless it says otherwise).
+Each rule states the measurement behind it (NDCG@10 on validation, one seed, unless it states otherwise).
 """
 
 from dataclasses import dataclass
@@ -18,39 +18,38 @@ from pipeline_tasks.evaluation.repeat_policy import REPEAT_BOUND, repeat_share
 from pipeline_tasks.training.fit_options import FitOptions
 
 WHOLE_CATALOG: Final = 100_000
-"""Items up to which a step's softmax is over all of them."""
+"""Maximum number of items for a full softmax."""
 BASKET_SHARE: Final = 0.5
-"""Share of histories of one moment from which on they are baskets, and no sequences: .998 of Online Retail's invoices,
-.33 of its users, .008 of Complete Journey's."""
+"""Minimum share of histories with a single timestamp for a log of baskets; else it is a log of sequences. The share is
+.998 for Online Retail's invoices, .33 for its users and .008 for Complete Journey's."""
 BASKET_RANK: Final = 2_048
-"""Rank of what completes a basket. EASE of Online Retail's invoices, 3,622 items: .1986 whole, .1786, .1930, .1979 in
-rank 512, 1,024, 2,048."""
+"""Rank of the item-to-item part for baskets. EASE of Online Retail's invoices, 3,622 items: .1986 at full rank; .1786,
+.1930 and .1979 at rank 512, 1,024 and 2,048."""
 BASKET_RANK_LIMIT: Final = 12_000
-"""Items, sold or not, and known users up to which it is so wide: 12,000 such vectors are 100 MB, and every item has
-two."""
+"""Maximum number of items, sold or not, and of known users for that rank: 12,000 such vectors take 100 MB."""
 
 
 @dataclass(frozen=True)
 class LogStatistics:
-    """What the rules look at."""
+    """The statistics that the rules use."""
 
     events: int
     items: int
-    """That have events; a catalog may list many more."""
+    """Items with events; the catalog may hold many more."""
     mean_length: float
     """Events per sequence of two events or more."""
     basket: float
-    """Events per step, a step being all of a sequence's events at one time."""
+    """Events per step; a step is all events of a sequence at one time."""
     one_basket: float
-    """Share of the sequences of two events or more that are one step."""
+    """Share of the sequences of two events or more that have a single step."""
     ends_in_basket: float
-    """Share of them whose last event shares its time with the one before."""
+    """Share of those sequences with the same time for the last two events."""
     repeat_share: float
-    """Of the strongest events (purchases before views), see `repeat_share`."""
+    """See `repeat_share`, for the strongest event type (purchases before views)."""
 
 
 def log_statistics(log: Interactions) -> LogStatistics:
-    """Return the facts of `log`."""
+    """Return the statistics of `log`."""
     steps = step_numbers(log)
     long = log.lengths >= 2
     first, last = log.offsets[:-1][long], log.offsets[1:][long] - 1
@@ -66,8 +65,10 @@ def log_statistics(log: Interactions) -> LogStatistics:
 
 
 def view_conversion_share(log: Interactions) -> float:
-    """Return, of the events of the strongest type (purchases before views), the share whose item the sequence has in an
-    earlier event of a weaker one."""
+    """Return the share of wanted events with an earlier event of a weaker type for the same sequence and item.
+
+    Wanted events are those of the strongest type: purchases before views.
+    """
     wanted = np.isin(log.types, wanted_types(log))
     _, place = np.unique(log.rows * (int(log.items.max(initial=0)) + 1) + log.items, return_inverse=True)
     earliest = np.full(int(place.max(initial=-1)) + 1, len(place))
@@ -76,9 +77,9 @@ def view_conversion_share(log: Interactions) -> float:
 
 
 def choose_options(log: Interactions, strategy: SplitStrategy, training: TrainingSettings, n_items: int) -> FitOptions:
-    """Return the options for a model of `log` that is asked as `strategy` asks; what is set in `training` is kept.
+    """Return the options for a model of `log` under the split `strategy`; values that `training` sets are kept.
 
-    `n_items` is the size of the catalog: a softmax is over all of it, whether or not the log has events of an item.
+    `n_items` is the size of the catalog, which may be more than the items with events.
     """
     refuse_contradictions(training.task_weights, strategy)
     facts = log_statistics(log)
@@ -94,13 +95,13 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         members=members,
         max_length=training.max_length or _max_length(log),
         dropout=_dropout(facts) if training.dropout is None else training.dropout,
-        # Trained as it is asked: for the very next item, or for all that is wanted in the weeks to come.
+        # The training target is that of the split: the next item, or all items wanted in the following weeks.
         reach=1 if next_item else 50,
         answers=1 if next_item else 4,
         in_order=last_of_each and facts.ends_in_basket >= 0.1,
         learning_rate=1e-3 if next_item else 2e-3,
-        # Amazon Beauty, width 128, 12 epochs, towers alone: late .0790, cosine .0776; averaged weights end the same and
-        # are ahead before (epoch 10: .0786 in place of .0775). Temporal splits: not measured, so left as they were.
+        # Amazon Beauty, width 128, 12 epochs, towers alone: late .0790, cosine .0776. Averaged weights end equal and
+        # are better earlier (epoch 10: .0786 instead of .0775). Neither was measured for temporal splits.
         schedule="late" if next_item else "cosine",
         averaged=next_item,
         linear_rank=BASKET_RANK if wide else _linear_rank(facts, last_of_each=last_of_each),
@@ -117,57 +118,56 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
 
 
 def needs_repeat_model(log: Interactions, facts: LogStatistics, training: TrainingSettings) -> bool:
-    """Return whether own items get a score of their own: where items may come again (see `repeat_policy`)."""
+    """Return whether to fit the repeat model: when the share of repeats reaches REPEAT_BOUND (see `repeat_policy`)."""
     if training.repeats is not None:
         return training.repeats
     return bool(choose_horizons(log)) and facts.repeat_share >= REPEAT_BOUND
 
 
 def needs_view_conversion(log: Interactions, training: TrainingSettings) -> bool:
-    """Return whether items that were only looked at get a score of their own: where 2 % of what is wanted was looked at
-    before."""
+    """Return whether to fit the view conversion model: when 2 % of the wanted items were viewed before."""
     if training.repeats is not None:
         return training.repeats
     return view_conversion_share(log) >= 0.02
 
 
 def choose_negatives(n_items: int) -> int:
-    """Return how many drawn items stand for a catalog of so many in a step's softmax; 0 for all of them."""
-    # Cost alone would say 11,000 to 18,000 (a step: 10,000 items .28 s with all of them and .31 s with a sample, 30,000
-    # .69 and .36; an epoch of Amazon Sports, 18,357 items, 26.5 and 26.4), but a sample costs the towers quality
-    # there: .0443 in place of .0458. So exact as long as two cores can bear it.
+    """Return the number of sampled items in a step's softmax for a catalog of `n_items`; 0 for all items."""
+    # By time alone, sampling pays from 11,000 to 18,000 items (a step with 10,000 items: .28 s full and .31 s sampled;
+    # with 30,000: .69 and .36). But it costs quality: Amazon Sports, 18,357 items, .0443 instead of .0458. The full
+    # softmax is therefore used as long as two cores can compute it.
     return 8_192 if n_items > WHOLE_CATALOG else 0
 
 
 def _epochs(facts: LogStatistics, *, next_item: bool) -> int:
-    # The rate falls to 0 over the epochs given, so more of them is not free. Amazon Beauty (133,000 positions) is at
-    # its best after 10 of 16 at width 256, and after the last of 12 at width 128. Shops of
-    # baskets are learned by the linear part, and the towers overfit after 3 to 6.
+    # The rate falls to 0 over the given epochs, so the number of epochs matters. Amazon Beauty (133,000 positions) is
+    # best after 10 of 16 epochs at width 256, and after the last of 12 at width 128. In shops of baskets the
+    # item-to-item part does most, and the towers overfit after 3 to 6 epochs.
     return 8 if not next_item else 16 if facts.events < 500_000 else 10
 
 
 def _dimension(facts: LogStatistics, members: int, *, next_item: bool) -> int:
-    # Amazon Beauty on test: .0632 with 128, .0662 with 256. Asked for weeks to come, the collaborative part carries
-    # most (Online Retail), and twice the width is twice the time.
+    # Amazon Beauty on test: .0632 with 128, .0662 with 256. For temporal splits the item-to-item part does most (Online
+    # Retail), and twice the width takes twice the time.
     return members * (256 if next_item and facts.events >= 100_000 else 128)
 
 
 def _members(facts: LogStatistics, training: TrainingSettings, n_items: int, *, next_item: bool) -> int:
-    # On test, three seeds: Amazon Sports .0390 with two of 256, .0375 with one; Amazon Beauty .0730 and .0721. Long
-    # histories, weeks to come and catalogs whose softmax is sampled (twice the ids' memory) were not measured with two.
+    # On test, three seeds: Amazon Sports .0390 with two members of 256, .0375 with one; Amazon Beauty .0730 and .0721.
+    # Two members were not measured for long histories, temporal splits, and catalogs with a sampled softmax.
     plain = training.matching == "dot" and training.dimension % (2 * ATTENTION_HEADS) == 0
     measured = next_item and facts.events >= 100_000 and _is_short(facts) and n_items <= WHOLE_CATALOG
     return 2 if plain and measured else 1
 
 
 def _max_length(log: Interactions) -> int:
-    # Nineteen in twenty histories whole, between what costs nothing and what two cores can carry.
+    # Covers 95 % of the histories in full, within what two cores can compute.
     long = log.lengths[log.lengths >= 2]
     return int(np.clip(np.quantile(long, 0.95) if len(long) else 2, 20, 200))
 
 
 def _dropout(facts: LogStatistics) -> float:
-    # Short histories are learned by heart otherwise.
+    # With less dropout, the model memorizes short histories.
     return 0.5 if _is_short(facts) else 0.2
 
 
@@ -176,8 +176,8 @@ def _is_short(facts: LogStatistics) -> bool:
 
 
 def _linear_rank(facts: LogStatistics, *, last_of_each: bool) -> int:
-    # What follows what is a sparse matrix: sequence_factors says what the width keeps of it. Beyond 50,000 items 512
-    # numbers an item are more than 100 MB, which was not measured.
+    # The rank approximates a sparse matrix of successors (see sequence_factors). Beyond 50,000 items, rank 512 takes
+    # more than 100 MB, which was not measured.
     if last_of_each:
         return 512 if facts.items <= 50_000 else 128
     return 256 if facts.events >= 100_000 else 128

@@ -1,4 +1,4 @@
-"""What a training was made from, in a few digests: a checkpoint goes on only where all of them are the same."""
+"""The fingerprint of a training: digests of all its inputs. A checkpoint is resumed only if all of them are equal."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.training.fit_options import FitOptions
 
 Fingerprint = dict[str, str]
-"""What it is about, in words -> its digest or value."""
+"""Name of an input -> its digest or value."""
 
 
 def training_fingerprint(
     log: Interactions, raw_texts: Floats, options: FitOptions, task: RankingTask | None, **more: object
 ) -> Fingerprint:
-    """Return the fingerprint of stage 2; `task` is what its epochs are chosen by, `more` whatever else must agree."""
+    """Return the fingerprint of stage 2; `task` chooses its epochs, and `more` holds other values to compare."""
     judged = [] if task is None else [*_arrays(task.histories), task.relevant.indptr, task.relevant.indices]
     masked = [] if task is None else [task.masked.indptr, task.masked.indices]
     return {
@@ -51,10 +51,10 @@ def digest(arrays: Iterable[np.ndarray[Any, Any]]) -> str:
 
 @lru_cache(maxsize=1)
 def software() -> Fingerprint:
-    """Return the versions that decide what is computed.
+    """Return the digest of the code and the version of torch.
 
-    All of pipeline_tasks: a list of the files that matter would have to be kept by somebody, and a training that was
-    cut short goes on minutes later with the same code.
+    The code is all of pipeline_tasks, as a list of relevant files would need maintenance. An interrupted training
+    usually resumes within minutes, with the same code.
     """
     found = hashlib.sha256()
     library = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def software() -> Fingerprint:
 
 
 def differences(found: Fingerprint, wanted: Fingerprint) -> list[str]:
-    """Return what is not the same, in words."""
+    """Return the sorted names of the inputs that differ."""
     return sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
 
 

@@ -1,6 +1,6 @@
-"""Several processes that train one model, each on its part of every batch: torchrun starts them, this joins them.
+"""Distributed training: several processes of torchrun train one model, each on its part of every batch.
 
-Gradients are summed and not averaged, as each process divides by the answer weights of the whole batch.
+Gradients are summed and not averaged, because each process divides by the weights of the whole batch.
 """
 
 import os
@@ -21,24 +21,24 @@ from pipeline_tasks.config.settings import inherited_environment
 from pipeline_tasks.data.interactions import Floats
 
 PATIENCE: Final = timedelta(hours=6)
-"""How long others wait while the first process tunes the encoder or validates: as long as the task may take."""
+"""How long the other processes wait while the first one tunes the encoder or validates."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all; alone by default, when nothing is exchanged."""
+    """The rank of this process and the number of processes; by default one process, which exchanges nothing."""
 
     rank: int = 0
     count: int = 1
     device: str = "cpu"
-    """Where what is exchanged must lie."""
+    """Device of the exchanged tensors."""
 
     def share_of(self, size: int) -> slice:
-        """Return this process's part of `size` rows; the parts differ by one row at most."""
+        """Return this process's slice of `size` rows; the slices differ by at most one row."""
         return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes."""
+        """Replace each tensor with its sum over all processes."""
         if self.count == 1:
             return
         joined = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
@@ -59,29 +59,29 @@ class Processes:
                 gradients.append(weight.grad)
         self.all_reduce([*gradients, *more])
 
-    def broadcast_decision(self, ask: Callable[[], bool]) -> bool:
-        """Return what `ask` says in the first process; the others wait for it."""
+    def broadcast_decision(self, decide: Callable[[], bool]) -> bool:
+        """Return the result of `decide` in the first process, to all processes; only the first calls it."""
         if self.count == 1:
-            return ask()
-        answer = torch.tensor([int(ask()) if self.rank == 0 else 0], device=self.device)
-        distributed.broadcast(answer, 0)
-        return bool(answer.item())
+            return decide()
+        decision = torch.tensor([int(decide()) if self.rank == 0 else 0], device=self.device)
+        distributed.broadcast(decision, 0)
+        return bool(decision.item())
 
     def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite each tensor by that of the first process."""
+        """Overwrite each tensor with that of the first process."""
         for tensor in tensors if self.count > 1 else ():
             distributed.broadcast(tensor.data, 0)
 
     def broadcast(self, value: Any = None) -> Any:  # noqa: ANN401
-        """Return the value of the first process, which alone has to give one: something small that can be pickled."""
+        """Return the value of the first process to all processes; it must be small, and pickle must support it."""
         if self.count == 1:
             return value
-        told = [value]
-        distributed.broadcast_object_list(told, 0)
-        return told[0]
+        values = [value]
+        distributed.broadcast_object_list(values, 0)
+        return values[0]
 
     def broadcast_matrix(self, matrix: Floats | None) -> Floats:
-        """Return the (n, m) matrix of the first process, which alone has to give one."""
+        """Return the (n, m) matrix of the first process to all processes; the others pass None."""
         if self.count > 1:
             shape = torch.tensor(matrix.shape if matrix is not None else (0, 0), device=self.device)
             distributed.broadcast(shape, 0)
@@ -98,7 +98,7 @@ ALONE: Final = Processes()
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun started on this machine; without it, there is this one alone."""
+    """Join the processes that torchrun started on this machine; without torchrun, yield `ALONE`."""
     if not distributed.is_torchelastic_launched():
         yield ALONE
         return
@@ -107,7 +107,7 @@ def join_processes() -> Iterator[Processes]:
         torch.cuda.set_device(distributed.get_node_local_rank())
     rank, count = (int(inherited_environment()[name]) for name in ("RANK", "WORLD_SIZE"))
     if sys.platform == "linux":
-        # Else both listen where the machine's name leads to.
+        # Without this, both would listen on the address of the host name.
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
     store = _loopback_store(rank, count)
     backend = "nccl" if on_gpu else "gloo"
@@ -120,7 +120,7 @@ def join_processes() -> Iterator[Processes]:
 
 
 def _loopback_store(rank: int, count: int) -> TCPStore:
-    """Return where the processes find each other: torch's own would listen on all addresses."""
+    """Return the store through which the processes find each other, on loopback; torch's own listens everywhere."""
     port = int(inherited_environment()["MASTER_PORT"])
     listener = socket.create_server(("127.0.0.1", port)).detach() if rank == 0 else None
     return TCPStore("127.0.0.1", port, count, rank == 0, PATIENCE, master_listen_fd=listener)

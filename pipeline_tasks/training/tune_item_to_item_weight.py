@@ -1,4 +1,4 @@
-"""Chooses on validation how the collaborative part reads a history: before the towers are trained, as it is quick."""
+"""Chooses the kind of the item-to-item part on validation, before the towers are trained."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,14 +20,14 @@ from pipeline_tasks.training.fit_options import FitOptions
 
 COMING_SHARES: Final = (0.0, 0.3, 0.6, 1.0)
 PENALTIES: Final = (0.1, 0.3, 1.0)
-"""Of what is bought in one basket. Online Retail's invoices, whose last line is asked for: .2033, .2027, .1972."""
+"""Ridge penalties for kind basket. Predicting the last line of Online Retail's invoices: .2033, .2027, .1972."""
 
 
 def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
-    """Return the options with the kind of linear part, and the share of what came next, that rank `task` best.
+    """Return the options with the kind of item-to-item part, and its share or penalty, with the best NDCG@10 on `task`.
 
-    Whole matrices are compared, before they are cut to the rank. Where the last of a basket is asked for, the basket
-    and the sequence are compared as they will be served. Other sequences, and logs without times, keep their kind.
+    Matrices are compared at full rank. If the task is the last line of a basket, the kinds basket and sequence are
+    compared at the final rank. Other sequences, and logs without times, keep their kind.
     """
     if not options.linear_rank:
         return options
@@ -38,15 +38,15 @@ def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
     else:
         return options
     best, chosen = max(measured, key=lambda found: found[0])
-    said = f"{chosen.linear_kind}, {chosen.linear_coming} of what came next, penalty {chosen.linear_penalty}"
-    print(f"collaborative part: {said}: validation ndcg@10 {best:.4f}", flush=True)
+    described = f"kind {chosen.linear_kind}, upcoming share {chosen.linear_coming}, penalty {chosen.linear_penalty}"
+    print(f"item-to-item part: {described}: validation ndcg@10 {best:.4f}", flush=True)
     return chosen
 
 
 def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items, moment = task.relevant.shape[1], task.known.evidence.last_timestamp + 1
     best = max(PENALTIES, key=lambda penalty: _whole(task, *basket_weights(task.known, n_items, penalty)))
-    # Cut to the rank: of 512 numbers, codes keep nearly all of a sequence, and directions nine tenths of a basket.
+    # At the final rank: at 512, the codes of a sequence keep nearly all of its quality, and a basket nine tenths.
     baskets = replace(options, linear_kind="basket", linear_penalty=best)
     for tried in (baskets, replace(options, linear_kind="sequence")):
         recipe = tried.item_to_item_recipe(min(options.linear_rank, len(np.unique(task.known.items))))
@@ -67,7 +67,7 @@ def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[floa
 
 
 def set_ndcg(task: RankingTask, penalty: float) -> float:
-    """Return NDCG@10 on the task of EASE of all that may be known, over the items most wanted."""
+    """Return NDCG@10 on the task of EASE, fitted on the task's known events, over the most frequent items."""
     chosen = frequent_items(task.known, task.relevant.shape[1])
     return _whole(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
 
@@ -79,7 +79,7 @@ def _whole(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
 
 
 def _ndcg(task: RankingTask, scores: Floats, chosen: Integers) -> float:
-    """Return NDCG@10 of scores (n, chosen); other items have none."""
+    """Return NDCG@10 of scores (n, chosen); other items have the score 0."""
     full = np.zeros((len(scores), task.relevant.shape[1]), dtype=np.float32)
     full[:, chosen] = scores
     return ndcg_from_scores(full, task)

@@ -1,4 +1,4 @@
-"""How much what a user had or looked at before counts beside what the towers say: chosen on validation."""
+"""Tunes the weight of a repeat model beside the other scores on validation."""
 
 from dataclasses import replace
 from typing import Final
@@ -16,11 +16,11 @@ OFFSETS: Final = (0.0, 2.0, 4.0, 8.0)
 
 
 def tune_repeat_weight(recommender: TwoTowerRecommender, fitted: RepeatModel, task: RankingTask) -> RepeatModel:
-    """Return `fitted` with the scale and offset that are best on `task`; both 0 where nothing is gained.
+    """Return `fitted` with the best scale and offset on `task`; both 0 if nothing is gained.
 
     Args:
         recommender: without `fitted`.
-        task: one that masks of what `fitted` scores no more than the lists that are served.
+        task: must mask no more of the scored items than the served lists exclude.
     """
     total = recommender.scores(task.histories)
     added = recommender.additions_of(replace(fitted, scale=1.0, offset=0.0), task.histories).tocoo()
@@ -31,15 +31,15 @@ def tune_repeat_weight(recommender: TwoTowerRecommender, fitted: RepeatModel, ta
         scores[added.row, added.col] += np.float32(scale) * added.data + np.float32(offset)
         return ndcg_from_scores(scores, task)
 
-    # Log-odds of most are below 0: twice the scale lifts them to about 0, so that an offset of 0 prefers nothing.
+    # Most log-odds are below 0. An offset of twice the scale raises them to about 0.
     choices = [(0.0, 0.0), *((a * spread, (2 * a + b) * spread) for a in SCALES for b in OFFSETS)]
-    # Of equals the first, which adds nothing: all are equal where every own item is masked.
+    # The first choice, which adds nothing, wins a tie: all are equal if every previously purchased item is masked.
     scale, offset = max(choices, key=lambda choice: measure(*choice))
     return replace(fitted, scale=scale, offset=offset)
 
 
-def copy_weights(fitted: RepeatModel | None, weighed: RepeatModel | None) -> RepeatModel | None:
-    """Return `fitted` with the scale and offset of one that was weighed before; as it is where either is missing."""
-    if fitted is None or weighed is None:
+def copy_weights(fitted: RepeatModel | None, tuned: RepeatModel | None) -> RepeatModel | None:
+    """Return `fitted` with the scale and offset of `tuned`; unchanged if either is None."""
+    if fitted is None or tuned is None:
         return fitted
-    return replace(fitted, scale=weighed.scale, offset=weighed.offset)
+    return replace(fitted, scale=tuned.scale, offset=tuned.offset)

@@ -74,8 +74,8 @@ def test_a_full_gpu_halves_the_parts_and_says_so(capsys: pytest.CaptureFixture[s
     halved, trainer = gradients(PLAIN, full_from=200)
     assert trainer.gradient.micro_batch == 100
     said = capsys.readouterr().out
-    assert "the GPU is out of memory: 200 places at a time from here on" in said
-    assert "100 places at a time from here on" in said
+    assert "the GPU is out of memory: 200 positions at a time from here on" in said
+    assert "100 positions at a time from here on" in said
     for one, other in zip(whole, halved, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
     with pytest.raises(TrainingError, match=r"out of memory with .* which is one history: lower training\.max_length"):

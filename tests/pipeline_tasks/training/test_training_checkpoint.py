@@ -48,7 +48,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_same_model(
     assert child.wait() == -9
     heard: list[tuple[int, float]] = []
     resumed = train_with_checkpoints(tmp_path, heard=heard)
-    assert "going on after epoch" in capsys.readouterr().out
+    assert "resuming after epoch" in capsys.readouterr().out
     assert_same(resumed, unbroken)
     # The run of the second attempt in MLflow shows the first one's epochs, too.
     assert [epoch for epoch, _ in heard] == list(range(1, OPTIONS.epochs + 1))
@@ -66,7 +66,7 @@ def test_a_checkpoint_of_something_else_or_broken_is_not_used_and_that_is_said(
 ) -> None:
     train_with_checkpoints(tmp_path, replace(OPTIONS, epochs=1, dropout=0.3))
     assert_same(train_with_checkpoints(tmp_path), unbroken)
-    assert "is not used, as it was made from other options: training from the start" in capsys.readouterr().out
+    assert "is not used, because it differs in options: training from the start" in capsys.readouterr().out
     whole = (tmp_path / "training.safetensors").read_bytes()
     (tmp_path / "training.safetensors").write_bytes(whole[: len(whole) // 2])
     assert_same(train_with_checkpoints(tmp_path), unbroken)

@@ -115,7 +115,7 @@ def test_it_is_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_path:
     ours, theirs = (predict(one, "rating", known, None, items, own_half()) for one in (recommender, again))
     assert ((ours > 0) & (ours < 1)).all()
     np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(ValueError, match="rating is a question about an item: give one to each history"):
+    with pytest.raises(ValueError, match="the task rating is about items: pass one item for each history"):
         predict(recommender, "rating", known)
 
 

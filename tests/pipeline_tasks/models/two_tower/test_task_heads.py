@@ -95,9 +95,9 @@ def test_it_matters_when_it_is_asked(recommender: TwoTowerRecommender) -> None:
 def test_what_cannot_be_answered_is_said(recommender: TwoTowerRecommender) -> None:
     known = LOG.until(CUT)
     assert np.isnan(predict(recommender, "purchase_intent", log_of({"nobody": []}))).all()
-    with pytest.raises(ValueError, match="click is a question about an item"):
+    with pytest.raises(ValueError, match="the task click is about items"):
         predict(recommender, "click", known)
-    with pytest.raises(ValueError, match="a moment lies before the end of its history"):
+    with pytest.raises(ValueError, match="a prediction time is before the end of its history"):
         predict(recommender, "purchase_intent", known, np.zeros(len(known), np.int64))
     with pytest.raises(ValueError, match=r"not trained for 'churn': add it to training.task_weights"):
         predict(recommender, "churn", known)
@@ -143,7 +143,7 @@ def test_tasks_are_settings_and_fit_the_split() -> None:
 
 
 def test_a_log_that_does_not_show_the_answer_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"task_weights has click, but nothing says what users were shown"):
+    with pytest.raises(TrainingError, match=r"task_weights has click, but the log has no impressions"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     views = replace(LOG, types=np.zeros_like(LOG.types))
     with pytest.raises(

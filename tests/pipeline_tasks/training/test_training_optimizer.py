@@ -2,7 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline_tasks.training.learning_rate import Schedule, rate_share
+from pipeline_tasks.training.fit_options import Schedule
+from pipeline_tasks.training.training_optimizer import rate_share
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "late"])
