@@ -1,1 +1,1 @@
-"""One module or package per model."""
+"""The models: the two-tower recommender, item-to-item models, repeat model, intent, forecast, search and peers."""

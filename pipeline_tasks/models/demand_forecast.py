@@ -1,9 +1,10 @@
 """Expected purchases of each item over the coming days, with an interval: a discounted Gamma-Poisson model.
 
-An item's rate is learned from its own purchases, older days counting less, and drawn toward the shop's mean where there
-are few (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed., 14.4: discounted conjugate updating). The
-shop as a whole gives the weekday pattern and the trend, which single items are too sparse for. Given the rate's
-posterior, a sum of purchases is negative binomial; its spread is widened until a backtest holds what it promises.
+An item's rate is estimated from its own purchases, with lower weights for older days, and shrunk towards the shop's
+mean where there are few (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed., 14.4: discounted
+conjugate updating). Weekday pattern and trend are those of the whole shop, because single items are too sparse. Given
+the rate's posterior, a sum of purchases is negative binomial. Its interval is widened until a backtest reaches the
+nominal coverage.
 """
 
 from dataclasses import dataclass
@@ -18,22 +19,22 @@ from pipeline_tasks.topk.arrays import Indices, Scores
 HORIZONS: Final = (7, 14)
 COVERAGE: Final = 0.8
 DISCOUNT: Final = 0.95
-"""Per day: half of what is known of a rate is from the last 13 days."""
+"""Weight of a day relative to the day after it; half of the total weight is on the last 13 days."""
 _TREND_DAMPING: Final = 0.9
-"""Per day: a trend fades within a week or two, as trends of shops do."""
+"""Damping of the trend per day, so that it fades within a week or two."""
 _MAX_TREND: Final = 0.03
-"""Bound of the trend per day: what is steeper is an event, not a trend."""
+"""Bound of the log growth per day; anything steeper is a one-time event."""
 _WIDENINGS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0)
 
 
 @dataclass(frozen=True)
 class Sales:
-    """Daily purchases of n items over t days, the last being the night's own."""
+    """Daily purchases of n items over t days; the last day is that of the run."""
 
     counts: npt.NDArray[np.int64]
     """(n, t)."""
     there: Flags
-    """(n, t): whether the item was in the catalog."""
+    """(n, t) whether the item was in the catalog."""
     weekdays: Indices
     """(t,) 0 to 6."""
 
@@ -44,7 +45,7 @@ class Sales:
 
 @dataclass(frozen=True)
 class Forecast:
-    """(n,) of the sum over one horizon."""
+    """(n,) expected sum of purchases over one horizon, and the bounds of its interval."""
 
     expected: Scores
     low: Scores
@@ -55,8 +56,8 @@ def forecast(sales: Sales, days: int, growth: float | None = None, widening: flo
     """Return the forecast of the sum of the next `days` days.
 
     Args:
-        growth: buyers expected in the coming week over the past one (of purchase intent); None where it is unknown.
-        widening: how much less certain than its data says a rate is taken to be; `calibrate` finds it.
+        growth: expected buyers of the coming week relative to the past week (from purchase intent); None if unknown.
+        widening: factor by which the posterior's information is reduced; see `calibrate`.
     """
     from scipy.stats import nbinom
 
@@ -65,7 +66,7 @@ def forecast(sales: Sales, days: int, growth: float | None = None, widening: flo
     ages = np.arange(sales.counts.shape[1] - 1, -1, -1)
     weights = DISCOUNT**ages
     bought = sales.counts @ weights
-    # A past day is worth as much of today's level as the trend says: rates are today's, not those of a fortnight ago.
+    # The trend scales past days to today's level, so that the rates are those of today.
     exposure = sales.there @ (weights * season[sales.weekdays] * np.exp(-trend * ages))
     shape, rate = _prior(bought, exposure)
     ahead = (sales.weekdays[-1] + 1 + np.arange(days)) % 7
@@ -79,7 +80,7 @@ def forecast(sales: Sales, days: int, growth: float | None = None, widening: flo
 
 
 def weekday_pattern(sales: Sales) -> Scores:
-    """Return (7,) factors of the shop's weekdays, mean 1, drawn toward 1 where few weeks were seen."""
+    """Return (7,) factors of the shop's weekdays with mean 1, shrunk towards 1 if there are few weeks."""
     totals = sales.counts.sum(axis=0).astype(np.float64)
     mean = totals.mean() if totals.size and totals.sum() else 1.0
     seen = np.bincount(sales.weekdays, minlength=7)
@@ -89,7 +90,7 @@ def weekday_pattern(sales: Sales) -> Scores:
 
 
 def calibrate(sales: Sales, days: int) -> tuple[float, float]:
-    """Return the least widening whose intervals cover 80 % of the items over the last `days` days, and the coverage."""
+    """Return the smallest widening with a coverage of 80 % over the last `days` days, and its coverage."""
     found = (_WIDENINGS[-1], 0.0)
     for widening in _WIDENINGS:
         found = (widening, backtest(sales, days, widening)["coverage"])
@@ -99,9 +100,10 @@ def calibrate(sales: Sales, days: int) -> tuple[float, float]:
 
 
 def backtest(sales: Sales, days: int, widening: float, ago: int | None = None) -> dict[str, float]:
-    """Forecast `days` days as of `ago` days before the end (`days` by default) and compare with what happened.
+    """Forecast `days` days from `ago` days before the end (`days` by default), and compare with the actual purchases.
 
-    Returns coverage of the interval, mean absolute error, and that of "as many as in the same days before".
+    Returns:
+        coverage of the interval, mean absolute error, and that of the naive forecast (the sum of the `days` before).
     """
     length = sales.counts.shape[1]
     start = length - (ago or days)
@@ -120,12 +122,12 @@ def backtest(sales: Sales, days: int, widening: float, ago: int | None = None) -
 
 
 def _prior(bought: Scores, exposure: Scores) -> tuple[float, float]:
-    """Return shape and rate of the Gamma distribution of the items' rates, by their mean and excess variance."""
+    """Return shape and rate of the Gamma prior of the items' rates, by their mean and excess variance."""
     known = exposure > 0
     total = float(exposure[known].sum())
     mean = float(bought[known].sum()) / total if total else 0.0
     if mean == 0:
-        # Nothing was ever bought: as if once in the exposure of the whole catalog.
+        # Without any purchase, the prior assumes one purchase in the exposure of the whole catalog.
         return 1.0, max(total, 1.0)
     rates = bought[known] / exposure[known]
     spread = float((exposure[known] * (rates - mean) ** 2).sum()) / total
@@ -135,7 +137,7 @@ def _prior(bought: Scores, exposure: Scores) -> tuple[float, float]:
 
 
 def _log_growth(daily: float, days: int, growth: float | None) -> Scores:
-    """Return (days,) log factors on the level: the damped trend, halfway to what purchase intent expects."""
+    """Return (days,) log factors of the level: the mean of the damped trend and of the growth by purchase intent."""
     trend = daily * np.cumsum(_TREND_DAMPING ** np.arange(1, days + 1))
     if growth is None:
         return np.asarray(trend)
@@ -143,7 +145,7 @@ def _log_growth(daily: float, days: int, growth: float | None) -> Scores:
 
 
 def _trend(sales: Sales, season: Scores) -> float:
-    """Return the shop's growth per day in logs, drawn toward none by how uncertain it is (James and Stein, 1961)."""
+    """Return the shop's log growth per day, shrunk towards 0 by its uncertainty (James and Stein, 1961)."""
     totals = (sales.counts.sum(axis=0) + 0.5) / season[sales.weekdays]
     days = np.arange(len(totals), dtype=np.float64)
     if len(totals) < 10:

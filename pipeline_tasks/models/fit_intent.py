@@ -1,4 +1,4 @@
-"""Fits the purchase intent of a night on its own past, and measures it on the last week before it is used."""
+"""Fits the purchase intent model of a run on the run's own past, and evaluates it on the last week."""
 
 from dataclasses import dataclass
 
@@ -21,23 +21,24 @@ from pipeline_tasks.topk.arrays import Scores
 
 @dataclass(frozen=True)
 class FittedIntent:
-    """The model and what is known of it."""
+    """The fitted model with its metrics."""
 
     model: IntentModel | None
-    """None where nothing can be learned; `facts["intent"]` says why."""
+    """None if nothing can be learned; `facts["intent"]` then holds the reason."""
     facts: dict[str, str]
+    """Metrics as text, and the reason for anything missing."""
     growth: float | None
-    """Buyers expected in the coming 7 days over buyers expected, by the same model, in the past 7."""
+    """Expected buyers of the coming 7 days, relative to those that the model expects for the past 7 days."""
 
 
 def fit_intent(histories: Histories, end: int) -> FittedIntent:
-    """Fit on both label windows before `end` (epoch microseconds); measured where fitted on the earlier one alone.
+    """Fit on both label windows before `end` (epoch microseconds); evaluate a fit on the earlier window on the later.
 
-    A history of less than 21 days has the later window alone, and is not measured; one of less than 9 days, or without
-    a purchase to learn from, gives no model. `facts` says so.
+    With less than 21 days of history, only the later window is used and nothing is evaluated. With less than 9 days, or
+    without both kinds of labels, there is no model. `facts` holds the reason.
     """
     days = (end - int(histories.times.min(initial=end))) / DAY
-    earlier, later = (examples(histories, moment) for moment in cutoffs(end))
+    earlier, later = (examples(histories, cutoff) for cutoff in cutoffs(end))
     if days < MINIMUM_DAYS or not _has_both_labels(later[0]):
         reason = f"{days:.0f} days of history, {MINIMUM_DAYS} with purchases are needed: purchase_intent stays empty"
         return FittedIntent(None, {"intent": reason}, None)
@@ -58,7 +59,7 @@ def fit_intent(histories: Histories, end: int) -> FittedIntent:
 def _fit(
     name: str, earlier: tuple[Scores, Flags], later: tuple[Scores, Flags], long: bool
 ) -> tuple[Logistic, dict[str, str]]:
-    """Return the fit on both windows and its measures, or on the later alone and none."""
+    """Return the fit on both windows with its metrics, or the fit on the later window without metrics."""
     if not (long and _has_both_labels(earlier)):
         return fit_logistic(*later), {}
     facts = {f"{name}_{what}": f"{value:.4f}" for what, value in measure(earlier, later).items()}
@@ -66,24 +67,24 @@ def _fit(
     return fit_logistic(features, labels), facts
 
 
-def _has_both_labels(shown: tuple[Scores, Flags]) -> bool:
-    """Return whether there is something to tell apart."""
-    return bool(0 < shown[1].sum() < len(shown[1]))
+def _has_both_labels(window: tuple[Scores, Flags]) -> bool:
+    """Return whether the (features, labels) hold positive and negative labels."""
+    return bool(0 < window[1].sum() < len(window[1]))
 
 
 def fit_logistic(features: Scores, labels: Flags) -> Logistic:
-    """Return the regression of (n,) labels on (n, f) features."""
+    """Return the logistic regression of (n,) labels on (n, f) features."""
     from sklearn.linear_model import LogisticRegression
 
     center, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    # So weak a penalty only keeps the weights finite where the labels are separable; the mean stays calibrated.
+    # The weak penalty keeps the weights finite if the labels are separable; the mean stays calibrated.
     fitted = LogisticRegression(C=10.0, max_iter=500).fit((features - center) / scale, labels)
     return Logistic(center, scale, fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]))
 
 
 def measure(earlier: tuple[Scores, Flags], later: tuple[Scores, Flags]) -> dict[str, float]:
-    """Return what `judge_probabilities` says of a fit on the earlier window, on the later one."""
+    """Return the metrics of `judge_probabilities` on the later window, for a fit on the earlier one."""
     predicted = fit_logistic(*earlier).probability(later[0])
     overall = judge_probabilities(later[1], predicted, base=float(earlier[1].mean())).overall
     return {**overall, "mean_predicted": float(predicted.mean())}

@@ -1,4 +1,4 @@
-"""Learns from a log what makes users want an item again, or at last."""
+"""Fits the repeat model (previously purchased items) and the view conversion model (viewed, not yet purchased)."""
 
 from dataclasses import replace
 from typing import Final
@@ -12,22 +12,22 @@ from pipeline_tasks.models.repeat_model import RepeatModel, demand_levels, pair_
 from pipeline_tasks.models.repeat_pairs import filter_events, own_pairs
 
 _INNER: Final = 0.75
-"""Of the events: as train stands to train and validation in 6:2:2."""
+"""Share of the events before the inner cut-off, as train is to train plus validation in a split of 6:2:2."""
 
 
 def fit_repeat_model(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
-    """Fit on what users with a history in the first three quarters of `known` wanted again in the last.
+    """Return the model of what users with a history in the first three quarters of `known` wanted again in the last.
 
-    The collaborative part is fitted on the earlier part for it, by the same recipe. None where the log is too short,
-    or nobody, or everybody, wanted the same again.
+    The item-to-item part of its features is fitted on the earlier part by the same recipe. Returns None if none or all
+    of the pairs repeat.
     """
     return _fit(known, n_items, recipe, tuple(wanted_types(known).tolist()), ())
 
 
 def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
-    """Fit on what users had only looked at (or put into a cart) before, and wanted in the last quarter of `known`.
+    """Return the model of which items, only viewed or put into a cart before, users wanted in the last quarter.
 
-    Its additions are 0 until its scale is chosen. None as for `fit_repeat_model`.
+    Its scale is 0 until it is tuned. Returns None as `fit_repeat_model` does.
     """
     wanted = tuple(wanted_types(known).tolist())
     weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
@@ -57,8 +57,8 @@ def _fit(
 
 
 def _regress(features: Floats, again: Flags) -> Floats:
-    """Return the weights of the features as they are, then the intercept."""
-    # Here, as it takes half a second that most logs can do without.
+    """Return the weights of the unscaled features, then the intercept."""
+    # Imported here because it takes half a second, which most logs do not need.
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 

@@ -1,6 +1,6 @@
-"""The recommender blended with models that are no dot product: for comparisons, and for shops that can afford it.
+"""Blends the recommender with models that are not dot products, for comparisons and for small catalogs.
 
-score = recommender + sum of weight x part / the part's greatest score of the user.
+score = recommender + sum of weight x part / the part's largest absolute score for the user.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
 
 SHARES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Of a part's greatest score, in units of the spread of the recommender's scores within a user."""
+"""Weights that are tried, in units of the spread of the recommender's scores within a user."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class HybridBlend:
 
     @property
     def evidence(self) -> DataExtent:
-        """The latest and the largest that a part has seen."""
+        """The largest data extent of the parts."""
         seen = [part.evidence for part in (self.first, *self.others)]
         return DataExtent(max(one.events for one in seen), max(one.last_timestamp for one in seen))
 
@@ -42,13 +42,13 @@ class HybridBlend:
 
 
 def choose_weights(first: Scorer, others: Sequence[Scorer], task: RankingTask) -> list[float]:
-    """Return the weight of each of `others`, chosen one after the other on the task."""
+    """Return the weight of each of `others`, tuned one after the other on the task."""
     total = np.array(first.scores(task.histories), dtype=np.float32)
     unit, weights = float(total.std(axis=1).mean()), []
     for part in others:
         scores = _of_greatest(part.scores(task.histories))
         found = [(ndcg_from_scores(total + np.float32(share * unit) * scores, task), share * unit) for share in SHARES]
-        # Of equals the smaller: the first that is best.
+        # The first, smallest weight wins a tie.
         weight = max(found, key=lambda pair: pair[0])[1]
         total += np.float32(weight) * scores
         weights.append(weight)

@@ -1,7 +1,7 @@
-"""What a user's last two weeks say of what they will do next: one row of numbers per group of events.
+"""Features of purchase intent from the 14 days before a cut-off: one row per group of events.
 
-A group is a user, or a user and a category. Only the 14 days before the cut-off are looked at, so that a row
-means the same however long the history is, and nothing after the cut-off is ever seen.
+A group is a user, or a user and a category. The fixed window makes rows comparable for histories of any length, and
+nothing after the cut-off is used.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ FEATURES: Final = (
 
 @dataclass(frozen=True)
 class GroupEvents:
-    """m events of some groups."""
+    """m events of n groups."""
 
     groups: Indices
-    """(m,) the group of each, 0..n-1."""
+    """(m,) the group of each event, 0..n-1."""
     times: Indices
     """(m,) epoch microseconds."""
     carts: Flags
@@ -41,7 +41,7 @@ class GroupEvents:
 
 
 def group_features(events: GroupEvents, n: int, cutoff: int) -> Scores:
-    """Return (n, len(FEATURES)) of the groups as they were at `cutoff` (epoch microseconds, itself excluded)."""
+    """Return (n, len(FEATURES)) features of the groups before `cutoff` (epoch microseconds)."""
     seen = events.only((events.times < cutoff) & (events.times >= cutoff - LOOK_BACK_DAYS * DAY))
     ages: Scores = (cutoff - seen.times) / DAY
     recent, looks = ages <= _RECENT_DAYS, ~(seen.carts | seen.purchases)
@@ -53,19 +53,19 @@ def group_features(events: GroupEvents, n: int, cutoff: int) -> Scores:
 
 
 def bought_after(events: GroupEvents, n: int, cutoff: int) -> Flags:
-    """Return (n,) whether the group holds a purchase in the 7 days from `cutoff` on: what is to be predicted."""
+    """Return (n,) the labels: whether the group has a purchase in the 7 days from `cutoff` on."""
     after = events.purchases & (events.times >= cutoff) & (events.times < cutoff + LABEL_DAYS * DAY)
     return _count(events.groups[after], n) > 0
 
 
 def active_before(events: GroupEvents, n: int, cutoff: int) -> Flags:
-    """Return (n,) whether the group did anything in the 14 days before `cutoff`."""
+    """Return (n,) whether the group has an event in the 14 days before `cutoff`."""
     seen = (events.times < cutoff) & (events.times >= cutoff - LOOK_BACK_DAYS * DAY)
     return _count(events.groups[seen], n) > 0
 
 
 def _last(ages: Scores, groups: Indices, n: int) -> Scores:
-    """Return the age of each group's latest event, in days; as if it were just out of sight where there is none."""
+    """Return the age of each group's latest event in days; LOOK_BACK_DAYS for a group without one."""
     last = np.full(n, float(LOOK_BACK_DAYS))
     np.minimum.at(last, groups, ages)
     return last

@@ -1,8 +1,8 @@
 """Probability of a purchase in the next 7 days: two logistic regressions, per user and per user and category.
 
-They learn from the past: as of 14 days before the end of the night, with what was bought in the 7 days after; and as of
-7 days before. Log-loss is a proper score, so an unregularized enough fit is calibrated by itself; whether it is, is
-measured each night: fitted on the earlier window alone, and held against the later one.
+The training examples have cut-offs 14 and 7 days before the end of the run, and labels from the 7 days after each.
+Log-loss is a proper score, so a weakly regularized fit is calibrated. Each run checks this by a fit on the earlier
+window, evaluated on the later one.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from pipeline_tasks.time_units import DAY
 from pipeline_tasks.topk.arrays import Indices, Scores
 
 ANY: Final = "any"
-"""In place of a category: whatever it is."""
+"""Stands for all categories in place of one."""
 MINIMUM_DAYS: Final = 9
-"""Of history: 2 to learn from, and 7 of labels."""
+"""Days of history needed to fit: 2 of features and 7 of labels."""
 MEASURED_DAYS: Final = 21
-"""Of history: 7 to learn from, 7 of labels, 7 of labels to check with."""
+"""Days of history needed to evaluate: 7 of features, 7 of labels to fit, 7 of labels to evaluate."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Histories:
     keys: list[str]
     offsets: Indices
     categories: Indices
-    """(m,) place in a list of categories, -1 where it is unknown."""
+    """(m,) index of the category, -1 if it is unknown."""
     times: Indices
     carts: Flags
     purchases: Flags
@@ -53,7 +53,7 @@ class Histories:
 
 
 def read_histories(batch: pa.RecordBatch | pa.Table, category_of: dict[str, int]) -> Histories:
-    """Return (user_key, item_ids, event_types, timestamps) with the category of each item."""
+    """Return the histories of a batch (user_key, item_ids, event_types, timestamps), with the category of each item."""
     lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
     items, kinds = pc.list_flatten(batch["item_ids"]), pc.list_flatten(batch["event_types"])
     known = pa.array(list(category_of), pa.string())
@@ -89,10 +89,10 @@ class IntentModel:
 
     any: Logistic
     category: Logistic | None
-    """None where nobody bought again in a category that they had turned to."""
+    """None if no user bought in a category of their earlier events."""
 
     def predict(self, histories: Histories, cutoff: int) -> tuple[Scores, Indices, Indices, Scores]:
-        """Return (n,) probabilities of the users, and user, category, probability of their active categories."""
+        """Return (n,) probabilities of the users; then user, category and probability of each active category."""
         features = group_features(histories.by_user(), len(histories.keys), cutoff)
         nothing = np.zeros(0, np.int64)
         if self.category is None:
@@ -102,7 +102,7 @@ class IntentModel:
 
 
 def _category_features(histories: Histories, features: Scores, cutoff: int) -> tuple[Scores, Indices, Indices]:
-    """Return features (in the category, then of the user), user and category of every active pair."""
+    """Return features (of the category, then of the user), user and category of every active pair."""
     events, users, categories = histories.by_category()
     active = active_before(events, len(users), cutoff)
     own = group_features(events, len(users), cutoff)
@@ -110,9 +110,9 @@ def _category_features(histories: Histories, features: Scores, cutoff: int) -> t
 
 
 def examples(histories: Histories, cutoff: int) -> tuple[tuple[Scores, Flags], tuple[Scores, Flags]]:
-    """Return (features, labels) of the users, and of the users' categories, as of `cutoff`.
+    """Return (features, labels) of the users, and of the users' categories, at `cutoff`.
 
-    Users who were not there yet are left out.
+    Users without an event before it are left out.
     """
     whole, n = histories.by_user(), len(histories.keys)
     first = np.full(n, np.iinfo(np.int64).max)
@@ -127,5 +127,5 @@ def examples(histories: Histories, cutoff: int) -> tuple[tuple[Scores, Flags], t
 
 
 def cutoffs(end: int) -> tuple[int, int]:
-    """Return the two moments to learn from, the earlier first; `end` is that of the night."""
+    """Return the two cut-offs of the training examples, the earlier first; `end` is the end of the run's last day."""
     return end - 2 * LABEL_DAYS * DAY, end - LABEL_DAYS * DAY

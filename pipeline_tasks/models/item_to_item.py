@@ -1,8 +1,8 @@
-"""The sequence-aware item-to-item model: what follows what, near in the history, and the latest counts most.
+"""The sequence-aware item-to-item model: counts which item follows which, with higher weights for recent events.
 
-W = pop^-1/2 . G . pop^-p, where G counts directed pairs at most 10 steps apart, decayed by .8 a step; a user is the
-sum of .6^age over the history. A step is one timestamp: items of a basket have no order, so none follows another.
-On Amazon Beauty it lifts NDCG@10 of the transformer from .0662 to .0683 (test, leave-one-out).
+W = pop^-1/2 . G . pop^-p, where G counts directed pairs at most 10 steps apart, decayed by .8 per step. A user's vector
+is the sum of .6^age over the history. A step is one timestamp, so the items of a basket do not follow one another. On
+Amazon Beauty it raises NDCG@10 of the transformer from .0662 to .0683 (test, leave-one-out).
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from scipy.sparse import csr_matrix, diags
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions, step_numbers
 
 REACH: Final = 10
-"""Steps; fewer where baskets are large, so that pairs stay in proportion (see `_reach`)."""
+"""Maximum gap of a pair in steps; lower for large baskets, to bound the number of pairs (see `_reach`)."""
 GAP_DECAY: Final = 0.8
 AGE_DECAY: Final = 0.6
 MAX_PAIRS: Final = 50_000_000
 POPULARITY_POWER: Final = 0.5
-"""p: of the popularity of the item that is scored."""
+"""p, the power of the scored item's popularity."""
 _OLDEST: Final = 20
-"""Steps beyond which .6^age is below .00004."""
+"""Maximum age in steps; beyond it .6^age is below .00004."""
 
 
 @dataclass(frozen=True)
 class SequenceItemToItem:
-    """Sparse weights from an item of the history to the item that is scored."""
+    """Sparse weights from an item of the history to the scored item."""
 
     name: str
     evidence: DataExtent
@@ -34,7 +34,7 @@ class SequenceItemToItem:
     """(items, items)"""
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, items): the decayed sum of the weights of what each history holds."""
+        """Return (histories, items): the decayed sum of the weights of each history's items."""
         return np.asarray((recent_items(histories, self.weights.shape[0]) @ self.weights).toarray(), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The collaborative part of the model, of one of four kinds; all are sums over a history, and one dot product."""
+"""The item-to-item part of the model, of one of four kinds; each is a sum over the history and one dot product."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,28 +14,33 @@ from pipeline_tasks.models.season_weights import history_half_life, recent_histo
 from pipeline_tasks.models.sequence_factors import sequence_factors
 
 ItemToItemKind = Literal["set", "sequence", "season", "basket"]
-"""What a history is to it: a set of items (EASE), a sequence whose latest counts most (item-to-item), a set that fades,
-in a shop whose demand moves (see season_weights), or a basket that is to be completed (see basket_weights)."""
+"""How a history is read.
+
+- set: an unordered set of items (EASE, see item_to_item_factors).
+- sequence: recent items have higher weights (see item_to_item and sequence_factors).
+- season: old items lose weight, for shops with seasonal demand (see season_weights).
+- basket: items of one basket, to be completed (see basket_weights).
+"""
 
 
 @dataclass(frozen=True)
 class ItemToItemRecipe:
-    """How the part is made from any log."""
+    """The parameters of the part, which can be fitted on any log."""
 
     kind: ItemToItemKind = "set"
     rank: int = 0
-    """Width of its vectors; 0 for no part."""
+    """Width of the vectors; 0 for no part."""
     coming: float = 0.0
-    """Share of what came next, of the kind season."""
+    """Weight of the regression on upcoming items, for kind season."""
     seed: int = 1
     penalty: float = PENALTY
-    """Of the kind basket."""
+    """Ridge penalty, for kind basket."""
     in_order: bool = False
-    """Whether lines of a basket follow one another when the kind sequence counts pairs; to score, they are one step."""
+    """Whether kind sequence counts the lines of a basket as ordered; when scoring, a basket is one step."""
 
 
 def fit_item_to_item(recipe: ItemToItemRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
-    """Return (items, rank) twice: what an item of a history holds, and what an item is scored by; 0 wide for rank 0."""
+    """Return the user-side and the item-side factors, both (items, rank)."""
     if recipe.kind == "season" and recipe.rank:
         season = season_weights(log, n_items)
         histories = recent_history(log, n_items, int(log.times.max()) + 1, history_half_life(log))
@@ -49,14 +54,14 @@ def fit_item_to_item(recipe: ItemToItemRecipe, log: Interactions, n_items: int) 
 
 
 def half_life(kind: ItemToItemKind, log: Interactions) -> int:
-    """Return the microseconds in which an event of a history loses half of its weight; 0 where it keeps it."""
+    """Return the half-life of an event's weight in microseconds; 0 for no decay."""
     return history_half_life(log) if kind == "season" else 0
 
 
 def history_weights(
     kind: ItemToItemKind, histories: Interactions, n_items: int, moment: int, half_life: int
 ) -> csr_matrix:
-    """Return (histories, items): how much each item of a history counts at `moment` (epoch microseconds)."""
+    """Return (histories, items): the weight of each item of a history at `moment` (epoch microseconds)."""
     if kind == "season":
         return recent_history(histories, n_items, moment, half_life)
     return recent_items(histories, n_items) if kind == "sequence" else matrix_of(histories, n_items)

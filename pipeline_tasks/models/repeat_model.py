@@ -1,11 +1,12 @@
-"""What a user will want of what they know: a score for items of their own history, added to the dot product there.
+"""The repeat model: a score for items of the user's own history, which is added to the dot product.
 
-Two are fitted where a log has reason for them: of what they had before, and of what they only looked at.
+There are two: one for previously purchased items, one for items that were viewed but not yet purchased. Each is fitted
+only if the log supports it.
 
-A logistic regression over how often, how lately and how regularly the user wanted the item, how often it is wanted
-again by others, its present demand, and the collaborative part's score. On Online Retail (repeats allowed, validation)
-ranking own items so reaches NDCG@10 .3667; counting baskets, the later of equals first, .3492; boosted trees over the
-same features .3620. On Complete Journey .0857 beside .0653.
+Each is a logistic regression on how often, how recently and how regularly the user wanted the item, its repeat rate
+among all users, its current demand, and the score of the item-to-item part. NDCG@10 of ranking own items on Online
+Retail (repeats allowed, validation): .3667; .3492 by the number of baskets, later first; .3620 by boosted trees on the
+same features. On Complete Journey: .0857 and .0653.
 """
 
 from dataclasses import dataclass, replace
@@ -19,46 +20,46 @@ from pipeline_tasks.models.repeat_pairs import RepeatPairs, filter_events, own_p
 from pipeline_tasks.time_units import DAY
 
 _RECENT_SHARES: Final = (1 / 40, 1 / 10, 1.0)
-"""Of the log's span: over which the demand for an item is counted."""
+"""Windows in which the demand for an item is counted, as shares of the log's span."""
 _HALF_LIVES: Final = (1 / 20, 1 / 5, 2 / 3)
-"""Of the log's span: of how fast an earlier event counts less."""
+"""Half-lives of an event's weight, as shares of the log's span."""
 _PRIOR: Final = 5.0
-"""Pairs at the mean rate that every item's rate of repeats starts with."""
+"""Pseudo-count of pairs that shrinks an item's repeat rate towards the mean rate."""
 
 
 @dataclass(frozen=True)
 class RepeatModel:
-    """A fitted scorer of own items, with the demand for every item at one moment."""
+    """A fitted scorer of items of the user's history, with the demand for every item at one time."""
 
     types: tuple[int, ...]
-    """Events that count, as indices into CHOSEN_TYPES."""
+    """Event types that count, as indices into CHOSEN_TYPES."""
     unless: tuple[int, ...]
-    """Pairs with an event of these are left to another scorer; () where `types` are what users are to want again."""
+    """Pairs with an event of these types are excluded; () for the model of repeated events of `types`."""
     span: float
-    """Microseconds: the unit of its times."""
+    """Span of the log in microseconds, the unit of half-lives and windows."""
     weights: Floats
     """One per feature, then the intercept."""
     levels: Floats
     """(items, 4): log of the rate at which pairs are wanted (again), log of the counts over _RECENT_SHARES."""
     moment: int
-    """Epoch microseconds that ages are counted to."""
+    """Time of scoring in epoch microseconds; ages are relative to it."""
     scale: float = 1.0
     offset: float = 0.0
-    """The addition is scale x log-odds + offset; chosen on validation."""
+    """The addition is scale x log-odds + offset; both are chosen on validation."""
 
     def at(self, known: Interactions, n_items: int) -> "RepeatModel":
-        """Return it with the demand after the last event of `known`."""
+        """Return the model with the demand after the last event of `known`."""
         moment = known.evidence.last_timestamp + 1
         levels = demand_levels(known, n_items, (self.types, self.unless), self.span, moment)
         return replace(self, levels=levels, moment=moment)
 
     def pairs(self, histories: Interactions) -> RepeatPairs:
-        """Return the user-item pairs that get an addition."""
+        """Return the user-item pairs that the model scores."""
         n_items = self.levels.shape[0]
         return own_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
 
     def additions(self, pairs: RepeatPairs, linear: Floats, sequences: int) -> csr_matrix:
-        """Return (sequences, items), sparse, of scores; `linear`: (pairs,) of the collaborative part."""
+        """Return (sequences, items), sparse, of scores; `linear` (pairs,) are those of the item-to-item part."""
         counted_types = self.types if self.unless else ()
         features = pair_features(pairs, self.levels, self.moment, self.span, linear, counted_types)
         values = self.scale * (features @ self.weights[:-1] + self.weights[-1]) + self.offset
@@ -68,12 +69,12 @@ class RepeatModel:
 def demand_levels(
     known: Interactions, n_items: int, types: tuple[tuple[int, ...], tuple[int, ...]], span: float, moment: int
 ) -> Floats:
-    """Return (items, 4), see OwnHistory.levels; `types` are its types and unless."""
+    """Return (items, 4), see `RepeatModel.levels`; `types` are its `types` and `unless`."""
     wanted = known.only(np.isin(known.types, types[0]))
     pairs = own_pairs(wanted, n_items)
     had = np.bincount(pairs.items, minlength=n_items)
     if types[1]:
-        # Who looked and had it: all that looked, less those whose pair is left.
+        # Pairs that converted: all viewed pairs less those that remain.
         again = had - np.bincount(own_pairs(filter_events(known, n_items, *types), n_items).items, minlength=n_items)
     else:
         again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
@@ -89,7 +90,7 @@ def demand_levels(
 def pair_features(
     pairs: RepeatPairs, levels: Floats, moment: int, span: float, linear: Floats, counted_types: tuple[int, ...] = ()
 ) -> Floats:
-    """Return (pairs, features); events of the types `counted_types` are also counted type by type."""
+    """Return (pairs, features); events of each type in `counted_types` are also counted separately."""
     steps, of_all = np.log(pairs.steps), np.log1p(pairs.sequence_steps)
     age, idle = _log_days(moment - pairs.last), _log_days(moment - pairs.sequence_last)
     gap = _log_days(np.where(pairs.steps > 1, (pairs.last - pairs.first) / np.maximum(pairs.steps - 1, 1), 0))

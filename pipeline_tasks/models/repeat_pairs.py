@@ -1,4 +1,4 @@
-"""Each user's own items: how often, when first and when last they wanted or looked at them."""
+"""Statistics of each pair of user and item: number of events, first and last time."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,27 @@ from pipeline_tasks.data.interactions import Floats, Integers, Interactions, ste
 
 @dataclass(frozen=True)
 class RepeatPairs:
-    """p pairs of a sequence and an item of it, ordered by sequence and item."""
+    """p pairs of a sequence and one of its items, sorted by sequence and item."""
 
     rows: Integers
     items: Integers
     events: Integers
     steps: Integers
-    """Events at one time count once: lines of one basket."""
+    """(p,) number of events, where events at one time (lines of one basket) count once."""
     first: Integers
     last: Integers
-    """Epoch microseconds."""
+    """(p,) epoch microseconds."""
     sequence_steps: Integers
     sequence_last: Integers
-    """Of the pair's sequence."""
+    """(p,) steps and last time of the pair's sequence."""
     place: Integers
-    """(events,) pair of each event, in the order of `times`."""
+    """(events,) index of the pair of each event, in the order of `times`."""
     times: Integers
     types: Integers
-    """(events,) likewise."""
+    """(events,) time and type of each event."""
 
     def decayed(self, moment: int, half_life: float) -> Floats:
-        """Return (p,) the number of events, each halved for every half-life (microseconds) before `moment`."""
+        """Return (p,) the number of events with exponential decay; `half_life` is in microseconds before `moment`."""
         shares = np.exp2(-(moment - self.times) / max(half_life, 1.0))
         return np.bincount(self.place, shares, minlength=len(self.rows)).astype(np.float32)
 
@@ -39,10 +39,10 @@ class RepeatPairs:
 
 
 def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
-    """Return the pairs of `log`."""
+    """Return the pairs of a log with the statistics of each."""
     rows, steps = log.rows, step_numbers(log)
     keys, place = np.unique(rows * n_items + log.items, return_inverse=True)
-    # A step of a pair is new where the pair's event before, in time order, has another step.
+    # An event starts a new step of its pair if the pair's previous event has another step.
     order = np.lexsort((steps, place))
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(place[order]) != 0) | (np.diff(steps[order]) != 0)
@@ -72,7 +72,7 @@ def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
 def filter_events(
     log: Interactions, n_items: int, types: tuple[int, ...], unless: tuple[int, ...] = ()
 ) -> Interactions:
-    """Keep the events of `types`, without those of a user and an item that have an event of `unless` too."""
+    """Return the events of `types`, without those of pairs of user and item that have an event of `unless`."""
     keep = np.isin(log.types, types)
     if unless:
         keys = log.rows * n_items + log.items

@@ -1,4 +1,4 @@
-"""Groups users by taste: K-means over the user vectors of the night."""
+"""Clusters users by taste: K-means over the user vectors of a run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,31 +11,31 @@ import pyarrow.parquet as pq
 from pipeline_tasks.topk.arrays import Indices, Vectors
 
 SAMPLE: Final = 20_000
-"""Users that the centers are fitted on: 8 centers in 128 dimensions need no more, and it takes under a second."""
+"""Maximum number of users that the centers are fitted on; 8 centers in 128 dimensions need no more."""
 _RESTARTS: Final = 3
 _SEED: Final = 1
 
 
 def tastes(vectors: Vectors, width: int) -> Vectors:
-    """Return the part of user vectors (n, d) that says what a user likes, at length 1; zeros stay zeros."""
+    """Return the first `width` columns of user vectors (n, d), normalized to length 1; zeros stay zeros."""
     part = vectors[:, :width].astype(np.float64)
     lengths = np.linalg.norm(part, axis=1, keepdims=True)
     return np.asarray(part / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 def fit_clusters(sample: Vectors, clusters: int) -> Vectors:
-    """Return (at most `clusters`, width) centers of tastes (n, width), that of most users first; seeded.
+    """Return (at most `clusters`, width) centers of tastes (n, width), the largest cluster first; seeded.
 
-    Returns no center where there is no user.
+    Returns no center if there is no user.
     """
-    # Imported here: executors only assign.
+    # Imported here because Spark's executors only assign clusters.
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     different = len(np.unique(sample, axis=0))
     if different == 0:
         return np.zeros((0, sample.shape[1]), np.float32)
-    # One thread: sums of several come in another order each time.
+    # One thread, because several threads add in an order that differs between runs.
     with threadpool_limits(1):
         fitted = KMeans(min(clusters, different), n_init=_RESTARTS, random_state=_SEED).fit(sample)
     sizes = np.bincount(fitted.labels_, minlength=len(fitted.cluster_centers_))
@@ -43,14 +43,14 @@ def fit_clusters(sample: Vectors, clusters: int) -> Vectors:
 
 
 def nearest_center(part: Vectors, centers: Vectors) -> Indices:
-    """Return the index of the nearest center of each taste (n, width); at equal distance the first."""
+    """Return the index of the nearest center of each taste (n, width); the first one at equal distance."""
     wide = centers.astype(np.float64)
     distances = (wide**2).sum(axis=1) - 2 * part.astype(np.float64) @ wide.T
     return np.asarray(np.round(distances, 6).argmin(axis=1), np.int64)
 
 
 def sample_tastes(users: Path, total: int, width: int) -> Vectors:
-    """Return the tastes of every n-th user, `SAMPLE` at most, read one file at a time."""
+    """Return the tastes of every n-th user, at most `SAMPLE`; reads one file at a time."""
     step = max(-(-total // SAMPLE), 1)
     parts = [tastes(vectors[::step], width) for vectors in _read(users)]
     return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)

@@ -60,9 +60,9 @@ def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[floa
     yield set_ndcg(task, PENALTY), replace(options, linear_kind="set")
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
-    taste, coming = (recent @ part.numpy() for part in (weights.taste, weights.coming))
+    by_recent, by_upcoming = (recent @ part.numpy() for part in (weights.recent, weights.upcoming))
     for share in COMING_SHARES:
-        ndcg = _ndcg(task, taste + np.float32(share) * coming, weights.chosen)
+        ndcg = _ndcg(task, by_recent + np.float32(share) * by_upcoming, weights.chosen)
         yield ndcg, replace(options, linear_kind="season", linear_coming=share)
 
 

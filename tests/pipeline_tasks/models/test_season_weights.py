@@ -31,7 +31,7 @@ def test_taste_is_ridge_regression_on_recent_histories() -> None:
     matrix = recent_history(log, ITEMS, end, span / 8).toarray()
     weights = season_weights(log, ITEMS)
     penalty = 10 * float((matrix**2).sum(axis=0)[weights.chosen].mean())
-    found = weights.taste.numpy()
+    found = weights.recent.numpy()
     for item in (0, 7):
         others = np.delete(np.arange(len(weights.chosen)), item)
         ridge = Ridge(alpha=penalty, fit_intercept=False)
@@ -44,15 +44,15 @@ def test_nothing_that_was_had_before_counts_as_coming() -> None:
     log = log_of({name: [(1, 0), (2, 50), (1, 59), (3, 59)] for name in "abcd"} | {"z": [(4, 0), (4, 60), (4, 1)]})
     weights = season_weights(log, 5)
     place = {int(item): row for row, item in enumerate(weights.chosen)}
-    assert weights.coming[place[1], place[3]] > 0
-    assert weights.coming[place[1], place[1]] == 0
+    assert weights.upcoming[place[1], place[3]] > 0
+    assert weights.upcoming[place[1], place[1]] == 0
 
 
 def test_both_parts_spread_alike() -> None:
     log = random_log(300, ITEMS, seed=4)
     weights = season_weights(log, ITEMS)
     histories = recent_history(log, ITEMS, int(log.times.max()), history_half_life(log))[:, weights.chosen]
-    for part in (weights.taste, weights.coming):
+    for part in (weights.recent, weights.upcoming):
         spread = torch.from_numpy(histories.toarray() @ part.numpy()).std(dim=1).mean()
         assert float(spread) == pytest.approx(1, rel=1e-3)
 
