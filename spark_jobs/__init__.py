@@ -1,1 +1,1 @@
-"""One spark-submit entry point per file: pure DataFrame -> DataFrame functions and a three-line ``main``."""
+"""Spark jobs: one spark-submit entry point per module here, and the transforms that they use in the packages."""

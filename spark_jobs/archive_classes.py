@@ -1,8 +1,8 @@
-"""Archives Spark's parsed classes for the Java of this machine, once an environment: every later job starts from it.
+"""Writes Java's class-data archive of Spark's classes, from which every later job starts faster.
 
     python -m spark_jobs.archive_classes
 
-Set-up runs it. It takes 15 s of two cores, and saves every Spark job of every night 6 s of processor time.
+Set-up runs it once per environment. It takes 15 s on two cores and saves each Spark job 6 s of processor time.
 """
 
 import subprocess
@@ -18,10 +18,10 @@ from pipeline_tasks.local_runtime.java import class_archive, java_home
 
 
 def archive_classes(settings: Settings, archive: Path) -> None:
-    """Write the archive: run this file under spark-submit, and have Java dump what it loaded.
+    """Write the archive: run this file under spark-submit and let Java dump the classes that it loaded.
 
     Raises:
-        RuntimeError: Spark did not run; with its last words.
+        RuntimeError: Spark failed; the message ends with its output.
     """
     archive.unlink(missing_ok=True)
     options = f"{settings.spark_driver_java_options} -XX:ArchiveClassesAtExit={archive}"
@@ -34,7 +34,7 @@ def archive_classes(settings: Settings, archive: Path) -> None:
 
 
 def typical_work(spark: SparkSession, folder: Path) -> DataFrame:
-    """Return the result of the operations that the jobs are made of: files, a join, groups, a window, text."""
+    """Return the result of the operations that the jobs use: files, a join, groups, a window, text."""
     rows = spark.range(100).select("id", (F.col("id") % 7).alias("day"), F.current_timestamp().alias("ts"))
     rows.write.partitionBy("day").parquet(str(folder / "rows"))
     read = spark.read.parquet(str(folder / "rows"))
@@ -45,7 +45,7 @@ def typical_work(spark: SparkSession, folder: Path) -> DataFrame:
 
 
 def main() -> None:
-    """Archive; or, under spark-submit, do the work that loads the classes."""
+    """Write the archive; under spark-submit, do the work that loads the classes."""
     if not is_submitted():
         return archive_classes(settings(), class_archive())
     spark = SparkSession.builder.getOrCreate()

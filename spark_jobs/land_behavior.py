@@ -1,9 +1,9 @@
-"""Lands a source's files as Parquet, by the day each event happened; unchanged deliveries are left alone.
+"""Lands a source's files as Parquet, partitioned by the day of each event. Unchanged deliveries are skipped.
 
     python spark_jobs/land_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30
 
-Writes landing/<source>/{events,items,users}/ds=…/arrived=…/. A file that names its day ({ds} in the path) is a delivery
-of that day; a single growing file delivers every day anew. The raw columns stay as the shop wrote them.
+Writes landing/<source>/{events,items,users}/ds=…/arrived=…/. A file with its day in the path ({ds}) is a delivery of
+that day; a single growing file is a delivery of all its days. The shop's columns are kept unchanged.
 """
 
 import argparse
@@ -30,23 +30,23 @@ def arg_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description="Land a source's files by event day")
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
-    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--date", required=True, type=parse_day, help="day of the run, YYYY-MM-DD")
     parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     parser.add_argument("--source-path", help="folder of the source's files; overrides the TOML's path")
     return parser
 
 
 def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> None:
-    """Land all kinds of records of the source for the window that ends with the night."""
-    night = RunKey(source.name, ds)
-    require_begun(night, source.timezone)
+    """Land events, items and users of the source for the window that ends with `ds`."""
+    run = RunKey(source.name, ds)
+    require_begun(run, source.timezone)
     if source.simulated:
-        simulate_shop(spark, settings().simulation, source.path, night.window(delivered_window(window_days)))
-    land_events(spark, source, night, window_days, Landing(settings(), source.name, "events"))
+        simulate_shop(spark, settings().simulation, source.path, run.window(delivered_window(window_days)))
+    land_events(spark, source, run, window_days, Landing(settings(), source.name, "events"))
     if source.items is not None and source.items.path is not None:
-        land_catalog(spark, source, source.items, night, Landing(settings(), source.name, "items"))
+        land_catalog(spark, source, source.items, run, Landing(settings(), source.name, "items"))
     if source.users is not None and source.users.path is not None:
-        land_catalog(spark, source, source.users, night, Landing(settings(), source.name, "users"))
+        land_catalog(spark, source, source.users, run, Landing(settings(), source.name, "users"))
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Compute the night's tables, all from the same user and item vectors.
+"""Computes the recommendation tables of a run from one set of user and item vectors.
 
     python spark_jobs/recommend_items.py --source simulated_shop --date 2026-11-20 --top-k 20
 
-Reads the vectors that pipeline_tasks.registry.embed_items wrote; writes the manifest `recommend`. Nothing is visible
-before it is gated and published.
+Reads the vectors that `pipeline_tasks.registry.embed_items` wrote and writes the manifest `recommend`. Readers see
+nothing of it until the gate has passed and the tables are published.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from spark_jobs.recommending.run_tables import (
 )
 
 _AT_ONCE: Final = 2
-"""Groups of tables: Spark plans and compiles one while another runs; more would only share the same cores."""
+"""Groups of tables that are computed at a time. Spark plans one while another runs; more would share the same cores."""
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -43,51 +43,51 @@ def arg_parser() -> argparse.ArgumentParser:
     scoring = settings().scoring
     parser = argparse.ArgumentParser(description="Compute the nightly recommendation tables")
     parser.add_argument("--source", required=True, help="name of the source")
-    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--date", required=True, type=parse_day, help="day of the run, YYYY-MM-DD")
     parser.add_argument("--top-k", type=int, default=scoring.top_k, help="rows per user")
     parser.add_argument(
         "--exclude-purchased-days",
         type=int,
         default=scoring.exclude_purchased_days,
-        help="items bought within so many days, the night's included, are left out; 0 leaves that to the repeat "
-        "policy of the model",
+        help="leave out items that a user bought within this many days, the day of the run included; 0 applies the "
+        "repeat policy of the model instead",
     )
     return parser
 
 
-def describe(night: RunInputs) -> dict[str, str]:
-    """Return what the tables were made from, and what was left out on the way."""
-    arms = [{"name": arm.name, "by_score": arm.plan.by_score_alone} | arm.model_dump() for arm in night.rules.arms]
+def describe(inputs: RunInputs) -> dict[str, str]:
+    """Return the facts of the manifest: the inputs of the tables, and the number of items that were left out."""
+    arms = [{"name": arm.name, "by_score": arm.plan.by_score_alone} | arm.model_dump() for arm in inputs.rules.arms]
     facts = {
-        "model_version": night.version,
-        "top_k": night.scoring.top_k,
-        "fallback_k": night.scoring.fallback_k,
-        "similar_k": night.scoring.similar_k,
-        "next_k": night.scoring.next_k,
-        "exclude_purchased_days": night.scoring.exclude_purchased_days,
-        "effective_exclude_purchased_days": night.purchase_days,
-        "excluded_event_types": ",".join(night.policy.excluded_types),
-        "scored_items": len(night.shelf.item_ids),
-        "allowed_items": night.shelf.allowed,
-        "shown_items": len(night.catalog) - len(night.excluded.items),
-        "replenishable_items": len(night.shelf.replenishable),
-        "lost_items": night.lost,
+        "model_version": inputs.version,
+        "top_k": inputs.scoring.top_k,
+        "fallback_k": inputs.scoring.fallback_k,
+        "similar_k": inputs.scoring.similar_k,
+        "next_k": inputs.scoring.next_k,
+        "exclude_purchased_days": inputs.scoring.exclude_purchased_days,
+        "effective_exclude_purchased_days": inputs.purchase_days,
+        "excluded_event_types": ",".join(inputs.policy.excluded_types),
+        "scored_items": len(inputs.shelf.item_ids),
+        "allowed_items": inputs.shelf.allowed,
+        "shown_items": len(inputs.catalog) - len(inputs.excluded.items),
+        "replenishable_items": len(inputs.shelf.replenishable),
+        "lost_items": inputs.lost,
         "arms": json.dumps(arms),
-        "shelf_folder": night.folder,
-        "timezone": night.zone or "",
+        "shelf_folder": inputs.folder,
+        "timezone": inputs.zone or "",
     }
-    facts |= {f"{name}_snapshot_id": snapshot for name, snapshot in night.snapshots.items() if snapshot is not None}
-    return {name: str(value) for name, value in facts.items()} | night.excluded.describe()
+    facts |= {f"{name}_snapshot_id": snapshot for name, snapshot in inputs.snapshots.items() if snapshot is not None}
+    return {name: str(value) for name, value in facts.items()} | inputs.excluded.describe()
 
 
-def build(spark: SparkSession, night: RunKey, scoring: ScoringSettings) -> Manifest:
-    """Build the step's tables and return their manifest.
+def build(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> Manifest:
+    """Stage the tables of the step and return their manifest.
 
     Raises:
-        FileNotFoundError: the night has no vectors.
+        FileNotFoundError: the run has no vectors.
         ValueError: as `read_night_inputs`.
     """
-    inputs = read_night_inputs(spark, night, scoring)
+    inputs = read_night_inputs(spark, run, scoring)
     steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_neighbors)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         parts = list(pool.map(lambda step: _timed(step, inputs), steps))
@@ -97,40 +97,43 @@ def build(spark: SparkSession, night: RunKey, scoring: ScoringSettings) -> Manif
     seconds = {step.__name__: taken for step, (_, taken) in zip(steps, parts, strict=True)}
     for limit in limits(inputs):
         print(limit)
-    print(f"recommend {night.source} {night.ds}: {', '.join(f'{n} {t.rows}' for n, t in tables.items())}; {facts}")
+    print(f"recommend {run.source} {run.ds}: {', '.join(f'{n} {t.rows}' for n, t in tables.items())}; {facts}")
     ordered = {name: tables[name] for name in TABLES if name in tables}
-    return Manifest(source=night.source, ds=night.ds, step="recommend", tables=ordered, facts=facts, seconds=seconds)
+    return Manifest(source=run.source, ds=run.ds, step="recommend", tables=ordered, facts=facts, seconds=seconds)
 
 
-def limits(night: RunInputs) -> list[str]:
-    """Return what was asked for and cannot be had, a sentence each."""
-    said = [
+def limits(inputs: RunInputs) -> list[str]:
+    """Return a sentence for each setting that cannot be met in full."""
+    sentences = [
         f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
-        for listing, ids in night.excluded.unknown.items()
+        for listing, ids in inputs.excluded.unknown.items()
     ]
-    wanted, allowed = night.scoring.top_k, night.shelf.allowed
+    wanted, allowed = inputs.scoring.top_k, inputs.shelf.allowed
     if wanted > allowed:
-        said.append(f"{wanted} items per user are wanted, {allowed} may be shown: shelves are shorter")
-    days, first = night.scoring.exclude_purchased_days, night.window[0]
-    if days > night.purchase_days:
-        said.append(
-            f"exclude_purchased_days={days} reaches beyond the window of {night.window_days} days ({first} to "
-            f"{night.ds}): purchases before {first} are not known; set window_days={days} or more to know them"
+        sentences.append(f"top_k={wanted}, but only {allowed} items may be shown: lists of recommendations are shorter")
+    days, first = inputs.scoring.exclude_purchased_days, inputs.window[0]
+    if days > inputs.purchase_days:
+        sentences.append(
+            f"exclude_purchased_days={days} reaches beyond the window of {inputs.window_days} days ({first} to "
+            f"{inputs.ds}): purchases before {first} are not known; set window_days={days} or more to know them"
         )
-    if night.policy.exclude_purchased_days != days:
-        said.append(
-            f"exclude_purchased_days={days}, but {night.version} was judged with {night.policy.exclude_purchased_days}"
+    if inputs.policy.exclude_purchased_days != days:
+        sentences.append(
+            f"exclude_purchased_days={days}, but {inputs.version} was evaluated with "
+            f"{inputs.policy.exclude_purchased_days}"
         )
-    if REPEAT_POLICY in night.meta:
-        said.append(f"served as it was judged: {night.policy.describe()}; events before {first} are not known")
-    return said
+    if REPEAT_POLICY in inputs.meta:
+        sentences.append(
+            f"exclusions are those of the evaluation: {inputs.policy.describe()}; events before {first} are not known"
+        )
+    return sentences
 
 
 def _timed(step: Callable[[RunInputs], Staged], inputs: RunInputs) -> tuple[Staged, float]:
     started = time.monotonic()
     staged = step(inputs)
     seconds = round(time.monotonic() - started, 2)
-    # At once: the whole job takes minutes from 100,000 users on.
+    # Flushed, because the whole job takes minutes from 100,000 users on.
     print(f"{step.__name__}: {', '.join(staged.tables)} after {seconds} s", flush=True)
     return staged, seconds
 
@@ -139,12 +142,12 @@ def main() -> None:
     """Run the job."""
     arguments = arg_parser().parse_args()
     with job_errors():
-        night = RunKey(arguments.source, arguments.date)
-        with job_lock(settings(), night.source, f"recommend_items {night.ds}"):
+        run = RunKey(arguments.source, arguments.date)
+        with job_lock(settings(), run.source, f"recommend_items {run.ds}"):
             chosen = {"top_k": arguments.top_k, "exclude_purchased_days": arguments.exclude_purchased_days}
             scoring = ScoringSettings.model_validate(settings().scoring.model_dump() | chosen)
-            spark = open_session(f"recommend {night.source} {night.ds}")
-            write_manifest(settings(), build(spark, night, scoring))
+            spark = open_session(f"recommend {run.source} {run.ds}")
+            write_manifest(settings(), build(spark, run, scoring))
 
 
 if __name__ == "__main__":

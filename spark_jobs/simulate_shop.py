@@ -1,18 +1,20 @@
-"""Simulates a shop's log: users with hidden tastes, journeys through the catalog, and a real log's faults.
+"""Simulates a shop's log: users with hidden tastes, journeys through the catalog, and the faults of a real log.
 
     python spark_jobs/simulate_shop.py --date 2026-11-20 --window-days 30 --events 100000
 
-From 5,000 events to billions with the same code (`NIGHTSHELF_SIMULATION__EVENTS`, `…USERS`, `…ITEMS`, `…SEED`): columns
-of hashes over `spark.range`, no loop over users. A day's files depend on the seed, the settings and the day alone.
+The same code makes 5,000 events or billions (`NIGHTSHELF_SIMULATION__EVENTS`, `…USERS`, `…ITEMS`, `…SEED`): columns of
+hashes over `spark.range`, without a loop over users. The files of a day depend only on the seed, the settings and the
+day.
 
-Hidden taste: a style and a brand that stay (75 % and 55 % of looks follow them), and a journey through the categories
-that moves on every 4 to 8 days: the order says what comes next. Titles carry all three. 25 % of looks go to the
-companion of the item before. 0.5 % new items and 1 % new users a day; 12 % of sessions are anonymous.
+Taste: each user has a fixed style and brand (75 % and 55 % of views follow them) and a journey through the categories,
+which moves on every 4 to 8 days. The order of categories therefore predicts the next one. Titles hold all three. 25 %
+of views go to a companion of the previous item. 0.5 % of items and 1 % of users are new each day; 12 % of sessions are
+anonymous.
 
-Wrong in it: exact copies (0.8 %), the same act told twice 0.3 s apart (0.4 %), events delivered a day late (1 %), bots
-(one day in fifteen, 2,200 events), cancellations (6 % of purchases, 0.5 to 2.5 days later), and broken records (0.5 %):
-cut-off JSON, an impossible date, a time in 2099 or 1970, a negative price, a price in words, a missing item, an unknown
-event kind, bytes that are not UTF-8. In the catalog: ids given twice (0.3 %), titles missing (0.2 %).
+Faults: exact copies (0.8 %), the same event again 0.3 s later (0.4 %), events delivered a day late (1 %), bots (one day
+in fifteen, 2,200 events), cancellations (6 % of purchases, 0.5 to 2.5 days later), and broken records (0.5 %): cut-off
+JSON, an impossible date, a time in 2099 or 1970, a negative price, a price in words, a missing item, an unknown event
+kind, bytes that are not UTF-8. In the catalog: repeated ids (0.3 %) and missing titles (0.2 %).
 """
 
 import argparse
@@ -37,13 +39,13 @@ from spark_jobs.simulation.shop_log import actions, log_lines
 from spark_jobs.simulation.shop_sessions import looks, sessions
 
 VERSION: Final = "1"
-"""Raise it when the simulation changes: files of an older one are made anew."""
+"""Raise it when the simulation changes; files of an older version are then written again."""
 _LOOK_BACK: Final = 3
-"""A cancellation is delivered at most so many days after its session."""
+"""Most days between a session and the delivery of its cancellation."""
 
 
 def simulate_shop(spark: SparkSession, shop: SimulationSettings, folder: str, days: Sequence[date]) -> None:
-    """Write the files of the days that are not there yet; the catalog for the last day only."""
+    """Write the files of the days that have none yet, and the catalog of the last day."""
     root = Path(folder)
     _forget_other_shop(root, shop)
     missing = [day for day in days if not (root / "events" / f"ds={day}").is_dir()]
@@ -54,14 +56,14 @@ def simulate_shop(spark: SparkSession, shop: SimulationSettings, folder: str, da
 
 
 def event_lines(spark: SparkSession, shop: SimulationSettings, days: Sequence[date]) -> DataFrame:
-    """Return ds (day of delivery) and value (a line of JSON) of all that is delivered on the days."""
+    """Return ds (day of delivery) and value (a line of JSON) of all events that are delivered on the days."""
     begun = sorted({day - timedelta(back) for day in days for back in range(_LOOK_BACK + 1)})
     lines = log_lines(actions(looks(sessions(spark, shop, begun), shop), shop), shop)
     return lines.unionByName(bot_lines(spark, shop, days)).where(F.col("ds").isin(list(days)))
 
 
 def _write(lines: DataFrame, folder: Path) -> None:
-    """Write the lines beside their place, then move each day into it: a killed job leaves no half day."""
+    """Write the lines to a temporary folder, then move each day into place: a killed job leaves no partial day."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     lines.write.partitionBy("ds").text(str(unfinished))

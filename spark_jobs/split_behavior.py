@@ -1,11 +1,11 @@
-"""Splits the published events of a window 6:2:2 and gathers them into histories.
+"""Splits the published events of a window 6:2:2 and groups them into sequences.
 
     python spark_jobs/split_behavior.py --source simulated_shop --date 2026-11-20 --window-days 30 --strategy temporal
 
-Writes the tables `splits` (two cut-offs over a snapshot of `events`: no copy) and `sequences`, and the manifest
-`split`. leave_one_out and per_user are positions in the histories; their counts are of all histories. Where no strategy
-is asked for, the split is in time, and leave_one_out where hardly a history goes on past the cut-offs (sessions of
-anonymous visitors) or where times say nothing.
+Stages `splits` (two cut-offs over a snapshot of `events`, without a copy) and `sequences`, and writes the manifest
+`split`. The strategies leave_one_out and per_user cut by position within a sequence. Without a chosen strategy the
+split is temporal, or leave_one_out where few sequences have events after the cut-offs (sessions of anonymous visitors)
+or where too many events share one time.
 """
 
 import argparse
@@ -29,11 +29,15 @@ from pipeline_tasks.tables.reconciliation_outcomes import EVENTS
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.common.stage_table import read_table, stage_table
-from spark_jobs.splitting.build_sequences import build_sequences, chosen_events
-from spark_jobs.splitting.net_cancellations import netted_purchases
+from spark_jobs.splitting.build_sequences import (
+    NOTHING_ACCEPTED,
+    build_sequences,
+    chosen_events,
+    netted_purchases,
+    why_no_histories,
+)
 from spark_jobs.splitting.split_choice import LEAST_GOING_ON, share_going_on
 from spark_jobs.splitting.split_counts import count_by_day, count_positions, span_counts
-from spark_jobs.splitting.split_inputs import NOTHING_ACCEPTED, why_no_histories
 from spark_jobs.splitting.time_cutoffs import TooFewEventsError, find_cutoffs
 
 
@@ -41,37 +45,39 @@ def arg_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description="Split the published events of a window 6:2:2")
     parser.add_argument("--source", required=True, help="preset, registered name, or path of a TOML file")
-    parser.add_argument("--date", required=True, type=parse_day, help="the night, YYYY-MM-DD")
+    parser.add_argument("--date", required=True, type=parse_day, help="day of the run, YYYY-MM-DD")
     parser.add_argument("--window-days", type=int, default=settings().split.window_days, help=WINDOW_HELP)
     parser.add_argument(
         "--strategy",
         choices=get_args(SplitStrategy),
-        help="default: the source's, then the settings', then as the log says",
+        help="default: that of the source, then of the settings, then chosen from the log",
     )
     return parser
 
 
 def split(
-    spark: SparkSession, night: RunKey, window_days: int, asked: SplitStrategy | None, zone: str | None = None
+    spark: SparkSession, run: RunKey, window_days: int, asked: SplitStrategy | None, zone: str | None = None
 ) -> Manifest:
-    """Build both tables and return their manifest; `asked` is None where the log shall say how it is split.
+    """Stage both tables and return their manifest.
 
-    `zone` is that of the shop's days.
+    Args:
+        asked: the strategy, None to choose it from the log.
+        zone: time zone of the shop's days, None for UTC.
 
     Raises:
-        ValueError: no published events for the night, or too few to split.
+        ValueError: the run has no published events, or too few to split.
     """
-    lake = Lake.open(settings(), night.source)
-    snapshot = _snapshot(lake, night)
-    window_days = cleaned_window(lake, night, window_days)
-    start = night.window(window_days)[0]
-    events = read_table(spark, lake, "events", (start, night.ds), snapshot_id=snapshot)
+    lake = Lake.open(settings(), run.source)
+    snapshot = _snapshot(lake, run)
+    window_days = cleaned_window(lake, run, window_days)
+    start = run.window(window_days)[0]
+    events = read_table(spark, lake, "events", (start, run.ds), snapshot_id=snapshot)
     cancellations = events.where(F.col("event_type") == "cancellation").count()
     netted = netted_purchases(events).persist() if cancellations else None
     chosen = chosen_events(events, netted)
-    sequences = stage_table(lake, "sequences", build_sequences(chosen, events, night.ds), [night.ds])
+    sequences = stage_table(lake, "sequences", build_sequences(chosen, events, run.ds), [run.ds])
     if not sequences.rows:
-        raise ValueError(f"{night.source} {start} to {night.ds}: {why_no_histories(events)}")
+        raise ValueError(f"{run.source} {start} to {run.ds}: {why_no_histories(events)}")
     strategy, parts = _parts(chosen, sequences, asked, zone)
     row: dict[str, Any] = {
         "strategy": strategy,
@@ -79,30 +85,30 @@ def split(
         "window_start": start,
         "cancellations": cancellations,
         "netted_purchases": netted.count() if netted is not None else 0,
-        "ds": night.ds,
+        "ds": run.ds,
         **parts,
     }
-    row["split_id"] = hashlib.sha256(f"{strategy} {start} {night.ds} {snapshot}".encode()).hexdigest()[:16]
+    row["split_id"] = hashlib.sha256(f"{strategy} {start} {run.ds} {snapshot}".encode()).hexdigest()[:16]
     files = lake.write_arrow("splits", pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"])))
-    splits = StagedTable(days=[night.ds], files=files, rows=1)
-    print(f"split {night.source} {night.ds}: {row}; {sequences.rows} sequences")
+    splits = StagedTable(days=[run.ds], files=files, rows=1)
+    print(f"split {run.source} {run.ds}: {row}; {sequences.rows} sequences")
     facts = {"events_snapshot_id": str(snapshot), "strategy": strategy, "window_days": str(window_days)}
     facts["timezone"] = zone or ""
     tables = {"splits": splits, "sequences": sequences}
-    return Manifest(source=night.source, ds=night.ds, step="split", tables=tables, facts=facts)
+    return Manifest(source=run.source, ds=run.ds, step="split", tables=tables, facts=facts)
 
 
-def _snapshot(lake: Lake, night: RunKey) -> int:
+def _snapshot(lake: Lake, run: RunKey) -> int:
     snapshot = lake.snapshot_id("events")
-    day = (night.ds, night.ds)
-    # A day of which cleaning accepted no row was cleaned all the same.
+    day = (run.ds, run.ds)
+    # A cleaned day has this outcome even where no row was accepted.
     cleaned = EVENTS.accepted in lake.read("reconciliation", day, ("outcome",))["outcome"].to_pylist()
     if snapshot is None and cleaned:
-        raise ValueError(f"{night.source} {night.ds}: {NOTHING_ACCEPTED}")
+        raise ValueError(f"{run.source} {run.ds}: {NOTHING_ACCEPTED}")
     if snapshot is None or not (cleaned or lake.files("events", day, snapshot)):
         raise ValueError(
-            f"No published events for {night.source} {night.ds}: land, clean and publish that day first "
-            f"(nightshelf run --source {night.source} --date {night.ds})"
+            f"No published events for {run.source} {run.ds}: land, clean and publish that day first "
+            f"(nightshelf run --source {run.source} --date {run.ds})"
         )
     return snapshot
 
@@ -110,7 +116,7 @@ def _snapshot(lake: Lake, night: RunKey) -> int:
 def _parts(
     chosen: DataFrame, sequences: StagedTable, asked: SplitStrategy | None, zone: str | None
 ) -> tuple[SplitStrategy, dict[str, Any]]:
-    """Return the strategy, and the columns of `splits` that say where it cuts and what the parts hold."""
+    """Return the strategy, and the columns of `splits` that hold its cut-offs and the events of each part."""
     if asked not in (None, "temporal"):
         return asked, _by_position(sequences, asked)
     try:
@@ -118,10 +124,10 @@ def _parts(
     except TooFewEventsError as error:
         if asked == "temporal":
             raise
-        print(f"split by leave_one_out, as times say too little: {error}")
+        print(f"split by leave_one_out, because the times allow no temporal split: {error}")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
     if asked is None and (share := share_going_on(sequences.files, cut)) < LEAST_GOING_ON:
-        print(f"split by leave_one_out, as {share:.2%} of the histories go on past a cut-off in time")
+        print(f"split by leave_one_out, because only {share:.2%} of the sequences have events after a cut-off in time")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
     print(f"split in time: {cut.shares()}")
     counts = {"train_events": cut.train, "validation_events": cut.validation, "test_events": cut.test}
@@ -147,9 +153,9 @@ def main() -> None:
         source = load_source(arguments.source)
         with job_lock(settings(), source.name, f"split_behavior {arguments.date}"):
             strategy = arguments.strategy or source.split_strategy or settings().split.strategy
-            night = RunKey(source.name, arguments.date)
+            run = RunKey(source.name, arguments.date)
             spark = open_session(f"split {source.name} {arguments.date}")
-            write_manifest(settings(), split(spark, night, arguments.window_days, strategy, source.timezone))
+            write_manifest(settings(), split(spark, run, arguments.window_days, strategy, source.timezone))
 
 
 if __name__ == "__main__":

@@ -39,17 +39,21 @@ def chosen_rules(source: Source, chosen: str | None) -> list[str]:
 
 
 def changed_days(
-    landed: LandingReader, lake: Lake, window: Sequence[date], on: Sequence[str], limits: CleaningSettings
+    landed: LandingReader, lake: Lake, window: Sequence[date], active_rules: Sequence[str], limits: CleaningSettings
 ) -> dict[date, str]:
     """Return the days of the window (in order) to clean, each with the fingerprint of what it will be made from."""
     rows = lake.read("reconciliation", (window[0], window[-1]), ("ds", "fingerprint"))
-    made = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
-    method = cleaning_method(landed.source, on, limits)
-    marks = {day: day_mark(landed, day, method) for day in window}
+    recorded = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
+    method = cleaning_method(landed.source, active_rules, limits)
+    fingerprints = {day: day_fingerprint(landed, day, method) for day in window}
     damaged = _damaged_days(lake, window)
     # What is landed no more cannot be cleaned again: the file is named where it is read.
-    again = {day for day in damaged if landed.ledgers["events"].rows(day)}
-    return {day: mark for day, mark in marks.items() if (day, mark) not in made or day in again}
+    damaged_again = {day for day in damaged if landed.ledgers["events"].rows(day)}
+    return {
+        day: fingerprint
+        for day, fingerprint in fingerprints.items()
+        if (day, fingerprint) not in recorded or day in damaged_again
+    }
 
 
 def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
@@ -74,12 +78,12 @@ def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
     return days
 
 
-def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings) -> str:
+def cleaning_method(source: Source, active_rules: Sequence[str], limits: CleaningSettings) -> str:
     """Return all that decides how a landed day becomes a cleaned one."""
     return " ".join(
         [
             CLEANING_VERSION,
-            ",".join(on),
+            ",".join(active_rules),
             limits.model_dump_json(),
             source.events.columns.model_dump_json(),
             source.rules.model_dump_json(exclude={"on", "waiting_days"}),
@@ -91,7 +95,7 @@ def cleaning_method(source: Source, on: Sequence[str], limits: CleaningSettings)
     )
 
 
-def day_mark(landed: LandingReader, day: date, method: str) -> str:
+def day_fingerprint(landed: LandingReader, day: date, method: str) -> str:
     """Return a hash of what a landed day is cleaned from, and how."""
     parts = [landed.ledgers["events"].content(day), method]
     # A catalog's refused records are quarantined with the day of the catalog.

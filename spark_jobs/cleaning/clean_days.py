@@ -14,8 +14,8 @@ from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.cleaning.cleaning_rules import RULE, detail, judge, normalize_values
-from spark_jobs.cleaning.erased_users import FORGOTTEN, mark_erased
+from spark_jobs.cleaning.cleaning_rules import RULE, apply_rules, detail, normalize_values
+from spark_jobs.cleaning.erased_users import ERASED, mark_erased
 from spark_jobs.cleaning.find_rejected_rows import COPY, DUPLICATES, find_rejected_rows
 from spark_jobs.cleaning.map_events import RECORD, ROW, map_events
 from spark_jobs.cleaning.quarantine_rows import RAW, quarantine_rows, raw_text
@@ -30,8 +30,8 @@ Outcomes = Counter[tuple[date, str, str]]
 def clean_days(
     landed: LandingReader,
     lake: Lake,
-    stale: Mapping[date, str],
-    on: Sequence[str],
+    changed: Mapping[date, str],
+    active_rules: Sequence[str],
     limits: CleaningSettings,
     catalogs: CatalogRejections,
 ) -> dict[str, StagedTable]:
@@ -42,7 +42,7 @@ def clean_days(
     Raises:
         ValueError: a row is unaccounted for.
     """
-    days = sorted(stale)
+    days = sorted(changed)
     raw = landed.days("events", days)
     outcomes: Outcomes = Counter()
     tables: dict[str, StagedTable] = {
@@ -52,44 +52,47 @@ def clean_days(
     quarantine = list(catalogs.quarantine)
     if raw is not None:
         source = landed.source
-        judged = judge(
-            normalize_values(map_events(raw, source, compose=landed.compose), on), source.rules, on, source.timezone
+        marked = apply_rules(
+            normalize_values(map_events(raw, source, compose=landed.compose), active_rules),
+            source.rules,
+            active_rules,
+            source.timezone,
         )
-        judged = mark_erased(judged, read_erased_users(settings(), source.name))
-        verdicts = find_rejected_rows(judged, on, limits).persist()
-        outcomes += _count(verdicts)
-        rows["events"] = _events(judged, verdicts, on)
+        marked = mark_erased(marked, read_erased_users(settings(), source.name))
+        rejected = find_rejected_rows(marked, active_rules, limits).persist()
+        outcomes += _count(rejected)
+        rows["events"] = _events(marked, rejected, active_rules)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
-            quarantine.append(_refused_events(raw, verdicts, landed, on, limits))
+            quarantine.append(_refused_events(raw, rejected, landed, active_rules, limits))
     if quarantine:
         # Else every task writes a file for every day: 570 files of 109,131 rows, whose making took most of the time.
         # Sorted, as a shuffle brings rows in any order: files are the same when the day is cleaned again.
-        together = _union(quarantine).hint("rebalance", F.col("ds"))
-        rows["quarantine"] = together.sortWithinPartitions("ds", *TABLES["quarantine"].column_names)
+        all_quarantined = _union(quarantine).hint("rebalance", F.col("ds"))
+        rows["quarantine"] = all_quarantined.sortWithinPartitions("ds", *TABLES["quarantine"].column_names)
     tables |= stage_tables(lake, rows, days, sum(landed.ledgers["events"].rows(day) for day in days))
-    _add_staged(outcomes, tables, landed, stale, catalogs)
-    files = lake.write_arrow("reconciliation", _reconciliation(outcomes, stale))
+    _add_staged(outcomes, tables, landed, changed, catalogs)
+    files = lake.write_arrow("reconciliation", _reconciliation(outcomes, changed))
     tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))
     return tables
 
 
-def _events(judged: DataFrame, verdicts: DataFrame, on: Sequence[str]) -> DataFrame:
+def _events(marked: DataFrame, rejected: DataFrame, active_rules: Sequence[str]) -> DataFrame:
     columns = TABLES["events"].column_names
-    named = judged.withColumn("event_id", F.col(RECORD))
-    if "exact_duplicates" in on:
-        return named.join(verdicts.select(ROW), on=ROW, how="left_anti").select(*columns)
-    found = named.drop(RULE).join(verdicts.drop("ds"), on=ROW, how="left").where(F.col(RULE).isNull())
+    named = marked.withColumn("event_id", F.col(RECORD))
+    if "exact_duplicates" in active_rules:
+        return named.join(rejected.select(ROW), on=ROW, how="left_anti").select(*columns)
+    found = named.drop(RULE).join(rejected.drop("ds"), on=ROW, how="left").where(F.col(RULE).isNull())
     copy_id = F.when(F.col(COPY) > 0, F.xxhash64("event_id", COPY)).otherwise(F.col("event_id"))
     return found.withColumn("event_id", copy_id).select(*columns)
 
 
 def _refused_events(
-    raw: DataFrame, verdicts: DataFrame, landed: LandingReader, on: Sequence[str], limits: CleaningSettings
+    raw: DataFrame, rejected: DataFrame, landed: LandingReader, active_rules: Sequence[str], limits: CleaningSettings
 ) -> DataFrame:
-    refused = verdicts.where(~F.col(RULE).isin(*DUPLICATES, FORGOTTEN)).select(ROW, RULE)
+    refused = rejected.where(~F.col(RULE).isin(*DUPLICATES, ERASED)).select(ROW, RULE)
     # Joined before anything is computed: only refused records are mapped again, and written out as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
-    typed = normalize_values(map_events(records, landed.source, (RULE, RAW), landed.compose), on)
+    typed = normalize_values(map_events(records, landed.source, (RULE, RAW), landed.compose), active_rules)
     return quarantine_rows(typed.select("*", detail().alias("detail")))
 
 
@@ -100,10 +103,10 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
     return all_rows
 
 
-def _count(verdicts: DataFrame) -> Outcomes:
+def _count(rejected: DataFrame) -> Outcomes:
     duplicate = F.when(F.col(RULE).isin(*DUPLICATES), "duplicate")
-    outcome = duplicate.when(F.col(RULE) == FORGOTTEN, FORGOTTEN).otherwise("quarantine")
-    rows = verdicts.where(F.col(RULE).isNotNull()).groupBy("ds", outcome.alias("outcome"), RULE).count().collect()
+    outcome = duplicate.when(F.col(RULE) == ERASED, ERASED).otherwise("quarantine")
+    rows = rejected.where(F.col(RULE).isNotNull()).groupBy("ds", outcome.alias("outcome"), RULE).count().collect()
     return Counter({(row["ds"], row["outcome"], row[RULE]): row["count"] for row in rows})
 
 
@@ -111,7 +114,7 @@ def _add_staged(
     outcomes: Outcomes,
     tables: Mapping[str, StagedTable],
     landed: LandingReader,
-    stale: Mapping[date, str],
+    changed: Mapping[date, str],
     catalogs: CatalogRejections,
 ) -> None:
     """Add rows_in (counted by landing) and event (counted in the files written), and hold them against each other.
@@ -120,11 +123,11 @@ def _add_staged(
     """
     events, quarantine = rows_by_day(tables["events"]), rows_by_day(tables["quarantine"])
     # Once, and not for each day anew: 15 years of days took 14 s.
-    told, refused = _by_day(outcomes), _by_day(outcomes, "quarantine") + catalogs.refused()
-    for day in stale:
+    accounted_rows, refused = _by_day(outcomes), _by_day(outcomes, "quarantine") + catalogs.refused()
+    for day in changed:
         outcomes[day, "rows_in", "all"] = landed.ledgers["events"].rows(day)
         outcomes[day, "event", "all"] = events[day]
-        accounted = told[day] + events[day]
+        accounted = accounted_rows[day] + events[day]
         if accounted != outcomes[day, "rows_in", "all"] or quarantine[day] != refused[day]:
             raise ValueError(
                 f"{landed.source.name} {day}: {outcomes[day, 'rows_in', 'all']} rows landed, but {accounted} became "
@@ -141,9 +144,9 @@ def _by_day(outcomes: Outcomes, wanted: str | None = None) -> Counter[date]:
     return rows
 
 
-def _reconciliation(outcomes: Outcomes, stale: Mapping[date, str]) -> pa.Table:
+def _reconciliation(outcomes: Outcomes, changed: Mapping[date, str]) -> pa.Table:
     rows = [
-        {"outcome": outcome, "rule": rule, "rows": count, "fingerprint": stale[day], "ds": day}
+        {"outcome": outcome, "rule": rule, "rows": count, "fingerprint": changed[day], "ds": day}
         for (day, outcome, rule), count in sorted(outcomes.items())
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema(TABLES["reconciliation"]))

@@ -13,7 +13,7 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import SourceError
 from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.cleaning.incremental_dimensions import EARLIER, IncrementalDimensions
-from spark_jobs.cleaning.map_catalog import FIELDS, as_json_object, map_items, one_each
+from spark_jobs.cleaning.map_catalog import FIELDS, as_json_object, map_items, newest_per_key
 from spark_jobs.common.stage_table import staged_columns
 from spark_jobs.landing.landing_reader import LandingReader
 
@@ -21,7 +21,7 @@ _DESCRIPTION: Final = (*FIELDS, "attributes")
 
 
 def build_items(
-    landed: LandingReader, night: RunKey, window: Sequence[date], events: DataFrame, earlier: IncrementalDimensions
+    landed: LandingReader, run: RunKey, window: Sequence[date], events: DataFrame, earlier: IncrementalDimensions
 ) -> DataFrame:
     """Return the catalog as of the night; `events` are those of the days that the earlier nights do not tell of.
 
@@ -29,30 +29,32 @@ def build_items(
     described as that said. first_seen is the earliest of the window's events, the catalog's day and what an earlier
     night's catalog said.
     """
-    traded = _traded(events.where(F.col("item_id").isNotNull()))
-    known = earlier.rows("items").join(traded, on="item_id", how="full")
-    known = known.select("item_id", *_as_of_now(window[0]), *(EARLIER + name for name in ("listed", *_DESCRIPTION)))
-    known, described = _with_description(known, _described(landed, night, window))
+    of_events = _items_of_events(events.where(F.col("item_id").isNotNull()))
+    known = earlier.rows("items").join(of_events, on="item_id", how="full")
+    known = known.select(
+        "item_id", *_merged_columns(window[0]), *(EARLIER + name for name in ("listed", *_DESCRIPTION))
+    )
+    known, described = _join_descriptions(known, _descriptions(landed, run, window))
     # A catalog drawn from the events also lists what cleaning refused (postage, test lines): only traded items count.
-    own_catalog = F.lit(_own_catalog(landed))
+    own_catalog = F.lit(_has_own_catalog(landed))
     listed = own_catalog & described
     delisted = own_catalog & ~described & F.col(EARLIER + "listed").isNotNull()
     chosen = {
         **{name: F.when(delisted, F.col(EARLIER + name)).otherwise(F.col(name)) for name in _DESCRIPTION},
-        "first_seen": F.least("first_seen", F.when(listed, F.lit(night.ds))),
+        "first_seen": F.least("first_seen", F.when(listed, F.lit(run.ds))),
         "listed": F.when(listed, True).when(delisted, False),
-        "ds": F.lit(night.ds),
+        "ds": F.lit(run.ds),
     }
     known = known.where(F.col("last_seen").isNotNull() | listed).withColumns(chosen)
     return known.withColumn("price", F.coalesce("price", "last_price")).select(*TABLES["items"].column_names)
 
 
-def _own_catalog(landed: LandingReader) -> bool:
+def _has_own_catalog(landed: LandingReader) -> bool:
     """Whether the shop delivers a catalog of its own."""
     return landed.source.items is not None and landed.source.items.path is not None
 
 
-def _as_of_now(first_day: date) -> list[Column]:
+def _merged_columns(first_day: date) -> list[Column]:
     """Return first_seen, last_seen and last_price of the window: the events' where there are any, else as earlier."""
     in_window = F.col(EARLIER + "last_seen") >= F.lit(first_day)
     return [
@@ -64,7 +66,7 @@ def _as_of_now(first_day: date) -> list[Column]:
     ]
 
 
-def _with_description(known: DataFrame, described: DataFrame | None) -> tuple[DataFrame, Column]:
+def _join_descriptions(known: DataFrame, described: DataFrame | None) -> tuple[DataFrame, Column]:
     """Return `known` with the columns of a description, and whether an item has one."""
     if described is None:
         nothing = {name: F.lit(None).cast("double" if name == "price" else "string") for name in _DESCRIPTION}
@@ -72,7 +74,7 @@ def _with_description(known: DataFrame, described: DataFrame | None) -> tuple[Da
     return known.join(described, on="item_id", how="full"), F.coalesce("described", F.lit(False))
 
 
-def _traded(seen: DataFrame) -> DataFrame:
+def _items_of_events(seen: DataFrame) -> DataFrame:
     """Return item_id, first_seen, last_seen and last_price, the price of the item's last event.
 
     In two steps of numbers alone: the largest of a pair (ts, event_id) is no number, and Spark would sort all events.
@@ -88,22 +90,22 @@ def _traded(seen: DataFrame) -> DataFrame:
     return found.select("item_id", "first_seen", "last_seen", "last_price")
 
 
-def _described(landed: LandingReader, night: RunKey, window: Sequence[date]) -> DataFrame | None:
+def _descriptions(landed: LandingReader, run: RunKey, window: Sequence[date]) -> DataFrame | None:
     """Return item_id, title, category, brand, price, attributes and `described` (true), one row per item."""
     form = landed.source.items
     if form is None:
         return None
     from_events = form.path is None
-    raw = landed.days("events", window) if from_events else landed.days("items", [night.ds])
+    raw = landed.days("events", window) if from_events else landed.days("items", [run.ds])
     if raw is None:
         return None
     mapped = map_items(raw, landed.source, landed.compose)
-    rows = _commonest(mapped) if from_events else one_each(mapped.where(F.col("_rule").isNull()), "item_id")
+    rows = _most_frequent(mapped) if from_events else newest_per_key(mapped.where(F.col("_rule").isNull()), "item_id")
     attributes = as_json_object(form.attributes).alias("attributes")
     return rows.select("item_id", *FIELDS, attributes, F.lit(True).alias("described"))
 
 
-def _commonest(mapped: DataFrame) -> DataFrame:
+def _most_frequent(mapped: DataFrame) -> DataFrame:
     """Return each item's most frequent description: shops write notes ("damaged?") into some order lines."""
     fields = [name for name in mapped.columns if not name.startswith("_") and name not in ("item_id", "ds", "arrived")]
     named = mapped.where(F.col("_rule").isNull())
@@ -124,7 +126,7 @@ def require_catalog(landed: LandingReader, staged: StagedTable) -> None:
         return
     where = landed.landings["items" if form.path else "events"].folder
     rows = pa.concat_tables(staged_columns(file, "title", "listed") for file in staged.files)
-    if _own_catalog(landed):
+    if _has_own_catalog(landed):
         # What earlier nights' catalogs said of items is no word on tonight's.
         rows = rows.filter(rows["listed"])
         if not rows.num_rows:

@@ -19,21 +19,21 @@ RULE: Final = "_rule"
 _ORDERED: Final = ("purchase", "cancellation")
 
 
-def normalize_values(events: DataFrame, on: Sequence[str]) -> DataFrame:
+def normalize_values(events: DataFrame, active_rules: Sequence[str]) -> DataFrame:
     """Fill and turn values that a rule then judges: an ordered item without a quantity is one unit; a cancellation is a
     ledger entry of as many units, however the shop signs it (only while `cancellations` is on)."""
     quantity = F.coalesce("quantity", F.when(F.col("event_type").isin(*_ORDERED), F.lit(1.0)))
-    if "cancellations" in on:
+    if "cancellations" in active_rules:
         quantity = F.when(F.col("event_type") == "cancellation", F.abs(quantity)).otherwise(quantity)
     return events.withColumn("quantity", quantity)
 
 
-def judge(events: DataFrame, rules: Rules, on: Sequence[str], zone: str | None = None) -> DataFrame:
+def apply_rules(events: DataFrame, rules: Rules, active_rules: Sequence[str], zone: str | None = None) -> DataFrame:
     """Add `_rule`; `zone` is the shop's."""
-    verdict = F.lit(None).cast("string")
-    for name, refuses in reversed(_refusals(rules, on, zone)):
-        verdict = F.when(refuses, F.lit(name)).otherwise(verdict)
-    return events.withColumn(RULE, verdict)
+    rule = F.lit(None).cast("string")
+    for name, refuses in reversed(_refusals(rules, active_rules, zone)):
+        rule = F.when(refuses, F.lit(name)).otherwise(rule)
+    return events.withColumn(RULE, rule)
 
 
 def detail() -> Column:
@@ -54,7 +54,7 @@ def detail() -> Column:
     return text
 
 
-def _refusals(rules: Rules, on: Sequence[str], zone: str | None) -> list[tuple[str, Column]]:
+def _refusals(rules: Rules, active_rules: Sequence[str], zone: str | None) -> list[tuple[str, Column]]:
     always = [
         ("corrupt_record", F.col(CORRUPT).isNotNull()),
         ("unparsable_time", F.col("ts").isNull()),
@@ -72,7 +72,7 @@ def _refusals(rules: Rules, on: Sequence[str], zone: str | None) -> list[tuple[s
         ("positive_quantity", F.col("quantity") <= 0),
         ("positive_price", F.col("price") <= 0),
     ]
-    return always + [(name, refuses) for name, refuses in switched if name in on]
+    return always + [(name, refuses) for name, refuses in switched if name in active_rules]
 
 
 def _impossible_number(rules: Rules) -> Column:

@@ -10,25 +10,28 @@ from pipeline_tasks.sources.erased import SEPARATORS, WHOLE_NUMBER, ErasedUsers
 from spark_jobs.cleaning.cleaning_rules import RULE
 from spark_jobs.landing.read_records import CORRUPT
 
-FORGOTTEN: Final = "forgotten"
+ERASED: Final = "forgotten"
 """Outcome and rule of such a record: it is counted, and neither kept as an event nor in quarantine."""
 
 
-def is_of(forgotten: ErasedUsers) -> Column:
+def is_erased(erased: ErasedUsers) -> Column:
     """Whether a mapped record (user_key, `_corrupt`) is a forgotten user's; never NULL."""
-    by_key = _known(F.col("user_key"), forgotten)
+    by_key = _is_listed(F.col("user_key"), erased)
     # A line that could not be parsed has no columns: only its words can name somebody.
     words = [F.split(CORRUPT, separator) for separator in SEPARATORS]
-    named = [F.exists(one, lambda word: _known(F.regexp_replace(word, WHOLE_NUMBER, ""), forgotten)) for one in words]
-    return reduce(Column.__or__, (F.coalesce(told, F.lit(False)) for told in (by_key, *named)))
+    by_word = [
+        F.exists(words_of_line, lambda word: _is_listed(F.regexp_replace(word, WHOLE_NUMBER, ""), erased))
+        for words_of_line in words
+    ]
+    return reduce(Column.__or__, (F.coalesce(match, F.lit(False)) for match in (by_key, *by_word)))
 
 
-def mark_erased(judged: DataFrame, forgotten: ErasedUsers) -> DataFrame:
+def mark_erased(marked: DataFrame, erased: ErasedUsers) -> DataFrame:
     """Put `forgotten` in the place of any other verdict; where nobody was forgotten, nothing is computed."""
-    if not forgotten:
-        return judged
-    return judged.withColumn(RULE, F.when(is_of(forgotten), F.lit(FORGOTTEN)).otherwise(F.col(RULE)))
+    if not erased:
+        return marked
+    return marked.withColumn(RULE, F.when(is_erased(erased), F.lit(ERASED)).otherwise(F.col(RULE)))
 
 
-def _known(key: Column, forgotten: ErasedUsers) -> Column:
-    return F.sha2(F.concat(F.lit(forgotten.salt), key), 256).isin(*sorted(forgotten.all_hashes))
+def _is_listed(key: Column, erased: ErasedUsers) -> Column:
+    return F.sha2(F.concat(F.lit(erased.salt), key), 256).isin(*sorted(erased.all_hashes))

@@ -21,13 +21,15 @@ COPY: Final = "_copy"
 """Number of an event among the events of equal records, 0 for the first."""
 
 
-def find_rejected_rows(judged: DataFrame, on: Sequence[str], limits: CleaningSettings) -> DataFrame:
+def find_rejected_rows(marked: DataFrame, active_rules: Sequence[str], limits: CleaningSettings) -> DataFrame:
     """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each.
 
     While `exact_duplicates` is off, equal records are events of their own: then with `_copy`, and also the rows whose
     `_copy` is above 0 (`_rule` is NULL).
     """
-    narrow = judged.select(ROW, RECORD, RULE, "ds", "ts", _actor().alias("actor"), _likeness(on).alias("alike"))
+    narrow = marked.select(
+        ROW, RECORD, RULE, "ds", "ts", _actor_key().alias("actor"), _similarity_key(active_rules).alias("alike")
+    )
     together = narrow.repartition("actor")
     # The earliest delivery comes first: a row's number begins with its day of arrival.
     alike = Window.partitionBy("actor", "alike").orderBy("ts", RECORD, ROW)
@@ -36,13 +38,15 @@ def find_rejected_rows(judged: DataFrame, on: Sequence[str], limits: CleaningSet
     compared = together.select(
         "*",
         (F.lag(RECORD).over(alike) == F.col(RECORD)).alias("same"),
-        ((F.unix_micros("ts") - F.unix_micros(F.lag("ts").over(alike))) <= _micros(limits)).alias("near"),
+        ((F.unix_micros("ts") - F.unix_micros(F.lag("ts").over(alike))) <= _near_micros(limits)).alias("near"),
     )
     counted = compared.select(
-        "*", F.count(F.when(F.col(RULE).isNull() & ~_true("same"), 1)).over(by_actor).alias("busy")
+        "*", F.count(F.when(F.col(RULE).isNull() & ~_is_true("same"), 1)).over(by_actor).alias("busy")
     )
-    rule = F.coalesce(F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _relations(limits) if name in on))
-    if "exact_duplicates" in on:
+    rule = F.coalesce(
+        F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _duplicate_rules(limits) if name in active_rules)
+    )
+    if "exact_duplicates" in active_rules:
         return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
     # In the order of arrival, so that a later delivery does not change the numbers of earlier ones.
     equal = Window.partitionBy("actor", "alike", RECORD).orderBy(ROW)
@@ -50,15 +54,15 @@ def find_rejected_rows(judged: DataFrame, on: Sequence[str], limits: CleaningSet
     return numbered.where(F.col(RULE).isNotNull() | (F.col(COPY) > 0))
 
 
-def _relations(limits: CleaningSettings) -> list[tuple[str, Column]]:
+def _duplicate_rules(limits: CleaningSettings) -> list[tuple[str, Column]]:
     return [
-        ("exact_duplicates", _true("same")),
+        ("exact_duplicates", _is_true("same")),
         ("bots", F.col("busy") > limits.bot_events_per_day),
-        ("near_duplicates", _true("near")),
+        ("near_duplicates", _is_true("near")),
     ]
 
 
-def _actor() -> Column:
+def _actor_key() -> Column:
     """Return a number for who acted on the day: the user, else the session, else the record itself (nobody is
     everybody).
 
@@ -68,17 +72,17 @@ def _actor() -> Column:
     return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64("ds", known)).otherwise(F.xxhash64("ds", RECORD))
 
 
-def _likeness(on: Sequence[str]) -> Column:
+def _similarity_key(active_rules: Sequence[str]) -> Column:
     """Return a number that is equal for rows that may be duplicates. Refused rows are alike to none."""
-    near = "near_duplicates" in on
+    near = "near_duplicates" in active_rules
     known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
     same_act = F.xxhash64("item_id", "event_type", F.coalesce(F.col("query"), F.lit("")))
     return F.when(F.col(RULE).isNotNull(), F.col(ROW)).when(F.lit(near) & known, same_act).otherwise(F.col(RECORD))
 
 
-def _micros(limits: CleaningSettings) -> int:
+def _near_micros(limits: CleaningSettings) -> int:
     return round(limits.near_duplicate_seconds * SECOND)
 
 
-def _true(name: str) -> Column:
+def _is_true(name: str) -> Column:
     return F.coalesce(F.col(name), F.lit(False))

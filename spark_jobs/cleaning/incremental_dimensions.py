@@ -1,8 +1,8 @@
-"""What earlier nights' catalogs and users tell tonight's, so that both cost the day and not the history.
+"""Builds `items` and `users` incrementally: an earlier run's tables stand for the days that they already cover.
 
-Every night keeps with its tables `items` and `users` what they were made from: a digest of its window's landed days and
-of the rules. Where those days would still be cleaned to the same events, the tables say of them all that is needed, and
-tonight goes on from there. A late event changes its day, so the search goes on to the night before that day.
+Every run stores with its tables `items` and `users` a digest of the landed days of its window and of the rules. While
+that digest is still valid, a later run resumes from those tables and reads only the events of the days after them. A
+late event changes the digest of its day; the search then goes back to a run before that day.
 """
 
 import hashlib
@@ -17,80 +17,80 @@ from pipeline_tasks.config.settings import CleaningSettings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.tables.contracts import TABLES
-from spark_jobs.cleaning.changed_days import cleaning_method, day_mark
+from spark_jobs.cleaning.changed_days import cleaning_method, day_fingerprint
 from spark_jobs.cleaning.map_catalog import FIELDS
 from spark_jobs.common.stage_table import read_table
 from spark_jobs.landing.landing_reader import LandingReader
 
-_TOLD: Final = {"items": ("last_seen", "last_price"), "users": ("last_seen", "attributes")}
-"""What a table says of its window beside the key and first_seen."""
-_LAST: Final = {"items": ("listed", *FIELDS, "attributes"), "users": ()}
-"""What is asked of the last night alone, whichever is gone on from."""
+_WINDOW_COLUMNS: Final = {"items": ("last_seen", "last_price"), "users": ("last_seen", "attributes")}
+"""Columns that summarize the window of a run, beside the key and first_seen."""
+_LATEST_COLUMNS: Final = {"items": ("listed", *FIELDS, "attributes"), "users": ()}
+"""Columns that are read from the latest earlier run alone, whichever run is resumed from."""
 EARLIER: Final = "earlier_"
-"""Begins the name of an earlier night's column."""
+"""Prefix of the columns of an earlier run."""
 
 
 class IncrementalDimensions:
-    """The tables `items` and `users` of earlier nights, and the days of tonight's window that they do not tell of."""
+    """The tables `items` and `users` of earlier runs, and the days of this run's window that they do not cover."""
 
-    def __init__(self, landed: LandingReader, lake: Lake, night: RunKey, window: Sequence[date]) -> None:
-        self._landed, self._lake, self._night, self._window = landed, lake, night, window
-        self.continued: date | None = None
-        """The night that is gone on from."""
+    def __init__(self, landed: LandingReader, lake: Lake, run: RunKey, window: Sequence[date]) -> None:
+        self._landed, self._lake, self._run, self._window = landed, lake, run, window
+        self.resumed_from: date | None = None
+        """Day of the run that is resumed from, None where all days are read."""
 
     @property
     def days(self) -> list[date]:
-        """The days whose events must be looked at."""
-        return [day for day in self._window if self.continued is None or day > self.continued]
+        """Days of the window from which events must be read."""
+        return [day for day in self._window if self.resumed_from is None or day > self.resumed_from]
 
-    def resume(self, on: Sequence[str], limits: CleaningSettings) -> "IncrementalDimensions":
-        """Choose the latest night of the window that can be gone on from."""
-        shared = set.intersection(*(set(self._nights(name)) for name in _TOLD))
+    def resume(self, active_rules: Sequence[str], limits: CleaningSettings) -> "IncrementalDimensions":
+        """Choose the latest run within the window that can be resumed from; return self."""
+        shared = set.intersection(*(set(self._candidates(name)) for name in _WINDOW_COLUMNS))
         for ds, days, digest in sorted(shared, reverse=True):
-            if digest == input_digest(self._landed, RunKey(self._night.source, ds).window(days), on, limits):
-                self.continued = ds
+            if digest == input_digest(self._landed, RunKey(self._run.source, ds).window(days), active_rules, limits):
+                self.resumed_from = ds
                 break
         return self
 
     def rows(self, name: str) -> DataFrame:
-        """Return the earlier rows of `items` or `users`: the key, earlier_first_seen, and earlier_… of what is told.
+        """Return the earlier rows of `items` or `users`: the key, earlier_first_seen and the other earlier_… columns.
 
-        Of the last night before this one, even where it is not gone on from: when something was first seen, and what
-        the catalog said of it.
+        first_seen and the catalog's columns come from the latest run before this one, even where another is resumed
+        from.
         """
-        key, said = TABLES[name].key[-1], (*_TOLD[name], *_LAST[name])
-        last = max(
-            (day for day in self._lake.days(name) if day < self._night.ds), default=self._window[0] - timedelta(1)
-        )
-        rows = self._read(name, last, () if last == self.continued else _TOLD[name])
-        if self.continued is not None and self.continued != last:
-            both = self._read(name, self.continued, _LAST[name]).unionByName(rows)
-            told = [F.max(column).alias(column) for column in said]
-            rows = both.groupBy(key).agg(F.min("first_seen").alias("first_seen"), *told)
-        return rows.select(key, *(F.col(column).alias(EARLIER + column) for column in ("first_seen", *said)))
+        key, columns = TABLES[name].key[-1], (*_WINDOW_COLUMNS[name], *_LATEST_COLUMNS[name])
+        last = max((day for day in self._lake.days(name) if day < self._run.ds), default=self._window[0] - timedelta(1))
+        rows = self._read(name, last, () if last == self.resumed_from else _WINDOW_COLUMNS[name])
+        if self.resumed_from is not None and self.resumed_from != last:
+            both = self._read(name, self.resumed_from, _LATEST_COLUMNS[name]).unionByName(rows)
+            merged = [F.max(column).alias(column) for column in columns]
+            rows = both.groupBy(key).agg(F.min("first_seen").alias("first_seen"), *merged)
+        return rows.select(key, *(F.col(column).alias(EARLIER + column) for column in ("first_seen", *columns)))
 
-    def _read(self, name: str, ds: date, unsaid: Sequence[str]) -> DataFrame:
-        """Return the night's rows, NULL in place of `unsaid`."""
-        rows = read_table(self._landed.spark, self._lake, name, (ds, ds))
-        told = rows.select(TABLES[name].key[-1], "first_seen", *_TOLD[name], *_LAST[name])
-        return told.withColumns({column: F.lit(None) for column in unsaid})
+    def _read(self, name: str, ds: date, null_columns: Sequence[str]) -> DataFrame:
+        """Return the rows of the run of `ds`, with NULL in `null_columns`."""
+        table = read_table(self._landed.spark, self._lake, name, (ds, ds))
+        rows = table.select(TABLES[name].key[-1], "first_seen", *_WINDOW_COLUMNS[name], *_LATEST_COLUMNS[name])
+        return rows.withColumns({column: F.lit(None) for column in null_columns})
 
-    def _nights(self, name: str) -> Iterator[tuple[date, int, str]]:
-        """Yield night, days of its window and digest of the nights that tell of all tonight's days up to their own."""
+    def _candidates(self, name: str) -> Iterator[tuple[date, int, str]]:
+        """Yield (day, window days, digest) of the earlier runs that cover all days of the window up to their own."""
         seen = set()
         for facts in self._lake.history(name):
             if "made_from" not in facts or facts["night"] in seen:
                 continue
-            # The newest commit of a night is the one that is read; what it replaced says nothing.
+            # Only the newest commit of a run is read; the older ones were replaced.
             seen.add(facts["night"])
             ds, days = parse_day(facts["night"]), int(facts["window_days"])
-            if self._window[0] <= ds < self._night.ds and ds - timedelta(days=days - 1) <= self._window[0]:
+            if self._window[0] <= ds < self._run.ds and ds - timedelta(days=days - 1) <= self._window[0]:
                 yield ds, days, facts["made_from"]
 
 
-def input_digest(landed: LandingReader, window: Sequence[date], on: Sequence[str], limits: CleaningSettings) -> str:
-    """Return a digest of all that decides the catalog and the users of a window."""
-    method, source = cleaning_method(landed.source, on, limits), landed.source
+def input_digest(
+    landed: LandingReader, window: Sequence[date], active_rules: Sequence[str], limits: CleaningSettings
+) -> str:
+    """Return a digest of everything that determines `items` and `users` of a window."""
+    method, source = cleaning_method(landed.source, active_rules, limits), landed.source
     forms = [form.model_dump_json() for form in (source.items, source.users) if form is not None]
-    marks = [f"{day} {day_mark(landed, day, method)}" for day in window]
-    return hashlib.sha256("\n".join([*forms, *marks]).encode()).hexdigest()[:16]
+    fingerprints = [f"{day} {day_fingerprint(landed, day, method)}" for day in window]
+    return hashlib.sha256("\n".join([*forms, *fingerprints]).encode()).hexdigest()[:16]

@@ -35,14 +35,14 @@ def unmatched_items(landed: LandingReader, items: StagedTable) -> str | None:
     return _in_words(share, _examples(strangers["item_id"]), _examples(unseen["item_id"]))
 
 
-def unmatched_users(landed: LandingReader, night: RunKey, users: StagedTable) -> str | None:
+def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> str | None:
     """Return the same of users, where nearly none is in the list that the shop delivers."""
     form = landed.source.users
     if form is None or form.path is None or not form.attributes or not users.rows:
         return None
     rows = pa.concat_tables(staged_columns(file, "user_key", "attributes") for file in users.files)
     unknown = rows.filter(pc.is_null(rows["attributes"]))
-    raw = landed.days("users", [night.ds])
+    raw = landed.days("users", [run.ds])
     if raw is None or len(unknown) <= (1 - LEAST_USERS) * len(rows):
         return None
     named = (

@@ -20,7 +20,7 @@ from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
 FIELDS: Final = ("title", "category", "brand", "price")
 ATTRIBUTE: Final = "attribute_"
 """Begins the name of an attribute's column."""
-REPEATED: Final = "exact_duplicates"
+EXACT_DUPLICATE: Final = "exact_duplicates"
 """Rule of a record that says the same as another of its key."""
 _PLACE: Final = "_place"
 _UPDATED: Final = "_updated"
@@ -53,8 +53,8 @@ def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> Dat
     ]
     key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType, compose).alias("item_id")
     # A price that is no price is a missing value of the item, not a reason to lose the item.
-    sane = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
-    typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, sane, *_attributes(mapped, form.attributes))
+    valid_price = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
+    typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, valid_price, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
 
@@ -63,14 +63,14 @@ def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFram
 
     `compose` brings ids to the Unicode normal form NFC.
     """
-    said = said_of_users(raw, source)
+    evaluated = evaluate_users(raw, source)
     with shop_clock(raw.sparkSession, source.timezone):
-        timed = said.select("*", *_updated(said))
+        timed = evaluated.select("*", *_updated(evaluated))
     keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
     return _with_rule(typed_users(timed, source, keep, compose), "user_key", "missing_user")
 
 
-def said_of_users(raw: DataFrame, source: Source) -> DataFrame:
+def evaluate_users(raw: DataFrame, source: Source) -> DataFrame:
     """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
     assert source.users is not None
     given = {k: v for k, v in source.users.columns.model_dump().items() if v is not None}
@@ -78,15 +78,15 @@ def said_of_users(raw: DataFrame, source: Source) -> DataFrame:
         return _mapped(raw, given, source.users, "users")
 
 
-def typed_users(said: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
+def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
     """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
     assert source.users is not None
-    key = as_key(F.col("user_key"), said.schema["user_key"].dataType, compose).alias("user_key")
-    with shop_clock(said.sparkSession, source.timezone):
-        return said.select(*keep, key, *_attributes(said, source.users.attributes))
+    key = as_key(F.col("user_key"), evaluated.schema["user_key"].dataType, compose).alias("user_key")
+    with shop_clock(evaluated.sparkSession, source.timezone):
+        return evaluated.select(*keep, key, *_attributes(evaluated, source.users.attributes))
 
 
-def one_each(rows: DataFrame, key: str) -> DataFrame:
+def newest_per_key(rows: DataFrame, key: str) -> DataFrame:
     """Keep the newest record of every key: by `_updated`, else the last of its file; the fullest among equals.
 
     A record that says nothing but its key is older than any other.
@@ -94,7 +94,7 @@ def one_each(rows: DataFrame, key: str) -> DataFrame:
     return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
 
 
-def repeated(mapped: DataFrame, key: str) -> DataFrame:
+def mark_repeated(mapped: DataFrame, key: str) -> DataFrame:
     """Return all records with their `_rule`, NULL for the one record of each key that is kept.
 
     A record that says the same as another of its key is a repeat (REPEATED); other further records of a key are refused
@@ -103,7 +103,7 @@ def repeated(mapped: DataFrame, key: str) -> DataFrame:
     values = [name for name in mapped.columns if not name.startswith("_") and name != "arrived"]
     # `ds` and the key are among the values: rows that the first window brought together are not moved again.
     equal = Window.partitionBy(*values).orderBy(_PLACE)
-    further = F.when(F.row_number().over(equal) > 1, REPEATED).otherwise(f"duplicate_{key}")
+    further = F.when(F.row_number().over(equal) > 1, EXACT_DUPLICATE).otherwise(f"duplicate_{key}")
     valid = _ranked(mapped.where(F.col(RULE).isNull()), key).withColumn(RULE, F.when(F.col(_PLACE) > 1, further))
     return mapped.where(F.col(RULE).isNotNull()).unionByName(valid.drop(_PLACE))
 

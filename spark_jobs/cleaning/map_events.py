@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from pipeline_tasks.config.source_toml import Source
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import evaluate
 from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given, rate_of
 from spark_jobs.landing.event_days import shop_clock

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.cleaning.cleaning_rules import RULE
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
 
 RAW: Final = "_raw"

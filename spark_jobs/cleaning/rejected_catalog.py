@@ -13,8 +13,8 @@ from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.sources.landing import Kind
 from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS
 from spark_jobs.cleaning.cleaning_rules import RULE
-from spark_jobs.cleaning.erased_users import FORGOTTEN, mark_erased
-from spark_jobs.cleaning.map_catalog import REPEATED, map_items, map_users, repeated
+from spark_jobs.cleaning.erased_users import ERASED, mark_erased
+from spark_jobs.cleaning.map_catalog import EXACT_DUPLICATE, map_items, map_users, mark_repeated
 from spark_jobs.cleaning.map_events import ROW
 from spark_jobs.cleaning.quarantine_rows import quarantine_rows, raw_text
 from spark_jobs.landing.landing_reader import LandingReader
@@ -41,28 +41,28 @@ def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) ->
     Raises:
         ValueError: a row is unaccounted for.
     """
-    source, verdicts = landed.source, CatalogRejections([], Counter())
+    source, rejections = landed.source, CatalogRejections([], Counter())
     items = landed.days("items", days) if source.items and source.items.path else None
     if items is not None and source.items:
         mapped = map_items(items, source, landed.compose)
-        _add(verdicts, landed, "items", items, repeated(mapped, "item_id"), longest)
+        _add(rejections, landed, "items", items, mark_repeated(mapped, "item_id"), longest)
     users = landed.days("users", days) if source.users and source.users.path else None
     if users is not None and source.users:
         described = map_users(users, source, landed.compose)
         mapped = mark_erased(described, read_erased_users(settings(), source.name))
-        _add(verdicts, landed, "users", users, repeated(mapped, "user_key"), longest)
-    return verdicts
+        _add(rejections, landed, "users", users, mark_repeated(mapped, "user_key"), longest)
+    return rejections
 
 
 def _add(
-    verdicts: CatalogRejections, landed: LandingReader, kind: Kind, raw: DataFrame, judged: DataFrame, longest: int
+    rejections: CatalogRejections, landed: LandingReader, kind: Kind, raw: DataFrame, marked: DataFrame, longest: int
 ) -> None:
     names, key = CATALOGS[kind], "item_id" if kind == "items" else "user_key"
-    narrow = judged.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
+    narrow = marked.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
     outcome = (
         F.when(F.col(RULE).isNull(), names.accepted)
-        .when(F.col(RULE) == REPEATED, names.duplicate)
-        .when(F.col(RULE) == FORGOTTEN, names.forgotten)
+        .when(F.col(RULE) == EXACT_DUPLICATE, names.duplicate)
+        .when(F.col(RULE) == ERASED, names.forgotten)
         .otherwise(names.quarantine)
     )
     rule = F.coalesce(RULE, F.lit("all"))
@@ -76,8 +76,8 @@ def _add(
                 f"changed while it was read; clean again"
             )
         found[day, names.rows_in, "all"] = rows_in
-    verdicts.outcomes.update(found)
+    rejections.outcomes.update(found)
     if any(outcome == names.quarantine for _, outcome, _ in found):
         faults = narrow.where(outcome == names.quarantine).select(ROW, RULE, "detail")
         records = raw.select("*", raw_text(raw, longest)).join(F.broadcast(faults), on=ROW, how="inner")
-        verdicts.quarantine.append(quarantine_rows(records))
+        rejections.quarantine.append(quarantine_rows(records))

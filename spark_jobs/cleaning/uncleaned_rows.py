@@ -27,7 +27,7 @@ class CountedDay(NamedTuple):
 CountedDays = Mapping[date, CountedDay]
 
 
-def counted_outside(lake: Lake, window: Sequence[date]) -> CountedDays:
+def counts_outside_window(lake: Lake, window: Sequence[date]) -> CountedDays:
     """Return the counted days before and after the window."""
     spans = (date.min, window[0] - timedelta(days=1)), (window[-1] + timedelta(days=1), date.max)
     read = [lake.read(_NAME, span, ("ds", "outcome", "rows", "fingerprint")).to_pylist() for span in spans]
@@ -40,8 +40,8 @@ def counted_outside(lake: Lake, window: Sequence[date]) -> CountedDays:
 
 def grown_days(ledger: Ledger, counted: CountedDays, window: Sequence[date]) -> list[date]:
     """Return the days before the window that were cleaned, and of which more is landed since: late records."""
-    before = {day: one for day, one in counted.items() if day < window[0] and one.cleaned}
-    return sorted(day for day, one in before.items() if ledger.rows(day) > one.rows_in)
+    before = {day: counts for day, counts in counted.items() if day < window[0] and counts.cleaned}
+    return sorted(day for day, counts in before.items() if ledger.rows(day) > counts.rows_in)
 
 
 def count_uncleaned(
@@ -52,17 +52,17 @@ def count_uncleaned(
     A day that another night cleaned is counted by that night.
     """
     staged = tables.get(_NAME, StagedTable(days=[], files=[], rows=0))
-    cleaned = {*window, *staged.days, *(day for day, one in counted.items() if one.cleaned)}
+    cleaned = {*window, *staged.days, *(day for day, counts in counted.items() if counts.cleaned)}
     uncleaned = [day for day in ledger.days() if day not in cleaned]
     outcomes = {day: WAITING if day > window[-1] else BEFORE_WINDOW for day in uncleaned}
-    marks = {day: f"{outcome} {ledger.content(day)}" for day, outcome in outcomes.items()}
-    before = {day: one.fingerprint for day, one in counted.items() if day not in cleaned}
+    fingerprints = {day: f"{outcome} {ledger.content(day)}" for day, outcome in outcomes.items()}
+    before = {day: counts.fingerprint for day, counts in counted.items() if day not in cleaned}
     # A day whose records left the files is among them: its counts go.
-    changed = sorted(day for day in marks.keys() | before.keys() if marks.get(day) != before.get(day))
+    changed = sorted(day for day in fingerprints.keys() | before.keys() if fingerprints.get(day) != before.get(day))
     rows = [
-        {"outcome": outcome, "rule": "all", "rows": ledger.rows(day), "fingerprint": marks[day], "ds": day}
+        {"outcome": outcome, "rule": "all", "rows": ledger.rows(day), "fingerprint": fingerprints[day], "ds": day}
         for day in changed
-        if day in marks
+        if day in fingerprints
         for outcome in (EVENTS.rows_in, outcomes[day])
     ]
     _print_before_window(ledger, [day for day in uncleaned if day < window[0]])

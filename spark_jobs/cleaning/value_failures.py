@@ -20,14 +20,14 @@ from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import file_columns, lenient
 
-Tried = Iterable[tuple[DataFrame | None, Mapping[str, str]]]
+ExpressionSets = Iterable[tuple[DataFrame | None, Mapping[str, str]]]
 """Rows, and the expressions over them by their keys in the TOML."""
 
 _NOT_A_VALUE: Final = ("FAILED_READ_FILE", "OutOfMemoryError", "EOFException")
 
 
 @contextmanager
-def value_failures(tried: Callable[[], Tried]) -> Iterator[None]:
+def value_failures(tried: Callable[[], ExpressionSets]) -> Iterator[None]:
     """Turn a failure of Spark on a value into one clear error.
 
     Only after a failure is each expression run by itself, over all rows.

@@ -34,6 +34,11 @@ class Token:
         return self.raw.lower() if self.kind == "name" else ""
 
 
+def quoted(name: str) -> str:
+    """Return the column name in backticks, with those within the name doubled: Spark SQL then reads any name."""
+    return f"`{name.replace('`', '``')}`"
+
+
 def tokens_of(expression: str) -> list[Token]:
     """Return the expression's tokens."""
     found = []

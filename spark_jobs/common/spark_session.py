@@ -2,12 +2,16 @@
 
 import os
 import sys
+import threading
+import time
 
+from py4j.protocol import Py4JError
+from pyspark import StatusTracker
 from pyspark.sql import SparkSession
 
+from pipeline_tasks import progress_log
 from pipeline_tasks.config.settings import is_submitted, settings
 from pipeline_tasks.local_runtime.java import java_home, spark_java_options
-from spark_jobs.common.spark_progress import say_progress
 
 
 def open_session(name: str) -> SparkSession:
@@ -56,5 +60,31 @@ def open_session(name: str) -> SparkSession:
         session.conf.set("spark.sql.shuffle.partitions", tasks)
         # Else a scan is as many tasks as there are cores, and one for what is over: the last runs alone.
         session.conf.set("spark.sql.files.minPartitionNum", tasks)
-    say_progress(session)
+    start_progress_log(session)
     return session
+
+
+def start_progress_log(spark: SparkSession) -> None:
+    """Start a thread that prints `running_stages` every `progress_log.SILENCE` seconds until Spark ends."""
+    tracker = spark.sparkContext.statusTracker()
+    threading.Thread(target=_print_progress, args=(tracker,), name="progress", daemon=True).start()
+
+
+def running_stages(tracker: StatusTracker) -> str:
+    """Return ``stage 12, 34 of 70 tasks; stage 13, …``, empty where no stage runs."""
+    stages = [tracker.getStageInfo(stage) for stage in sorted(tracker.getActiveStageIds())]
+    return "; ".join(
+        f"stage {stage.stageId}, {stage.numCompletedTasks:,} of {stage.numTasks:,} tasks" for stage in stages if stage
+    )
+
+
+def _print_progress(tracker: StatusTracker) -> None:
+    while True:
+        time.sleep(progress_log.SILENCE)
+        try:
+            running = running_stages(tracker)
+        except (Py4JError, ConnectionError):
+            # The job is over, and its Java process has ended.
+            return
+        if running:
+            print(f"Spark: {running}", flush=True)

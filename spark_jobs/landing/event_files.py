@@ -13,7 +13,7 @@ from pipeline_tasks.sources.landing import Ledger
 from pipeline_tasks.sources.readable_files import readable_files
 from pipeline_tasks.sources.source_files import SourceFile
 from spark_jobs.cleaning.map_events import with_event_time
-from spark_jobs.cleaning.value_failures import Tried, value_failures
+from spark_jobs.cleaning.value_failures import ExpressionSets, value_failures
 from spark_jobs.landing.event_days import shop_clock
 from spark_jobs.landing.land_records import only_records, write_landing
 from spark_jobs.landing.read_failures import read_failures
@@ -38,7 +38,7 @@ def write_events(
         def read() -> DataFrame:
             return read_records(spark, ready.form, ready.paths, "events", ready.origins)
 
-        def tried() -> Tried:
+        def tried() -> ExpressionSets:
             named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
             yield read(), {key: expression for key, expression in named.items() if expression}
 
@@ -57,15 +57,15 @@ def reading(source: Source) -> str:
 
 
 def require_files(
-    found: Mapping[date, Sequence[SourceFile]], source: Source, night: RunKey, pattern: str, ledger: Ledger
+    found: Mapping[date, Sequence[SourceFile]], source: Source, run: RunKey, pattern: str, ledger: Ledger
 ) -> None:
     """Raise where the night has no files, and print which earlier days of `found` have none."""
-    if not found[night.ds]:
-        wanted = pattern.replace("{ds}", night.ds.isoformat())
-        waiting = ledger.rows(night.ds)
+    if not found[run.ds]:
+        wanted = pattern.replace("{ds}", run.ds.isoformat())
+        waiting = ledger.rows(run.ds)
         came = f" {waiting} records of that day came with files of other days, and wait for it." if waiting else ""
         raise FileNotFoundError(
-            f"No events of {source.name} for {night.ds}: no file fits {wanted}; deliver it, or correct events.path or "
+            f"No events of {source.name} for {run.ds}: no file fits {wanted}; deliver it, or correct events.path or "
             f"--source-path.{came} Where to get it: {source.where_to_get}"
         )
     missing = [day.isoformat() for day, files in found.items() if not files]
@@ -73,9 +73,9 @@ def require_files(
         print(f"land events: no delivery for {len(missing)} earlier days: {', '.join(missing)}")
 
 
-def waiting_note(ledger: Ledger, night: RunKey) -> str:
+def waiting_note(ledger: Ledger, run: RunKey) -> str:
     """Return how many landed records are later than the night, for a line of the log; empty for none."""
-    later = [day for day in ledger.days() if day > night.ds]
+    later = [day for day in ledger.days() if day > run.ds]
     if not later:
         return ""
     rows = sum(ledger.rows(day) for day in later)

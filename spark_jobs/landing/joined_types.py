@@ -26,7 +26,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 
 _WHOLE: Final = (ByteType, ShortType, IntegerType, LongType)
 """From the narrowest on."""

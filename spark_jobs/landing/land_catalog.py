@@ -14,16 +14,14 @@ from spark_jobs.landing.read_failures import read_failures
 from spark_jobs.landing.read_records import read_records
 
 
-def land_catalog(
-    spark: SparkSession, source: Source, form: ItemForm | UserForm, night: RunKey, landing: Landing
-) -> None:
+def land_catalog(spark: SparkSession, source: Source, form: ItemForm | UserForm, run: RunKey, landing: Landing) -> None:
     """Land the files of `form` (which has a path) for the night, unless they are landed unchanged."""
     kind = "items" if isinstance(form, ItemForm) else "users"
     pattern = full_pattern(source.path, form.path or "")
-    files = find_files(pattern, night.ds)
+    files = find_files(pattern, run.ds)
     if not files:
         raise FileNotFoundError(
-            f"No {kind} of {source.name} for {night.ds}: no file fits {pattern.replace('{ds}', night.ds.isoformat())}; "
+            f"No {kind} of {source.name} for {run.ds}: no file fits {pattern.replace('{ds}', run.ds.isoformat())}; "
             f"deliver it, correct {kind}.path, or remove [{kind}] to do without. "
             f"Where to get it: {source.where_to_get}"
         )
@@ -31,16 +29,16 @@ def land_catalog(
     zone = [source.timezone] if source.timezone else []
     mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}), *zone)
     known = landing.ledger().deliveries
-    if night.ds in known and known[night.ds].fingerprint == mark:
-        print(f"land {kind} {night.source} {night.ds}: unchanged")
+    if run.ds in known and known[run.ds].fingerprint == mark:
+        print(f"land {kind} {run.source} {run.ds}: unchanged")
         return
     paths = [file.path for file in files]
-    day = F.lit(night.ds)
+    day = F.lit(run.ds)
     with read_failures(paths), readable_files(form, paths, landing.folder / "unpacked") as ready:
         counts = Observation(kind)
         with shop_clock(spark, source.timezone):
             raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
             records = only_records(raw, form, counts, kind)
         write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
-    landing.take_in(incoming, {night.ds: mark})
-    print(f"land {kind} {night.source} {night.ds}: {counts.get}")
+    landing.take_in(incoming, {run.ds: mark})
+    print(f"land {kind} {run.source} {run.ds}: {counts.get}")

@@ -24,7 +24,7 @@ from spark_jobs.landing.land_undated_files import land_undated_files
 from spark_jobs.landing.read_records import SOURCE_FILE
 
 
-def land_events(spark: SparkSession, source: Source, night: RunKey, window_days: int, landing: Landing) -> None:
+def land_events(spark: SparkSession, source: Source, run: RunKey, window_days: int, landing: Landing) -> None:
     """Land the deliveries of the window that are new or changed; of files that do not name their day, all days.
 
     With `window_days` 0 the window is what `window_choice` says.
@@ -34,26 +34,26 @@ def land_events(spark: SparkSession, source: Source, night: RunKey, window_days:
         SourceError: an expression or a file does not fit, or every record is later than the night; the message says so.
     """
     if is_dated(source):
-        _land_dated_files(spark, source, night, delivered_window(window_days), landing)
+        _land_dated_files(spark, source, run, delivered_window(window_days), landing)
     else:
-        land_undated_files(spark, source, night, landing)
+        land_undated_files(spark, source, run, landing)
 
 
-def _land_dated_files(spark: SparkSession, source: Source, night: RunKey, window_days: int, landing: Landing) -> None:
+def _land_dated_files(spark: SparkSession, source: Source, run: RunKey, window_days: int, landing: Landing) -> None:
     pattern = full_pattern(source.path, source.events.path)
-    found = find_days(pattern, night.window(window_days))
+    found = find_days(pattern, run.window(window_days))
     ledger = landing.ledger()
-    require_files(found, source, night, pattern, ledger)
+    require_files(found, source, run, pattern, ledger)
     marks = {day: fingerprint(files, reading(source)) for day, files in found.items() if files}
     known = ledger.deliveries
     stale = {day: mark for day, mark in marks.items() if day not in known or known[day].fingerprint != mark}
     if not stale:
-        print(f"land events {night.source} {night.ds}: {len(marks)} deliveries unchanged")
+        print(f"land events {run.source} {run.ds}: {len(marks)} deliveries unchanged")
         return
     counts = _write(spark, source, stale, found, incoming := landing.incoming())
     landing.take_in(incoming, stale)
-    waiting = waiting_note(landing.ledger(), night)
-    print(f"land events {night.source} {night.ds}: {len(stale)} of {len(found)} deliveries, {counts}{waiting}")
+    waiting = waiting_note(landing.ledger(), run)
+    print(f"land events {run.source} {run.ds}: {len(stale)} of {len(found)} deliveries, {counts}{waiting}")
 
 
 def _write(

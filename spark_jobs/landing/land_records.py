@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.cleaning.map_events import RECORD, ROW, TIME
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import checked, lenient
 from spark_jobs.landing.parquet_options import LANDED
 from spark_jobs.landing.read_records import CORRUPT, FOUND

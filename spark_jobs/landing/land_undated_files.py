@@ -27,7 +27,7 @@ _BOOKED: Final = "_booked"
 """Name of the day under which a record without a day of its own was booked before."""
 
 
-def land_undated_files(spark: SparkSession, source: Source, night: RunKey, landing: Landing) -> None:
+def land_undated_files(spark: SparkSession, source: Source, run: RunKey, landing: Landing) -> None:
     """Land all days of the files, apart from those landed from them before.
 
     Raises:
@@ -35,56 +35,54 @@ def land_undated_files(spark: SparkSession, source: Source, night: RunKey, landi
         SourceError: an expression or a file does not fit, or every record is later than the night; the message says so.
     """
     pattern, ledger = full_pattern(source.path, source.events.path), landing.ledger()
-    files = find_files(pattern, night.ds)
-    require_files({night.ds: files}, source, night, pattern, ledger)
-    file_day = max(_last_change(files, source.timezone), night.ds)
+    files = find_files(pattern, run.ds)
+    require_files({run.ds: files}, source, run, pattern, ledger)
+    file_day = max(_last_change(files, source.timezone), run.ds)
     mark = fingerprint(files, reading(source), str(file_day), "all days")
     same = {day for day, delivery in ledger.deliveries.items() if delivery.fingerprint == mark}
     if same and len(same) == len(ledger.deliveries):
-        print(f"land events {night.source} {night.ds}: the file is unchanged")
+        print(f"land events {run.source} {run.ds}: the file is unchanged")
         return
     times, booked = Observation("times"), _booked_before(spark, landing, ledger)
 
     def placed(timed: DataFrame) -> DataFrame:
         happened = day_of(TIME, source.timezone)
         own = possible_day(happened, source.rules, file_day)
-        return _placed(timed.observe(times, *_counts(happened, own, night)), own, booked, night, same)
+        return _placed(timed.observe(times, *_counts(happened, own, run)), own, booked, run, same)
 
     counts = write_events(spark, source, [file.path for file in files], incoming := landing.incoming(), placed)
     counts |= times.get
-    _require_some(counts, ledger, night)
+    _require_some(counts, ledger, run)
     landed = {*ledger.deliveries, *arrivals(incoming)} - same
     landing.take_in(incoming, dict.fromkeys(sorted(landed), mark), _undated_days(incoming))
-    print(f"land events {night.source} {night.ds}: {counts}{waiting_note(landing.ledger(), night)}")
+    print(f"land events {run.source} {run.ds}: {counts}{waiting_note(landing.ledger(), run)}")
 
 
-def _placed(
-    timed: DataFrame, own: Column, booked: DataFrame | None, night: RunKey, same: Collection[date]
-) -> DataFrame:
+def _placed(timed: DataFrame, own: Column, booked: DataFrame | None, run: RunKey, same: Collection[date]) -> DataFrame:
     """Add ds, arrived and `_undated`, and leave out the days that were landed from these very files before."""
     identified = with_record_id(timed)
     before = F.lit(None).cast("date")
     if booked is not None:
         identified, before = identified.join(booked, RECORD, "left"), F.col(_BOOKED)
-    ds = F.coalesce(own, before, F.lit(night.ds))
+    ds = F.coalesce(own, before, F.lit(run.ds))
     placed = numbered(identified.where(~ds.isin(sorted(same))), ds, ds, own.isNull().alias(UNDATED))
     return placed.drop(_BOOKED)
 
 
-def _counts(happened: Column, own: Column, night: RunKey) -> Sequence[Column]:
+def _counts(happened: Column, own: Column, run: RunKey) -> Sequence[Column]:
     return (
-        F.count_if(own <= F.lit(night.ds)).alias("by_the_night"),
-        F.count_if(happened > F.lit(night.ds)).alias("after_the_night"),
+        F.count_if(own <= F.lit(run.ds)).alias("by_the_night"),
+        F.count_if(happened > F.lit(run.ds)).alias("after_the_night"),
         F.min(happened).cast("string").alias("first_day"),
         F.max(happened).cast("string").alias("last_day"),
     )
 
 
-def _require_some(counts: dict[str, Any], ledger: Ledger, night: RunKey) -> None:
-    before = any(day <= night.ds for day in ledger.days())
+def _require_some(counts: dict[str, Any], ledger: Ledger, run: RunKey) -> None:
+    before = any(day <= run.ds for day in ledger.days())
     if counts["after_the_night"] and not counts["by_the_night"] and not before:
         raise SourceError(
-            f"No event of {night.source} happened by {night.ds}: the days of the file are {counts['first_day']} to "
+            f"No event of {run.source} happened by {run.ds}: the days of the file are {counts['first_day']} to "
             f"{counts['last_day']}. Run one of them (--date), or correct events.columns.ts if they are wrong: "
             f"timestamp_seconds(…) reads seconds, timestamp_millis(…) thousandths"
         )

@@ -24,14 +24,14 @@ class LandingReader:
         self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
         self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
 
-    def require(self, night: RunKey) -> None:
+    def require(self, run: RunKey) -> None:
         """Raise unless events of the night's own day were landed."""
-        if self.ledgers["events"].rows(night.ds) == 0:
-            before = [day for day in self.ledgers["events"].days() if day < night.ds]
+        if self.ledgers["events"].rows(run.ds) == 0:
+            before = [day for day in self.ledgers["events"].days() if day < run.ds]
             latest = f"the last day that has some is {before[-1]} (--date {before[-1]}); else " if before else ""
             raise ValueError(
-                f"No events for {night.ds} in {self.landings['events'].folder}: {latest}land that day first "
-                f"(nightshelf run --source {night.source} --date {night.ds}), or check that the shop's files hold it"
+                f"No events for {run.ds} in {self.landings['events'].folder}: {latest}land that day first "
+                f"(nightshelf run --source {run.source} --date {run.ds}), or check that the shop's files hold it"
             )
 
     def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:

@@ -10,7 +10,7 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.landing.csv_quotes import escaped, quote_and_escape, separator_of
 
 REFUSED: Final = "_refused"

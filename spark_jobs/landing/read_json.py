@@ -7,7 +7,7 @@ from uuid import uuid4
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.landing.read_csv import REFUSED
 
 _TEXT: Final = "_text"

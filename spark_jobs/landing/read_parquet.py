@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 
 from pipeline_tasks.sources.sources import SourceError
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.landing.joined_types import union_of_types
 from spark_jobs.landing.parquet_footers import SameSchema, group_by_schema
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.source_files import day_pattern
-from spark_jobs.common.quoted_names import quoted
+from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import checked, file_columns, lenient
 from spark_jobs.landing.csv_quotes import has_unclosed_quote

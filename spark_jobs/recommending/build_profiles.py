@@ -1,16 +1,22 @@
 """Builds user_profiles: what the events of the window, and the vectors of the night, say of every known user."""
 
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.local_days import hour_sql
+from pipeline_tasks.models.user_clusters import nearest_center, tastes
 from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.topk.arrays import Vectors
 from spark_jobs.recommending.user_batch import count_parts
 from spark_jobs.recommending.user_interests import event_weight, find_favorites, rank_values
 
+_CLUSTERED: Final = "user_key string, cluster int"
 _RFM: Final = ("recency_days", "frequency", "monetary")
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
 _LISTS: Final = {
@@ -155,3 +161,23 @@ def _touch(events: DataFrame, items: DataFrame, zone: str | None) -> DataFrame:
             .alias("spent"),
         )
     )
+
+
+def cluster_users(vectors: DataFrame, centers: Vectors) -> DataFrame:
+    """Return (user_key, cluster) of (user_key, vector); clusters count from 1."""
+    # Distances over whole blocks: no Spark expression does this.
+    return vectors.select("user_key", "vector").mapInArrow(_assigner(centers), _CLUSTERED)
+
+
+def _assigner(centers: Vectors) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def assign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                flat = batch["vector"].flatten().to_numpy(zero_copy_only=False)
+                part = tastes(flat.reshape(batch.num_rows, -1), centers.shape[1])
+                cluster = nearest_center(part, centers) + 1
+                yield pa.RecordBatch.from_pydict(
+                    {"user_key": batch["user_key"], "cluster": pa.array(cluster.astype(np.int32))}
+                )
+
+    return assign

@@ -36,7 +36,7 @@ class RunInputs:
     """One night, read once."""
 
     spark: SparkSession
-    night: RunKey
+    run: RunKey
     scoring: ScoringSettings
     lake: Lake
     snapshots: Mapping[str, int | None]
@@ -61,7 +61,7 @@ class RunInputs:
     @property
     def ds(self) -> date:
         """The night's day."""
-        return self.night.ds
+        return self.run.ds
 
     @property
     def version(self) -> str:
@@ -136,7 +136,7 @@ class RunInputs:
         return read_table(self.spark, self.lake, name, days, snapshot_id=self.snapshots[name])
 
 
-def read_night_inputs(spark: SparkSession, night: RunKey, scoring: ScoringSettings) -> RunInputs:
+def read_night_inputs(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> RunInputs:
     """Read the night and prepare its shelf.
 
     Raises:
@@ -144,8 +144,8 @@ def read_night_inputs(spark: SparkSession, night: RunKey, scoring: ScoringSettin
         ValueError: the vectors are not finite, of different widths, or for none of the catalog; the shop's rules
             cannot be read, or leave nothing to show; or the night was never split.
     """
-    lake, day = Lake.open(settings(), night.source), (night.ds, night.ds)
-    vectors = night_folder(settings(), night) / "vectors"
+    lake, day = Lake.open(settings(), run.source), (run.ds, run.ds)
+    vectors = night_folder(settings(), run) / "vectors"
     meta = read_meta(vectors)
     rules = load_business_rules(scoring.shelf_rules)
     state = lake.at_one_moment()
@@ -160,15 +160,15 @@ def read_night_inputs(spark: SparkSession, night: RunKey, scoring: ScoringSettin
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.block_users))
     # What is sorted by user is grouped as it streams by: a third of the time of a hash of lists and medians.
     spark.conf.set("spark.sql.execution.replaceHashWithSortAgg", "true")
-    window = (_window_start(lake, night, snapshots["splits"]), night.ds)
+    window = (_window_start(lake, run, snapshots["splits"]), run.ds)
     prepared = (vectors, meta, rules, excluded, catalog, folder, lost)
-    return RunInputs(spark, night, scoring, lake, snapshots, *prepared, sequences, window, zone)
+    return RunInputs(spark, run, scoring, lake, snapshots, *prepared, sequences, window, zone)
 
 
-def _window_start(lake: Lake, night: RunKey, snapshot_id: int | None) -> date:
-    read = lake.read("splits", (night.ds, night.ds), ("window_start",), snapshot_id)
+def _window_start(lake: Lake, run: RunKey, snapshot_id: int | None) -> date:
+    read = lake.read("splits", (run.ds, run.ds), ("window_start",), snapshot_id)
     starts = read["window_start"].to_pylist()
     if not starts:
-        raise ValueError(f"{night.source} {night.ds} was never split: run split_behavior for it first")
+        raise ValueError(f"{run.source} {run.ds} was never split: run split_behavior for it first")
     first: date = min(starts)
     return first

@@ -18,8 +18,7 @@ from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.common.local_rows import local_rows, no_rows
 from spark_jobs.common.stage_table import stage_table
-from spark_jobs.recommending.build_profiles import profile_users
-from spark_jobs.recommending.cluster_users import cluster_users
+from spark_jobs.recommending.build_profiles import cluster_users, profile_users
 from spark_jobs.recommending.fallback_recommendations import build_fallback, days_before_end
 from spark_jobs.recommending.find_audiences import AudienceOrder, find_audiences
 from spark_jobs.recommending.find_neighbor_items import NeighborOrder, NeighborTable, neighbor_finder
@@ -47,145 +46,145 @@ class Staged:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def stage_recommendations(night: RunInputs) -> Staged:
+def stage_recommendations(inputs: RunInputs) -> Staged:
     """Stage the shelf of every known user with history."""
     order = Order(
-        folder=night.folder,
-        rows=night.scoring.top_k,
-        bought_since=night.bought_since,
-        block=night.scoring.block_users,
-        model_version=night.version,
-        ds=night.ds,
-        rules=night.rules,
-        excluded_types=night.policy.excluded_types,
+        folder=inputs.folder,
+        rows=inputs.scoring.top_k,
+        bought_since=inputs.bought_since,
+        block=inputs.scoring.block_users,
+        model_version=inputs.version,
+        ds=inputs.ds,
+        rules=inputs.rules,
+        excluded_types=inputs.policy.excluded_types,
     )
     # Matrix products over whole blocks: no Spark expression does this.
-    rows = night.users.mapInArrow(recommender(order), spark_ddl(TABLES["recommendations"]))
-    staged = _stage(night, "recommendations", rows)
-    served, full = (_count_rank(staged, rank) for rank in (1, night.scoring.top_k))
-    facts = {"shoppers_without_a_shelf": night.meta["users"] - served, "shoppers_with_a_shorter_shelf": served - full}
+    rows = inputs.users.mapInArrow(recommender(order), spark_ddl(TABLES["recommendations"]))
+    staged = _stage(inputs, "recommendations", rows)
+    served, full = (_count_rank(staged, rank) for rank in (1, inputs.scoring.top_k))
+    facts = {"shoppers_without_a_shelf": inputs.meta["users"] - served, "shoppers_with_a_shorter_shelf": served - full}
     return Staged({"recommendations": staged}, {name: str(count) for name, count in facts.items()})
 
 
-def stage_profiles(night: RunInputs) -> Staged:
+def stage_profiles(inputs: RunInputs) -> Staged:
     """Stage user_profiles and, by their segments, fallback_recommendations."""
-    width, users = night.meta.get("content_dimension", night.meta["dimension"]), night.meta["users"]
-    centers = fit_clusters(sample_tastes(night.vectors / "users", users, width), night.scoring.clusters)
-    clusters = cluster_users(night.user_vectors, centers)
-    profiles = profile_users(night.events, night.items, clusters, night.ds, night.window_days, users, night.zone)
-    staged = _stage(night, "user_profiles", profiles.coalesce(night.files).sortWithinPartitions("user_key"))
-    segments = _read_staged(night, "user_profiles", staged)
-    shown = _without(night, night.items)
+    width, users = inputs.meta.get("content_dimension", inputs.meta["dimension"]), inputs.meta["users"]
+    centers = fit_clusters(sample_tastes(inputs.vectors / "users", users, width), inputs.scoring.clusters)
+    clusters = cluster_users(inputs.user_vectors, centers)
+    profiles = profile_users(inputs.events, inputs.items, clusters, inputs.ds, inputs.window_days, users, inputs.zone)
+    staged = _stage(inputs, "user_profiles", profiles.coalesce(inputs.files).sortWithinPartitions("user_key"))
+    segments = _read_staged(inputs, "user_profiles", staged)
+    shown = _without(inputs, inputs.items)
     fallback = build_fallback(
-        night.sequences,
+        inputs.sequences,
         segments,
         shown,
-        night.scoring.fallback_k,
-        days_before_end(night.ds, night.scoring.fallback_days, night.zone),
-        night.version,
-        night.ds,
+        inputs.scoring.fallback_k,
+        days_before_end(inputs.ds, inputs.scoring.fallback_days, inputs.zone),
+        inputs.version,
+        inputs.ds,
     )
     tables = {
         "user_profiles": staged,
-        "fallback_recommendations": _stage(night, "fallback_recommendations", fallback.coalesce(1)),
+        "fallback_recommendations": _stage(inputs, "fallback_recommendations", fallback.coalesce(1)),
     }
     return Staged(tables, {"clusters": str(len(centers))})
 
 
-def stage_neighbors(night: RunInputs) -> Staged:
+def stage_neighbors(inputs: RunInputs) -> Staged:
     """Stage what stands beside every item: similar_items and next_items."""
-    wanted: dict[NeighborTable, int] = {"similar_items": night.scoring.similar_k, "next_items": night.scoring.next_k}
-    return Staged({table: _stage_beside(night, table, rows) for table, rows in wanted.items()})
+    wanted: dict[NeighborTable, int] = {"similar_items": inputs.scoring.similar_k, "next_items": inputs.scoring.next_k}
+    return Staged({table: _stage_beside(inputs, table, rows) for table, rows in wanted.items()})
 
 
-def _stage_beside(night: RunInputs, table: NeighborTable, rows: int) -> StagedTable:
+def _stage_beside(inputs: RunInputs, table: NeighborTable, rows: int) -> StagedTable:
     if not rows:
-        return _stage(night, table, no_rows(night.spark, table))
-    items, parallel = len(night.shelf.item_ids), night.spark.sparkContext.defaultParallelism
-    order = NeighborOrder(table, night.folder, rows, night.scoring.block_users, night.version, night.ds)
-    ids = night.spark.range(0, items, 1, min(parallel, items))
-    return _stage(night, table, ids.mapInArrow(neighbor_finder(order), spark_ddl(TABLES[table])))
+        return _stage(inputs, table, no_rows(inputs.spark, table))
+    items, parallel = len(inputs.shelf.item_ids), inputs.spark.sparkContext.defaultParallelism
+    order = NeighborOrder(table, inputs.folder, rows, inputs.scoring.block_users, inputs.version, inputs.ds)
+    ids = inputs.spark.range(0, items, 1, min(parallel, items))
+    return _stage(inputs, table, ids.mapInArrow(neighbor_finder(order), spark_ddl(TABLES[table])))
 
 
-def stage_outlook(night: RunInputs) -> Staged:
+def stage_outlook(inputs: RunInputs) -> Staged:
     """Stage what needs the window's purchases: purchase_intent, demand_outlook and audiences."""
-    purchases = daily_purchases(night.sequences, night.zone).toArrow()
-    history = night.sequences.where(F.col("user_key").isNotNull())
-    fitted = learn_intent(history, night.meta["users"], night.shelf, night.end)
-    empty = no_rows(night.spark, "purchase_intent")
-    predicted = predict_intent(history, fitted.model, night.folder, night.end, night.ds) if fitted.model else empty
-    ids, sales = read_sales(purchases, night.catalog, window_until(night.ds, night.window[0]))
-    demand = outlook(ids, sales, fitted.growth, night.ds)
+    purchases = daily_purchases(inputs.sequences, inputs.zone).toArrow()
+    history = inputs.sequences.where(F.col("user_key").isNotNull())
+    fitted = learn_intent(history, inputs.meta["users"], inputs.shelf, inputs.end)
+    empty = no_rows(inputs.spark, "purchase_intent")
+    predicted = predict_intent(history, fitted.model, inputs.folder, inputs.end, inputs.ds) if fitted.model else empty
+    ids, sales = read_sales(purchases, inputs.catalog, window_until(inputs.ds, inputs.window[0]))
+    demand = outlook(ids, sales, fitted.growth, inputs.ds)
     order = AudienceOrder(
-        folder=night.folder,
-        items=_most_purchased(night, purchases),
-        rows=night.scoring.audience_k,
-        bought_since=night.bought_since,
-        block=night.scoring.block_users,
-        model_version=night.version,
-        ds=night.ds,
-        excluded_types=night.policy.excluded_types,
+        folder=inputs.folder,
+        items=_most_purchased(inputs, purchases),
+        rows=inputs.scoring.audience_k,
+        bought_since=inputs.bought_since,
+        block=inputs.scoring.block_users,
+        model_version=inputs.version,
+        ds=inputs.ds,
+        excluded_types=inputs.policy.excluded_types,
     )
     tables = {
-        "purchase_intent": _stage(night, "purchase_intent", predicted),
-        "audiences": _stage(night, "audiences", find_audiences(night.users, order)),
-        "demand_outlook": _write(night, "demand_outlook", demand.rows),
+        "purchase_intent": _stage(inputs, "purchase_intent", predicted),
+        "audiences": _stage(inputs, "audiences", find_audiences(inputs.users, order)),
+        "demand_outlook": _write(inputs, "demand_outlook", demand.rows),
     }
     return Staged(tables, fitted.facts | demand.facts)
 
 
-def stage_search(night: RunInputs) -> Staged:
+def stage_search(inputs: RunInputs) -> Staged:
     """Stage search_results and search_suggestions; both empty where nobody searched."""
-    found = find_items(night.vectors, night.shelf, night.catalog)
+    found = find_items(inputs.vectors, inputs.shelf, inputs.catalog)
     if not found.queries:
         return Staged(
-            {name: StagedTable(days=[night.ds], files=[], rows=0) for name in ("search_results", "search_suggestions")}
+            {name: StagedTable(days=[inputs.ds], files=[], rows=0) for name in ("search_results", "search_suggestions")}
         )
-    path = found_file(night.folder)
+    path = found_file(inputs.folder)
     save_found(found, path)
-    order = SearchOrder(night.folder, str(path), night.scoring.search_k, night.version, night.ds)
-    queries = pq.read_table(night.vectors / "queries.parquet")
-    everybody = _write(night, "search_results", everybodys_results(found, night.shelf, order))
-    since = night.ds - timedelta(days=night.scoring.search_days - 1)
-    askers = find_askers(night.events, found.queries, since)
-    own = _stage(night, "search_results", own_results(askers, night.user_vectors, order).coalesce(night.files))
-    both = StagedTable(days=[night.ds], files=everybody.files + own.files, rows=everybody.rows + own.rows)
-    suggested = _write(night, "search_suggestions", suggestions(queries, night.ds))
+    order = SearchOrder(inputs.folder, str(path), inputs.scoring.search_k, inputs.version, inputs.ds)
+    queries = pq.read_table(inputs.vectors / "queries.parquet")
+    everybody = _write(inputs, "search_results", everybodys_results(found, inputs.shelf, order))
+    since = inputs.ds - timedelta(days=inputs.scoring.search_days - 1)
+    askers = find_askers(inputs.events, found.queries, since)
+    own = _stage(inputs, "search_results", own_results(askers, inputs.user_vectors, order).coalesce(inputs.files))
+    both = StagedTable(days=[inputs.ds], files=everybody.files + own.files, rows=everybody.rows + own.rows)
+    suggested = _write(inputs, "search_suggestions", suggestions(queries, inputs.ds))
     return Staged({"search_results": both, "search_suggestions": suggested}, {"queries": str(len(found.queries))})
 
 
-def _stage(night: RunInputs, name: str, rows: DataFrame) -> StagedTable:
-    return stage_table(night.lake, name, rows, [night.ds])
+def _stage(inputs: RunInputs, name: str, rows: DataFrame) -> StagedTable:
+    return stage_table(inputs.lake, name, rows, [inputs.ds])
 
 
-def _read_staged(night: RunInputs, name: str, staged: StagedTable) -> DataFrame:
+def _read_staged(inputs: RunInputs, name: str, staged: StagedTable) -> DataFrame:
     """Return the staged rows; where there are none, there is no file."""
     schema = spark_ddl(TABLES[name])
-    return night.spark.read.schema(schema).parquet(*staged.files) if staged.files else no_rows(night.spark, name)
+    return inputs.spark.read.schema(schema).parquet(*staged.files) if staged.files else no_rows(inputs.spark, name)
 
 
-def _write(night: RunInputs, name: str, rows: pa.Table) -> StagedTable:
+def _write(inputs: RunInputs, name: str, rows: pa.Table) -> StagedTable:
     """Stage rows that the driver holds: a Spark job would take longer than the rest of their making."""
-    return StagedTable(days=[night.ds], files=night.lake.write_arrow(name, rows), rows=rows.num_rows)
+    return StagedTable(days=[inputs.ds], files=inputs.lake.write_arrow(name, rows), rows=rows.num_rows)
 
 
-def _without(night: RunInputs, items: DataFrame) -> DataFrame:
+def _without(inputs: RunInputs, items: DataFrame) -> DataFrame:
     """Return the items that may be shown."""
-    if not night.excluded.items:
+    if not inputs.excluded.items:
         return items
     # No list in the condition, each of whose items Python hands to Java: 50,000 took 49 s in place of 3.
-    hidden = local_rows(night.spark, [(item_id,) for item_id in night.excluded.items], _HIDDEN)
+    hidden = local_rows(inputs.spark, [(item_id,) for item_id in inputs.excluded.items], _HIDDEN)
     return items.join(F.broadcast(hidden), on="item_id", how="left_anti")
 
 
-def _most_purchased(night: RunInputs, purchases: pa.Table) -> tuple[int, ...]:
+def _most_purchased(inputs: RunInputs, purchases: pa.Table) -> tuple[int, ...]:
     """Return the shelf's indices of the most purchased items that may be shown, then the others in their order."""
-    places = night.shelf.indices(purchases["item_id"].combine_chunks())
-    shown = (places >= 0) & (places < night.shelf.allowed)
-    totals = np.zeros(night.shelf.allowed, np.int64)
+    places = inputs.shelf.indices(purchases["item_id"].combine_chunks())
+    shown = (places >= 0) & (places < inputs.shelf.allowed)
+    totals = np.zeros(inputs.shelf.allowed, np.int64)
     np.add.at(totals, places[shown], purchases["purchases"].to_numpy()[shown])
     order = np.argsort(-totals, kind="stable")
-    return tuple(sorted(order[: night.scoring.audience_items].tolist()))
+    return tuple(sorted(order[: inputs.scoring.audience_items].tolist()))
 
 
 def _count_rank(staged: StagedTable, rank: int) -> int:

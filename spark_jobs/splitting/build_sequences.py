@@ -1,13 +1,45 @@
 """Builds histories from events."""
 
 from datetime import date
+from typing import Final
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES, TABLES
 from spark_jobs.splitting.attribute_queries import LED_BY, anybody_typed, is_chosen, with_queries, without_queries
-from spark_jobs.splitting.net_cancellations import ABSORBED
+
+NOTHING_ACCEPTED: Final = (
+    "cleaning accepted no event of these days. Which rules refused them: "
+    'nightshelf sql "SELECT rule, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC"'
+)
+ABSORBED: Final = "absorbed"
+"""Units of a purchase that cancellations took back."""
+_PAIR: Final = ("user_key", "item_id")
+
+
+def netted_purchases(events: DataFrame) -> DataFrame:
+    """Return (event_id, ds, quantity, absorbed) of the purchases that a cancellation removed or lowered.
+
+    A cancellation takes back units of the same user's latest earlier purchases of the same item; what finds no
+    earlier purchase is lost, and never touches a later one. Read backwards in time that is a queue: cancellations add
+    to the units outstanding, purchases take from them, never below zero (Lindley's recursion: the running sum less its
+    running minimum).
+    """
+    orders = events.where(F.col("event_type").isin("purchase", "cancellation") & F.col("user_key").isNotNull())
+    cancelled = orders.where(F.col("event_type") == "cancellation").select(*_PAIR).distinct()
+    concerned = orders.join(F.broadcast(cancelled), on=list(_PAIR), how="left_semi")
+    is_cancellation = F.col("event_type") == "cancellation"
+    units = F.coalesce(F.abs("quantity"), F.lit(1.0))
+    # At the same moment the purchase came first, so backwards the cancellation does.
+    backwards = Window.partitionBy(*_PAIR).orderBy(F.desc("ts"), is_cancellation.desc(), F.desc("event_id"))
+    so_far = backwards.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    moved = concerned.withColumn("units", units).withColumn("signed", F.when(is_cancellation, units).otherwise(-units))
+    summed = moved.withColumn("sum", F.sum("signed").over(so_far))
+    lowest = summed.withColumn("open", F.col("sum") - F.least(F.min("sum").over(so_far), F.lit(0.0)))
+    absorbed = F.coalesce(F.lag("open").over(backwards), F.lit(0.0)) - F.col("open")
+    taken = lowest.withColumn(ABSORBED, absorbed).where(~is_cancellation & (F.col(ABSORBED) > 0))
+    return taken.select("event_id", "ds", F.col("units").alias("quantity"), ABSORBED)
 
 
 def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
@@ -57,3 +89,26 @@ def build_sequences(chosen: DataFrame, events: DataFrame, ds: date) -> DataFrame
 
 def _names_a_choice() -> Column:
     return F.col("event_type").isin(*CHOSEN_TYPES) & F.col("item_id").isNotNull()
+
+
+def why_no_histories(events: DataFrame) -> str:
+    """Return why no history can be made of the events, and what to do about it."""
+    known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
+    rows = events.groupBy("event_type").agg(F.count(F.lit(1)).alias("n"), F.count_if(known).alias("known")).collect()
+    counts = {row["event_type"]: row["n"] for row in sorted(rows, key=lambda row: row["n"], reverse=True)}
+    chosen = [row for row in rows if row["event_type"] in CHOSEN_TYPES]
+    found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    if not counts:
+        return NOTHING_ACCEPTED
+    if not chosen:
+        *most, last = CHOSEN_TYPES
+        return (
+            f"no event is a {', '.join(most)} or {last} (only {found}), so nothing says what anybody wanted: "
+            f"map some values of the log to these in events.columns.event_type"
+        )
+    if not any(row["known"] for row in chosen):
+        return (
+            f"no event has a user_key or a session_id ({found}), so none belongs to a history: map "
+            f"events.columns.user_key or events.columns.session_id"
+        )
+    return f"cancellations took back every purchase ({found}), so nothing is left to learn from: deliver more days"

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import CleaningSettings
 from spark_jobs.cleaning.find_rejected_rows import find_rejected_rows
-from spark_jobs.splitting.net_cancellations import netted_purchases
+from spark_jobs.splitting.build_sequences import netted_purchases
 
 pytestmark = pytest.mark.spark
 

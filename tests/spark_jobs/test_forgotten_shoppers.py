@@ -127,12 +127,14 @@ def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: One
 def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
     from pyspark.sql import functions as F
 
-    from spark_jobs.cleaning.erased_users import is_of
+    from spark_jobs.cleaning.erased_users import is_erased
 
     remember(settings(), "clicks", ["Zoë 7", "17850"])
     kept = read_erased_users(settings(), "clicks")
     rows = [("Zoë 7", None), (None, "x;17850.0;y"), ("17851", "178500 a"), (None, None), (None, "x^17850^\x01y")]
-    frame = cleaned.spark.createDataFrame(rows, "user_key string, _corrupt string").select(is_of(kept).alias("hers"))
+    frame = cleaned.spark.createDataFrame(rows, "user_key string, _corrupt string").select(
+        is_erased(kept).alias("hers")
+    )
     assert [row["hers"] for row in frame.collect()] == [True, True, False, False, True]
     hashed = cleaned.spark.range(1).select(F.sha2(F.concat(F.lit("salt"), F.lit("Zoë 7")), 256).alias("h")).collect()
     assert hashed[0]["h"] == hash_of("salt", "Zoë 7")

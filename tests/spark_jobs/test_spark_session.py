@@ -1,14 +1,23 @@
-"""What every job's session is set to."""
+"""The settings of every job's Spark session, and its log of progress."""
 
+import re
+import threading
+import time
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipeline_tasks import progress_log
+from spark_jobs.common.spark_session import running_stages, start_progress_log
 
-def test_few_rows_kept_for_a_second_look_are_few_tasks(spark: SparkSession) -> None:
+
+def test_few_cached_rows_are_few_tasks(spark: SparkSession) -> None:
     before = spark.conf.get("spark.sql.shuffle.partitions")
     # A cluster's default.
     spark.conf.set("spark.sql.shuffle.partitions", "200")
@@ -21,7 +30,7 @@ def test_few_rows_kept_for_a_second_look_are_few_tasks(spark: SparkSession) -> N
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
 
 
-def test_nobody_else_reads_what_spark_writes(spark: SparkSession, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_written_files(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.range(4).withColumn("ds", F.lit("2026-11-20"))
     rows.write.partitionBy("ds").parquet(str(tmp_path / "table"))
     written = list((tmp_path / "table").rglob("*"))
@@ -29,8 +38,29 @@ def test_nobody_else_reads_what_spark_writes(spark: SparkSession, tmp_path: Path
     assert [path for path in [tmp_path / "table", *written] if path.stat().st_mode & 0o077] == []
 
 
-def test_local_spark_listens_on_this_machine_alone(spark: SparkSession) -> None:
+def test_local_spark_listens_only_on_the_loopback_address(spark: SparkSession) -> None:
     java = [process for process in psutil.Process().children(recursive=True) if process.name() == "java"]
     listening = [one.laddr.ip for process in java for one in process.net_connections("inet") if one.status == "LISTEN"]
     assert listening
     assert [ip for ip in listening if not ip_address(ip.removeprefix("::ffff:")).is_loopback] == []
+
+
+def test_running_stages_are_printed_with_their_tasks(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert running_stages(spark.sparkContext.statusTracker()) == ""
+    monkeypatch.setattr(progress_log, "SILENCE", 0.2)
+    start_progress_log(spark)
+    slow = spark.range(0, 6, 1, 6).mapInArrow(_slowly, "id long")
+    work = threading.Thread(target=slow.count)
+    work.start()
+    work.join()
+    monkeypatch.undo()
+    printed = re.findall(r"Spark: stage \d+, (\d) of 6 tasks", capsys.readouterr().out)
+    assert printed, "no progress was printed during two seconds of work"
+    assert sorted(printed) == printed
+
+
+def _slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    time.sleep(0.6)
+    yield from batches
