@@ -24,7 +24,7 @@ from pipeline_tasks.registry.served_policy import REPEAT_POLICY
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.common.spark_session import open_session
-from spark_jobs.recommending.run_inputs import RunInputs, read_night_inputs
+from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
 from spark_jobs.recommending.run_tables import (
     Staged,
     stage_neighbors,
@@ -67,10 +67,10 @@ def describe(inputs: RunInputs) -> dict[str, str]:
         "exclude_purchased_days": inputs.scoring.exclude_purchased_days,
         "effective_exclude_purchased_days": inputs.purchase_days,
         "excluded_event_types": ",".join(inputs.policy.excluded_types),
-        "scored_items": len(inputs.shelf.item_ids),
-        "allowed_items": inputs.shelf.allowed,
+        "scored_items": len(inputs.offered.item_ids),
+        "allowed_items": inputs.offered.allowed,
         "shown_items": len(inputs.catalog) - len(inputs.excluded.items),
-        "replenishable_items": len(inputs.shelf.replenishable),
+        "replenishable_items": len(inputs.offered.replenishable),
         "lost_items": inputs.lost,
         "arms": json.dumps(arms),
         "shelf_folder": inputs.folder,
@@ -87,7 +87,7 @@ def build(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> Manifes
         FileNotFoundError: the run has no vectors.
         ValueError: as `read_night_inputs`.
     """
-    inputs = read_night_inputs(spark, run, scoring)
+    inputs = read_run_inputs(spark, run, scoring)
     steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_neighbors)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         parts = list(pool.map(lambda step: _timed(step, inputs), steps))
@@ -108,7 +108,7 @@ def limits(inputs: RunInputs) -> list[str]:
         f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
         for listing, ids in inputs.excluded.unknown.items()
     ]
-    wanted, allowed = inputs.scoring.top_k, inputs.shelf.allowed
+    wanted, allowed = inputs.scoring.top_k, inputs.offered.allowed
     if wanted > allowed:
         sentences.append(f"top_k={wanted}, but only {allowed} items may be shown: lists of recommendations are shorter")
     days, first = inputs.scoring.exclude_purchased_days, inputs.window[0]

@@ -30,13 +30,13 @@ from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.common.stage_table import read_table, stage_table
 from spark_jobs.splitting.build_sequences import (
-    NOTHING_ACCEPTED,
+    NO_ACCEPTED_EVENTS,
     build_sequences,
     chosen_events,
     netted_purchases,
     why_no_histories,
 )
-from spark_jobs.splitting.split_choice import LEAST_GOING_ON, share_going_on
+from spark_jobs.splitting.split_choice import MIN_CROSSING_SHARE, crossing_share
 from spark_jobs.splitting.split_counts import count_by_day, count_positions, span_counts
 from spark_jobs.splitting.time_cutoffs import TooFewEventsError, find_cutoffs
 
@@ -104,7 +104,7 @@ def _snapshot(lake: Lake, run: RunKey) -> int:
     # A cleaned day has this outcome even where no row was accepted.
     cleaned = EVENTS.accepted in lake.read("reconciliation", day, ("outcome",))["outcome"].to_pylist()
     if snapshot is None and cleaned:
-        raise ValueError(f"{run.source} {run.ds}: {NOTHING_ACCEPTED}")
+        raise ValueError(f"{run.source} {run.ds}: {NO_ACCEPTED_EVENTS}")
     if snapshot is None or not (cleaned or lake.files("events", day, snapshot)):
         raise ValueError(
             f"No published events for {run.source} {run.ds}: land, clean and publish that day first "
@@ -126,7 +126,7 @@ def _parts(
             raise
         print(f"split by leave_one_out, because the times allow no temporal split: {error}")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
-    if asked is None and (share := share_going_on(sequences.files, cut)) < LEAST_GOING_ON:
+    if asked is None and (share := crossing_share(sequences.files, cut)) < MIN_CROSSING_SHARE:
         print(f"split by leave_one_out, because only {share:.2%} of the sequences have events after a cut-off in time")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
     print(f"split in time: {cut.shares()}")

@@ -1,1 +1,1 @@
-"""Computes the nightly tables from the vectors of items and users."""
+"""Computes the tables of recommendations, profiles, forecasts and search from the vectors of items and users."""

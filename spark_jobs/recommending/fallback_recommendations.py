@@ -1,4 +1,4 @@
-"""Shelves for users of whom nothing is known: what a segment, or everyone, turned to lately."""
+"""Recommendations for users without events: the recently popular items of a segment, or of everyone."""
 
 from datetime import date, timedelta
 from typing import Final
@@ -17,12 +17,11 @@ EVERYONE: Final = "everyone"
 def build_fallback(
     sequences: DataFrame, profiles: DataFrame, items: DataFrame, rows: int, since: int, model_version: str, ds: date
 ) -> DataFrame:
-    """Return fallback_recommendations: `rows` items (all of `items` where they are fewer) for each of SEGMENTS and for
-    'everyone'; a segment that is nobody's tonight gets everyone's, as an application may ask for it all the same.
+    """Return fallback_recommendations: `rows` items (or all of `items`) for each of SEGMENTS and for 'everyone'.
 
-    First by events since `since` (epoch microseconds) of the segment, then of everyone, then by all events of the
-    window: a segment that did little lately is topped up by what others turned to, and a shop where little was done by
-    what nobody has turned to yet. At ties the lower item_id is first.
+    Items are ordered by the segment's events since `since` (epoch microseconds), then by everyone's events since then,
+    then by all events of the window, then by item_id. A segment with few recent events, or without users, is therefore
+    filled with items that are popular with everyone, and at last with items without events.
     """
     events = _interactions(sequences, items, since)
     members = events.join(profiles.select("user_key", "segment"), "user_key", how="inner")
@@ -46,7 +45,7 @@ def build_fallback(
         "segment",
         "item_id",
         "recent",
-        # NULL for a segment that did nothing lately.
+        # NULL for a segment without recent events.
         F.try_divide("recent", F.sum("recent").over(Window.partitionBy("segment"))).alias("share"),
     )
     order = Window.partitionBy("segment").orderBy(

@@ -1,4 +1,4 @@
-"""Decides which items a user may be offered again as soon as they were bought."""
+"""Finds the replenishable items, which a user may be offered again as soon as they were bought."""
 
 import json
 
@@ -13,13 +13,13 @@ from spark_jobs.landing.event_days import day_number
 def find_replenishable(
     rules: ReplenishRules, catalog: pa.Table, sequences: DataFrame, zone: str | None = None
 ) -> set[str]:
-    """Return the replenishable items: as their attribute says, else as users' repurchases say.
+    """Return the ids of the replenishable items: by the attribute that the rules name, else by repurchases.
 
     Raises:
-        ValueError: the attribute that the rules name is on no item.
+        ValueError: no item has the attribute that the rules name.
     """
     if rules.attribute is None:
-        return {row["item_id"] for row in often_bought_again(rules, sequences, zone).collect()}
+        return {row["item_id"] for row in frequently_repurchased(rules, sequences, zone).collect()}
     values = _attribute(catalog, rules.attribute)
     if not values:
         raise ValueError(
@@ -29,8 +29,8 @@ def find_replenishable(
     return {item_id for item_id, value in values.items() if str(value).lower() in ("true", "1", "yes")}
 
 
-def often_bought_again(rules: ReplenishRules, sequences: DataFrame, zone: str | None = None) -> DataFrame:
-    """Return item_id of the items that a large enough share of their known buyers bought on two days or more."""
+def frequently_repurchased(rules: ReplenishRules, sequences: DataFrame, zone: str | None = None) -> DataFrame:
+    """Return the item_id of items that at least `repurchase_share` of their known buyers bought on several days."""
     event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
     buyers = (
         sequences.where(F.col("user_key").isNotNull() & F.array_contains("event_types", "purchase"))

@@ -1,4 +1,4 @@
-"""Fills demand_outlook from the window's purchases: small enough per item for the driver."""
+"""Fills demand_outlook from the purchases of the window. Counts per item and day are small enough for the driver."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,19 +16,19 @@ from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.landing.event_days import day_number
 
 _FEWEST_DAYS: Final = 28
-"""To calibrate over 14 days there must be as many before them."""
+"""Fewest days of the window for a calibration: 14 days, and as many before them."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """The table, and how its intervals did on the last 14 days."""
+    """The table, and facts on how its intervals covered the last 14 days."""
 
     rows: pa.Table
     facts: dict[str, str]
 
 
 def daily_purchases(sequences: DataFrame, zone: str | None = None) -> DataFrame:
-    """Return (item_id, day: days since 1970, purchases) of known and anonymous users; taken back ones are netted."""
+    """Return (item_id, day: days since 1970, purchases) of known and anonymous users; cancelled ones are netted."""
     event = F.explode(F.arrays_zip("item_ids", "event_types", "timestamps")).alias("event")
     return (
         sequences.where(F.array_contains("event_types", "purchase"))
@@ -43,7 +43,7 @@ def daily_purchases(sequences: DataFrame, zone: str | None = None) -> DataFrame:
 
 
 def read_sales(purchases: pa.Table, catalog: pa.Table, window: list[date]) -> tuple[list[str], Sales]:
-    """Return the items of the catalog in order of id, and their purchases on the days of `window`."""
+    """Return the items of the catalog, sorted by id, and their purchases on the days of `window`."""
     catalog = catalog.sort_by("item_id")
     ids = catalog["item_id"].combine_chunks()
     first = (window[0] - date(1970, 1, 1)).days
@@ -53,14 +53,14 @@ def read_sales(purchases: pa.Table, catalog: pa.Table, window: list[date]) -> tu
     counts = np.zeros((len(ids), len(window)), np.int64)
     items = pc.fill_null(rows, 0).to_numpy()[kept]
     np.add.at(counts, (items, places[kept]), purchases["purchases"].to_numpy()[kept])
-    born = pc.fill_null(catalog["first_seen"].cast(pa.int32()), 0).to_numpy() - first
-    there = (np.arange(len(window)) >= born[:, None]) | (counts > 0)
+    first_days = pc.fill_null(catalog["first_seen"].cast(pa.int32()), 0).to_numpy() - first
+    on_sale = (np.arange(len(window)) >= first_days[:, None]) | (counts > 0)
     weekdays = np.array([day.weekday() for day in window], np.int64)
-    return ids.to_pylist(), Sales(counts, there, weekdays)
+    return ids.to_pylist(), Sales(counts, on_sale, weekdays)
 
 
-def outlook(item_ids: list[str], sales: Sales, growth: float | None, ds: date) -> Outlook:
-    """Return demand_outlook of all items; `growth` is what purchase intent expects of the coming week."""
+def build_outlook(item_ids: list[str], sales: Sales, growth: float | None, ds: date) -> Outlook:
+    """Return demand_outlook of all items; `growth` is the change that purchase intent predicts for the coming week."""
     parts: list[pa.Table] = []
     facts: dict[str, str] = {}
     for days in HORIZONS:
@@ -71,14 +71,14 @@ def outlook(item_ids: list[str], sales: Sales, growth: float | None, ds: date) -
             facts |= {
                 f"demand_{n}_{days}": f"{v:.3f}" for n, v in backtest(sales, days, widening).items() if "mae" in n
             }
-        made = forecast(sales, days, growth, widening)
+        forecasts = forecast(sales, days, growth, widening)
         columns = {
             "item_id": item_ids,
             "horizon_days": np.full(len(item_ids), days, np.int32),
-            "expected": np.round(made.expected, 4),
-            # An item that hardly ever sells has a mean above the upper end of where 80 % of outcomes lie: 0.
-            "low": np.minimum(made.low, np.round(made.expected, 4)),
-            "high": np.maximum(made.high, np.round(made.expected, 4)),
+            "expected": np.round(forecasts.expected, 4),
+            # The mean of an item that rarely sells lies above the upper end of its 80 % interval, which is 0.
+            "low": np.minimum(forecasts.low, np.round(forecasts.expected, 4)),
+            "high": np.maximum(forecasts.high, np.round(forecasts.expected, 4)),
             "ds": pa.repeat(pa.scalar(ds), len(item_ids)),
         }
         parts.append(pa.table(columns, schema=arrow_schema(TABLES["demand_outlook"])))

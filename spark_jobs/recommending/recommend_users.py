@@ -1,4 +1,4 @@
-"""Scores users against the whole shelf, a batch of them at a time."""
+"""Computes the rows of `recommendations`: scores batches of users against all offered items."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from spark_jobs.recommending.user_batch import Users, read_users
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to put on every shelf."""
+class RecommendationRequest:
+    """Parameters of the recommendations."""
 
     folder: str
-    """Of `pipeline_tasks.recommend.offered_items`."""
+    """Folder of `pipeline_tasks.recommend.offered_items`."""
     rows: int
-    """Per user."""
+    """Rows per user."""
     bought_since: int
     """Items bought at or after this (epoch microseconds) are left out, unless they are replenishable."""
     block: int
@@ -38,57 +38,56 @@ class Order:
     """Items of a user's events of these types are left out, unless they are replenishable."""
 
 
-def recommender(order: Order) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow`.
-
-    From the columns of `shopper_batch.COLUMNS` to the columns of `recommendations`.
-    """
+def recommender(request: RecommendationRequest) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow`: the columns `user_batch.COLUMNS` -> the columns of `recommendations`."""
 
     def recommend(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         device = task_device()
         for batch in batches:
             if batch.num_rows:
                 with scoring_on(device):
-                    rows = recommend_batch(batch, order)
+                    rows = recommend_batch(batch, request)
                 yield rows
 
     return recommend
 
 
-def recommend_batch(batch: pa.RecordBatch, order: Order) -> pa.RecordBatch:
+def recommend_batch(batch: pa.RecordBatch, request: RecommendationRequest) -> pa.RecordBatch:
     """Return the rows of `recommendations` of a batch of users."""
-    shelf = open_offered_items(order.folder)
-    users = read_users(batch, shelf)
-    banned, known = users.banned(shelf, order.bought_since, order.excluded_types), users.known
-    arms = order.rules.assign(users.keys)
-    filled = Filled.empty(len(users.keys), order.rows)
-    for number, arm in enumerate(order.rules.arms):
+    offered = open_offered_items(request.folder)
+    users = read_users(batch, offered)
+    exclusions, seen_items = users.exclusions(offered, request.bought_since, request.excluded_types), users.seen_items
+    arms = request.rules.assign(users.keys)
+    filled = Filled.empty(len(users.keys), request.rows)
+    for number, arm in enumerate(request.rules.arms):
         rows = np.flatnonzero(arms == number)
         if len(rows):
-            theirs = users.vectors[rows], banned.of(rows), known.of(rows), users.own.of(rows)
-            filled.put(rows, fill_recommendations(shelf, *theirs, order.rows, arm.plan, order.block))
-    return _rows(users, shelf, filled, [order.rules.arms[arm].name for arm in arms], order)
+            arm_users = users.vectors[rows], exclusions.of(rows), seen_items.of(rows), users.repeat_scores.of(rows)
+            filled.put(rows, fill_recommendations(offered, *arm_users, request.rows, arm.plan, request.block))
+    return _rows(users, offered, filled, [request.rules.arms[arm].name for arm in arms], request)
 
 
-def _reasons(users: Users, shelf: OfferedItems, filled: Filled) -> list[str]:
+def _reasons(users: Users, offered: OfferedItems, filled: Filled) -> list[str]:
     reasons: list[str] = []
-    for row, deeds in enumerate(users.deeds):
+    for row, event_types in enumerate(users.event_types_by_user):
         full = filled.items[row] != NOTHING
         history = users.history[users.offsets[row] : users.offsets[row + 1]]
-        reasons += explain(shelf, filled.items[row][full], history, deeds, filled.new[row][full])
+        reasons += explain(offered, filled.items[row][full], history, event_types, filled.new[row][full])
     return reasons
 
 
-def _rows(users: Users, shelf: OfferedItems, filled: Filled, arms: list[str], order: Order) -> pa.RecordBatch:
+def _rows(
+    users: Users, offered: OfferedItems, filled: Filled, arms: list[str], request: RecommendationRequest
+) -> pa.RecordBatch:
     owners, places = np.nonzero(filled.items != NOTHING)
     columns = {
         "user_key": pa.array(users.keys, pa.string()).take(owners),
         "rank": (places + 1).astype(np.int32),
-        "item_id": shelf.item_ids.take(filled.items[owners, places]),
+        "item_id": offered.item_ids.take(filled.items[owners, places]),
         "score": filled.scores[owners, places],
-        "reason": _reasons(users, shelf, filled),
+        "reason": _reasons(users, offered, filled),
         "arm": pa.array(arms, pa.string()).take(owners),
-        "model_version": pa.repeat(order.model_version, len(owners)),
-        "ds": pa.repeat(pa.scalar(order.ds), len(owners)),
+        "model_version": pa.repeat(request.model_version, len(owners)),
+        "ds": pa.repeat(pa.scalar(request.ds), len(owners)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(TABLES["recommendations"]))

@@ -1,4 +1,4 @@
-"""What all nightly tables are made from: one night's published tables, its vectors, and the shop's rules."""
+"""Inputs of all tables of a run: its published tables, its vectors, and the shop's business rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,34 +33,34 @@ _READ: Final = ("splits", "sequences", "items", "events")
 
 @dataclass
 class RunInputs:
-    """One night, read once."""
+    """Inputs of one run, read once."""
 
     spark: SparkSession
     run: RunKey
     scoring: ScoringSettings
     lake: Lake
     snapshots: Mapping[str, int | None]
-    """Of the tables that are read, all of one moment: another night may be published meanwhile."""
+    """Snapshot of each table that is read, all taken at once: another run may publish meanwhile."""
     vectors: Path
-    """Folder written by embed_shelf."""
+    """Folder that `pipeline_tasks.registry.embed_items` wrote."""
     meta: dict[str, Any]
     rules: BusinessRules
     excluded: Excluded
     catalog: pa.Table
     """Rows of `items`."""
     folder: str
-    """Of the prepared shelf."""
+    """Folder of the offered items."""
     lost: int
-    """Embedded items that are no longer in the catalog."""
+    """Number of embedded items that are no longer in the catalog."""
     sequences: DataFrame
     window: tuple[date, date]
     """First and last day of the events behind the split."""
     zone: str | None = None
-    """Of the shop's days."""
+    """Time zone of the shop's days, None for UTC."""
 
     @property
     def ds(self) -> date:
-        """The night's day."""
+        """Day of the run."""
         return self.run.ds
 
     @property
@@ -70,43 +70,43 @@ class RunInputs:
 
     @property
     def policy(self) -> RepeatPolicy:
-        """What of a user's own events keeps an item away, as the model was judged with it."""
+        """Events of a user that exclude an item, as in the evaluation of the model."""
         facts = self.meta.get(REPEAT_POLICY)
         return RepeatPolicy.from_facts(facts) if facts else RepeatPolicy((), self.scoring.exclude_purchased_days)
 
     @property
-    def shelf(self) -> OfferedItems:
-        """The prepared shelf."""
+    def offered(self) -> OfferedItems:
+        """The offered items."""
         return open_offered_items(self.folder)
 
     @property
     def end(self) -> int:
-        """The end of the night in epoch microseconds."""
+        """End of the day of the run in epoch microseconds."""
         return days_before_end(self.ds, 0, self.zone)
 
     @property
     def window_days(self) -> int:
-        """Days of the window, the night's own included."""
+        """Days of the window, the day of the run included."""
         return (self.ds - self.window[0]).days + 1
 
     @property
     def purchase_days(self) -> int:
-        """Days up to the night whose purchases keep an item off a shelf: those asked for, as far as the window goes."""
+        """Days of purchases that exclude an item: those of the settings, at most those of the window."""
         return min(self.scoring.exclude_purchased_days, self.window_days)
 
     @property
     def bought_since(self) -> int:
-        """Purchases at or after this (epoch microseconds) are recent."""
+        """Start of the days of purchases that exclude an item, in epoch microseconds."""
         return days_before_end(self.ds, self.scoring.exclude_purchased_days, self.zone)
 
     @property
     def files(self) -> int:
-        """Files of a table of a few rows per user, each written by one task: one on a small night."""
+        """Number of files of a table with a few rows per user, each written by one task."""
         return max(1, int(self.meta["users"]) // USERS_PER_PART)
 
     @cached_property
     def items(self) -> DataFrame:
-        """The night's catalog."""
+        """The catalog of the run."""
         return self._read("items", (self.ds, self.ds))
 
     @cached_property
@@ -121,7 +121,7 @@ class RunInputs:
 
     @cached_property
     def users(self) -> DataFrame:
-        """The columns of `shopper_batch.COLUMNS` of every known user with history, by user_key."""
+        """The columns `user_batch.COLUMNS` of every known user with history, sorted by user_key per partition."""
         history = self.sequences.where(F.col("user_key").isNotNull())
         joined = (
             history.select("user_key", *COLUMNS[4:])
@@ -129,20 +129,20 @@ class RunInputs:
             .repartition(count_parts(self.spark, self.meta["users"]), "user_key")
             .sortWithinPartitions("user_key")
         )
-        # Three tables are made from it; on disk where memory is short.
+        # Three tables are made from it. It goes to disk where memory is short.
         return joined.persist(StorageLevel.MEMORY_AND_DISK)
 
     def _read(self, name: str, days: Days) -> DataFrame:
         return read_table(self.spark, self.lake, name, days, snapshot_id=self.snapshots[name])
 
 
-def read_night_inputs(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> RunInputs:
-    """Read the night and prepare its shelf.
+def read_run_inputs(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> RunInputs:
+    """Read the inputs of the run and prepare its offered items.
 
     Raises:
-        FileNotFoundError: the night has no vectors.
-        ValueError: the vectors are not finite, of different widths, or for none of the catalog; the shop's rules
-            cannot be read, or leave nothing to show; or the night was never split.
+        FileNotFoundError: the run has no vectors.
+        ValueError: the vectors are not finite, differ in width, or match no item of the catalog; the business rules
+            cannot be read or exclude every item; or the run was never split.
     """
     lake, day = Lake.open(settings(), run.source), (run.ds, run.ds)
     vectors = night_folder(settings(), run) / "vectors"
@@ -154,11 +154,11 @@ def read_night_inputs(spark: SparkSession, run: RunKey, scoring: ScoringSettings
     zone = lake.facts("splits").get("timezone") or None
     excluded = find_excluded(rules.exclude, catalog)
     sequences = read_table(spark, lake, "sequences", day, snapshot_id=snapshots["sequences"])
-    again = find_replenishable(rules.replenishable, catalog, sequences, zone)
-    folder, lost = prepare_offered_items(vectors, catalog, excluded, again)
-    # The block of users that is scored at a time is the batch that Spark hands over.
+    replenishable_items = find_replenishable(rules.replenishable, catalog, sequences, zone)
+    folder, lost = prepare_offered_items(vectors, catalog, excluded, replenishable_items)
+    # Spark passes users to Python in batches of the size that is scored at a time.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.block_users))
-    # What is sorted by user is grouped as it streams by: a third of the time of a hash of lists and medians.
+    # Rows that are sorted by user are aggregated as they stream by, in a third of the time of a hash aggregate.
     spark.conf.set("spark.sql.execution.replaceHashWithSortAgg", "true")
     window = (_window_start(lake, run, snapshots["splits"]), run.ds)
     prepared = (vectors, meta, rules, excluded, catalog, folder, lost)

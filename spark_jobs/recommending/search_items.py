@@ -1,4 +1,4 @@
-"""Fills search_results and search_suggestions from the night's top queries."""
+"""Fills search_results and search_suggestions for the top queries of the run."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from pipeline_tasks.topk.arrays import Indices, Scores, Vectors
 SUGGESTED: Final = 8
 LONGEST_PREFIX: Final = 20
 _LIKED: Final = 5
-"""Places of a user's own order within which a result is said to be to their taste."""
+"""Ranks within the user's order of the results up to which a result's reason names the user's taste."""
 
 
 @dataclass(frozen=True)
-class SearchOrder:
-    """What to find."""
+class SearchRequest:
+    """Parameters of the search results."""
 
-    shelf: str
+    folder: str
     """Folder of `pipeline_tasks.recommend.offered_items`."""
     found: str
     """File of `pipeline_tasks.recommend.search_results.save_found`."""
@@ -37,13 +37,14 @@ class SearchOrder:
     ds: date
 
 
-def everybodys_results(found: Found, shelf: OfferedItems, order: SearchOrder) -> pa.Table:
-    """Return the rows of search_results with user_key NULL."""
+def global_results(found: Found, offered: OfferedItems, request: SearchRequest) -> pa.Table:
+    """Return the rows of search_results for everyone (user_key is NULL)."""
+    rows, searches = request.rows, zip(found.queries, found.items, found.scores, found.covered, strict=True)
     lists = [
-        _Listed(query, None, items[: order.rows], scores[: order.rows], [say_why(query, c, False) for c in covered])
-        for query, items, scores, covered in zip(found.queries, found.items, found.scores, found.covered, strict=True)
+        _ResultList(query, None, items[:rows], scores[:rows], [say_why(query, c, False) for c in covered])
+        for query, items, scores, covered in searches
     ]
-    return pa.Table.from_batches([_rows(lists, shelf, order)])
+    return pa.Table.from_batches([_rows(lists, offered, request)])
 
 
 def suggestions(queries: pa.Table, ds: date) -> pa.Table:
@@ -55,8 +56,8 @@ def suggestions(queries: pa.Table, ds: date) -> pa.Table:
     )
 
 
-def find_askers(events: DataFrame, queries: list[str], since: date) -> DataFrame:
-    """Return (user_key, queries: sorted) of the known users who asked one of `queries` since that day."""
+def find_searchers(events: DataFrame, queries: list[str], since: date) -> DataFrame:
+    """Return (user_key, queries: sorted) of the known users who searched for one of `queries` since that day."""
     wanted = events.sparkSession.createDataFrame(pa.table({"query": pa.array(queries, pa.string())}))
     return (
         events.where(F.col("query").isNotNull() & F.col("user_key").isNotNull() & (F.col("ds") >= F.lit(since)))
@@ -67,15 +68,15 @@ def find_askers(events: DataFrame, queries: list[str], since: date) -> DataFrame
     )
 
 
-def own_results(askers: DataFrame, vectors: DataFrame, order: SearchOrder) -> DataFrame:
-    """Return the rows of search_results of the users who asked."""
-    asking = askers.join(vectors, "user_key", how="inner").select("user_key", "queries", "vector")
-    # Dot products of a few items per user: no Spark expression does this.
-    return asking.mapInArrow(_reorderer(order), spark_ddl(TABLES["search_results"]))
+def personal_results(searchers: DataFrame, vectors: DataFrame, request: SearchRequest) -> DataFrame:
+    """Return the rows of search_results of the users who searched, ordered by query and taste."""
+    with_vectors = searchers.join(vectors, "user_key", how="inner").select("user_key", "queries", "vector")
+    # Spark has no expression for dot products of a few items per user.
+    return with_vectors.mapInArrow(_reorderer(request), spark_ddl(TABLES["search_results"]))
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _ResultList:
     query: str
     user: str | None
     items: Indices
@@ -83,55 +84,59 @@ class _Listed:
     reasons: list[str]
 
 
-def _reorderer(order: SearchOrder) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _reorderer(request: SearchRequest) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def reorder(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        shelf, found = open_offered_items(order.shelf), open_found(order.found)
+        offered, found = open_offered_items(request.folder), open_found(request.found)
         places = {query: place for place, query in enumerate(found.queries)}
         for batch in batches:
             lists = []
             for row in batch.to_pylist():
-                if row["user_key"] not in shelf.no_shelf:
+                if row["user_key"] not in offered.no_shelf:
                     vector = np.array(row["vector"], np.float32)[None]
-                    asked = [places[query] for query in row["queries"]]
-                    lists += [_own(row["user_key"], vector, found, place, shelf, order) for place in asked]
-            yield _rows(lists, shelf, order)
+                    lists += [
+                        _personal_list(row["user_key"], vector, found, places[query], offered, request)
+                        for query in row["queries"]
+                    ]
+            yield _rows(lists, offered, request)
 
     return reorder
 
 
-def _own(user: str, vector: Vectors, found: Found, place: int, shelf: OfferedItems, order: SearchOrder) -> _Listed:
-    """Return one query's results in the order that fuses its own with the user's."""
+def _personal_list(
+    user: str, vector: Vectors, found: Found, place: int, offered: OfferedItems, request: SearchRequest
+) -> _ResultList:
+    """Return the results of one query by the rank fusion of everyone's order and the user's."""
     query, items = found.queries[place], found.items[place]
-    kept = ~np.isin(items, shelf.opt_outs.get(user, items[:0]))
-    scores = shelf.scoring.pairs(vector, shelf.vectors, np.zeros(kept.sum(), np.int64), items[kept])
+    kept = ~np.isin(items, offered.opt_outs.get(user, items[:0]))
+    scores = offered.scoring.pairs(vector, offered.vectors, np.zeros(kept.sum(), np.int64), items[kept])
     liked = items[kept][np.lexsort((items[kept], -scores))]
     gains = dict(zip(items.tolist(), found.scores[place].tolist(), strict=True))
     added, more = fuse([liked], len(liked))
     sums = np.array([gains[int(item)] for item in added]) + more
-    best = np.lexsort((added, -np.round(sums, 12)))[: order.rows]
+    best = np.lexsort((added, -np.round(sums, 12)))[: request.rows]
     covered = dict(zip(items.tolist(), found.covered[place], strict=True))
     top = set(liked[:_LIKED].tolist())
     reasons = [say_why(query, covered[int(item)], int(item) in top) for item in added[best]]
-    return _Listed(query, user, added[best], np.round(sums[best], 12), reasons)
+    return _ResultList(query, user, added[best], np.round(sums[best], 12), reasons)
 
 
-def _rows(lists: list[_Listed], shelf: OfferedItems, order: SearchOrder) -> pa.RecordBatch:
-    sizes = [len(one.items) for one in lists]
+def _rows(lists: list[_ResultList], offered: OfferedItems, request: SearchRequest) -> pa.RecordBatch:
+    sizes = [len(result.items) for result in lists]
     owners = np.repeat(np.arange(len(lists)), sizes)
     ranks = [np.arange(1, size + 1) for size in sizes]
     columns = {
-        "query": pa.array([one.query for one in lists], pa.string()).take(owners),
-        "user_key": pa.array([one.user for one in lists], pa.string()).take(owners),
+        "query": pa.array([result.query for result in lists], pa.string()).take(owners),
+        "user_key": pa.array([result.user for result in lists], pa.string()).take(owners),
         "rank": np.concatenate([*ranks, np.zeros(0)]).astype(np.int32),
-        "item_id": shelf.item_ids.take(np.concatenate([*(one.items for one in lists), np.zeros(0, np.int64)])),
-        "score": np.concatenate([*(one.scores for one in lists), np.zeros(0)]),
-        "reason": [reason for one in lists for reason in one.reasons[: len(one.items)]],
-        "model_version": pa.repeat(order.model_version, len(owners)),
-        "ds": pa.repeat(pa.scalar(order.ds), len(owners)),
+        "item_id": offered.item_ids.take(np.concatenate([*(result.items for result in lists), np.zeros(0, np.int64)])),
+        "score": np.concatenate([*(result.scores for result in lists), np.zeros(0)]),
+        "reason": [reason for result in lists for reason in result.reasons[: len(result.items)]],
+        "model_version": pa.repeat(request.model_version, len(owners)),
+        "ds": pa.repeat(pa.scalar(request.ds), len(owners)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(TABLES["search_results"]))
 
 
 def found_file(shelf_folder: str) -> Path:
-    """Return where the night's search lies."""
+    """Return the file of the search results of the run, before they are personal."""
     return Path(shelf_folder) / "found.parquet"

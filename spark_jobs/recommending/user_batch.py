@@ -1,4 +1,4 @@
-"""A batch of users as arrays: vectors, and histories in terms of the shelf."""
+"""A batch of users as arrays: their vectors, and their histories as indices of offered items."""
 
 from dataclasses import dataclass
 
@@ -14,69 +14,70 @@ from pipeline_tasks.recommend.repeat_scores import RepeatScores
 from pipeline_tasks.topk.arrays import Exclusions, Indices, Vectors
 
 COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
-"""What a batch must hold."""
+"""Columns of a batch."""
 USERS_PER_PART = 20_000
-"""Of eight parts of a million users each sort of their events spills, .9 GB together."""
+"""Most users of a partition. In eight partitions of a million users, each sort of their events spills to disk."""
 VECTORS = "user_key string, vector array<float>, own_items array<int>, own_scores array<float>"
-"""Of them, what embed_shelf writes: no file at all on a night without a known user."""
+"""Schema of the columns that `pipeline_tasks.registry.embed_items` writes; a run without known users has no file."""
 
 
 def count_parts(spark: SparkSession, users: int) -> int:
-    """Return in how many partitions so many users are worked on: none of them is too large to sort in memory."""
+    """Return the number of partitions for so many users; each is small enough to be sorted in memory."""
     return max(spark.sparkContext.defaultParallelism, users // USERS_PER_PART)
 
 
 @dataclass(frozen=True)
 class Users:
-    """n users with m events in all, those who want no shelf left out."""
+    """n users with m events in all, without the users who opted out of recommendations."""
 
     keys: list[str]
     vectors: Vectors
     """(n, d)."""
-    own: RepeatScores
-    """What the model adds for their own items, in terms of the shelf."""
+    repeat_scores: RepeatScores
+    """Scores that the model adds for items of their histories, by index of the offered item."""
     offsets: Indices
-    """(n + 1,): user i did the events offsets[i]:offsets[i + 1]."""
+    """(n + 1,): user i has the events offsets[i]:offsets[i + 1]."""
     history: Indices
-    """(m,) index on the shelf, -1 for items that it does not hold."""
+    """(m,) index of the offered item, -1 for items that are not offered."""
     types: pa.Array
     """(m,) event types."""
     times: Indices
     """(m,) epoch microseconds."""
-    deeds: list[list[str]]
-    """Event types, user by user."""
+    event_types_by_user: list[list[str]]
+    """n lists of event types, in the order of `history`."""
 
     @property
-    def known(self) -> Exclusions:
-        """What each has turned to, of the items that the shelf holds."""
+    def seen_items(self) -> Exclusions:
+        """User -> the offered items of their history."""
         return only(Exclusions(self.offsets, self.history), self.history >= 0)
 
-    def banned(self, shelf: OfferedItems, bought_since: int, excluded_types: tuple[str, ...] = ()) -> Exclusions:
-        """Return what each must not get: bought at or after `bought_since`, of an event of `excluded_types`, or opted
-        out of.
+    def exclusions(self, offered: OfferedItems, bought_since: int, excluded_types: tuple[str, ...] = ()) -> Exclusions:
+        """Return user -> the items that must not be recommended to them.
 
-        Items that nobody may get are left out: `OfferedItems.allowed` sees to them.
+        These are items bought at or after `bought_since` (epoch microseconds), items of an event of `excluded_types`,
+        and items that the user opted out of. Items that nobody may be shown are not listed: `OfferedItems.allowed`
+        excludes them.
         """
-        taken = _is_in(self.types, ("purchase",)) & (self.times >= bought_since) | _is_in(self.types, excluded_types)
-        taken &= (self.history >= 0) & (self.history < shelf.allowed)
-        taken &= ~shelf.comes_again[self.history]
-        owned = only(Exclusions(self.offsets, self.history), taken)
-        unwanted = shelf.opted_out(self.keys)
-        return joined(owned, only(unwanted, unwanted.items < shelf.allowed))
+        excluded = _is_in(self.types, ("purchase",)) & (self.times >= bought_since) | _is_in(self.types, excluded_types)
+        excluded &= (self.history >= 0) & (self.history < offered.allowed)
+        excluded &= ~offered.comes_again[self.history]
+        owned = only(Exclusions(self.offsets, self.history), excluded)
+        unwanted = offered.opted_out(self.keys)
+        return joined(owned, only(unwanted, unwanted.items < offered.allowed))
 
 
-def read_users(batch: pa.RecordBatch, shelf: OfferedItems) -> Users:
-    """Return the users of a batch with the columns `COLUMNS`."""
-    if shelf.no_shelf:
-        batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=shelf.unwilling)))
+def read_users(batch: pa.RecordBatch, offered: OfferedItems) -> Users:
+    """Return the users of a batch with the columns `COLUMNS`, without those who opted out of recommendations."""
+    if offered.no_shelf:
+        batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=offered.unwilling)))
     lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
     vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)
     return Users(
         batch["user_key"].to_pylist(),
-        vectors.reshape(batch.num_rows, shelf.vectors.shape[1]).astype(np.float32, copy=False),
-        _own(batch, shelf),
+        vectors.reshape(batch.num_rows, offered.vectors.shape[1]).astype(np.float32, copy=False),
+        _read_repeat_scores(batch, offered),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        shelf.indices(batch["item_ids"].flatten()),
+        offered.indices(batch["item_ids"].flatten()),
         batch["event_types"].flatten(),
         batch["timestamps"].flatten().to_numpy(zero_copy_only=False),
         batch["event_types"].to_pylist(),
@@ -88,10 +89,10 @@ def _is_in(types: pa.Array, wanted: tuple[str, ...]) -> Flags:
     return flags
 
 
-def _own(batch: pa.RecordBatch, shelf: OfferedItems) -> RepeatScores:
+def _read_repeat_scores(batch: pa.RecordBatch, offered: OfferedItems) -> RepeatScores:
     counts = pc.list_value_length(batch["own_items"]).to_numpy()
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     embedded = batch["own_items"].flatten().to_numpy(zero_copy_only=False)
-    places = shelf.embedded[embedded]
+    places = offered.embedded[embedded]
     own = RepeatScores(starts, places, batch["own_scores"].flatten().to_numpy(zero_copy_only=False).astype(np.float64))
     return own.only(places >= 0)

@@ -1,4 +1,4 @@
-"""How much an event says of a user's interest, and what they are interested in most."""
+"""Weights of events as signs of interest, and the values that a user is most interested in."""
 
 from typing import Final
 
@@ -6,9 +6,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 INTEREST_WEIGHTS: Final = {"view": 1, "click": 1, "rating": 3, "cart": 3, "purchase": 5}
-"""Interest in an item by what was done with it, along the funnel; integers, so that sums do not depend on their order.
+"""Event type -> weight of the interest in its item; integers, so that sums do not depend on their order.
 
-Impressions and searches say nothing of one item; a cancellation takes back what its purchase said of money, not of
+Impressions and searches express no interest in one item. A cancellation takes back the money of its purchase, not the
 interest.
 """
 FAVORITES: Final = 5
@@ -41,7 +41,8 @@ def rank_values(touched: DataFrame, column: str, most: int) -> DataFrame:
         .groupBy("user_key", column)
         .agg((-F.sum("weight")).alias("less_weight"))
     )
-    # Sorted, so that one user's list is made at a time: Spark sorts by its slower way from the 129th user on.
+    # Sorted, so that Spark builds one user's list at a time. Its hash aggregate falls back to a slower sort after 128
+    # users.
     weights = weights.sortWithinPartitions("user_key")
     ranked = F.array_sort(F.collect_list(F.struct("less_weight", F.col(column).alias("value"))))
     return weights.groupBy("user_key").agg(F.slice(ranked, 1, most).alias("best"), F.sum("less_weight").alias("all"))

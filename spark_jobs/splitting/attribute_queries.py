@@ -12,7 +12,7 @@ LED_BY: Final = "led_by"
 _CHOSEN: Final = "is_chosen"
 
 
-def anybody_typed(events: DataFrame) -> bool:
+def has_queries(events: DataFrame) -> bool:
     """Return whether the log holds a query at all; where it does not, Parquet's statistics say so."""
     return not events.where(F.col("query").isNotNull()).isEmpty()
 

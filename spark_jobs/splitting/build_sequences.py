@@ -7,9 +7,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES, TABLES
-from spark_jobs.splitting.attribute_queries import LED_BY, anybody_typed, is_chosen, with_queries, without_queries
+from spark_jobs.splitting.attribute_queries import LED_BY, has_queries, is_chosen, with_queries, without_queries
 
-NOTHING_ACCEPTED: Final = (
+NO_ACCEPTED_EVENTS: Final = (
     "cleaning accepted no event of these days. Which rules refused them: "
     'nightshelf sql "SELECT rule, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC"'
 )
@@ -44,7 +44,7 @@ def netted_purchases(events: DataFrame) -> DataFrame:
 
 def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
     """Return the events that histories are made of: of CHOSEN_TYPES, less the purchases that were taken back whole."""
-    chosen = events.where(_names_a_choice())
+    chosen = events.where(_is_chosen_type())
     if netted is None:
         return chosen
     gone = netted.where(F.col(ABSORBED) >= F.col("quantity")).select("event_id", "ds")
@@ -58,8 +58,8 @@ def build_sequences(chosen: DataFrame, events: DataFrame, ds: date) -> DataFrame
         chosen: what `chosen_events` gives of `events`, those of the window.
     """
     key = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
-    if anybody_typed(events):
-        keyed = with_queries(chosen, events.where(F.col("query").isNotNull() & ~_names_a_choice()), key)
+    if has_queries(events):
+        keyed = with_queries(chosen, events.where(F.col("query").isNotNull() & ~_is_chosen_type()), key)
     else:
         keyed = without_queries(chosen, key)
     entry = F.struct("ts", "event_id", "item_id", "event_type", LED_BY)
@@ -87,7 +87,7 @@ def build_sequences(chosen: DataFrame, events: DataFrame, ds: date) -> DataFrame
     )
 
 
-def _names_a_choice() -> Column:
+def _is_chosen_type() -> Column:
     return F.col("event_type").isin(*CHOSEN_TYPES) & F.col("item_id").isNotNull()
 
 
@@ -99,7 +99,7 @@ def why_no_histories(events: DataFrame) -> str:
     chosen = [row for row in rows if row["event_type"] in CHOSEN_TYPES]
     found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     if not counts:
-        return NOTHING_ACCEPTED
+        return NO_ACCEPTED_EVENTS
     if not chosen:
         *most, last = CHOSEN_TYPES
         return (

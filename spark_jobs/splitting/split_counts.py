@@ -34,7 +34,7 @@ def span_counts(chosen: DataFrame, zone: str | None = None) -> Counts:
         in_utc = date(1970, 1, 1) + timedelta(days=first // DAY)
         around = timedelta(days=1 if zone else 0)
         day = F.col("ds").between(in_utc - around, in_utc + around)
-        begin, stop = (F.timestamp_micros(F.lit(moment)) for moment in (first, end))
+        begin, stop = (F.timestamp_micros(F.lit(time)) for time in (first, end))
         within = chosen.where(day & (F.col("ts") >= begin) & (F.col("ts") < stop))
         spans = within.groupBy((micros - F.pmod(micros, F.lit(width))).alias("start")).count().toArrow()
         return dict(zip(spans["start"].to_pylist(), spans["count"].to_pylist(), strict=True))

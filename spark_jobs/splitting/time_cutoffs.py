@@ -41,7 +41,10 @@ class Cutoffs:
         total = self.train + self.validation + self.test
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         named = ", ".join(f"{name} {count / total:.1%}" for name, count in parts.items())
-        ends = {_moment(self.train_end): self.train_end_ties, _moment(self.validation_end): self.validation_end_ties}
+        ends = {
+            _format_time(self.train_end): self.train_end_ties,
+            _format_time(self.validation_end): self.validation_end_ties,
+        }
         tied = " and ".join(f"{ties:,} events share {at}" for at, ties in ends.items() if ties > 1)
         return f"{named}, as {tied}" if tied else named
 
@@ -75,7 +78,7 @@ def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
         tied = max((*first, *second), key=lambda cut: cut.ties)
         raise TooFewEventsError(
             f"a temporal split of {total:,} events leaves a part empty: {tied.ties:,} of them share "
-            f"{_moment(_as_time(tied.end))}. Too many share one moment: map the time of day in events.columns.ts, "
+            f"{_format_time(_as_time(tied.end))}. Too many share one moment: map the time of day in events.columns.ts, "
             f"choose a longer window (--window-days), or --strategy leave_one_out"
         )
     train, validation = min(pairs, key=lambda pair: _distance(pair[0].before, pair[1].before, total))
@@ -93,8 +96,8 @@ def _around_rank(per_day: Mapping[int, int], counts: Counts, rank: int) -> tuple
     """Return the cuts before and after the moment of the event at the 0-based rank."""
     day, earlier, _ = _span_of(per_day, rank, 0)
     second, earlier, _ = _span_of(counts(day, day + DAY, SECOND), rank, earlier)
-    moment, earlier, ties = _span_of(counts(second, second + SECOND, 1), rank, earlier)
-    return _Cut(moment - 1, earlier, ties), _Cut(moment, earlier + ties, ties)
+    time, earlier, ties = _span_of(counts(second, second + SECOND, 1), rank, earlier)
+    return _Cut(time - 1, earlier, ties), _Cut(time, earlier + ties, ties)
 
 
 def _span_of(spans: Mapping[int, int], rank: int, earlier: int) -> tuple[int, int, int]:
@@ -110,6 +113,6 @@ def _as_time(micros: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
-def _moment(end: datetime) -> str:
+def _format_time(end: datetime) -> str:
     """Return the moment at which a cut-off lies, also where it is a microsecond earlier, to the second."""
     return f"{end + timedelta(microseconds=1):%Y-%m-%d %H:%M:%S}"

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.staging import Manifest
-from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
 from tests.spark_jobs.one_night import NIGHT, SCORING, rows_of
 
@@ -19,7 +19,7 @@ def by_score(home: Settings) -> ScoringSettings:
 
 def shelves_only(spark: SparkSession, **scoring: object) -> Manifest:
     """Stage recommendations alone, with other settings."""
-    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update=scoring))
+    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update=scoring))
     try:
         staged = stage_recommendations(inputs)
     finally:

@@ -29,7 +29,7 @@ from pipeline_tasks.registry.served_policy import REPEAT_POLICY
 from pipeline_tasks.registry.tracking import start_night_run
 from pipeline_tasks.time_units import DAY
 from spark_jobs.recommend_items import describe, limits
-from spark_jobs.recommending.run_inputs import RunInputs, read_night_inputs
+from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.judged_shops import ITEMS, JudgedShop, grocery, ratings, reviews
@@ -67,7 +67,7 @@ class Judged:
     def inputs(self) -> RunInputs:
         """Embed the earlier night, and read what its tables are made from."""
         embed_catalog(settings(), self.shop.served)
-        return read_night_inputs(self.spark, self.shop.served, settings().scoring)
+        return read_run_inputs(self.spark, self.shop.served, settings().scoring)
 
     def serve(self, inputs: RunInputs) -> Manifest:
         staged = stage_recommendations(inputs)
@@ -160,8 +160,8 @@ def test_what_is_bought_again_and_again_is_judged_and_served(judge: Callable[[Ju
     judged = judge(shop)
     inputs = judged.inputs()
     assert inputs.policy.excluded_types == ()
-    assert 0 < len(inputs.shelf.replenishable) < len(inputs.shelf.item_ids)
-    again = {inputs.shelf.item_ids[index].as_py() for index in inputs.shelf.replenishable}
+    assert 0 < len(inputs.offered.replenishable) < len(inputs.offered.item_ids)
+    again = {inputs.offered.item_ids[index].as_py() for index in inputs.offered.replenishable}
     data = read_night(inputs.lake, shop.served)
     flags = replenishable_items(inputs.rules.replenishable, data.catalog, data.log)
     assert {item for item, flag in zip(data.catalog.item_ids, flags, strict=True) if flag} == again

@@ -10,7 +10,7 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.window_choice import cleaned_window
 from spark_jobs.common.stage_table import read_table
 from spark_jobs.recommend_items import describe
-from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_inputs import read_run_inputs
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, event, history, item, micros, prepare, split, write
 from tests.spark_jobs.one_shop import DAY, OneShop
 
@@ -38,7 +38,7 @@ def test_a_night_is_made_of_the_snapshots_it_names(spark: SparkSession) -> None:
     lake = Lake.open(settings(), NIGHT.source)
     before = {name: lake.snapshot_id(name) for name in ("splits", "sequences", "items", "events")}
     keys = {row.user_key for row in read_table(spark, lake, "events").collect()}
-    inputs = read_night_inputs(spark, NIGHT, SCORING)
+    inputs = read_run_inputs(spark, NIGHT, SCORING)
     publish_another_night(lake)
     assert {row.user_key for row in inputs.events.collect()} == keys
     assert {row.item_id for row in inputs.items.collect()} == set(ITEMS)

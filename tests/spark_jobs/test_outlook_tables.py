@@ -16,8 +16,8 @@ from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
 from spark_jobs.recommending.fallback_recommendations import days_before_end
-from spark_jobs.recommending.find_replenishable import often_bought_again
-from spark_jobs.recommending.forecast_demand import daily_purchases, outlook, read_sales, window_until
+from spark_jobs.recommending.find_replenishable import frequently_repurchased
+from spark_jobs.recommending.forecast_demand import build_outlook, daily_purchases, read_sales, window_until
 from spark_jobs.recommending.predict_intent import _predictor
 from tests.spark_jobs.one_night import ITEMS, NIGHT, history, item, item_vectors, user_vectors, write_vectors
 
@@ -94,7 +94,7 @@ def test_outlook_has_both_horizons_of_every_item(days: int, checked: bool) -> No
         }
     )
     ids, sales = read_sales(bought, catalog(*((f"i{n:02d}", window[0]) for n in range(60))), window)
-    made = outlook(ids, sales, None, DS)
+    made = build_outlook(ids, sales, None, DS)
     rows: list[dict[str, Any]] = made.rows.to_pylist()
     assert {(row["item_id"], row["horizon_days"]) for row in rows} == {(name, days) for name in ids for days in (7, 14)}
     assert all(0 <= row["low"] <= row["expected"] <= row["high"] for row in rows)
@@ -119,5 +119,5 @@ def test_spark_counts_purchases_and_repurchases(spark: SparkSession) -> None:
     assert counted == {("tea", 0): 3, ("tea", 6): 2, ("mug", 0): 2, ("mug", 1): 1}
     # Half of the known buyers of tea bought it on two days; ann's two mugs were one basket.
     rules = ReplenishRules(repurchase_share=0.5, min_buyers=2)
-    assert [row["item_id"] for row in often_bought_again(rules, sequences).collect()] == ["tea"]
-    assert often_bought_again(rules.model_copy(update={"min_buyers": 3}), sequences).collect() == []
+    assert [row["item_id"] for row in frequently_repurchased(rules, sequences).collect()] == ["tea"]
+    assert frequently_repurchased(rules.model_copy(update={"min_buyers": 3}), sequences).collect() == []

@@ -6,7 +6,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
 from spark_jobs.recommend_items import build
 from spark_jobs.recommending.fallback_recommendations import build_fallback
-from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.night_shelves import by_score, shelf_of, shelves_only
@@ -113,7 +113,7 @@ def test_next_items_are_the_models_order_for_a_visitor_of_the_item(manifest: Man
 
 
 def test_next_items_are_none_where_none_are_wanted(spark: SparkSession, home: Settings) -> None:
-    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"next_k": 0}))
+    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"next_k": 0}))
     assert stage_neighbors(inputs).tables["next_items"].rows == 0
 
 
@@ -139,7 +139,7 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
 
 
 def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -> None:
-    inputs = read_night_inputs(spark, NIGHT, SCORING)
+    inputs = read_run_inputs(spark, NIGHT, SCORING)
     few = inputs.sequences.where("user_key = 'bob'")
     segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
     rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", NIGHT.ds).collect()

@@ -9,7 +9,7 @@ from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import Manifest
 from spark_jobs.recommend_items import describe, limits
-from spark_jobs.recommending.run_inputs import read_night_inputs
+from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors, stage_recommendations
 from tests.spark_jobs.night_shelves import shelf_of, shelves_only
 from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
@@ -53,8 +53,8 @@ def rules(home: Settings, tmp_path: Path) -> Iterator[Path]:
 
 def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
     # C1 is i01, i04, i07; with i03 and i06 these are 5 of 12. ann opted out of i08 and of C2: i02, i05, i08.
-    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules, "top_k": 12}))
-    assert inputs.shelf.allowed == 7
+    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules, "top_k": 12}))
+    assert inputs.offered.allowed == 7
     assert inputs.excluded.describe() == {
         "items_blocked": "1",
         "items_blocked_category": "3",
@@ -76,14 +76,14 @@ def test_the_shops_rules_hold(spark: SparkSession, rules: Path) -> None:
 
 
 def test_days_beyond_the_window_are_said_and_not_claimed(spark: SparkSession, home: Settings) -> None:
-    beyond = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 90}))
+    beyond = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 90}))
     facts = describe(beyond)
     assert (facts["exclude_purchased_days"], facts["effective_exclude_purchased_days"]) == ("90", "30")
     assert limits(beyond) == [
         "exclude_purchased_days=90 reaches beyond the window of 30 days (2026-10-22 to 2026-11-20): purchases before "
         "2026-10-22 are not known; set window_days=90 or more to know them"
     ]
-    within = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 30}))
+    within = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 30}))
     assert (describe(within)["effective_exclude_purchased_days"], limits(within)) == ("30", [])
 
 
@@ -104,12 +104,12 @@ def test_new_items_get_their_slots_and_arms_their_settings(spark: SparkSession, 
 
 def test_replenishable_items_may_come_again(spark: SparkSession, rules: Path) -> None:
     rules.write_text("[replenishable]\nrepurchase_share = 0.5\nmin_buyers = 2\n")
-    inputs = read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
+    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
     # Nobody bought the same item on two days.
-    assert inputs.shelf.replenishable == frozenset()
+    assert inputs.offered.replenishable == frozenset()
     rules.write_text('[replenishable]\nattribute = "consumable"\n')
     with pytest.raises(ValueError, match="No item has the attribute 'consumable'"):
-        read_night_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
+        read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
     lake = Lake.open(settings(), NIGHT.source)
     eaten = [item(name, number) | {"attributes": '{"consumable": true}'} for number, name in enumerate(ITEMS)]
     write(lake, "items", eaten)

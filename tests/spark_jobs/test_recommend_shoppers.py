@@ -10,7 +10,7 @@ import pytest
 from pipeline_tasks.config.business_rules import Arm, BusinessRules, RecommendationPlan
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
-from spark_jobs.recommending.recommend_users import Order, recommend_batch
+from spark_jobs.recommending.recommend_users import RecommendationRequest, recommend_batch
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, micros, user_vectors, write_vectors
 
 NEW = ("i07", "i10", "i11")
@@ -42,7 +42,7 @@ def shelf_of_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
         arms=[Arm(name="control", share=1, plan=RecommendationPlan(mmr_lambda=1, exploration_share=0.5))]
     )
     rows: list[dict[str, Any]] = recommend_batch(
-        batch, Order(folder, 4, micros(15), 2, "m/1", NIGHT.ds, rules)
+        batch, RecommendationRequest(folder, 4, micros(15), 2, "m/1", NIGHT.ds, rules)
     ).to_pylist()
     return rows
 

@@ -18,14 +18,14 @@ from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.recommend.search_results import find_items, save_found
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.recommending.search_items import SearchOrder, _reorderer, everybodys_results, found_file, suggestions
+from spark_jobs.recommending.search_items import SearchRequest, _reorderer, found_file, global_results, suggestions
 from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 DS = NIGHT.ds
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> SearchOrder:
+def order(tmp_path: Path) -> SearchRequest:
     """i10 is out of stock, ann does not want i07, eve wants no shelf."""
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
     rows = [{"brand": None, "ds": DS, "attributes": None} | item(name, n) for n, name in enumerate(ITEMS)]
@@ -34,19 +34,19 @@ def order(tmp_path: Path) -> SearchOrder:
     folder, _ = prepare_offered_items(tmp_path / "vectors", catalog, Excluded({"i10": "out_of_stock"}, opted), set())
     found = find_items(tmp_path / "vectors", open_offered_items(folder), catalog)
     save_found(found, found_file(folder))
-    return SearchOrder(folder, str(found_file(folder)), 5, "m/1", DS)
+    return SearchRequest(folder, str(found_file(folder)), 5, "m/1", DS)
 
 
-def everybody(order: SearchOrder) -> list[dict[str, Any]]:
+def everybody(order: SearchRequest) -> list[dict[str, Any]]:
     from pipeline_tasks.recommend.search_results import open_found
 
-    rows: list[dict[str, Any]] = everybodys_results(
-        open_found(order.found), open_offered_items(order.shelf), order
+    rows: list[dict[str, Any]] = global_results(
+        open_found(order.found), open_offered_items(order.folder), order
     ).to_pylist()
     return rows
 
 
-def own(order: SearchOrder, user: str, *queries: str) -> list[dict[str, Any]]:
+def own(order: SearchRequest, user: str, *queries: str) -> list[dict[str, Any]]:
     columns = {
         "user_key": [user],
         "queries": pa.array([list(queries)]),
@@ -57,7 +57,7 @@ def own(order: SearchOrder, user: str, *queries: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_words_and_meaning_are_fused(order: SearchOrder) -> None:
+def test_words_and_meaning_are_fused(order: SearchRequest) -> None:
     rows = [row for row in everybody(order) if row["query"] == "title i07"]
     # i07 has both words: first by words; by meaning i08 is first, then the others in order, i07 being the ninth.
     assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
@@ -72,7 +72,7 @@ def test_words_and_meaning_are_fused(order: SearchOrder) -> None:
     assert all(row["item_id"] != "i10" for row in everybody(order))
 
 
-def test_who_asked_gets_an_order_of_their_own(order: SearchOrder) -> None:
+def test_who_asked_gets_an_order_of_their_own(order: SearchRequest) -> None:
     rows = own(order, "bob", "title", "title i07")
     assert {(row["query"], row["user_key"]) for row in rows} == {("title", "bob"), ("title i07", "bob")}
     scores = item_vectors().astype(np.float64) @ user_vectors()["bob"].astype(np.float64)
@@ -83,7 +83,7 @@ def test_who_asked_gets_an_order_of_their_own(order: SearchOrder) -> None:
     assert [row["score"] for row in rows[:5]] == sorted((row["score"] for row in rows[:5]), reverse=True)
 
 
-def test_opt_outs_hold_in_search(order: SearchOrder) -> None:
+def test_opt_outs_hold_in_search(order: SearchRequest) -> None:
     assert all(row["item_id"] != "i07" for row in own(order, "ann", "title i07"))
     assert own(order, "eve", "title") == []
 

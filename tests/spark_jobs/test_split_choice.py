@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_jobs.splitting.split_choice import LEAST_GOING_ON, share_going_on
+from spark_jobs.splitting.split_choice import MIN_CROSSING_SHARE, crossing_share
 from spark_jobs.splitting.time_cutoffs import Cutoffs, TooFewEventsError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
 
@@ -31,22 +31,22 @@ def staged(folder: Path, histories: list[tuple[str | None, list[float]]]) -> lis
 
 def test_sessions_end_before_the_next_part_begins(tmp_path: Path) -> None:
     files = staged(tmp_path, [(None, [day / 10, day / 10 + 0.01]) for day in range(100)])
-    assert share_going_on(files, CUT) < LEAST_GOING_ON
+    assert crossing_share(files, CUT) < MIN_CROSSING_SHARE
 
 
 def test_shoppers_come_back(tmp_path: Path) -> None:
     files = staged(tmp_path, [("anna", [1, 7, 9]), ("ben", [1, 2]), ("cleo", [7, 9]), ("dan", [9])])
     # Of three with two events or more, one goes on past the first cut-off, two past the second.
-    assert share_going_on(files, CUT) == pytest.approx(1 / 3)
+    assert crossing_share(files, CUT) == pytest.approx(1 / 3)
 
 
 def test_sessions_beside_known_shoppers_have_no_say(tmp_path: Path) -> None:
     sessions: list[tuple[str | None, list[float]]] = [(None, [5, 5.1])] * 99
-    assert share_going_on(staged(tmp_path, [("anna", [1, 7, 9]), *sessions]), CUT) == 1
+    assert crossing_share(staged(tmp_path, [("anna", [1, 7, 9]), *sessions]), CUT) == 1
 
 
 def test_nobody_with_two_events_changes_nothing(tmp_path: Path) -> None:
-    assert share_going_on(staged(tmp_path, [("anna", [1]), (None, [9])]), CUT) == 1
+    assert crossing_share(staged(tmp_path, [("anna", [1]), (None, [9])]), CUT) == 1
 
 
 @pytest.fixture
