@@ -1,4 +1,4 @@
-"""Tells which days must be cleaned: those whose records, rules or mapping differ from what the lake was made from."""
+"""Finds the days to clean: those whose landed records, rules or mapping changed since they were cleaned."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from pipeline_tasks.sources.landing import Kind
 from spark_jobs.landing.landing_reader import LandingReader
 
 CLEANING_VERSION: Final = "2"
-"""Raise it when cleaning itself changes: every day is then stale."""
+"""Raise it when the code of cleaning changes; every day is then cleaned again."""
 
 _CATALOGS: tuple[Kind, ...] = ("items", "users")
 
 
 def chosen_rules(source: Source, chosen: str | None) -> list[str]:
-    """Return the rules that are on: the source's, or the comma-separated `chosen`.
+    """Return the active rules: the comma-separated `chosen`, or by default those of the source.
 
     Raises:
         ValueError: a chosen rule does not exist.
@@ -41,27 +41,29 @@ def chosen_rules(source: Source, chosen: str | None) -> list[str]:
 def changed_days(
     landed: LandingReader, lake: Lake, window: Sequence[date], active_rules: Sequence[str], limits: CleaningSettings
 ) -> dict[date, str]:
-    """Return the days of the window (in order) to clean, each with the fingerprint of what it will be made from."""
+    """Return the days of the window to clean, in order, each with the fingerprint of its inputs.
+
+    A day with a damaged published file is cleaned again.
+    """
     rows = lake.read("reconciliation", (window[0], window[-1]), ("ds", "fingerprint"))
     recorded = set(zip(rows["ds"].to_pylist(), rows["fingerprint"].to_pylist(), strict=True))
     method = cleaning_method(landed.source, active_rules, limits)
     fingerprints = {day: day_fingerprint(landed, day, method) for day in window}
     damaged = _damaged_days(lake, window)
-    # What is landed no more cannot be cleaned again: the file is named where it is read.
-    damaged_again = {day for day in damaged if landed.ledgers["events"].rows(day)}
+    # A day that is no longer landed cannot be cleaned again; the error names the file when it is read.
+    repairable = {day for day in damaged if landed.ledgers["events"].rows(day)}
     return {
         day: fingerprint
         for day, fingerprint in fingerprints.items()
-        if (day, fingerprint) not in recorded or day in damaged_again
+        if (day, fingerprint) not in recorded or day in repairable
     }
 
 
 def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
-    """Return the days of which a published file of events or quarantine has no readable footer, or is gone.
+    """Return the days with a published file of events or quarantine that is missing or has no readable footer.
 
-    Each such file is named in the log.
-
-    Files of this machine alone: a footer of an object store is 50 ms away, and the store checks its own bytes.
+    Prints each such file. Only files on a local disk are checked: an object store takes 50 ms per footer, and checks
+    its own bytes.
     """
     files = [file for name in ("events", "quarantine") for file in lake.files(name, (window[0], window[-1]))]
     if not files or not isinstance(file_location(files[0])[0], fs.LocalFileSystem):
@@ -79,7 +81,7 @@ def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
 
 
 def cleaning_method(source: Source, active_rules: Sequence[str], limits: CleaningSettings) -> str:
-    """Return all that decides how a landed day becomes a cleaned one."""
+    """Return a text of every setting that determines how a landed day is cleaned."""
     return " ".join(
         [
             CLEANING_VERSION,
@@ -87,7 +89,7 @@ def cleaning_method(source: Source, active_rules: Sequence[str], limits: Cleanin
             limits.model_dump_json(),
             source.events.columns.model_dump_json(),
             source.rules.model_dump_json(exclude={"on", "waiting_days"}),
-            # Left out where it is not set: the days of a source without one are not cleaned again for it.
+            # An optional setting is left out where it is not set, so that an upgrade does not change the fingerprint.
             *([source.timezone] if source.timezone else []),
             *([source.decimal] if source.decimal else []),
             *([source.currencies.model_dump_json()] if source.currencies else []),
@@ -96,8 +98,8 @@ def cleaning_method(source: Source, active_rules: Sequence[str], limits: Cleanin
 
 
 def day_fingerprint(landed: LandingReader, day: date, method: str) -> str:
-    """Return a hash of what a landed day is cleaned from, and how."""
+    """Return a hash of the landed records of a day and of the method of cleaning."""
     parts = [landed.ledgers["events"].content(day), method]
-    # A catalog's refused records are quarantined with the day of the catalog.
+    # The rejected records of a catalog are quarantined under the day of the catalog.
     parts += [landed.ledgers[kind].content(day) for kind in _CATALOGS if landed.ledgers[kind].rows(day)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

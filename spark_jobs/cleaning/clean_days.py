@@ -35,12 +35,14 @@ def clean_days(
     limits: CleaningSettings,
     catalogs: CatalogRejections,
 ) -> dict[str, StagedTable]:
-    """Stage events, quarantine and reconciliation of the stale days (with their fingerprints).
+    """Stage events, quarantine and reconciliation of the changed days.
 
-    `catalogs` says what became of the records of catalogs, which are counted beside the events of their day.
+    Args:
+        changed: day -> fingerprint, from `changed_days`.
+        catalogs: outcomes of the records of catalogs, which are counted with the events of their day.
 
     Raises:
-        ValueError: a row is unaccounted for.
+        ValueError: the outcomes of a day do not add up to its landed rows.
     """
     days = sorted(changed)
     raw = landed.days("events", days)
@@ -65,8 +67,8 @@ def clean_days(
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
             quarantine.append(_refused_events(raw, rejected, landed, active_rules, limits))
     if quarantine:
-        # Else every task writes a file for every day: 570 files of 109,131 rows, whose making took most of the time.
-        # Sorted, as a shuffle brings rows in any order: files are the same when the day is cleaned again.
+        # Without the hint every task writes a file for every day: 570 files of 109,131 rows took most of the time.
+        # A shuffle delivers rows in any order; sorted, the files are the same when the day is cleaned again.
         all_quarantined = _union(quarantine).hint("rebalance", F.col("ds"))
         rows["quarantine"] = all_quarantined.sortWithinPartitions("ds", *TABLES["quarantine"].column_names)
     tables |= stage_tables(lake, rows, days, sum(landed.ledgers["events"].rows(day) for day in days))
@@ -90,7 +92,7 @@ def _refused_events(
     raw: DataFrame, rejected: DataFrame, landed: LandingReader, active_rules: Sequence[str], limits: CleaningSettings
 ) -> DataFrame:
     refused = rejected.where(~F.col(RULE).isin(*DUPLICATES, ERASED)).select(ROW, RULE)
-    # Joined before anything is computed: only refused records are mapped again, and written out as text.
+    # Joined first, so that only rejected records are mapped again and written as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
     typed = normalize_values(map_events(records, landed.source, (RULE, RAW), landed.compose), active_rules)
     return quarantine_rows(typed.select("*", detail().alias("detail")))
@@ -117,12 +119,13 @@ def _add_staged(
     changed: Mapping[date, str],
     catalogs: CatalogRejections,
 ) -> None:
-    """Add rows_in (counted by landing) and event (counted in the files written), and hold them against each other.
+    """Add the outcomes rows_in (counted by landing) and event (counted in the written files), and those of catalogs.
 
-    The outcomes of the catalogs are added as they are.
+    Raises:
+        ValueError: the outcomes of a day do not add up to its landed rows.
     """
     events, quarantine = rows_by_day(tables["events"]), rows_by_day(tables["quarantine"])
-    # Once, and not for each day anew: 15 years of days took 14 s.
+    # Summed once for all days: a sum per day took 14 s for 15 years of days.
     accounted_rows, refused = _by_day(outcomes), _by_day(outcomes, "quarantine") + catalogs.refused()
     for day in changed:
         outcomes[day, "rows_in", "all"] = landed.ledgers["events"].rows(day)

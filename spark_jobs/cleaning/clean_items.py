@@ -1,4 +1,4 @@
-"""Cleans the catalog: one row per item of the catalog or of the window's events."""
+"""Builds the table `items`: one row per item of the catalog or of the window's events."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -23,11 +23,11 @@ _DESCRIPTION: Final = (*FIELDS, "attributes")
 def build_items(
     landed: LandingReader, run: RunKey, window: Sequence[date], events: DataFrame, earlier: IncrementalDimensions
 ) -> DataFrame:
-    """Return the catalog as of the night; `events` are those of the days that the earlier nights do not tell of.
+    """Return the catalog as of the run; `events` are those of the days that the earlier runs do not cover.
 
-    An item that only events know has no title; one that an earlier night's catalog listed and tonight's does not is
-    described as that said. first_seen is the earliest of the window's events, the catalog's day and what an earlier
-    night's catalog said.
+    An item that only events name has no title. An item that an earlier catalog listed and this one does not keeps its
+    earlier description. first_seen is the earliest of the window's events, the catalog's day and the earlier
+    first_seen.
     """
     of_events = _items_of_events(events.where(F.col("item_id").isNotNull()))
     known = earlier.rows("items").join(of_events, on="item_id", how="full")
@@ -50,12 +50,12 @@ def build_items(
 
 
 def _has_own_catalog(landed: LandingReader) -> bool:
-    """Whether the shop delivers a catalog of its own."""
+    """Return whether the shop delivers a catalog in files of its own."""
     return landed.source.items is not None and landed.source.items.path is not None
 
 
 def _merged_columns(first_day: date) -> list[Column]:
-    """Return first_seen, last_seen and last_price of the window: the events' where there are any, else as earlier."""
+    """Return first_seen, last_seen and last_price of the window: from its events, else from the earlier tables."""
     in_window = F.col(EARLIER + "last_seen") >= F.lit(first_day)
     return [
         F.least("first_seen", EARLIER + "first_seen").alias("first_seen"),
@@ -67,7 +67,7 @@ def _merged_columns(first_day: date) -> list[Column]:
 
 
 def _join_descriptions(known: DataFrame, described: DataFrame | None) -> tuple[DataFrame, Column]:
-    """Return `known` with the columns of a description, and whether an item has one."""
+    """Return `known` with the columns of the descriptions, and the condition that an item has one."""
     if described is None:
         nothing = {name: F.lit(None).cast("double" if name == "price" else "string") for name in _DESCRIPTION}
         return known.withColumns(nothing), F.lit(False)
@@ -77,7 +77,7 @@ def _join_descriptions(known: DataFrame, described: DataFrame | None) -> tuple[D
 def _items_of_events(seen: DataFrame) -> DataFrame:
     """Return item_id, first_seen, last_seen and last_price, the price of the item's last event.
 
-    In two steps of numbers alone: the largest of a pair (ts, event_id) is no number, and Spark would sort all events.
+    Two aggregations of numbers; for the maximum of a pair (ts, event_id) Spark would sort all events.
     """
     days = (F.min("ds").alias("first_seen"), F.max("ds").alias("last_seen"))
     span = seen.groupBy("item_id").agg(*days, F.max("ts").alias("last"))
@@ -106,7 +106,7 @@ def _descriptions(landed: LandingReader, run: RunKey, window: Sequence[date]) ->
 
 
 def _most_frequent(mapped: DataFrame) -> DataFrame:
-    """Return each item's most frequent description: shops write notes ("damaged?") into some order lines."""
+    """Return each item's most frequent description, because some order lines hold notes ("damaged?") instead."""
     fields = [name for name in mapped.columns if not name.startswith("_") and name not in ("item_id", "ds", "arrived")]
     named = mapped.where(F.col("_rule").isNull())
     counted = named.groupBy("item_id", *fields).agg(F.count(F.lit(1)).alias("n"), F.max("ds").alias("last"))
@@ -116,10 +116,10 @@ def _most_frequent(mapped: DataFrame) -> DataFrame:
 
 
 def require_catalog(landed: LandingReader, staged: StagedTable) -> None:
-    """Refuse a staged catalog of the shop's own that lists nothing, or one without a title where titles are mapped.
+    """Check that the staged catalog lists items, and titles where titles are mapped.
 
     Raises:
-        SourceError: the night's catalog lists no item, or none with a title.
+        SourceError: the catalog of the run lists no item, or none with a title.
     """
     form = landed.source.items
     if form is None or not staged.rows:
@@ -127,7 +127,7 @@ def require_catalog(landed: LandingReader, staged: StagedTable) -> None:
     where = landed.landings["items" if form.path else "events"].folder
     rows = pa.concat_tables(staged_columns(file, "title", "listed") for file in staged.files)
     if _has_own_catalog(landed):
-        # What earlier nights' catalogs said of items is no word on tonight's.
+        # Descriptions from earlier catalogs do not show that the catalog of this run is usable.
         rows = rows.filter(rows["listed"])
         if not rows.num_rows:
             raise SourceError(

@@ -1,4 +1,4 @@
-"""Cleans the users: one row per known user of the window's events."""
+"""Builds the table `users`: one row per known user of the window's events."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -26,13 +26,13 @@ from spark_jobs.landing.read_records import CORRUPT
 def build_users(
     landed: LandingReader, run: RunKey, window: Sequence[date], events: DataFrame, earlier: IncrementalDimensions
 ) -> DataFrame:
-    """Return the users of the window's events as of the night; attributes are NULL where the shop says none.
+    """Return the users of the window's events as of the run; attributes are NULL where the shop has none.
 
-    `events` are those of the days that the earlier nights do not tell of.
+    `events` are those of the days that the earlier runs do not cover.
     """
     descriptions = _descriptions(landed, run, earlier.days)
     listed = landed.source.users is not None and landed.source.users.path is not None
-    active = _active(events, None if listed else descriptions)
+    active = _active_users(events, None if listed else descriptions)
     rows = earlier.rows("users").join(active, on="user_key", how="full").select("user_key", *_merged_columns())
     rows = rows.where(F.col("last_seen") >= F.lit(window[0]))
     if listed and descriptions is not None:
@@ -40,21 +40,25 @@ def build_users(
     return rows.select("*", F.lit(run.ds).alias("ds")).select(*TABLES["users"].column_names)
 
 
-def _active(events: DataFrame, descriptions: DataFrame | None) -> DataFrame:
-    """Return user_key, first_seen, last_seen, attributes, and `says`: whether there are attributes, be they NULL."""
+def _active_users(events: DataFrame, descriptions: DataFrame | None) -> DataFrame:
+    """Return user_key, first_seen, last_seen, attributes and `has_attributes`.
+
+    has_attributes is true for a user with a description, even where its attributes are NULL.
+    """
     known = events.where(F.col("user_key").isNotNull())
     active = known.groupBy("user_key").agg(F.min("ds").alias("first_seen"), F.max("ds").alias("last_seen"))
     if descriptions is None:
-        return active.select("*", F.lit(None).cast("string").alias("attributes"), F.lit(False).alias("says"))
-    # All that is said, also in records that cleaning refuses: what is said last counts.
-    return active.join(descriptions.select("*", F.lit(True).alias("says")), on="user_key", how="full")
+        return active.select("*", F.lit(None).cast("string").alias("attributes"), F.lit(False).alias("has_attributes"))
+    # Records that cleaning rejects count too; a user has the latest attributes of any record.
+    return active.join(descriptions.select("*", F.lit(True).alias("has_attributes")), on="user_key", how="full")
 
 
 def _merged_columns() -> list[Column]:
+    attributes = F.when(F.col("has_attributes"), F.col("attributes")).otherwise(F.col(EARLIER + "attributes"))
     return [
         F.least("first_seen", EARLIER + "first_seen").alias("first_seen"),
         F.greatest("last_seen", EARLIER + "last_seen").alias("last_seen"),
-        F.when(F.col("says"), F.col("attributes")).otherwise(F.col(EARLIER + "attributes")).alias("attributes"),
+        attributes.alias("attributes"),
     ]
 
 
@@ -75,7 +79,7 @@ def _of_catalog(raw: DataFrame, source: Source, compose: bool) -> DataFrame:
 
 
 def _latest_of_events(raw: DataFrame, source: Source, compose: bool) -> DataFrame:
-    """Return what each user's newest record says. Texts are cleaned once each, not once an event."""
+    """Return the attributes of each user's newest record. Each distinct text is cleaned once, not once per event."""
     descriptions = evaluate_users(raw, source).where(F.col(CORRUPT).isNull())
     fields = [name for name in descriptions.columns if name.startswith(ATTRIBUTE)]
     distinct = descriptions.groupBy("user_key", *fields).agg(F.max("ds").alias("ds"))

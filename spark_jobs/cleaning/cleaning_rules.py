@@ -1,4 +1,4 @@
-"""The rules that look at one record alone, in the order in which they are asked; the first that fits refuses it."""
+"""The rules that depend on one record alone, in order; the first rule that a record breaks rejects it."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,14 +14,16 @@ from spark_jobs.landing.event_days import day_of
 from spark_jobs.landing.read_records import CORRUPT
 
 RULE: Final = "_rule"
-"""The rule that refuses the record, NULL when none does."""
+"""Name of the rule that rejects the record, NULL for none."""
 
 _ORDERED: Final = ("purchase", "cancellation")
 
 
 def normalize_values(events: DataFrame, active_rules: Sequence[str]) -> DataFrame:
-    """Fill and turn values that a rule then judges: an ordered item without a quantity is one unit; a cancellation is a
-    ledger entry of as many units, however the shop signs it (only while `cancellations` is on)."""
+    """Fill quantities before the rules are applied: an ordered item without a quantity counts as one unit.
+
+    While the rule `cancellations` is active, the quantity of a cancellation is positive, whatever sign the shop uses.
+    """
     quantity = F.coalesce("quantity", F.when(F.col("event_type").isin(*_ORDERED), F.lit(1.0)))
     if "cancellations" in active_rules:
         quantity = F.when(F.col("event_type") == "cancellation", F.abs(quantity)).otherwise(quantity)
@@ -29,7 +31,7 @@ def normalize_values(events: DataFrame, active_rules: Sequence[str]) -> DataFram
 
 
 def apply_rules(events: DataFrame, rules: Rules, active_rules: Sequence[str], zone: str | None = None) -> DataFrame:
-    """Add `_rule`; `zone` is the shop's."""
+    """Add `_rule`; `zone` is the time zone of the shop's days, None for UTC."""
     rule = F.lit(None).cast("string")
     for name, refuses in reversed(_refusals(rules, active_rules, zone)):
         rule = F.when(refuses, F.lit(name)).otherwise(rule)
@@ -37,7 +39,7 @@ def apply_rules(events: DataFrame, rules: Rules, active_rules: Sequence[str], zo
 
 
 def detail() -> Column:
-    """Return the column and value at fault, for a judged event."""
+    """Return a text of the columns and values that broke the rule."""
     shown = {
         "unknown_event_type": ["event_type"],
         "impossible_time": ["ts"],
@@ -58,7 +60,7 @@ def _refusals(rules: Rules, active_rules: Sequence[str], zone: str | None) -> li
     always = [
         ("corrupt_record", F.col(CORRUPT).isNotNull()),
         ("unparsable_time", F.col("ts").isNull()),
-        # Landing left it with the day of its delivery because its own day cannot be.
+        # Landing files a record under its day of delivery when its own day is impossible.
         ("impossible_time", day_of("ts", zone) != F.col("ds")),
         ("unknown_event_type", ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))),
         ("missing_item", F.col("item_id").isNull() & (F.col("event_type") != "search")),
@@ -76,7 +78,7 @@ def _refusals(rules: Rules, active_rules: Sequence[str], zone: str | None) -> li
 
 
 def _impossible_number(rules: Rules) -> Column:
-    # NaN is greater than any number in Spark, so each upper bound refuses it.
+    # Spark treats NaN as greater than any number, so each upper bound rejects it.
     return (
         (F.col("price") < 0)
         | (F.col("price") > rules.highest_price)

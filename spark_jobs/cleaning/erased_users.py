@@ -1,4 +1,4 @@
-"""Knows the records of users whom the source has forgotten, by the hashes that are kept of them."""
+"""Finds the records of erased users by the stored hashes of their keys."""
 
 from functools import reduce
 from typing import Final
@@ -11,13 +11,13 @@ from spark_jobs.cleaning.cleaning_rules import RULE
 from spark_jobs.landing.read_records import CORRUPT
 
 ERASED: Final = "forgotten"
-"""Outcome and rule of such a record: it is counted, and neither kept as an event nor in quarantine."""
+"""Outcome and rule of such a record. It is counted, but stored neither in events nor in quarantine."""
 
 
 def is_erased(erased: ErasedUsers) -> Column:
-    """Whether a mapped record (user_key, `_corrupt`) is a forgotten user's; never NULL."""
+    """Return the condition that a mapped record (user_key, `_corrupt`) belongs to an erased user; never NULL."""
     by_key = _is_listed(F.col("user_key"), erased)
-    # A line that could not be parsed has no columns: only its words can name somebody.
+    # A line that could not be parsed has no columns, so its words are compared.
     words = [F.split(CORRUPT, separator) for separator in SEPARATORS]
     by_word = [
         F.exists(words_of_line, lambda word: _is_listed(F.regexp_replace(word, WHOLE_NUMBER, ""), erased))
@@ -27,7 +27,7 @@ def is_erased(erased: ErasedUsers) -> Column:
 
 
 def mark_erased(marked: DataFrame, erased: ErasedUsers) -> DataFrame:
-    """Put `forgotten` in the place of any other verdict; where nobody was forgotten, nothing is computed."""
+    """Set the rule of erased users' records, in place of any other; without erased users nothing is computed."""
     if not erased:
         return marked
     return marked.withColumn(RULE, F.when(is_erased(erased), F.lit(ERASED)).otherwise(F.col(RULE)))

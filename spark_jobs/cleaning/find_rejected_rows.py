@@ -1,7 +1,7 @@
-"""Finds every row that is not an event: refused by a rule, a duplicate of another, or a bot's.
+"""Finds every row that is not an event: rejected by a rule, a duplicate of another row, or an event of a bot.
 
-One shuffle, of seven narrow columns: the wide rows are never moved. Cleaning then drops these rows by number while it
-writes the rest straight from the scan.
+It takes one shuffle of seven narrow columns; the wide rows are not moved. Cleaning then drops the found rows by their
+number and writes the others directly from the scan.
 """
 
 from collections.abc import Sequence
@@ -16,26 +16,26 @@ from spark_jobs.cleaning.cleaning_rules import RULE
 from spark_jobs.cleaning.map_events import RECORD, ROW
 
 DUPLICATES: Final = ("exact_duplicates", "near_duplicates")
-"""Rules whose rows are counted as duplicates; all others' go to quarantine."""
+"""Rules whose rows are counted as duplicates; the rows of all other rules go to quarantine."""
 COPY: Final = "_copy"
-"""Number of an event among the events of equal records, 0 for the first."""
+"""Number of an event among events with equal records, 0 for the first."""
 
 
 def find_rejected_rows(marked: DataFrame, active_rules: Sequence[str], limits: CleaningSettings) -> DataFrame:
-    """Return (_row, ds, _rule) of all rows of `judged` that are not events, one rule each.
+    """Return (_row, ds, _rule) of all rows of `marked` that are not events, one rule each.
 
-    While `exact_duplicates` is off, equal records are events of their own: then with `_copy`, and also the rows whose
-    `_copy` is above 0 (`_rule` is NULL).
+    While the rule `exact_duplicates` is off, equal records are separate events. The result then has the column `_copy`,
+    and also the rows with a `_copy` above 0, for which `_rule` is NULL.
     """
     narrow = marked.select(
         ROW, RECORD, RULE, "ds", "ts", _actor_key().alias("actor"), _similarity_key(active_rules).alias("alike")
     )
-    together = narrow.repartition("actor")
-    # The earliest delivery comes first: a row's number begins with its day of arrival.
+    by_actor_rows = narrow.repartition("actor")
+    # Row numbers begin with the day of arrival, so the earliest delivery comes first.
     alike = Window.partitionBy("actor", "alike").orderBy("ts", RECORD, ROW)
-    # The same sort serves both: by_actor's partition is a prefix of alike's.
+    # One sort serves both windows: the partition of by_actor is a prefix of that of alike.
     by_actor = Window.partitionBy("actor")
-    compared = together.select(
+    compared = by_actor_rows.select(
         "*",
         (F.lag(RECORD).over(alike) == F.col(RECORD)).alias("same"),
         ((F.unix_micros("ts") - F.unix_micros(F.lag("ts").over(alike))) <= _near_micros(limits)).alias("near"),
@@ -44,11 +44,12 @@ def find_rejected_rows(marked: DataFrame, active_rules: Sequence[str], limits: C
         "*", F.count(F.when(F.col(RULE).isNull() & ~_is_true("same"), 1)).over(by_actor).alias("busy")
     )
     rule = F.coalesce(
-        F.col(RULE), *(F.when(fits, F.lit(name)) for name, fits in _duplicate_rules(limits) if name in active_rules)
+        F.col(RULE),
+        *(F.when(is_broken, F.lit(name)) for name, is_broken in _duplicate_rules(limits) if name in active_rules),
     )
     if "exact_duplicates" in active_rules:
         return counted.select(ROW, "ds", rule.alias(RULE)).where(F.col(RULE).isNotNull())
-    # In the order of arrival, so that a later delivery does not change the numbers of earlier ones.
+    # Numbered by arrival, so that a later delivery does not change the numbers of earlier copies.
     equal = Window.partitionBy("actor", "alike", RECORD).orderBy(ROW)
     numbered = counted.select(ROW, "ds", rule.alias(RULE), (F.row_number().over(equal) - 1).alias(COPY))
     return numbered.where(F.col(RULE).isNotNull() | (F.col(COPY) > 0))
@@ -63,17 +64,17 @@ def _duplicate_rules(limits: CleaningSettings) -> list[tuple[str, Column]]:
 
 
 def _actor_key() -> Column:
-    """Return a number for who acted on the day: the user, else the session, else the record itself (nobody is
-    everybody).
+    """Return a number for the actor of a day: the user, else the session, else the record itself.
 
-    The day is hashed in: sorting then compares 64 bits that differ, not a day that is everybody's.
+    An unknown actor must not share a number with other unknown actors. The day is part of the hash, so that sorting
+    compares 64 bits that differ and not a day that all rows share.
     """
     known = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
     return F.when(F.col(RULE).isNull() & known.isNotNull(), F.xxhash64("ds", known)).otherwise(F.xxhash64("ds", RECORD))
 
 
 def _similarity_key(active_rules: Sequence[str]) -> Column:
-    """Return a number that is equal for rows that may be duplicates. Refused rows are alike to none."""
+    """Return a number that is equal for rows that may be duplicates. A rejected row is a duplicate of none."""
     near = "near_duplicates" in active_rules
     known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
     same_act = F.xxhash64("item_id", "event_type", F.coalesce(F.col("query"), F.lit("")))

@@ -1,4 +1,4 @@
-"""Tells where the ids of the events are not those of the catalog, or of the list of users, that the shop delivers."""
+"""Checks that the ids of the events match those of the catalog and of the list of users that the shop delivers."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from spark_jobs.common.stage_table import staged_columns
 from spark_jobs.landing.landing_reader import LandingReader
 
 LEAST_ITEMS: Final = 0.5
-"""Share of the items of the events that should be in the catalog."""
+"""Smallest share of the items of the events that must be in the catalog."""
 LEAST_USERS: Final = 0.01
-"""Share of the users of the events that should be in the list: many shops know few of their users."""
+"""Smallest share of the users of the events that must be in the list; many shops describe few of their users."""
 _EXAMPLES: Final = 3
 
 
 def unmatched_items(landed: LandingReader, items: StagedTable) -> str | None:
-    """Return what is wrong with the ids, with examples of both sides, where too few items are in the catalog."""
+    """Return a description of the mismatch, with example ids, where too few items are in the catalog; else None."""
     form = landed.source.items
     if form is None or form.path is None or not items.rows:
         return None
@@ -36,7 +36,7 @@ def unmatched_items(landed: LandingReader, items: StagedTable) -> str | None:
 
 
 def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> str | None:
-    """Return the same of users, where nearly none is in the list that the shop delivers."""
+    """Return a description of the mismatch, with example ids, where too few users are in the list; else None."""
     form = landed.source.users
     if form is None or form.path is None or not form.attributes or not users.rows:
         return None
@@ -59,7 +59,7 @@ def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> s
 
 
 def has_decomposed_ids(staged: StagedTable, column: str) -> bool:
-    """Return whether an id of a table is not in the Unicode normal form NFC."""
+    """Return whether an id in a column of a table is not in the Unicode normal form NFC."""
     for file in staged.files:
         ids = staged_columns(file, column)[column]
         other = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
@@ -78,7 +78,7 @@ def _in_words(share: str, of_events: Sequence[str], of_list: Sequence[str]) -> s
 
 
 def _cause(of_events: Sequence[str], of_list: Sequence[str]) -> str:
-    """Return what the examples of one side have and those of the other lack, empty where that cannot be told."""
+    """Return the likely cause of the mismatch, empty where the examples show none."""
     for these, those, side in ((of_events, of_list, "events"), (of_list, of_events, "list")):
         if these and those:
             if all(one.endswith(".0") for one in these) and not any(one.endswith(".0") for one in those):

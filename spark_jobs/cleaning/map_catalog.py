@@ -19,16 +19,16 @@ from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
 
 FIELDS: Final = ("title", "category", "brand", "price")
 ATTRIBUTE: Final = "attribute_"
-"""Begins the name of an attribute's column."""
+"""Prefix of the columns of attributes."""
 EXACT_DUPLICATE: Final = "exact_duplicates"
-"""Rule of a record that says the same as another of its key."""
+"""Rule of a record that has the same values as another record of its key."""
 _PLACE: Final = "_place"
 _UPDATED: Final = "_updated"
-"""When a record was written, where the source maps `updated_at`."""
+"""Time at which a record was written, where the source maps `updated_at`."""
 
 
 def map_items(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
-    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for what cannot be an item.
+    """Return LANDED, `_updated`, item_id, FIELDS, one column per attribute, and `_rule` for invalid records.
 
     `compose` brings ids to the Unicode normal form NFC.
     """
@@ -52,14 +52,14 @@ def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> Dat
         for name in ("title", "category", "brand")
     ]
     key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType, compose).alias("item_id")
-    # A price that is no price is a missing value of the item, not a reason to lose the item.
+    # An invalid price becomes NULL; the item is kept.
     valid_price = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
     typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, valid_price, *_attributes(mapped, form.attributes))
     return _with_rule(typed, "item_id", "missing_item")
 
 
 def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFrame:
-    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for what cannot be a user.
+    """Return LANDED, `_updated`, user_key, one column per attribute, and `_rule` for invalid records.
 
     `compose` brings ids to the Unicode normal form NFC.
     """
@@ -71,7 +71,7 @@ def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFram
 
 
 def evaluate_users(raw: DataFrame, source: Source) -> DataFrame:
-    """Return LANDED, and user_key and one column per attribute as the source's expressions yield them."""
+    """Return LANDED, user_key and one column per attribute, with the values and types of the source's expressions."""
     assert source.users is not None
     given = {k: v for k, v in source.users.columns.model_dump().items() if v is not None}
     with shop_clock(raw.sparkSession, source.timezone):
@@ -79,7 +79,7 @@ def evaluate_users(raw: DataFrame, source: Source) -> DataFrame:
 
 
 def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
-    """Return `keep`, user_key, and the attributes as texts, of what `said_of_users` gives."""
+    """Return `keep`, user_key and the attributes as texts, from the result of `evaluate_users`."""
     assert source.users is not None
     key = as_key(F.col("user_key"), evaluated.schema["user_key"].dataType, compose).alias("user_key")
     with shop_clock(evaluated.sparkSession, source.timezone):
@@ -87,21 +87,20 @@ def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compo
 
 
 def newest_per_key(rows: DataFrame, key: str) -> DataFrame:
-    """Keep the newest record of every key: by `_updated`, else the last of its file; the fullest among equals.
+    """Return the newest record of every key: by `_updated` and then the number of values, else the last of its file.
 
-    A record that says nothing but its key is older than any other.
+    A record with nothing but its key counts as older than any other.
     """
     return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
 
 
 def mark_repeated(mapped: DataFrame, key: str) -> DataFrame:
-    """Return all records with their `_rule`, NULL for the one record of each key that is kept.
+    """Return all records with their `_rule`, which is NULL for the one record of each key that is kept.
 
-    A record that says the same as another of its key is a repeat (REPEATED); other further records of a key are refused
-    (`duplicate_<key>`).
+    Further records of a key get EXACT_DUPLICATE when they have the same values as another one, else `duplicate_<key>`.
     """
     values = [name for name in mapped.columns if not name.startswith("_") and name != "arrived"]
-    # `ds` and the key are among the values: rows that the first window brought together are not moved again.
+    # `ds` and the key are among the values, so the rows need no second shuffle after the first window.
     equal = Window.partitionBy(*values).orderBy(_PLACE)
     further = F.when(F.row_number().over(equal) > 1, EXACT_DUPLICATE).otherwise(f"duplicate_{key}")
     valid = _ranked(mapped.where(F.col(RULE).isNull()), key).withColumn(RULE, F.when(F.col(_PLACE) > 1, further))
@@ -138,7 +137,7 @@ def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column
 
 
 def _updated(mapped: DataFrame) -> list[Column]:
-    """Return `_updated` as a number, in whatever unit the source has; none where `updated_at` is not mapped."""
+    """Return `_updated` as a number in the unit of the source, no column where `updated_at` is not mapped."""
     if "updated_at" not in mapped.columns:
         return []
     dtype = mapped.schema["updated_at"].dataType
@@ -162,7 +161,7 @@ def _ranked(rows: DataFrame, key: str) -> DataFrame:
     filled = F.lit(0)
     for name in values:
         filled = filled + F.when(F.col(name).isNotNull(), 1).otherwise(0)
-    # Of one file, rows are numbered in its order; files of one delivery are in the order of their names.
+    # Rows are numbered in the order of their file, and files of a delivery are ordered by name.
     newest = [F.desc_nulls_last(_UPDATED), filled.desc()] if _UPDATED in rows.columns else []
     order = Window.partitionBy("ds", key).orderBy((filled > 0).desc(), *newest, F.desc(SOURCE_FILE), F.desc("_row"))
     return rows.withColumn(_PLACE, F.row_number().over(order))

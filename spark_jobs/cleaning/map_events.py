@@ -17,18 +17,18 @@ from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
 ROW: Final = "_row"
 """Unique number of a landed row."""
 RECORD: Final = "_record_id"
-"""xxhash64 of everything the shop said."""
+"""xxhash64 of all columns of the shop's record."""
 LANDED: Final = (ROW, RECORD, CORRUPT, SOURCE_FILE, "ds", "arrived")
 NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position", "rating")
 TIME: Final = "_ts"
 UNREADABLE: Final = "_unreadable"
-"""Name of the first number column whose value is no number, NULL when all are."""
+"""Name of the first number column with a value that is no number, NULL for none."""
 _NO_RATE: Final = " has no rate: add it to [currencies] in the TOML"
 _WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the TOML'
 
 
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
-    """Add `_ts`, the record's time; NULL when it has none."""
+    """Add `_ts`, the time of the record, NULL where it has none."""
     columns = [quoted(name) for name in raw.columns]
     with shop_clock(raw.sparkSession, source.timezone):
         timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
@@ -36,7 +36,7 @@ def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
 
 
 def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = (), compose: bool = False) -> DataFrame:
-    """Return LANDED, `keep`, the columns of `events` (except event_id) and `_unreadable`, typed; no row is dropped.
+    """Return LANDED, `keep`, the typed columns of `events` (except event_id) and `_unreadable`; no row is dropped.
 
     `compose` brings ids to the Unicode normal form NFC.
     """

@@ -1,4 +1,4 @@
-"""Turns refused landed records into rows of the table `quarantine`."""
+"""Converts rejected landed records into rows of the table `quarantine`."""
 
 from typing import Final
 
@@ -14,14 +14,14 @@ RAW: Final = "_raw"
 
 
 def raw_text(landed: DataFrame, longest: int) -> Column:
-    """Return a record of `landed` as text, `_raw`: as it stood if it could not be parsed, else as JSON."""
+    """Return `_raw`, a record of `landed` as text: unchanged where it could not be parsed, else as JSON."""
     own = [quoted(name) for name in landed.columns if not name.startswith("_") and name not in ("ds", "arrived")]
     as_json = F.to_json(F.struct(*own), {"ignoreNullFields": "true"})
     return F.substring(F.coalesce(F.col(CORRUPT), as_json), 1, longest).alias(RAW)
 
 
 def quarantine_rows(refused: DataFrame) -> DataFrame:
-    """Return quarantine rows of records with `_raw`, `_rule` and `detail`."""
+    """Return the rows of `quarantine` for records with `_raw`, `_rule` and `detail`."""
     return refused.select(
         F.col(RAW).alias("raw"),
         F.col(RULE).alias("rule"),

@@ -1,4 +1,4 @@
-"""What becomes of the records of catalogs and lists of users: accepted, refused, or a repeat of another."""
+"""Outcomes of the records of catalogs and lists of users: accepted, rejected, erased, or a duplicate of another."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class CatalogRejections(NamedTuple):
     outcomes: Counter[tuple[date, str, str]]
 
     def refused(self) -> Counter[date]:
-        """Return the number of refused records by day."""
+        """Return the number of rejected records by day."""
         rows: Counter[date] = Counter()
         for (day, outcome, _), count in self.outcomes.items():
             if outcome in {names.quarantine for names in CATALOGS.values()}:
@@ -36,10 +36,10 @@ class CatalogRejections(NamedTuple):
 
 
 def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) -> CatalogRejections:
-    """Return what became of the catalogs and lists of users that were landed for the days.
+    """Return the outcomes of the catalogs and lists of users that were landed for the days.
 
     Raises:
-        ValueError: a row is unaccounted for.
+        ValueError: the outcomes of a day do not add up to its landed rows.
     """
     source, rejections = landed.source, CatalogRejections([], Counter())
     items = landed.days("items", days) if source.items and source.items.path else None

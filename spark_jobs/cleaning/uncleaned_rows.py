@@ -1,4 +1,4 @@
-"""Counts the landed records that a night does not clean: those of later days, and those of days before its window."""
+"""Counts the landed records that a run does not clean: those of days after it, and those before its window."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ _NAME: Final = "reconciliation"
 
 
 class CountedDay(NamedTuple):
-    """What the published reconciliation counts of a day."""
+    """Counts of a day in the published reconciliation."""
 
     rows_in: int
     cleaned: bool
@@ -33,13 +33,13 @@ def counts_outside_window(lake: Lake, window: Sequence[date]) -> CountedDays:
     read = [lake.read(_NAME, span, ("ds", "outcome", "rows", "fingerprint")).to_pylist() for span in spans]
     rows = [row for part in read for row in part]
     cleaned = {row["ds"] for row in rows if row["outcome"] == EVENTS.accepted}
-    # Catalogs alone may be counted of a day: it then has no `rows_in`.
+    # A day with catalogs alone has no `rows_in`.
     events = [row for row in rows if row["outcome"] == EVENTS.rows_in]
     return {row["ds"]: CountedDay(row["rows"], row["ds"] in cleaned, row["fingerprint"]) for row in events}
 
 
 def grown_days(ledger: Ledger, counted: CountedDays, window: Sequence[date]) -> list[date]:
-    """Return the days before the window that were cleaned, and of which more is landed since: late records."""
+    """Return the cleaned days before the window for which late records were landed since."""
     before = {day: counts for day, counts in counted.items() if day < window[0] and counts.cleaned}
     return sorted(day for day, counts in before.items() if ledger.rows(day) > counts.rows_in)
 
@@ -47,9 +47,9 @@ def grown_days(ledger: Ledger, counted: CountedDays, window: Sequence[date]) -> 
 def count_uncleaned(
     tables: Mapping[str, StagedTable], lake: Lake, ledger: Ledger, counted: CountedDays, window: Sequence[date]
 ) -> dict[str, StagedTable]:
-    """Return the staged reconciliation with the counts of days that no night has cleaned; nothing where none changed.
+    """Return the staged reconciliation with the counts of days that no run has cleaned; empty where none changed.
 
-    A day that another night cleaned is counted by that night.
+    The counts of a day that another run cleaned stay as that run wrote them.
     """
     staged = tables.get(_NAME, StagedTable(days=[], files=[], rows=0))
     cleaned = {*window, *staged.days, *(day for day, counts in counted.items() if counts.cleaned)}
@@ -57,7 +57,7 @@ def count_uncleaned(
     outcomes = {day: WAITING if day > window[-1] else BEFORE_WINDOW for day in uncleaned}
     fingerprints = {day: f"{outcome} {ledger.content(day)}" for day, outcome in outcomes.items()}
     before = {day: counts.fingerprint for day, counts in counted.items() if day not in cleaned}
-    # A day whose records left the files is among them: its counts go.
+    # A day without landed records any more has a published fingerprint and no new one: its counts are removed.
     changed = sorted(day for day in fingerprints.keys() | before.keys() if fingerprints.get(day) != before.get(day))
     rows = [
         {"outcome": outcome, "rule": "all", "rows": ledger.rows(day), "fingerprint": fingerprints[day], "ds": day}
@@ -78,5 +78,5 @@ def _print_before_window(ledger: Ledger, days: Sequence[date]) -> None:
         rows = sum(ledger.rows(day) for day in days)
         print(
             f"{rows} landed records are of days before the window ({days[0]} to {days[-1]}): they are counted as "
-            f"{BEFORE_WINDOW}, and cleaned by a night whose window holds their days (--window-days)"
+            f"{BEFORE_WINDOW}, and cleaned by a run with these days in its window (--window-days)"
         )

@@ -1,7 +1,7 @@
-"""Names the expression of the mapping that a value of the files ends the job in.
+"""Finds the expression of a mapping that fails on a value of the files.
 
-Most functions return NULL for a value that they cannot use; `spark_jobs/common/safe_expressions.py` makes others do so.
-This module finds what is left: a time zone, a pattern or an index that is read from the file.
+Most functions return NULL for a value that they cannot use, and `spark_jobs/common/safe_expressions.py` makes others do
+so. The remaining failures come from a time zone, a pattern or an index that is read from the file.
 """
 
 import re
@@ -21,16 +21,14 @@ from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import file_columns, lenient
 
 ExpressionSets = Iterable[tuple[DataFrame | None, Mapping[str, str]]]
-"""Rows, and the expressions over them by their keys in the TOML."""
+"""Pairs of rows and the expressions over them, by key in the TOML."""
 
 _NOT_A_VALUE: Final = ("FAILED_READ_FILE", "OutOfMemoryError", "EOFException")
 
 
 @contextmanager
 def value_failures(tried: Callable[[], ExpressionSets]) -> Iterator[None]:
-    """Turn a failure of Spark on a value into one clear error.
-
-    Only after a failure is each expression run by itself, over all rows.
+    """Turn a failure of Spark on a value into one clear error. After a failure, each expression is run by itself.
 
     Raises:
         SourceError: an expression fails by itself; the message names it, the cause and the remedy.
@@ -56,7 +54,7 @@ def value_failures(tried: Callable[[], ExpressionSets]) -> Iterator[None]:
 
 
 def event_expressions(source: Source) -> dict[str, str]:
-    """Return the expressions over events by their keys in the TOML, those of catalogs within the events too."""
+    """Return the expressions over events by key in the TOML, with those of catalogs that are read from events."""
     named = {f"events.columns.{k}": v for k, v in source.events.columns.model_dump().items() if v is not None}
     for kind, form in (("items", source.items), ("users", source.users)):
         if form is not None and form.path is None:
@@ -65,7 +63,7 @@ def event_expressions(source: Source) -> dict[str, str]:
 
 
 def catalog_expressions(source: Source, kind: str) -> dict[str, str]:
-    """Return the expressions of `[items]` or `[users]` by their keys in the TOML."""
+    """Return the expressions of `[items]` or `[users]` by key in the TOML."""
     form = source.items if kind == "items" else source.users
     if form is None:
         return {}
@@ -74,7 +72,7 @@ def catalog_expressions(source: Source, kind: str) -> dict[str, str]:
 
 
 def _failure(frame: DataFrame, expression: str, key: str) -> str | None:
-    """Return why the expression fails on a row of `frame`, None where it does not."""
+    """Return the cause of a failure of the expression on the rows of `frame`, None where it does not fail."""
     with lenient(frame.sparkSession):
         one = frame.select(F.expr(safe_expression(expression, file_columns(frame), key)).alias("value"))
     try:
