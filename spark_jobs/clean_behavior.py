@@ -59,7 +59,7 @@ def clean(spark: SparkSession, source: Source, run: RunKey, window_days: int, ac
     """
     require_begun(run, source.timezone)
     landed = LandingReader(spark, source, settings())
-    landed.require(run)
+    landed.require_events(run)
     manifest = _clean(landed, run, window_days, active_rules)
     if any(has_decomposed_ids(manifest.tables[table], key) for table, key in _KEYS.items()):
         # Few shops have such ids, and composing is slow, so only these shops are cleaned twice.

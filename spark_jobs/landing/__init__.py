@@ -1,1 +1,1 @@
-"""Reads a shop's files in any form and lands them by the day of each event."""
+"""Reads a shop's files in any format and lands them as Parquet, by the day of each event."""

@@ -1,6 +1,6 @@
-"""Finds quotes in CSV files with values of several lines that are not closed as the format has it.
+"""Finds unclosed quotes in CSV files with values of several lines.
 
-A quoted value begins after a separator, and its closing quote is followed by a separator or a line end.
+By the format, a quoted value begins after a separator, and a separator or a line end follows its closing quote.
 """
 
 import io
@@ -16,29 +16,29 @@ _BLANKS: Final = " \t"
 
 
 def has_unclosed_quote(form: FileForm, path: str) -> bool:
-    """Whether a value of the file goes over a line end and is never closed, or closed within another value."""
+    """Return whether a quoted value with a line end is never closed, or is closed within another value."""
     system, inner = file_location(path)
     with system.open_input_stream(inner, compression="detect") as stream:
-        # Files of other encodings than UTF-8 were rewritten. A line ends where Spark ends it.
-        return _runs_on(io.TextIOWrapper(stream, "utf-8", errors="replace", newline=None), form.options)
+        # Files of other encodings were rewritten as UTF-8. With `newline=None`, lines end where Spark ends them.
+        return _has_unclosed_quote(io.TextIOWrapper(stream, "utf-8", errors="replace", newline=None), form.options)
 
 
 def separator_of(options: Mapping[str, str]) -> str:
-    """Return what separates the values of a line."""
+    """Return the separator of the values of a line."""
     return options.get("sep", options.get("delimiter", ",")).replace("\\t", "\t")
 
 
 def quote_and_escape(options: Mapping[str, str]) -> tuple[str, str]:
-    """Return the quote, and what makes a quote within a value one of its characters; Spark's own where none is set."""
+    """Return the quote, and the character that escapes a quote within a value, with Spark's defaults."""
     return options.get("quote", '"'), options.get("escape", "\\")
 
 
 def escaped(quote: str, escape: str) -> str:
-    """Return the pattern of two characters that are one of a value: of a quote, or of what escapes it."""
+    """Return the pattern of an escaped quote, or of an escaped escape character, within a value."""
     return f"{re.escape(escape)}[{re.escape(escape + quote)}]"
 
 
-def _runs_on(lines: Iterable[str], options: Mapping[str, str]) -> bool:
+def _has_unclosed_quote(lines: Iterable[str], options: Mapping[str, str]) -> bool:
     (quote, escape), separator = quote_and_escape(options), separator_of(options)
     if not quote:
         return False
@@ -51,7 +51,7 @@ def _runs_on(lines: Iterable[str], options: Mapping[str, str]) -> bool:
         parts = bare.rstrip("\r\n").split(quote)
         for place, (before, after) in enumerate(pairwise(parts)):
             if not inside:
-                # A quote within an unquoted value is one of its characters.
+                # A quote within an unquoted value is a plain character.
                 inside = before.rstrip(" ").endswith(separator) or (place == 0 and not before.strip(" "))
                 continue
             is_last = place == len(parts) - 2 and not after.strip(_BLANKS)

@@ -1,4 +1,4 @@
-"""Reads times by the shop's clock, and decides the day of an event and whether it is possible."""
+"""The time zone of the shop: the day of an event in it, and whether that day is possible."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ _ZONE: Final = "spark.sql.session.timeZone"
 
 @contextmanager
 def shop_clock(spark: SparkSession, zone: str | None) -> Iterator[None]:
-    """Build a source's own expressions so that times without an offset are read in its zone.
+    """Within the context, expressions read times without an offset in the zone of the source.
 
-    An expression keeps the zone that it was built in; all others are built in the session's, UTC.
+    An expression keeps the zone in which it was built. Outside of the context that is the session's zone, UTC.
 
     Raises:
-        SourceError: Java, which is older than the zone, does not know it.
+        SourceError: this Java is older than the zone, and lacks it.
     """
     before = spark.conf.get(_ZONE)
     try:
@@ -41,18 +41,18 @@ def shop_clock(spark: SparkSession, zone: str | None) -> Iterator[None]:
 
 
 def day_of(ts: str, zone: str | None) -> Column:
-    """Return the day of the timestamp `ts`, a column or a Spark SQL expression, by the clock of the zone."""
+    """Return the day of the timestamp `ts`, a column or a Spark SQL expression, in the zone."""
     return F.expr(day_sql(ts, zone))
 
 
 def day_number(micros: str, zone: str | None) -> Column:
-    """Return the day of `micros`, Spark SQL of epoch microseconds, as days since 1970 by the clock of the zone."""
+    """Return the day of `micros`, Spark SQL of epoch microseconds, as days since 1970 in the zone."""
     if zone is None:
         return F.floor(F.expr(micros) / DAY).cast("int")
     return F.unix_date(day_of(f"timestamp_micros({micros})", zone))
 
 
 def possible_day(happened: Column, rules: Rules, file_day: Column | date) -> Column:
-    """Return `happened` where that day is possible for a record of a file of `file_day`, else NULL."""
+    """Return the day `happened` where it is possible for a record in a file of `file_day`, else NULL."""
     latest = F.date_add(file_day if isinstance(file_day, Column) else F.lit(file_day), rules.waiting_days)
     return F.when((happened >= F.lit(rules.earliest)) & (happened <= latest), happened)

@@ -1,4 +1,4 @@
-"""What landing does with events, whether their files name their day or not."""
+"""Steps of landing events that files with and without a day in their path share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -15,7 +15,7 @@ from pipeline_tasks.sources.source_files import SourceFile
 from spark_jobs.cleaning.map_events import with_event_time
 from spark_jobs.cleaning.value_failures import ExpressionSets, value_failures
 from spark_jobs.landing.event_days import shop_clock
-from spark_jobs.landing.land_records import only_records, write_landing
+from spark_jobs.landing.land_records import apply_where, write_landing
 from spark_jobs.landing.read_failures import read_failures
 from spark_jobs.landing.read_records import read_records
 
@@ -25,11 +25,11 @@ def write_events(
     source: Source,
     paths: Sequence[str],
     incoming: Path,
-    placed: Callable[[DataFrame], DataFrame],
+    with_days: Callable[[DataFrame], DataFrame],
 ) -> dict[str, Any]:
-    """Write the records of the files below `incoming`; return how many rows were read and left out by `where`.
+    """Write the records of the files below `incoming`; return how many rows were read, and left out by `where`.
 
-    `placed` gives records with `_ts` the columns that `write_landing` needs.
+    `with_days` adds the columns that `write_landing` needs to records with `_ts`.
     """
     counts = Observation("events")
     scratch = incoming.with_name("unpacked")
@@ -38,19 +38,19 @@ def write_events(
         def read() -> DataFrame:
             return read_records(spark, ready.form, ready.paths, "events", ready.origins)
 
-        def tried() -> ExpressionSets:
+        def expression_sets() -> ExpressionSets:
             named = {"events.where": source.events.where, "events.columns.ts": source.events.columns.ts}
             yield read(), {key: expression for key, expression in named.items() if expression}
 
-        with value_failures(tried):
+        with value_failures(expression_sets):
             with shop_clock(spark, source.timezone):
-                records = only_records(read(), source.events, counts, "events")
-            write_landing(placed(with_event_time(records, source)), incoming)
+                records = apply_where(read(), source.events, counts, "events")
+            write_landing(with_days(with_event_time(records, source)), incoming)
     return counts.get
 
 
-def reading(source: Source) -> str:
-    """Return all that decides which records are landed, and under which day."""
+def landing_method(source: Source) -> str:
+    """Return a text of every setting that determines which records are landed, and under which day."""
     form, rules = source.events, source.rules
     days = f"{rules.earliest} {rules.late_days} {rules.waiting_days} {source.timezone or 'UTC'}"
     return f"{form.model_dump_json(exclude={'columns'})} {form.columns.ts} {days}"
@@ -59,14 +59,18 @@ def reading(source: Source) -> str:
 def require_files(
     found: Mapping[date, Sequence[SourceFile]], source: Source, run: RunKey, pattern: str, ledger: Ledger
 ) -> None:
-    """Raise where the night has no files, and print which earlier days of `found` have none."""
+    """Print the earlier days of `found` without files.
+
+    Raises:
+        FileNotFoundError: the day of the run has no files.
+    """
     if not found[run.ds]:
         wanted = pattern.replace("{ds}", run.ds.isoformat())
         waiting = ledger.rows(run.ds)
-        came = f" {waiting} records of that day came with files of other days, and wait for it." if waiting else ""
+        note = f" {waiting} records of that day came with files of other days, and wait for it." if waiting else ""
         raise FileNotFoundError(
             f"No events of {source.name} for {run.ds}: no file fits {wanted}; deliver it, or correct events.path or "
-            f"--source-path.{came} Where to get it: {source.where_to_get}"
+            f"--source-path.{note} Where to get it: {source.where_to_get}"
         )
     missing = [day.isoformat() for day, files in found.items() if not files]
     if missing:
@@ -74,7 +78,7 @@ def require_files(
 
 
 def waiting_note(ledger: Ledger, run: RunKey) -> str:
-    """Return how many landed records are later than the night, for a line of the log; empty for none."""
+    """Return a text with the number of landed records of days after the run; empty for none."""
     later = [day for day in ledger.days() if day > run.ds]
     if not later:
         return ""

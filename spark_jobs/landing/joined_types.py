@@ -1,4 +1,4 @@
-"""Reads files whose columns changed their type as one table: numbers are widened, what cannot be joined is text."""
+"""Reads files with different column types as one table: numbers are widened, other types become text."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -29,99 +29,99 @@ from pyspark.sql.types import (
 from spark_jobs.common.expression_tokens import quoted
 
 _WHOLE: Final = (ByteType, ShortType, IntegerType, LongType)
-"""From the narrowest on."""
+"""Integer types, the narrowest first."""
 _DIGITS: Final = (3, 5, 10, 19)
 _MOST_DIGITS: Final = 38
-"""Of Spark's decimals."""
+"""Most digits of Spark's decimals."""
 _FRACTIONAL: Final = (FloatType, DoubleType)
 _TIMES: Final = (DateType, TimestampNTZType, TimestampType)
 _LARGEST_WHOLE: Final = 1e18
-"""Below what a bigint holds."""
+"""Bound of the numbers that are cast to bigint, within its range."""
 
 
-def joined_type(one: DataType, other: DataType) -> DataType:
-    """Return a type that holds the values of both."""
-    if isinstance(one, NullType) or _same(one, other):
-        return other
-    if isinstance(other, NullType):
-        return one
-    if isinstance(one, StructType) and isinstance(other, StructType):
-        return _joined_struct(one, other)
-    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
-        return ArrayType(joined_type(one.elementType, other.elementType))
-    if isinstance(one, _TIMES) and isinstance(other, _TIMES):
-        return TimestampNTZType() if {type(one), type(other)} == {DateType, TimestampNTZType} else TimestampType()
-    return _joined_number(one, other)
+def joined_type(left: DataType, right: DataType) -> DataType:
+    """Return a type that holds the values of both types."""
+    if isinstance(left, NullType) or _same(left, right):
+        return right
+    if isinstance(right, NullType):
+        return left
+    if isinstance(left, StructType) and isinstance(right, StructType):
+        return _joined_struct(left, right)
+    if isinstance(left, ArrayType) and isinstance(right, ArrayType):
+        return ArrayType(joined_type(left.elementType, right.elementType))
+    if isinstance(left, _TIMES) and isinstance(right, _TIMES):
+        return TimestampNTZType() if {type(left), type(right)} == {DateType, TimestampNTZType} else TimestampType()
+    return _joined_number(left, right)
 
 
-def _same(one: DataType, other: DataType) -> bool:
-    return one.simpleString() == other.simpleString()
+def _same(left: DataType, right: DataType) -> bool:
+    return left.simpleString() == right.simpleString()
 
 
-def _joined_number(one: DataType, other: DataType) -> DataType:
+def _joined_number(left: DataType, right: DataType) -> DataType:
     kinds = (*_WHOLE, *_FRACTIONAL, DecimalType)
-    if not isinstance(one, kinds) or not isinstance(other, kinds):
+    if not isinstance(left, kinds) or not isinstance(right, kinds):
         return StringType()
-    if isinstance(one, _WHOLE) and isinstance(other, _WHOLE):
-        return max(one, other, key=lambda dtype: _WHOLE.index(type(dtype)))
-    if isinstance(one, _FRACTIONAL) or isinstance(other, _FRACTIONAL):
+    if isinstance(left, _WHOLE) and isinstance(right, _WHOLE):
+        return max(left, right, key=lambda dtype: _WHOLE.index(type(dtype)))
+    if isinstance(left, _FRACTIONAL) or isinstance(right, _FRACTIONAL):
         return DoubleType()
-    parts = [_digits(dtype) for dtype in (one, other)]
+    parts = [_digits(dtype) for dtype in (left, right)]
     before, after = max(part[0] for part in parts), max(part[1] for part in parts)
     return DecimalType(before + after, after) if before + after <= _MOST_DIGITS else DoubleType()
 
 
 def _digits(dtype: DataType) -> tuple[int, int]:
-    """Return how many digits a number has before and after its point."""
+    """Return the number of digits before and after the decimal point."""
     if isinstance(dtype, DecimalType):
         return dtype.precision - dtype.scale, dtype.scale
     return next(digits for kind, digits in zip(_WHOLE, _DIGITS, strict=True) if isinstance(dtype, kind)), 0
 
 
-def _joined_struct(one: StructType, other: StructType) -> StructType:
+def _joined_struct(left: StructType, right: StructType) -> StructType:
     types: dict[str, tuple[str, DataType]] = {}
-    for field in (*one.fields, *other.fields):
+    for field in (*left.fields, *right.fields):
         name, known = types.get(field.name.lower(), (field.name, NullType()))
         types[field.name.lower()] = name, joined_type(known, field.dataType)
     return StructType([StructField(name, dtype) for name, dtype in types.values()])
 
 
-def as_type(value: Column, own: DataType, wanted: DataType) -> Column:
-    """Return a column of the type `own` as `wanted`, which is `own` joined with other types."""
-    if _same(own, wanted):
+def as_type(value: Column, source_type: DataType, target_type: DataType) -> Column:
+    """Return a column of `source_type` as `target_type`, which is `source_type` joined with other types."""
+    if _same(source_type, target_type):
         return value
-    if isinstance(own, NullType):
-        return F.lit(None).cast(wanted)
-    if isinstance(own, StructType) and isinstance(wanted, StructType):
-        known = {field.name.lower(): field for field in own.fields}
-        fields = [_field(value, known.get(field.name.lower()), field) for field in wanted.fields]
+    if isinstance(source_type, NullType):
+        return F.lit(None).cast(target_type)
+    if isinstance(source_type, StructType) and isinstance(target_type, StructType):
+        known = {field.name.lower(): field for field in source_type.fields}
+        fields = [_field(value, known.get(field.name.lower()), field) for field in target_type.fields]
         return F.when(value.isNotNull(), F.struct(*fields))
-    if isinstance(own, ArrayType) and isinstance(wanted, ArrayType):
-        element, joined = own.elementType, wanted.elementType
+    if isinstance(source_type, ArrayType) and isinstance(target_type, ArrayType):
+        element, joined = source_type.elementType, target_type.elementType
         return F.transform(value, lambda each: as_type(each, element, joined))
-    if isinstance(wanted, StringType):
-        return _as_text(value, own)
-    return value.cast(wanted)
+    if isinstance(target_type, StringType):
+        return _as_text(value, source_type)
+    return value.cast(target_type)
 
 
-def _field(value: Column, own: StructField | None, wanted: StructField) -> Column:
-    if own is None:
-        return F.lit(None).cast(wanted.dataType).alias(wanted.name)
-    return as_type(value.getField(own.name), own.dataType, wanted.dataType).alias(wanted.name)
+def _field(value: Column, source_type: StructField | None, target_type: StructField) -> Column:
+    if source_type is None:
+        return F.lit(None).cast(target_type.dataType).alias(target_type.name)
+    return as_type(value.getField(source_type.name), source_type.dataType, target_type.dataType).alias(target_type.name)
 
 
-def _as_text(value: Column, own: DataType) -> Column:
-    """Return a value as text, a whole number without a point: 1001.0 of one file is 1001 of another."""
-    if isinstance(own, (StructType, ArrayType, MapType)):
+def _as_text(value: Column, source_type: DataType) -> Column:
+    """Return a value as text, a whole number without a decimal point: 1001.0 and 1001 are one id."""
+    if isinstance(source_type, (StructType, ArrayType, MapType)):
         return F.to_json(value)
-    if isinstance(own, (*_FRACTIONAL, DecimalType)):
+    if isinstance(source_type, (*_FRACTIONAL, DecimalType)):
         whole = (F.abs(value) < _LARGEST_WHOLE) & (value == F.floor(value))
         return F.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
     return value.cast("string")
 
 
 def union_of_types(frames: Sequence[DataFrame], as_text: Callable[[str], bool] = lambda _: False) -> DataFrame:
-    """Return the rows of all frames with the columns of all; `as_text` tells which numbers must not be widened."""
+    """Return the rows and columns of all frames; columns for which `as_text` is true become text."""
     joined = reduce(_joined_struct, (frame.schema for frame in frames))
     fields = [
         StructField(field.name, StringType() if as_text(field.name) else _storable(field.dataType))
@@ -132,7 +132,7 @@ def union_of_types(frames: Sequence[DataFrame], as_text: Callable[[str], bool] =
 
 
 def _storable(dtype: DataType) -> DataType:
-    """Return the type with text in the place of what is NULL everywhere, which Parquet files cannot hold."""
+    """Return the type with text in place of the type of NULL, which Parquet files cannot hold."""
     if isinstance(dtype, StructType):
         return StructType([StructField(field.name, _storable(field.dataType)) for field in dtype.fields])
     if isinstance(dtype, ArrayType):
@@ -144,8 +144,12 @@ def _selected(frame: DataFrame, fields: Sequence[StructField]) -> DataFrame:
     known = {field.name.lower(): field for field in frame.schema.fields}
     columns = []
     for field in fields:
-        own = known.get(field.name.lower())
-        name = (own or field).name
-        value = as_type(F.col(quoted(name)), own.dataType, field.dataType) if own else F.lit(None).cast(field.dataType)
+        source_type = known.get(field.name.lower())
+        name = (source_type or field).name
+        value = (
+            as_type(F.col(quoted(name)), source_type.dataType, field.dataType)
+            if source_type
+            else F.lit(None).cast(field.dataType)
+        )
         columns.append(value.alias(field.name))
     return frame.select(*columns)

@@ -1,4 +1,4 @@
-"""Lands a catalog or a list of users as of the night."""
+"""Lands a catalog or a list of users under the day of the run."""
 
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
@@ -9,13 +9,17 @@ from pipeline_tasks.sources.landing import Landing
 from pipeline_tasks.sources.readable_files import readable_files
 from pipeline_tasks.sources.source_files import find_files, fingerprint, full_pattern
 from spark_jobs.landing.event_days import shop_clock
-from spark_jobs.landing.land_records import numbered, only_records, with_record_id, write_landing
+from spark_jobs.landing.land_records import add_record_id, add_row_numbers, apply_where, write_landing
 from spark_jobs.landing.read_failures import read_failures
 from spark_jobs.landing.read_records import read_records
 
 
 def land_catalog(spark: SparkSession, source: Source, form: ItemForm | UserForm, run: RunKey, landing: Landing) -> None:
-    """Land the files of `form` (which has a path) for the night, unless they are landed unchanged."""
+    """Land the files of `form`, which has a path, under the day of the run, unless they are landed and unchanged.
+
+    Raises:
+        FileNotFoundError: no file fits the path.
+    """
     kind = "items" if isinstance(form, ItemForm) else "users"
     pattern = full_pattern(source.path, form.path or "")
     files = find_files(pattern, run.ds)
@@ -25,11 +29,11 @@ def land_catalog(spark: SparkSession, source: Source, form: ItemForm | UserForm,
             f"deliver it, correct {kind}.path, or remove [{kind}] to do without. "
             f"Where to get it: {source.where_to_get}"
         )
-    # Where no zone is set, catalogs that were landed before there were zones are not landed again.
+    # Without a zone the fingerprint is that of older versions, so that an upgrade does not land catalogs again.
     zone = [source.timezone] if source.timezone else []
-    mark = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}), *zone)
-    known = landing.ledger().deliveries
-    if run.ds in known and known[run.ds].fingerprint == mark:
+    files_fingerprint = fingerprint(files, form.model_dump_json(exclude={"columns", "attributes"}), *zone)
+    deliveries = landing.ledger().deliveries
+    if run.ds in deliveries and deliveries[run.ds].fingerprint == files_fingerprint:
         print(f"land {kind} {run.source} {run.ds}: unchanged")
         return
     paths = [file.path for file in files]
@@ -38,7 +42,7 @@ def land_catalog(spark: SparkSession, source: Source, form: ItemForm | UserForm,
         counts = Observation(kind)
         with shop_clock(spark, source.timezone):
             raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
-            records = only_records(raw, form, counts, kind)
-        write_landing(numbered(with_record_id(records), day, day), incoming := landing.incoming())
-    landing.take_in(incoming, {run.ds: mark})
+            records = apply_where(raw, form, counts, kind)
+        write_landing(add_row_numbers(add_record_id(records), day, day), incoming := landing.incoming())
+    landing.take_in(incoming, {run.ds: files_fingerprint})
     print(f"land {kind} {run.source} {run.ds}: {counts.get}")

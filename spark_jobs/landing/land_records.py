@@ -1,4 +1,4 @@
-"""What landing does with records of any kind: tell records from other rows, number and hash them, write them."""
+"""Steps of landing that all kinds of records share: filter by `where`, hash, number and write them."""
 
 from pathlib import Path
 from typing import Final
@@ -16,28 +16,32 @@ from spark_jobs.landing.read_records import CORRUPT, FOUND
 
 _KEPT: Final = "_kept"
 UNDATED: Final = "_undated"
-"""Whether a record has no day of its own: kept where files do not name their day."""
+"""Flag of a record without a valid time, in files without a day in their path."""
 _RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, UNDATED, _KEPT)
-"""Names of the landing's folders, and of the columns that it adds."""
+"""Names of the partitions of the landing, and of the columns that it adds."""
 
 
-def only_records(raw: DataFrame, form: FileForm, counts: Observation, where: str) -> DataFrame:
-    """Apply `where`; `counts` will tell how many rows there were and how many it left out. Corrupt rows stay.
+def apply_where(raw: DataFrame, form: FileForm, counts: Observation, where: str) -> DataFrame:
+    """Return the records for which the `where` of the form is true, and all corrupt ones.
+
+    Args:
+        counts: observes the number of rows (`rows_read`) and of those left out (`left_out_by_where`).
+        where: table of the form in the TOML, for messages.
 
     Raises:
-        SourceError: a column has a name that the landing needs, or `where` does not fit.
+        SourceError: a column has a reserved name, or the expression is invalid.
     """
-    _refuse_reserved(raw, where)
+    _reject_reserved_names(raw, where)
     with lenient(raw.sparkSession):
         wanted = checked(raw, form.where, f"{where}.where") if form.where else F.lit(True)
         kept = F.coalesce(wanted.cast("boolean"), F.lit(False)) | F.col(CORRUPT).isNotNull()
-        told = raw.withColumn(_KEPT, kept)
+        flagged = raw.withColumn(_KEPT, kept)
     left_out = F.coalesce(F.sum(F.when(~F.col(_KEPT), 1)), F.lit(0))
-    seen = told.observe(counts, F.count(F.lit(1)).alias("rows_read"), left_out.alias("left_out_by_where"))
-    return seen.where(F.col(_KEPT)).drop(_KEPT)
+    counted = flagged.observe(counts, F.count(F.lit(1)).alias("rows_read"), left_out.alias("left_out_by_where"))
+    return counted.where(F.col(_KEPT)).drop(_KEPT)
 
 
-def _refuse_reserved(raw: DataFrame, where: str) -> None:
+def _reject_reserved_names(raw: DataFrame, where: str) -> None:
     clash = [name for name in raw.columns if name.lower() in _RESERVED]
     if clash:
         new = f"{clash[0].strip('_')}_"
@@ -47,18 +51,18 @@ def _refuse_reserved(raw: DataFrame, where: str) -> None:
         )
 
 
-def with_record_id(records: DataFrame) -> DataFrame:
-    """Add `_record_id`, a hash of all the shop said."""
+def add_record_id(records: DataFrame) -> DataFrame:
+    """Add `_record_id`, a hash of all columns of the shop's record."""
     own = [name for name in records.columns if name not in (*FOUND, TIME)]
-    said = [*(F.col(quoted(name)) for name in own), F.col(CORRUPT)]
-    # xxhash64 skips NULLs, so ('a', NULL) would equal (NULL, 'a'): which ones are NULL is hashed too.
-    gaps = F.concat(*(F.when(value.isNull(), "1").otherwise("0") for value in said))
-    return records.select("*", F.xxhash64(*said, gaps).alias(RECORD))
+    values = [*(F.col(quoted(name)) for name in own), F.col(CORRUPT)]
+    # xxhash64 skips NULLs, so ('a', NULL) would equal (NULL, 'a'): the flags of the NULLs are hashed too.
+    null_flags = F.concat(*(F.when(value.isNull(), "1").otherwise("0") for value in values))
+    return records.select("*", F.xxhash64(*values, null_flags).alias(RECORD))
 
 
-def numbered(identified: DataFrame, ds: Column, arrived: Column, *more: Column) -> DataFrame:
-    """Add ds, arrived, the columns `more` and `_row` (unique among all landed rows); `_ts` goes."""
-    # 16 bits of day, 14 of partition, 33 of row: unique across deliveries, each of which is written whole.
+def add_row_numbers(identified: DataFrame, ds: Column, arrived: Column, *more: Column) -> DataFrame:
+    """Add ds, arrived, the columns `more` and `_row`, which is unique among all landed rows; drop `_ts`."""
+    # 16 bits of day, 14 of partition and 33 of row are unique, because every delivery is written as a whole.
     row = F.shiftleft(F.unix_date(F.col("arrived")).cast("long"), 47).bitwiseOR(F.monotonically_increasing_id())
     dated = identified.select("*", ds.alias("ds"), arrived.alias("arrived"), *more).drop(TIME)
     return dated.select("*", row.alias(ROW))

@@ -1,4 +1,4 @@
-"""Reads what was landed of a source."""
+"""Reads the landed records of a source."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -15,7 +15,7 @@ from spark_jobs.landing.read_parquet import join_groups
 
 
 class LandingReader:
-    """The landed records of all kinds. `compose` says whether ids are brought to the Unicode normal form NFC."""
+    """Reader of the landed records of all kinds. With `compose`, ids are brought to the Unicode normal form NFC."""
 
     def __init__(self, spark: SparkSession, source: Source, settings: Settings, compose: bool = False) -> None:
         self.spark = spark
@@ -24,8 +24,12 @@ class LandingReader:
         self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
         self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
 
-    def require(self, run: RunKey) -> None:
-        """Raise unless events of the night's own day were landed."""
+    def require_events(self, run: RunKey) -> None:
+        """Check that events of the day of the run were landed.
+
+        Raises:
+            ValueError: there are none.
+        """
         if self.ledgers["events"].rows(run.ds) == 0:
             before = [day for day in self.ledgers["events"].days() if day < run.ds]
             latest = f"the last day that has some is {before[-1]} (--date {before[-1]}); else " if before else ""
@@ -37,14 +41,14 @@ class LandingReader:
     def days(self, kind: Kind, days: Sequence[date]) -> DataFrame | None:
         """Return the landed rows of the days with `ds` and `arrived`, None when there are none.
 
-        A column that changed its type between deliveries has one type that holds all of its values.
+        A column that changed its type between deliveries gets one type that holds all of its values.
         """
         files = self.landings[kind].files(list(days), self.ledgers[kind])
         if not files:
             return None
         reader = self.spark.read.option("basePath", str(self.landings[kind].folder))
         if not self.ledgers[kind].differing_columns(list(days)):
-            # Spark would start a job to find out what one footer says: a second of a night, three times.
+            # The schema is read from one footer. Spark would start a job for it, which takes a second.
             return reader.schema(spark_schema(files[0])).parquet(*files)
         groups = group_by_schema(files)
         return join_groups(groups, [reader.schema(spark_schema(one.files[0])).parquet(*one.files) for one in groups])

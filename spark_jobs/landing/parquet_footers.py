@@ -1,4 +1,4 @@
-"""Groups Parquet files by their schema, and reads from their footers what a column holds."""
+"""Groups Parquet files by their schema, and reads the statistics of columns from their footers."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,28 +11,28 @@ import pyarrow.parquet as pq
 from pipeline_tasks.lake.file_location import table_location
 
 _EXACT: Final = 1 << 53
-"""A double holds every whole number up to it."""
+"""A double represents every whole number up to this one."""
 _READERS: Final = 8
-"""A footer is a small read, which an object store answers late."""
+"""Footers that are read at a time: a footer is small, and an object store takes long to respond."""
 
 
 @dataclass(frozen=True)
-class SameSchema:
-    """Files of one schema."""
+class SchemaGroup:
+    """Files with the same schema."""
 
     files: list[str]
     schema: pa.Schema
     footers: list[pq.FileMetaData]
 
     def is_empty(self, column: str) -> bool:
-        """Whether the column is NULL in every row, as far as the footers tell."""
+        """Return whether the statistics show that the column is NULL in every row."""
         chunks = list(self._chunks(column))
-        return bool(chunks) and all(_nulls(chunk.statistics) == chunk.num_values for chunk in chunks)
+        return bool(chunks) and all(_null_count(chunk.statistics) == chunk.num_values for chunk in chunks)
 
     def is_exact(self, column: str) -> bool:
-        """Whether a double holds every number of the column, as far as the footers tell."""
+        """Return whether the statistics show that a double represents every number of the column."""
         found = [chunk.statistics for chunk in self._chunks(column)]
-        return all(seen is not None and _is_exact(seen) for seen in found)
+        return all(statistics is not None and _is_exact(statistics) for statistics in found)
 
     def _chunks(self, column: str) -> Iterable[pq.ColumnChunkMetaData]:
         for footer in self.footers:
@@ -43,17 +43,17 @@ class SameSchema:
                         yield rows.column(number)
 
 
-def _nulls(seen: pq.Statistics | None) -> int | None:
-    return int(seen.null_count) if seen is not None and seen.has_null_count else None
+def _null_count(statistics: pq.Statistics | None) -> int | None:
+    return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
 
 
-def _is_exact(seen: pq.Statistics) -> bool:
-    if not seen.has_min_max:
-        return bool(seen.has_null_count and seen.num_values == 0)
-    return bool(max(abs(seen.min), abs(seen.max)) <= _EXACT)
+def _is_exact(statistics: pq.Statistics) -> bool:
+    if not statistics.has_min_max:
+        return bool(statistics.has_null_count and statistics.num_values == 0)
+    return bool(max(abs(statistics.min), abs(statistics.max)) <= _EXACT)
 
 
-def group_by_schema(paths: Sequence[str]) -> list[SameSchema]:
+def group_by_schema(paths: Sequence[str]) -> list[SchemaGroup]:
     """Return the files grouped by the names and types of their columns, in the order of `paths`.
 
     Raises:
@@ -70,10 +70,10 @@ def group_by_schema(paths: Sequence[str]) -> list[SameSchema]:
 
     with ThreadPoolExecutor(_READERS) as readers:
         footers = list(readers.map(footer, paths, inner))
-    groups: dict[str, SameSchema] = {}
+    groups: dict[str, SchemaGroup] = {}
     for path, read in zip(paths, footers, strict=True):
         schema = read.schema.to_arrow_schema().remove_metadata()
-        group = groups.setdefault(str(schema), SameSchema([], schema, []))
+        group = groups.setdefault(str(schema), SchemaGroup([], schema, []))
         group.files.append(path)
         group.footers.append(read)
     return list(groups.values())

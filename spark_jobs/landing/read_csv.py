@@ -1,6 +1,6 @@
-"""Parses records of CSV, and refuses one that is read only in part.
+"""Parses records of CSV, and rejects records that were read only in part.
 
-A record is a line; where quoted values hold line ends (`multiLine`) it is what lies between line ends outside quotes.
+A record is a line. With `multiLine`, quoted values may hold line ends, and a record ends at a line end outside quotes.
 """
 
 import re
@@ -20,7 +20,7 @@ _BROKEN: Final = "_broken"
 _ONE_MORE: Final = "_one_more"
 _LINE_END: Final = "\r\n|\n|\r"
 MOST_COLUMNS: Final = str(1 << 20)
-"""As many as the longest line can have: with one more than its limit (20,480) Spark's parser ends the job."""
+"""As many as the longest line can have. Spark's parser ends the job at a line with more (by default 20,480)."""
 
 
 def csv_records(
@@ -28,9 +28,9 @@ def csv_records(
 ) -> DataFrame:
     """Return `record` (a struct of `names`), `_refused` and `keep`: one row per line."""
     fields = ", ".join(f"{quoted(name)} STRING" for name in (*names, _BROKEN))
-    own = {"maxColumns": MOST_COLUMNS, **options, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BROKEN}
+    parser_options = {"maxColumns": MOST_COLUMNS, **options, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BROKEN}
     texts = lines.select(text.alias("_text"), *keep)
-    records = texts.select(F.from_csv("_text", fields, own).alias("record"), "_text", *keep)
+    records = texts.select(F.from_csv("_text", fields, parser_options).alias("record"), "_text", *keep)
     unclosed = F.when(_is_unclosed(F.col("_text"), options), F.col("_text"))
     return records.select("record", F.coalesce(f"record.{_BROKEN}", unclosed).alias(REFUSED), *keep)
 
@@ -40,14 +40,18 @@ def record_texts(
 ) -> DataFrame:
     """Return `value`, the text of a record of `multiLine` files, `_too_long` (it has one value too many), and `file`.
 
-    Spark ends a value whose quote is not closed at a later quote, or at the end of the file, and takes in the records
-    between. Such a text comes line by line instead, so that each record in it is read, or refused, by itself.
-    Ten times as slow as reading the values: every text comes with an exception.
+    Spark ends a value with an unclosed quote at a later quote or at the end of the file, and includes the records
+    between. The text of such a value is split into lines, so that each record in it is parsed or rejected by itself.
+    This is ten times as slow as reading the values, because Spark raises an exception for every text.
     """
-    own = {**options, "columnNameOfCorruptRecord": _BROKEN}
-    # Spark gives the text of a record that has another number of values than there are columns: here, one too many.
+    parser_options = {**options, "columnNameOfCorruptRecord": _BROKEN}
+    # Spark returns the text of a record with another number of values than columns, so there is one column too many.
     fields = [quoted(name) for name in (*names, _ONE_MORE)]
-    read = spark.read.schema(", ".join(f"{name} STRING" for name in (*fields, _BROKEN))).options(**own).csv(list(paths))
+    read = (
+        spark.read.schema(", ".join(f"{name} STRING" for name in (*fields, _BROKEN)))
+        .options(**parser_options)
+        .csv(list(paths))
+    )
     values = F.concat_ws(separator_of(options), *(F.coalesce(name, F.lit("")) for name in fields))
     text = F.coalesce(_BROKEN, values)
     lines = F.when(_spans_records(text, options), F.split(text, _LINE_END)).otherwise(F.array(text))
@@ -55,20 +59,20 @@ def record_texts(
 
 
 def _spans_records(text: Column, options: Mapping[str, str]) -> Column:
-    """Whether a text has a line end that is not within a quoted value as the format has it.
+    """Return the condition that a text has a line end outside of a valid quoted value.
 
-    Such a value begins after a separator, and its closing quote is followed by one, or by the end of the record.
+    A valid quoted value begins after a separator, and a separator or the end of the record follows its closing quote.
     """
     quote, escape = quote_and_escape(options)
     bare = F.regexp_replace(text, escaped(quote, escape), "") if escape else text
     quote, separator = re.escape(quote), re.escape(separator_of(options))
-    # Without a repeated group, as below.
+    # Without a repeated group, for the reason below.
     valid = rf"(^|{separator})[ \t]*{quote}[^{quote}]*{quote}[ \t]*(?=\z|{separator})"
     return F.rlike(text, F.lit(_LINE_END)) & F.rlike(F.regexp_replace(bare, valid, "$1"), F.lit(_LINE_END))
 
 
 def _is_unclosed(text: Column, options: Mapping[str, str]) -> Column:
-    """Whether the last quoted value of a line does not end on it: it goes on in the next line, or was cut off."""
+    """Return the condition that the last quoted value of a line is unclosed: it is cut off, or has a line end."""
     quote, escape = quote_and_escape(options)
     if not quote:
         return F.lit(False)
@@ -76,6 +80,6 @@ def _is_unclosed(text: Column, options: Mapping[str, str]) -> Column:
     bare = text if escape == quote or not escape else F.regexp_replace(text, escaped(quote, escape), "")
     odd = (F.length(bare) - F.length(F.replace(bare, F.lit(quote)))) % 2 == 1
     single = F.replace(bare, F.lit(quote + quote))
-    # Without a repeated group: Java's would overflow its stack in a long line.
+    # Without a repeated group, because Java's stack overflows on one in a long line.
     opened = F.rlike(single, F.lit(rf"(?:^|{separator})\s*{re.escape(quote)}[^{re.escape(quote)}]*$"))
     return F.contains(text, F.lit(quote)) & odd & opened

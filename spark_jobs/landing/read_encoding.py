@@ -1,4 +1,4 @@
-"""Reads lines of another encoding than UTF-8."""
+"""Decodes lines of any encoding."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.text_encodings import spark_encoding
 
 _SWITCHES: Final = ("spark.sql.legacy.javaCharsets", "spark.sql.legacy.codingErrorAction")
-"""Spark 4 decodes seven encodings, and fails the job at a byte that none of them knows. The first switch brings back
-those of Java, windows-1252 among them; the second a U+FFFD in place of such a byte, by which its line is refused."""
+"""By default Spark 4 decodes seven encodings, and fails the job at an invalid byte. The first switch enables all
+encodings of Java, windows-1252 among them. The second yields U+FFFD for an invalid byte, and its line is rejected."""
 UNKNOWN_BYTE: Final = "\ufffd"
 
 
 @contextmanager
 def any_encoding(spark: SparkSession) -> Iterator[None]:
-    """Build columns that decode any encoding of Java's; a column keeps what it was built with."""
+    """Within the context, columns decode any encoding of Java; a column keeps the switches it was built with."""
     before = {switch: spark.conf.get(switch) for switch in _SWITCHES}
     try:
         for switch in _SWITCHES:
@@ -30,13 +30,13 @@ def any_encoding(spark: SparkSession) -> Iterator[None]:
 
 
 def decoded(form: FileForm) -> Column:
-    """Return the column `value` as text. Select it within `any_encoding`."""
+    """Return the column `value` as text; to be selected within `any_encoding`."""
     encoding = spark_encoding(form) if "encoding" in form.options else None
     return F.decode(F.col("value").cast("binary"), encoding) if encoding else F.col("value")
 
 
 def is_text(form: FileForm) -> Column:
-    """Whether every byte of `value` is one of the encoding."""
+    """Return the condition that every byte of `value` is valid in the encoding."""
     if "encoding" in form.options:
         return ~F.contains(decoded(form), F.lit(UNKNOWN_BYTE))
     return F.is_valid_utf8("value")

@@ -1,4 +1,4 @@
-"""Learns the column names of CSV and JSON files from their first lines, on the driver: no Spark job."""
+"""Reads the column names of CSV and JSON files from their first lines, on the driver and without a Spark job."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from pipeline_tasks.sources.text_encodings import require_encoding, require_text
 
 _SAMPLE_BYTES: Final = 1 << 20
 _LINE_END: Final = re.compile("\r\n|\n|\r")
-"""What Spark ends a line at. `str.splitlines` also does at U+2028 and U+0085, which JSON may hold within a text."""
+"""Line ends of Spark. `str.splitlines` also splits at U+2028 and U+0085, which JSON allows within a text."""
 _EXCEL_SEPARATOR: Final = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 _BEFORE_VALUE: Final = re.compile(r"[\s,]*(?=\S)")
 
@@ -22,7 +22,7 @@ def field_names(form: FileForm, paths: Sequence[str]) -> list[tuple[list[str], s
     """Return (column names, header line or None, files) for every group of files with the same columns.
 
     Raises:
-        SourceError: a file is damaged, empty, no text, or says no names.
+        SourceError: a file is damaged, empty, not a text, or has no names.
     """
     if form.fields:
         return [(form.fields, None, list(paths))]
@@ -56,7 +56,7 @@ def _header(form: FileForm, path: str) -> str | None:
 
 
 def _csv_names(form: FileForm, header: str) -> list[str]:
-    """Return the names, a repeated one with its number: Spark does not tell `Price` from `price`."""
+    """Return the names, repeated ones with a number. To Spark, `Price` and `price` are the same name."""
     names: list[str] = []
     seen: dict[str, int] = {}
     for name in (part.strip() for part in _split(form, header)):
@@ -67,7 +67,7 @@ def _csv_names(form: FileForm, header: str) -> list[str]:
 
 def _split(form: FileForm, header: str) -> list[str]:
     quote, separator = form.options.get("quote", '"'), form.options.get("sep", ",").replace("\\t", "\t")
-    # Spark takes a separator of several characters, and no quote at all; Python's reader neither.
+    # Unlike Spark, Python's reader takes neither a separator of several characters nor an empty quote.
     if len(separator) > 1 or not quote:
         return header.split(separator)
     return next(csv.reader([header], delimiter=separator, quotechar=quote))
@@ -100,7 +100,7 @@ def _keys(lines: Sequence[str]) -> list[str]:
 
 
 def _objects(line: str) -> Iterator[dict[str, object]]:
-    """Yield the objects of a line, also those of an array, up to what is no JSON."""
+    """Yield the objects of a line, and those of arrays in it, up to the first text that is no JSON."""
     decoder, place = json.JSONDecoder(), 0
     while found := _BEFORE_VALUE.match(line, place):
         try:

@@ -1,4 +1,4 @@
-"""Parses lines of JSON to their last character: Spark's `from_json` stops after the first object of a line."""
+"""Parses all of a line of JSON, while Spark's `from_json` stops after the first object."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,10 +13,10 @@ from spark_jobs.landing.read_csv import REFUSED
 _TEXT: Final = "_text"
 _OBJECTS: Final = "_objects"
 _AROUND: Final = r"^[\uFEFF\s]+|[,\s]+$"
-"""A mark of the encoding, blanks, and the comma that some programs write after every object."""
+"""A byte order mark, white space, and the comma that some programs write after every object."""
 _BETWEEN_OBJECTS: Final = r"\}\s*\{"
 _SEPARATED: Final = "},\n{"
-"""The line end makes the replacement safe: within a text it is no JSON, and the line is refused as a whole."""
+"""The line end makes the replacement safe: within a text it is invalid JSON, and the whole line is rejected."""
 
 
 def json_records(
@@ -24,9 +24,9 @@ def json_records(
 ) -> DataFrame:
     """Return `record` (a struct of `names`), `_refused` and `keep`: one row per object of a line.
 
-    A line is refused as a whole where it is anything but objects, one after another or in one array.
+    The whole line is rejected unless it consists of objects, one after another or in one array.
     """
-    # Unlike any name in the files, so that no line can pass for one that was read to its end.
+    # The name differs from any name in the files, so that no line can fake that it was read to its end.
     end = f"_end_{uuid4().hex}"
     fields = ", ".join(f"{quoted(name)}: STRING" for name in (*names, end))
 

@@ -1,4 +1,4 @@
-"""Reads Parquet files of one or several schemas, those with times in nanoseconds too."""
+"""Reads Parquet files of one or several schemas, also with times in nanoseconds."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.landing.joined_types import union_of_types
-from spark_jobs.landing.parquet_footers import SameSchema, group_by_schema
+from spark_jobs.landing.parquet_footers import SchemaGroup, group_by_schema
 
 _AS_LONG: Final = "spark.sql.legacy.parquet.nanosAsLong"
-"""Spark refuses a file with a time in nanoseconds, which is what pandas 2 writes of every time; with this it is a
-number. It stays on, as it must be when the files are read."""
+"""Setting with which Spark reads a time in nanoseconds, as pandas 2 writes it, as a number; without it, Spark refuses
+the file. It stays on, because the files are read later."""
 _PATTERN_SIGN: Final = re.compile(r"[\\{}\[\]*?]")
 
 
 def literal_paths(paths: Sequence[str]) -> list[str]:
-    """Return the paths as Spark must be given them: it takes brackets, stars and the like for a pattern.
+    """Return the paths with brackets, stars and the like escaped, because Spark reads a path as a pattern.
 
-    Its option to take none for a pattern (`__globPaths__`) reads every file again for each path with such a sign.
+    Spark's option for literal paths (`__globPaths__`) reads every file again for each path with such a sign.
     """
     return [_PATTERN_SIGN.sub(r"\\\g<0>", path) for path in paths]
 
@@ -31,10 +31,10 @@ def literal_paths(paths: Sequence[str]) -> list[str]:
 def read_parquet(spark: SparkSession, paths: Sequence[str], found: Column) -> DataFrame:
     """Return the files' columns, times in nanoseconds as timestamps (to the microsecond), and `found`.
 
-    A column whose type differs between files has one type that holds all of its values (see `joined_type`).
+    A column with different types in the files gets one type that holds all of its values (see `joined_type`).
 
     Raises:
-        SourceError: a file is damaged, or has a column twice.
+        SourceError: a file is damaged, or has two columns of the same name.
     """
     groups = _groups(paths)
     spark.conf.set(_AS_LONG, "true")
@@ -42,14 +42,14 @@ def read_parquet(spark: SparkSession, paths: Sequence[str], found: Column) -> Da
     return join_groups(groups, frames)
 
 
-def join_groups(groups: Sequence[SameSchema], frames: Sequence[DataFrame]) -> DataFrame:
-    """Return the rows of frames, each of which reads the files of one group, as one table."""
+def join_groups(groups: Sequence[SchemaGroup], frames: Sequence[DataFrame]) -> DataFrame:
+    """Return the rows of all frames as one table; each frame reads the files of one group."""
     if len(groups) == 1 and "void" not in frames[0].schema.simpleString():
         return frames[0]
     return union_of_types(_without_empty(groups, frames), lambda name: _is_id(groups, frames, name))
 
 
-def _groups(paths: Sequence[str]) -> list[SameSchema]:
+def _groups(paths: Sequence[str]) -> list[SchemaGroup]:
     try:
         groups = group_by_schema(paths)
     except (pa.ArrowInvalid, OSError) as error:
@@ -66,7 +66,7 @@ def _groups(paths: Sequence[str]) -> list[SameSchema]:
     return groups
 
 
-def _read(spark: SparkSession, group: SameSchema) -> DataFrame:
+def _read(spark: SparkSession, group: SchemaGroup) -> DataFrame:
     raw = spark.read.parquet(*literal_paths(group.files))
     nanoseconds = {
         field.name for field in group.schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
@@ -79,8 +79,8 @@ def _read(spark: SparkSession, group: SameSchema) -> DataFrame:
     return raw.withColumns(times)
 
 
-def _without_empty(groups: Sequence[SameSchema], frames: Sequence[DataFrame]) -> list[DataFrame]:
-    """Drop a column of one group that is NULL in all of its rows and has another type elsewhere."""
+def _without_empty(groups: Sequence[SchemaGroup], frames: Sequence[DataFrame]) -> list[DataFrame]:
+    """Drop the columns of a group that are NULL in all of its rows and have another type in other groups."""
     kept = []
     for group, frame in zip(groups, frames, strict=True):
         others = [other.schema for other in frames if other is not frame]
@@ -98,8 +98,8 @@ def _named(schema: StructType, name: str) -> list[StructField]:
     return [field for field in schema.fields if field.name.lower() == name.lower()]
 
 
-def _is_id(groups: Sequence[SameSchema], frames: Sequence[DataFrame], name: str) -> bool:
-    """Whether a column is a double in one file, and in another a whole number too long for a double."""
+def _is_id(groups: Sequence[SchemaGroup], frames: Sequence[DataFrame], name: str) -> bool:
+    """Return whether a column is a double in one group, and holds whole numbers too long for a double in another."""
     types = [[field.dataType for field in _named(frame.schema, name)] for frame in frames]
     if not any(isinstance(dtype, DoubleType) for found in types for dtype in found):
         return False

@@ -1,7 +1,7 @@
-"""Reads a shop's files as raw records: its own columns, unchanged, and beside them where and how each was found.
+"""Reads a shop's files as raw records: its columns, unchanged, with the file of each and the text of corrupt ones.
 
-Every text format is read as lines and parsed line by line, so that one bad line (cut off, not UTF-8, 100 MB long)
-becomes one corrupt record instead of a failed job or, worse, a NULL row.
+Text formats are read as lines and parsed line by line. One bad line (cut off, not UTF-8, 100 MB long) then becomes one
+corrupt record, and neither fails the job nor becomes a row of NULLs.
 """
 
 import re
@@ -26,24 +26,28 @@ from spark_jobs.landing.read_json import json_records
 from spark_jobs.landing.read_parquet import literal_paths, read_parquet
 
 CORRUPT: Final = "_corrupt"
-"""Raw text of a record that could not be parsed, NULL otherwise."""
+"""Raw text of a record that could not be parsed, else NULL."""
 SOURCE_FILE: Final = "_source_file"
 FOUND: Final = (CORRUPT, SOURCE_FILE)
 LONGEST_LINE: Final = 1 << 20
-"""Characters. No event is a megabyte: it is a file without line ends, and would travel through every step."""
+"""Characters. A longer line is no event but a file without line ends, and every step would have to carry it."""
 KEPT_CHARACTERS: Final = 10_000
 _WINDOW: Final = re.compile(r"\bover\s*[(\w]", re.IGNORECASE)
-_MARK: Final = "\ufeff"
+_BOM: Final = "\ufeff"
 _SHORT: Final = 100
-"""Bytes. Only lines up to it are looked at for being blank: trimming copies the line."""
+"""Bytes. Longer lines are not checked for being blank, because trimming copies the line."""
 
 
 def read_records(
     spark: SparkSession, form: FileForm, paths: Sequence[str], where: str, origins: Mapping[str, str] | None = None
 ) -> DataFrame:
-    """Return the file's columns (strings but for parquet), `_corrupt` and `_source_file`; `where` is not applied.
+    """Return the files' columns (strings, except for Parquet), `_corrupt` and `_source_file`.
 
-    `origins` names the delivered file of a path that is a copy of it.
+    The form's `where` is not applied.
+
+    Args:
+        where: table of the form in the TOML, for messages.
+        origins: path -> delivered file, for paths that are copies.
     """
     groups = _by_day(form, paths, origins or {}) if any(map(_WINDOW.search, form.select)) else [list(paths)]
     frames = [_read(spark, form, group, origins or {}) for group in groups]
@@ -53,7 +57,7 @@ def read_records(
 
 
 def _by_day(form: FileForm, paths: Sequence[str], origins: Mapping[str, str]) -> list[list[str]]:
-    """Group the files by the day of delivery in their name, so that a window function of `select` sees one day."""
+    """Group the files by the day in their path, so that window functions of `select` work on one delivery each."""
     days: dict[str, list[str]] = {}
     for path in paths:
         found = re.search(day_pattern(form.path or ""), origins.get(path, path))
@@ -72,9 +76,9 @@ def _read(spark: SparkSession, form: FileForm, paths: Sequence[str], origins: Ma
 
 
 def _file() -> Column:
-    """Return the path of a row's file as it is written on disk: Spark gives it URL-encoded."""
+    """Return the path of a row's file as it is on disk; Spark's is URL-encoded."""
     path = F.col("_metadata.file_path")
-    # A plus sign is one, not a blank as in a form.
+    # In a path a plus sign stands for itself; url_decode would turn it into a blank.
     decoded_path = F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
     return F.when(F.contains(path, F.lit("%")), decoded_path).otherwise(path).alias(SOURCE_FILE)
 
@@ -91,7 +95,7 @@ def _selected(raw: DataFrame, expressions: Sequence[str], where: str) -> DataFra
         for expression in expressions:
             checked(raw, expression, f"{where}.select")
         safe = [safe_expression(e, file_columns(raw), f"{where}.select") for e in expressions]
-        # A star must not bring the two columns twice.
+        # A star must not select the columns FOUND a second time.
         stars = [e.replace("* EXCEPT (", f"* EXCEPT ({', '.join(FOUND)}, ") if "EXCEPT" in e else e for e in safe]
         stars = [f"* EXCEPT ({', '.join(FOUND)})" if e == "*" else e for e in stars]
         return raw.selectExpr(*stars, *FOUND)
@@ -101,41 +105,41 @@ def _lines(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFra
     with any_encoding(spark):
         if form.format == "text":
             text, unreadable = _text(form)
-            return _blankless(spark, paths).select(text.alias("value"), unreadable.alias(CORRUPT), SOURCE_FILE)
-        # Every group is read by itself: files of two folders may have one name and two headers.
+            return _non_blank_lines(spark, paths).select(text.alias("value"), unreadable.alias(CORRUPT), SOURCE_FILE)
+        # Every group is read by itself, because files of two folders may share a name and differ in their headers.
         parts = [
-            _parsed(_blankless(spark, members), form, names, header)
+            _parsed(_non_blank_lines(spark, members), form, names, header)
             for names, header, members in field_names(form, paths)
         ]
-    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
+    return reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts)
 
 
-def _blankless(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+def _non_blank_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     lines = spark.read.text(literal_paths(paths)).select("value", _file())
     return lines.where((F.octet_length("value") > _SHORT) | (F.length(F.trim("value")) > 0))
 
 
 def _text(form: FileForm) -> tuple[Column, Column]:
-    """Return `value` as text, NULL where it cannot be read, and what is kept of it then."""
+    """Return `value` as text, NULL where it is unreadable, and the start of an unreadable value."""
     readable = (F.octet_length("value") <= LONGEST_LINE) & is_text(form)
     kept = F.make_valid_utf8(F.substring("value", 1, KEPT_CHARACTERS))
-    return F.when(readable, _unmarked(decoded(form))), F.when(~readable, kept)
+    return F.when(readable, _without_bom(decoded(form))), F.when(~readable, kept)
 
 
-def _unmarked(text: Column) -> Column:
-    """Return a text without the mark of its encoding, which is the first character of some files."""
-    return F.when(F.startswith(text, F.lit(_MARK)), F.ltrim(text, F.lit(_MARK))).otherwise(text)
+def _without_bom(text: Column) -> Column:
+    """Return a text without the byte order mark with which some files begin."""
+    return F.when(F.startswith(text, F.lit(_BOM)), F.ltrim(text, F.lit(_BOM))).otherwise(text)
 
 
 def _parsed(lines: DataFrame, form: FileForm, names: Sequence[str], header: str | None) -> DataFrame:
     text, unreadable = _text(form)
     if header:
-        lines = lines.where(F.ltrim(decoded(form), F.lit(_MARK)) != header)
+        lines = lines.where(F.ltrim(decoded(form), F.lit(_BOM)) != header)
     return _records(lines, text, unreadable, form, names)
 
 
 def _records(lines: DataFrame, text: Column, unreadable: Column, form: FileForm, names: Sequence[str]) -> DataFrame:
-    """Return the columns of `text`, one row per record; `unreadable` is what is kept of a line without a text."""
+    """Return the columns of `text`, one row per record; `unreadable` is the start of a line without a text."""
     keep = ["_unreadable", SOURCE_FILE]
     lines = lines.withColumn("_unreadable", unreadable)
     options = {k: v for k, v in form.options.items() if k not in ("header", "encoding")}
@@ -147,32 +151,32 @@ def _records(lines: DataFrame, text: Column, unreadable: Column, form: FileForm,
 
 def _multi_line(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
     """Read CSV whose quoted values hold line ends, file by file."""
-    # Where the columns are named, the first line is a record like the others.
+    # With names from `fields`, the first line is a record.
     options = {"header": "false" if form.fields else "true", "maxColumns": MOST_COLUMNS, **form.options}
     options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
     parts = []
     for names, _, members in field_names(form, paths):
         unclosed = [path for path in members if has_unclosed_quote(form, path)]
-        if sound := [path for path in members if path not in unclosed]:
-            parts.append(_values(spark, names, options, literal_paths(sound)))
+        if closed := [path for path in members if path not in unclosed]:
+            parts.append(_values(spark, names, options, literal_paths(closed)))
         if unclosed:
             texts = record_texts(spark, names, options, literal_paths(unclosed), _file())
             readable = ~(_is_broken(F.col("value")) | F.col(TOO_LONG))
             kept = F.when(~readable, F.substring("value", 1, KEPT_CHARACTERS))
             texts = texts.where(F.length(F.trim("value")) > 0)
             parts.append(_records(texts, F.when(readable, F.col("value")), kept, form, names))
-    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts)
+    return reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts)
 
 
 def _values(spark: SparkSession, names: Sequence[str], options: Mapping[str, str], paths: Sequence[str]) -> DataFrame:
     read = spark.read.schema(_ddl(names)).options(**options).csv(list(paths))
-    together = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
-    kept = F.substring(F.coalesce(CORRUPT, F.when(_is_broken(together), together)), 1, KEPT_CHARACTERS)
+    joined_values = F.concat_ws(",", *(F.col(quoted(name)) for name in names))
+    kept = F.substring(F.coalesce(CORRUPT, F.when(_is_broken(joined_values), joined_values)), 1, KEPT_CHARACTERS)
     return read.select(*map(quoted, names), kept.alias(CORRUPT), _file())
 
 
 def _is_broken(text: Column) -> Column:
-    """Whether a text has U+FFFD, which Spark puts in the place of what is no text, or is too long: as by lines."""
+    """Return the condition that a text is too long, or has U+FFFD, which Spark writes for invalid bytes."""
     return F.contains(text, F.lit(UNKNOWN_BYTE)) | (F.octet_length(text) > LONGEST_LINE)
 
 
