@@ -32,7 +32,7 @@ with DAG(
     **SHARED,
 ):
     # From here on by hashes: no later task, command or log holds a key.
-    @task
+    @task(task_id="remember_shoppers")
     def request_erasure() -> int:
         """Remember the keys of the form as hashes; return how many the source has forgotten so far."""
         from pipeline_tasks.maintenance.erase_users import request_erasure as remember
@@ -43,7 +43,7 @@ with DAG(
 
     # Where a record names its user is known to the source's expressions alone: Spark's.
     erase_landed = SparkJob(
-        task_id="erase_landed",
+        task_id="forget_landed",
         job="erase_landed.py",
         about=("--source={{ night().source }}",),
         pool=SPARK_POOL,
@@ -51,7 +51,7 @@ with DAG(
     )
 
     # Behind the landing: what is landed is what a night cleaned in between would bring back.
-    @task(execution_timeout=timedelta(hours=2))
+    @task(task_id="forget_rows", execution_timeout=timedelta(hours=2))
     def erase_rows() -> dict[str, Any]:
         """Take the rows out of tables, staging and Postgres; return what went."""
         from pipeline_tasks.maintenance.erase_users import erase_users as forget

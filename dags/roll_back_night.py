@@ -30,7 +30,7 @@ with DAG(
     **SHARED,
 ):
     # Settled once: each task behind it, run again, comes to the same place.
-    @task
+    @task(task_id="choose_way_back")
     def choose_rollback_target() -> dict[str, Any]:
         """Settle which publication it goes back to; return it."""
         from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target as choose
