@@ -1,46 +1,53 @@
-"""Free the room of nights that nobody needs any more; by default, only say how much.
+"""Delete, or list, old data of a source that is no longer needed.
 
-- **What**: folders of old nights in staging with the pages of their gates, snapshots older than the retention, and
-  files below the tables' folders that no snapshot names: of replaced nights, of failed gates.
-- **Safety**: rows that a reader of a table sees never go, whatever their night. What stays as well: the newest night's
-  folder, what the champion and the newest split were made from, what a way back within the retention needs, and files
-  younger than a day. Age is when something was made, not which night it is of.
-- **When**: from **Trigger**, while no night is under way. Without **Delete** it only tells what would go, with sizes.
-- **Then**: nothing; a way back beyond the retention is refused.
+This DAG finds folders of old days in staging with their gate reports, snapshots of tables older than the retention,
+and files in the tables' folders that belong to no snapshot. It lists them with their sizes. It deletes them only
+where **Delete** is set.
+
+Rows that readers of a table can see are never deleted. These stay too: the folder of the newest day, the data that
+the champion and the newest split were made from, the snapshots that a rollback within the retention needs, and files
+younger than a day. The age is the time since something was written, not the day that it is about.
+
+**When to run it.** Start it with **Trigger** while no nightly run is under way. There is no schedule.
+
+**When it fails.** The log of the failed task names the reason: as a rule, a run or a job of the source is under way.
+Wait until it has ended, then clear the task.
+
+**Afterwards.** A rollback to a time before the retention is refused.
 """
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
-from maintenance_form import how_long_to_keep, which_source
+from maintenance_form import retention_fields, source_field
 from no_concurrent_run import require_no_night
-from run_schedule import SHARED
+from run_schedule import DAG_DEFAULTS
 
 from pipeline_tasks.config.settings import settings
 
 with DAG(
     "apply_retention",
     schedule=None,
-    description="Delete, or list, what is older than the retention and needed by nobody",
+    description="Delete, or list, data older than the retention that is no longer needed",
     doc_md=__doc__,
     tags=["nightshelf", "maintenance"],
-    params=which_source() | how_long_to_keep(),
-    **SHARED,
+    params=source_field() | retention_fields(),
+    **DAG_DEFAULTS,
 ):
 
     @task(execution_timeout=timedelta(hours=2))
     def apply_retention() -> list[dict[str, Any]]:
-        """Tell what is old, and delete it where the form says so; return it kind by kind."""
+        """List what is old, delete it where the form asks for it, and return the counts and sizes by kind."""
         from dataclasses import asdict
 
-        from pipeline_tasks.maintenance.apply_retention import apply_retention as forget
-        from pipeline_tasks.maintenance.apply_retention import say
+        from pipeline_tasks.maintenance.apply_retention import apply_retention as apply
+        from pipeline_tasks.maintenance.apply_retention import report_lines
         from pipeline_tasks.sources.sources import source_of_form
 
-        given = get_current_context()["params"]
-        told = forget(settings(), source_of_form(given["source"]), given["retention_days"], delete=given["delete"])
-        say(told, print, deleted=given["delete"])
-        return [asdict(leaving) for leaving in told if leaving.count]
+        form = get_current_context()["params"]
+        removals = apply(settings(), source_of_form(form["source"]), form["retention_days"], delete=form["delete"])
+        print("\n".join(report_lines(removals, deleted=form["delete"])))
+        return [asdict(removal) for removal in removals if removal.count]
 
     require_no_night() >> apply_retention()

@@ -1,63 +1,70 @@
-"""Fine-tune the recommender for one night, and let it challenge the champion.
+"""Train the recommender for one day, and promote it where it beats the champion.
 
-- **What**: when a retrain is due, every candidate is trained as a mapped task with an MLflow child run; the best of
-  them on validation is evaluated on test against the reigning champion and the baselines.
-- **Safety**: only a challenger that wins is promoted: at once, or, with **Approval** by a person, after somebody
-  approves it under **Required Actions**. When no retrain is due, or the challenger loses, the night goes on with the
-  reigning champion.
-- **When**: as **prepare_behavior** hands on a night, or from **Trigger**.
-- **Then**: hands the night to **nightly_recommendations**.
+Where a retrain is due, this DAG trains every candidate as a mapped task with an MLflow run of its own. The best
+candidate on the validation split is evaluated on the test split, together with the champion and the baselines. It is
+promoted only if it wins: at once, or, where **Approval** is set to a person, after somebody approves it under
+**Required Actions**. Otherwise the champion stays.
+
+**When it runs.** When `prepare_behavior` has finished for a day. Start it for any other day with **Trigger**.
+
+**When it fails.** The champion and the published recommendations stay as they were. The log of the failed task ends
+with the reason and the remedy. Clear the task to run it again: a training that was killed continues from its last
+epoch.
+
+**Afterwards.** `nightly_recommendations` starts for the same day, with the new champion or the old one.
 """
 
 from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, TriggerRule, get_current_context, task
-from command_line import ChildProcess
-from run_choice import hand_on, night, settle_night
-from run_form import fine_tuning, which_night
-from run_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, SHARED, after, on_one_gpu
+from job_operators import ChildProcess
+from run_form import run_fields, training_fields
+from run_options import emit_asset_event, resolve_run_key, run_options
+from run_schedule import CHAMPION_RECOMMENDER, DAG_DEFAULTS, PREPARED_BEHAVIOR, after, on_one_gpu
 
 PARENT_RUN = "--parent-run-id={{ ti.xcom_pull('start_night_run')[0].parent_run_id }}"
 
 with DAG(
     "fine_tune_recommender",
     schedule=after(PREPARED_BEHAVIOR),
-    description="Train candidates, evaluate the best against champion and baselines, promote a winner",
+    description="Train candidates, compare the best with the champion and baselines, promote a winner",
     doc_md=__doc__,
     tags=["nightshelf", "night"],
-    params=which_night() | fine_tuning(),
-    **SHARED,
+    params=run_fields() | training_fields(),
+    **DAG_DEFAULTS,
 ):
-    # Training costs most of the night: a champion that is fresh enough spares it.
+    # Training is the most expensive step. It is skipped while the champion is recent enough.
     @task.branch
     def is_retrain_due() -> str:
-        """Choose between a retrain and the reigning champion."""
+        """Return the id of the next task: training, or the recommendations of the present champion."""
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.registry.retraining import why_retrain
 
         context = get_current_context()
-        reason = why_retrain(settings(), settle_night(context))
+        reason = why_retrain(settings(), resolve_run_key(context))
         print(f"Retrain: {reason or 'not due'}")
-        return "start_night_run" if reason or night(context)["retrain"] == "always" else "hand_on_champion"
+        always = run_options(context)["retrain"] == "always"
+        return "start_night_run" if reason or always else "hand_on_champion"
 
-    # One parent run per night keeps its candidates together in MLflow.
+    # One parent run for each nightly run keeps its candidates together in MLflow.
     @task
     def start_night_run() -> list[dict[str, str]]:
-        """Start the night's MLflow run; return it with each candidate to train."""
+        """Start the parent run in MLflow; return its id with each candidate to train."""
         from pipeline_tasks.candidates.skip_redundant_candidates import worth_training
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.lake.lake import Lake
         from pipeline_tasks.registry.tracking import start_night_run as start
 
         context = get_current_context()
-        tonight = settle_night(context)
-        names = night(context)["candidates"].split(",")
-        worth = worth_training(Lake.open(settings(), tonight.source), tonight, names)
-        run = start(settings(), tonight)
-        return [{"candidate": name, "parent_run_id": run} for name in worth]
+        key = resolve_run_key(context)
+        names = run_options(context)["candidates"].split(",")
+        names = worth_training(Lake.open(settings(), key.source), key, names)
+        run_id = start(settings(), key)
+        return [{"candidate": name, "parent_run_id": run_id} for name in names]
 
-    # Candidates differ in how they treat the encoder; which is best depends on the shop, so all are tried.
+    # Candidates differ in the part of the text encoder that is tuned. The best one depends on the shop, so all are
+    # trained.
     started = start_night_run()
     train_candidate = ChildProcess.partial(
         task_id="train_candidate",
@@ -65,15 +72,15 @@ with DAG(
         options=[
             "--candidate={{ task.mapped.candidate }}",
             "--parent-run-id={{ task.mapped.parent_run_id }}",
-            "--epochs={{ night().epochs }}",
-            "--search-trials={{ night().search_trials }}",
+            "--epochs={{ run_options().epochs }}",
+            "--search-trials={{ run_options().search_trials }}",
         ],
         map_index_template="{{ task.mapped.candidate }}",
         on_every_gpu=True,
         execution_timeout=timedelta(hours=6),
         **on_one_gpu(),
     ).expand(mapped=started)
-    # Chosen on validation, measured once on test, beside the baselines that it must beat.
+    # The best candidate is chosen on validation and measured once on test, with the baselines that it must beat.
     evaluate_candidates = ChildProcess(
         task_id="evaluate_candidates",
         module="pipeline_tasks.candidates.evaluate_candidates",
@@ -82,52 +89,53 @@ with DAG(
         **on_one_gpu(),
     )
 
-    # The gate: a challenger that does not win never reaches the shelves.
+    # A challenger that does not win is never served.
     @task.branch
     def judge_challenger() -> str:
-        """Choose between promotion, a person's approval, and the reigning champion."""
+        """Return the id of the next task: promotion, approval by a person, or the present champion."""
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.registry.promotion import read_evaluation
         from pipeline_tasks.registry.registry import champion_version
 
         context = get_current_context()
-        evaluation = read_evaluation(settings(), settle_night(context))
+        key = resolve_run_key(context)
+        evaluation = read_evaluation(settings(), key)
         reasons = "; ".join(evaluation.reasons)
         print(reasons)
-        if not evaluation.promote and champion_version(settings(), settle_night(context)) is None:
+        if not evaluation.promote and champion_version(settings(), key) is None:
             raise ValueError(
-                f"The challenger does not win, and there is no champion to go on with: {reasons}. Give it more epochs "
-                f"or a longer window, or let the first one pass with NIGHTSHELF_TRAINING__REQUIRE_WIN=false"
+                f"The challenger does not win, and there is no champion to serve instead: {reasons}. Choose more "
+                f"epochs or a longer window, or accept the first model by NIGHTSHELF_TRAINING__REQUIRE_WIN=false"
             )
         if not evaluation.promote:
             return "hand_on_champion"
-        return "ask_person" if night(context)["approval"] == "person" else "promote_champion"
+        return "ask_person" if run_options(context)["approval"] == "person" else "promote_champion"
 
-    # Some shops let nobody but a person change what users see.
+    # In some shops only a person may change what users see.
     ask_person = ApprovalOperator(
         task_id="ask_person",
-        subject="Promote the challenger of {{ night().source }}, {{ night().ds }}?",
+        subject="Promote the challenger of {{ run_options().source }}, {{ run_options().ds }}?",
         body="MLflow run {{ ti.xcom_pull('start_night_run')[0].parent_run_id }} holds the comparison. "
-        "Reject, and the night goes on with the reigning champion.",
-        # The wait is for a person, and has its own limit.
+        "If you reject it, the present champion computes the recommendations.",
+        # The time to wait for a person has a limit of its own.
         execution_timeout=None,
         response_timeout=timedelta(days=1),
     )
 
-    # Readers follow the alias: moving it is the promotion, moving it back the way back.
+    # Readers follow the alias. Moving it is the promotion; moving it back is the rollback.
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def promote_champion() -> str:
-        """Move the alias; return what was done."""
+        """Move the alias `champion`; return what was done."""
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.registry.promote_champion import promote_champion as promote
 
-        return promote(settings(), settle_night(get_current_context()))
+        return promote(settings(), resolve_run_key(get_current_context()))
 
-    # Whoever reigns now, the shelves must be restocked.
+    # The recommendations are computed anew each day, with a new champion or the old one.
     @task(outlets=[CHAMPION_RECOMMENDER], trigger_rule=TriggerRule.NONE_FAILED)
     def hand_on_champion() -> str:
-        """Hand the night to nightly_recommendations; return its partition key."""
-        return hand_on(get_current_context(), CHAMPION_RECOMMENDER)
+        """Start nightly_recommendations for the same day; return the partition key."""
+        return emit_asset_event(get_current_context(), CHAMPION_RECOMMENDER)
 
     due, judged, promoted, handed_on = is_retrain_due(), judge_challenger(), promote_champion(), hand_on_champion()
     due >> [started, handed_on]

@@ -1,25 +1,25 @@
-"""A step's gate and, directly behind it, the commit of what it let through."""
+"""The two tasks at the end of a step: its gate, and the commit of the tables that passed it."""
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context, task
-from command_line import SparkJob
-from run_choice import settle_night
+from job_operators import SparkJob
+from run_options import resolve_run_key
 from run_schedule import SPARK_POOL
 
 
 @task
 def publish(step: str) -> dict[str, int]:
-    """Commit the tables of a step if its gate let them through as they are staged; return the new snapshot ids."""
+    """Commit the staged tables of a step if they passed its gate unchanged; return the new snapshot ids by table."""
     from pipeline_tasks.config.settings import settings
     from pipeline_tasks.quality.gated_publish import publish_step
 
-    return publish_step(settings(), settle_night(get_current_context()), step)
+    return publish_step(settings(), resolve_run_key(get_current_context()), step)
 
 
 def gate(step: str) -> SparkJob:
-    """Return the task that holds what `step` staged against its expectations."""
+    """Return the task that checks the staged tables of `step` against their expectations."""
     return SparkJob(
         task_id=f"validate_{step}",
         job="validate_tables.py",
@@ -30,7 +30,7 @@ def gate(step: str) -> SparkJob:
 
 
 def publish_behind_gate(step: str) -> tuple[SparkJob, Any]:
-    """Return the gate of `step` and the task that publishes behind it, joined."""
+    """Return the gate of `step` and the task that publishes after it, connected."""
     validated = gate(step)
     published = publish.override(task_id=f"publish_{step}")(step)
     validated >> published

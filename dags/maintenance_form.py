@@ -1,21 +1,21 @@
-"""The fields of the forms beside the night: rolling back, forgetting, and comparing A/B arms."""
+"""The fields of the maintenance forms: rollback, erasure, retention and the A/B report."""
 
 from typing import get_args
 
 from airflow.sdk import Param
-from run_form import which_night
+from run_form import run_fields
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.maintenance.rollback_target import What
 
 
-def which_source() -> dict[str, Param]:
-    """Return the field that names whose tables it is about."""
-    return {"source": which_night()["source"]}
+def source_field() -> dict[str, Param]:
+    """Return the field of the source."""
+    return {"source": run_fields()["source"]}
 
 
-def rollback_target() -> dict[str, Param]:
-    """Return the fields of rolling back."""
+def rollback_fields() -> dict[str, Param]:
+    """Return the fields of a rollback."""
     return {
         "what": Param(
             "both",
@@ -23,58 +23,58 @@ def rollback_target() -> dict[str, Param]:
             enum=list(get_args(What)),
             values_display={
                 "both": "both: champion and tables",
-                "champion": "champion: the model's alias alone",
-                "tables": "tables: the ten gold tables alone",
+                "champion": "champion: only the model's alias",
+                "tables": "tables: only the ten gold tables",
             },
             title="What",
-            description="Behind a gate that closed after a promotion, the champion alone: the shelves are still the "
-            "old ones.",
+            description="What to restore. Choose the champion where a gate closed after a promotion: the published "
+            "recommendations are then still the old ones.",
         ),
         "to_night": Param(
             None,
             type=["null", "string"],
             format="date",
-            title="To night",
-            description="The night to go back to; later ones go from the tables. Empty: the publication before "
-            "the one in force.",
+            title="To date",
+            description="The day to go back to; the rows of later days leave the tables. Empty: the publication before "
+            "the present one.",
         ),
     }
 
 
-def whom_to_forget() -> dict[str, Param]:
-    """Return the field that names the users to forget."""
+def erasure_fields() -> dict[str, Param]:
+    """Return the field of the users to erase."""
     return {
         "user_keys": Param(
             [],
             type="array",
             items={"type": "string", "minLength": 1},
             title="Users",
-            description="One user_key a line, as the tables have it. Empty: those forgotten before, once more. Airflow "
-            "keeps what was typed here with the run: delete the run afterwards.",
+            description="One user_key in each line, as in the tables. Empty: erase the users of earlier runs again. "
+            "Airflow keeps the keys with the run: delete the run afterwards.",
         )
     }
 
 
-def how_long_to_keep() -> dict[str, Param]:
-    """Return the fields of forgetting old nights."""
+def retention_fields() -> dict[str, Param]:
+    """Return the fields of the retention."""
     return {
         "retention_days": Param(
             settings().retention_days,
             type="integer",
             minimum=2,
             title="Keep (days)",
-            description="What was made within so many days stays, and all that a way back to any moment of them needs.",
+            description="Data written within this number of days stays, and all that a rollback to that time needs.",
         ),
         "delete": Param(
             False,
             type="boolean",
             title="Delete",
-            description="Off: only say what would go, with sizes.",
+            description="Off: only list what would be deleted, with sizes.",
         ),
     }
 
 
-def which_impressions() -> dict[str, Param]:
+def arm_report_fields() -> dict[str, Param]:
     """Return the fields of the A/B report."""
     return {
         "days": Param(
@@ -82,13 +82,13 @@ def which_impressions() -> dict[str, Param]:
             type="integer",
             minimum=1,
             title="Impressions of (days)",
-            description="The last of them as long before the night as a purchase may take.",
+            description="Number of days of impressions, up to the horizon of purchases before the date.",
         ),
         "horizon_days": Param(
             7,
             type="integer",
             minimum=0,
             title="Purchases within (days)",
-            description="So long after an impression a purchase of the same item counts for it.",
+            description="A purchase of the same item counts for an impression within this number of days.",
         ),
     }

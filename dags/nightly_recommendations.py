@@ -1,69 +1,78 @@
-"""Restock every user's shelf for one night.
+"""Compute and publish the recommendations of one day.
 
-- **What**: embeds all items, users and the top queries with the reigning champion, and computes every nightly table
-  from those vectors: recommendations, fallback_recommendations, similar_items, next_items, user_profiles,
-  search_results, search_suggestions, purchase_intent, audiences, demand_outlook.
-- **Safety**: none is published before all have passed their gate.
-- **When**: as **fine_tune_recommender** hands on a night, with a new champion or the old one, or from **Trigger**.
-- **Then**: announces **nightly_shelves**, for the DAGs of others.
+This DAG embeds all items, users and the most frequent queries with the champion model. From these vectors it computes
+the nightly tables: recommendations, fallback_recommendations, similar_items, next_items, user_profiles,
+search_results, search_suggestions, purchase_intent, audiences and demand_outlook. They are published together, after
+all of them have passed their gate.
+
+**When it runs.** When `fine_tune_recommender` has finished for a day, with a new champion or the old one. Start it for
+any other day with **Trigger**.
+
+**When it fails.** Readers still see the previous recommendations. The log of the failed task ends with the reason and
+the remedy. Clear the task to run it again: a repeated task gives the same result.
+
+**Afterwards.** The asset `nightly_shelves` is updated. DAGs of your own can start from it.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import DAG, get_current_context, task
-from command_line import ChildProcess, SparkJob
 from gated_step import publish_behind_gate
-from run_choice import hand_on, settle_night
-from run_form import shelves, which_night
-from run_schedule import CHAMPION_RECOMMENDER, NIGHTLY_SHELVES, SHARED, SPARK_POOL, after, on_one_gpu
+from job_operators import ChildProcess, SparkJob
+from run_form import run_fields, scoring_fields
+from run_options import emit_asset_event, resolve_run_key
+from run_schedule import CHAMPION_RECOMMENDER, DAG_DEFAULTS, NIGHTLY_RECOMMENDATIONS, SPARK_POOL, after, on_one_gpu
 
 from pipeline_tasks.config.settings import settings
 
 with DAG(
     "nightly_recommendations",
     schedule=after(CHAMPION_RECOMMENDER),
-    description="Score every user against every item and publish all tables of the night",
+    description="Score all items for every user and publish the nightly tables",
     doc_md=__doc__,
     tags=["nightshelf", "night"],
-    params=which_night() | shelves(),
-    **SHARED,
+    params=run_fields() | scoring_fields(),
+    **DAG_DEFAULTS,
 ):
-    # The model runs once per item and user; scoring afterwards is a matrix product that needs no GPU.
-    embed_catalog = ChildProcess(
+    # The model runs once for each item and user. Scoring afterwards is a matrix product that needs no GPU.
+    embed_items = ChildProcess(
         task_id="embed_shelf",
         module="pipeline_tasks.registry.embed_items",
         execution_timeout=timedelta(hours=1),
         **on_one_gpu(),
     )
-    # Spark, because users times items is the only product here that outgrows a machine; all tables in one job,
-    # because starting another would take longer than computing most of them.
+    # Spark is used because users times items may be too much for one machine. One job computes all tables, because
+    # starting a second job takes longer than computing most of them.
     recommend_items = SparkJob(
         task_id="recommend_items",
         job="recommend_items.py",
-        options=["--top-k={{ night().top_k }}", "--exclude-purchased-days={{ night().exclude_purchased_days }}"],
+        options=[
+            "--top-k={{ run_options().top_k }}",
+            "--exclude-purchased-days={{ run_options().exclude_purchased_days }}",
+        ],
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=2),
     )
-    # A shelf with gaps, repeats or items already bought must not be shown.
+    # Recommendations with gaps, repeats or excluded items must not be shown.
     validate_recommend, publish_recommend = publish_behind_gate("recommend")
 
-    # For the DAGs of others: an asset is how they learn that the shelves are full.
-    @task(outlets=[NIGHTLY_SHELVES])
+    # The asset lets DAGs of the shop start when the recommendations are published.
+    @task(outlets=[NIGHTLY_RECOMMENDATIONS])
     def hand_on_shelves() -> str:
-        """Announce the night's shelves; return its partition key."""
-        return hand_on(get_current_context(), NIGHTLY_SHELVES)
+        """Update the asset nightly_shelves; return the partition key."""
+        return emit_asset_event(get_current_context(), NIGHTLY_RECOMMENDATIONS)
 
-    embed_catalog >> recommend_items >> validate_recommend
-    shelves_are_full = hand_on_shelves()
+    embed_items >> recommend_items >> validate_recommend
+    handed_on = hand_on_shelves()
     if settings().postgres_sink is None:
-        publish_recommend >> shelves_are_full
+        publish_recommend >> handed_on
     else:
-        # Behind the lake and apart from it: Postgres is never ahead, and a server that was away is tried again alone.
+        # Postgres is written after the lake, so it is never ahead of it. As a task of its own it can be retried alone.
         @task(execution_timeout=timedelta(hours=1))
         def sink_shelves() -> dict[str, int]:
-            """Copy the published shelves into the application's Postgres; return the rows by table."""
+            """Copy the published tables into the application's Postgres; return the number of rows by table."""
             from pipeline_tasks.lake.postgres_sink import sink_night
 
-            return sink_night(settings(), settle_night(get_current_context()))
+            return sink_night(settings(), resolve_run_key(get_current_context()))
 
-        publish_recommend >> sink_shelves() >> shelves_are_full
+        publish_recommend >> sink_shelves() >> handed_on

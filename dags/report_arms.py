@@ -1,22 +1,26 @@
-"""Hold the A/B arms of the shelves beside one another.
+"""Compare the arms of an A/B test of the recommendations.
 
-- **What**: of every arm that impressions name (`events.arm`), how many were clicked within half an hour and bought
-  within the horizon, as rates with 95 % intervals; of every pair of arms the difference, its interval and a permutation
-  test.
-- **Safety**: it reads, and changes nothing. Each user counts once, by the mean of their own rates; who was shown
-  several arms is left out and counted.
-- **When**: from **Trigger**, for a night whose events are published.
-- **Then**: MLflow holds the tables and the text in a run *arms <night>*. Look once, at the end that was planned: who
-  looks every night finds a difference some night.
+For every arm that impressions name (`events.arm`), this DAG computes the share of impressions that were clicked within
+half an hour, and the share that led to a purchase within the horizon. Each rate has a 95 % interval. For every pair
+of arms it reports the difference, its interval and the p-value of a permutation test. Each user counts once, by the
+mean of their own rates. Users who were shown several arms are left out and counted.
+
+The tables and the text are stored in MLflow, in a run named *arms* with the date. The DAG changes no table.
+
+**When to run it.** Start it with **Trigger** for a day with published events. Look at the result once, at the end that
+you planned: a test that is read every day finds a difference on some day by chance.
+
+**When it fails.** As a rule, there are no impressions with an arm in these days. Map `arm` under `[events.columns]`
+in the source's TOML, or choose more days or a shorter horizon.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import DAG, get_current_context, task
-from maintenance_form import which_impressions
-from run_choice import settle_night
-from run_form import which_night
-from run_schedule import SHARED
+from maintenance_form import arm_report_fields
+from run_form import run_fields
+from run_options import resolve_run_key
+from run_schedule import DAG_DEFAULTS
 
 from pipeline_tasks.config.settings import settings
 
@@ -26,8 +30,8 @@ with DAG(
     description="Compare the A/B arms by clicks and purchases, with intervals",
     doc_md=__doc__,
     tags=["nightshelf", "maintenance"],
-    params=which_night() | which_impressions(),
-    **SHARED,
+    params=run_fields() | arm_report_fields(),
+    **DAG_DEFAULTS,
 ):
 
     @task(execution_timeout=timedelta(hours=1))
@@ -36,8 +40,8 @@ with DAG(
         from pipeline_tasks.maintenance.report_arms import report_arms as report
 
         context = get_current_context()
-        given = context["params"]
-        text = report(settings(), settle_night(context), given["days"], given["horizon_days"]).text()
+        form = context["params"]
+        text = report(settings(), resolve_run_key(context), form["days"], form["horizon_days"]).text()
         print(text)
         return text
 

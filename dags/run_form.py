@@ -1,6 +1,6 @@
 """The fields of the trigger forms: flat, typed, each with a title, a description and a default.
 
-A field that is left alone takes the value that the DAG before it handed on, else the default shown.
+A field that is left unchanged takes the value of the DAG that started this one, else the default shown.
 """
 
 from typing import Any, Final, get_args
@@ -14,22 +14,22 @@ from pipeline_tasks.run_key import DELIVERED_DAYS
 from pipeline_tasks.sources.sources import offered_sources
 
 _CANDIDATES: Final = {
-    "frozen": "frozen: the encoder as it is",
-    "lora": "lora: small matrices beside its layers",
+    "frozen": "frozen: none of it, the encoder stays as it is",
+    "lora": "lora: small matrices added to its layers",
     "last_layers": "last_layers: its last blocks",
     "full": "full: all its weights",
 }
 
 
-def which_night() -> dict[str, Param]:
-    """Return the fields that every form begins with."""
+def run_fields() -> dict[str, Param]:
+    """Return the fields at the head of every form: the day and the source."""
     return {
         "target_date": Param(
             None,
             type=["null", "string"],
             format="date",
-            title="RunKey",
-            description="The source's day to work on. Empty: the run's partition key, else the day before the run.",
+            title="Date",
+            description="The day to work on. Empty: the day of the run's partition key, else the day before the run.",
         ),
         "source": Param(
             settings().source,
@@ -37,12 +37,12 @@ def which_night() -> dict[str, Param]:
             minLength=1,
             examples=offered_sources(),
             title="Source",
-            description="Whose log: a preset, or a source that `nightshelf source add FILE` has registered.",
+            description="The shop's log: a preset, or a source that was registered by `nightshelf source add FILE`.",
         ),
     }
 
 
-def preparation() -> dict[str, Param]:
+def preparation_fields() -> dict[str, Param]:
     """Return the fields of landing, cleaning and splitting."""
     defaults = settings().split
     return {
@@ -50,24 +50,24 @@ def preparation() -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Folder of the files",
-            description="Where the files lie, if not where the source's TOML says: a folder or an object-store prefix.",
+            description="Folder or object-store prefix of the files. Empty: the path in the source's TOML.",
         ),
         "window_days": _number(
             defaults.window_days,
             0,
             "Window (days)",
-            "Days of events that are prepared; the last is the night's own. 0: all that a file of many days holds, "
+            "Number of days of events to prepare, up to and including the date. 0: all days of a file that holds many, "
             f"else {DELIVERED_DAYS}.",
         ),
         "split_strategy": Param(
             None,
             type=["null", "string"],
             enum=[None, "temporal", "leave_one_out", "per_user"],
-            # Airflow's form writes null where nothing is chosen.
-            values_display={"null": "as the source says, else as the log wants it"},
+            # Airflow's form writes null where no value is chosen.
+            values_display={"null": "from the source's TOML, else chosen from the log"},
             title="Split strategy",
-            description="How 6:2:2 is cut: temporal, where the log does not want leave_one_out (anonymous sessions, no "
-            "times). All but temporal leak the future.",
+            description="How the log is split 6:2:2. Chosen from the log: temporal, or leave_one_out for anonymous "
+            "sessions and logs without times. All but temporal let training see the future.",
         ),
         "rules": Param(
             None,
@@ -80,7 +80,7 @@ def preparation() -> dict[str, Param]:
     }
 
 
-def fine_tuning() -> dict[str, Param]:
+def training_fields() -> dict[str, Param]:
     """Return the fields of training and promotion."""
     defaults = settings().training
     return {
@@ -90,7 +90,7 @@ def fine_tuning() -> dict[str, Param]:
             enum=["when_due", "always"],
             values_display={"when_due": "when due", "always": "always"},
             title="Retrain",
-            description="Due where there is no champion, where it was made from another split, and where it is "
+            description="A retrain is due without a champion, with one made from another split, and with one that is "
             f"{_days(defaults.retrain_every_days)} old.",
         ),
         "candidates": Param(
@@ -102,20 +102,20 @@ def fine_tuning() -> dict[str, Param]:
             maxItems=20,
             title="Candidates",
             values_display=_CANDIDATES,
-            description="What of the text encoder is tuned: each is trained as a mapped task and an MLflow child run.",
+            description="Which part of the text encoder is tuned. Each candidate has a task and an MLflow run.",
         ),
         "epochs": _number(
             defaults.epochs,
             0,
             "Epochs",
-            "Passes over the training sequences; it may stop early. 0: chosen from the log.",
+            "Number of passes over the training sequences; training may stop earlier. 0: chosen from the log.",
         ),
         "search_trials": _number(
             defaults.search_trials,
             0,
             "Search trials",
-            f"Optuna's trials per candidate near what is chosen from the log, in {defaults.search_minutes:g} minutes "
-            "at most, each an MLflow run. 0: no search.",
+            f"Number of Optuna trials for each candidate, near the values chosen from the log, in at most "
+            f"{defaults.search_minutes:g} minutes. Each is an MLflow run. 0: no search.",
         ),
         "approval": Param(
             "automatic",
@@ -123,21 +123,21 @@ def fine_tuning() -> dict[str, Param]:
             enum=["automatic", "person"],
             values_display={"automatic": "automatic", "person": "a person"},
             title="Approval",
-            description="A challenger that wins is promoted at once, or waits for a person in Required Actions.",
+            description="Whether a winner is promoted at once, or waits for a person under Required Actions.",
         ),
     }
 
 
-def shelves() -> dict[str, Param]:
+def scoring_fields() -> dict[str, Param]:
     """Return the fields of scoring."""
     defaults = settings().scoring
     return {
-        "top_k": _number(defaults.top_k, 1, "Items per user", "Rows per user in recommendations."),
+        "top_k": _number(defaults.top_k, 1, "Items per user", "Number of rows for each user in recommendations."),
         "exclude_purchased_days": _number(
             defaults.exclude_purchased_days,
             0,
             "Do not repeat for (days)",
-            "Items bought within so many days are left out; 0 leaves that to the repeat policy of the model.",
+            "Items that a user bought within this number of days are left out. 0: the model's repeat policy decides.",
         ),
     }
 

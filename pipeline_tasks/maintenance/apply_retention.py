@@ -1,7 +1,6 @@
 """What is older than the retention and needed by nobody: found, told with sizes, and, where asked, deleted."""
 
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from pipeline_tasks.tables.contracts import TABLES
 
 
 @dataclass(frozen=True)
-class Leaving:
+class Removal:
     """One kind of what goes."""
 
     what: str
@@ -31,7 +30,7 @@ class Leaving:
 
 def apply_retention(
     settings: Settings, source: str, retention_days: int, *, delete: bool, now: datetime | None = None
-) -> list[Leaving]:
+) -> list[Removal]:
     """Return what goes of a source, kind by kind; nothing is touched unless `delete`.
 
     Rows of the tables stay, whatever their night: only what no reader of a table sees goes. Run again, nothing is left
@@ -55,7 +54,7 @@ def apply_retention(
     return told
 
 
-def _staging(settings: Settings, source: str, before: datetime, *, delete: bool) -> list[Leaving]:
+def _staging(settings: Settings, source: str, before: datetime, *, delete: bool) -> list[Removal]:
     folders = old_night_folders(settings, source, before)
     files = [file for folder in folders for file in files_below(str(folder))]
     pages = gate_pages(settings, folders)
@@ -64,7 +63,7 @@ def _staging(settings: Settings, source: str, before: datetime, *, delete: bool)
             shutil.rmtree(folder)
         remove_files(pages)
     nights = f" ({folders[0].name} to {folders[-1].name})" if folders else ""
-    return [Leaving(f"nights in staging{nights}", len(folders), _size(files)), _files("pages of their gates", pages)]
+    return [Removal(f"nights in staging{nights}", len(folders), _size(files)), _files("pages of their gates", pages)]
 
 
 def _table(
@@ -76,7 +75,7 @@ def _table(
     staged: set[str],
     *,
     delete: bool,
-) -> list[Leaving]:
+) -> list[Removal]:
     table = lake.present(name)
     if table is None:
         return []
@@ -89,24 +88,19 @@ def _table(
     files = orphan_files(table, kept, young, staged)
     if delete:
         remove_files(files)
-    return [Leaving(f"snapshots of {name}", len(going), 0), _files(f"files of {name} that no snapshot names", files)]
+    return [Removal(f"snapshots of {name}", len(going), 0), _files(f"files of {name} that no snapshot names", files)]
 
 
-def _files(what: str, files: list[StoredFile]) -> Leaving:
-    return Leaving(what, len(files), _size(files))
+def _files(what: str, files: list[StoredFile]) -> Removal:
+    return Removal(what, len(files), _size(files))
 
 
 def _size(files: list[StoredFile]) -> int:
     return sum(file.bytes for file in files)
 
 
-Told = Callable[[str], None]
-
-
-def say(told: list[Leaving], tell: Told, *, deleted: bool) -> None:
-    """Tell every kind of which something goes, and the sum."""
-    for leaving in told:
-        if leaving.count:
-            tell(str(leaving))
-    total = sum(leaving.bytes for leaving in told)
-    tell(f"{'deleted' if deleted else 'would go (nothing was deleted)'}: {total / 2**20:.1f} MiB")
+def report_lines(removals: list[Removal], *, deleted: bool) -> list[str]:
+    """Return one line for every kind of data that is removed, and a line with the total size."""
+    total = sum(removal.bytes for removal in removals) / 2**20
+    summary = "deleted" if deleted else "would be deleted (nothing was deleted)"
+    return [*(str(removal) for removal in removals if removal.count), f"{summary}: {total:.1f} MiB"]

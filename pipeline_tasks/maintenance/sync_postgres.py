@@ -19,7 +19,7 @@ _LOCK_WAIT: Final = "10s"
 """For readers of a partition to let go of it."""
 
 
-def follow_nights(settings: Settings, source: str, days: Collection[date]) -> dict[str, str]:
+def sync_days(settings: Settings, source: str, days: Collection[date]) -> dict[str, str]:
     """Put the lake's rows of the days in place of Postgres's; a day that the lake has lost goes there too.
 
     Return what was done by day; nothing where no DSN is set.

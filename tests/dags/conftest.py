@@ -10,13 +10,13 @@ import pytest
 
 from pipeline_tasks.config.settings import REPOSITORY
 
-# Before Airflow is first imported: it would write its configuration into the home of whoever runs the tests.
+# Set before the first import of Airflow, which writes its configuration into the home folder of the user.
 if "AIRFLOW_HOME" not in os.environ:
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightshelf-airflow-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = '{"conn_type": "spark", "host": "local[2]"}'
-# As Airflow does with its DAG folder.
+# Airflow does the same with its DAG folder.
 sys.path.insert(0, str(REPOSITORY / "dags"))
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A training that ends as one for which memory was too small."""
+"""A training that is killed as if memory was full."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Writes the environment that it was started with as JSON: a Spark job's driver, or a training."""
+"""Writes its own environment as JSON; it takes the place of a Spark driver or a training."""
 
 import argparse
 import json

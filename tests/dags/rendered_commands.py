@@ -1,4 +1,4 @@
-"""Renders every heavy task's command for one night, as Airflow would run it.
+"""Renders the command of every Spark job and child process for one day, as Airflow would run it.
 
 python -m tests.dags.rendered_commands     rebuilds the golden files after an intended change
 """
@@ -14,12 +14,12 @@ from tests.dags.conftest import GOLDEN
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk import DAG, Context
-    from command_line import ChildProcess, SparkJob
+    from job_operators import ChildProcess, SparkJob
 
 GIVEN: dict[str, dict[str, Any]] = {
-    # A scheduled night: nothing but its key is given.
+    # A scheduled run has a partition key and no options.
     "scheduled": {"key": "2026-11-20", "conf": {}},
-    # A run from the form: no key, every field that may be set.
+    # A run from the form has no partition key. Every field is set.
     "form": {
         "key": None,
         "conf": {
@@ -40,7 +40,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 def render_commands(bag: "DagBag", given: dict[str, Any]) -> dict[str, str]:
     """Return the command line of every Spark job and child process by `dag.task`."""
-    from command_line import ChildProcess, SparkJob
+    from job_operators import ChildProcess, SparkJob
 
     commands = {}
     for dag_id in sorted(bag.dags):
@@ -68,7 +68,7 @@ def _command(operator: "SparkJob | ChildProcess", dag: "DAG", given: dict[str, A
 
 
 def repr_if_spaced(argument: str) -> str:
-    """Return the argument, quoted where it would not be read as one."""
+    """Return the argument, in quotes where it holds a space."""
     return repr(argument) if " " in argument else argument
 
 

@@ -1,4 +1,4 @@
-"""A training that starts a helper of its own and would go on for minutes: what a killed task must end.
+"""A training with a child process that runs for minutes, so that a killed task has to end both.
 
 python -m tests.dags.stubborn_training --pids=FILE
 """

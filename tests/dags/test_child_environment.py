@@ -1,4 +1,4 @@
-"""What the processes that tasks start can read in their environment."""
+"""The environment of the processes that tasks start."""
 
 import json
 import shutil
@@ -42,13 +42,13 @@ def task_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in (WITHHELD | NEEDED | MLFLOW).items():
         monkeypatch.setenv(name, value)
     yield
-    # Read here, they would give the DAGs of the next test a Postgres sink.
+    # Cached settings would give the DAGs of the next test a Postgres sink.
     settings.cache_clear()
 
 
 @pytest.mark.usefixtures("task_environment")
 def test_a_training_has_mlflows_login_and_none_of_airflows_secrets(tmp_path: Path) -> None:
-    from command_line import ChildProcess
+    from job_operators import ChildProcess
 
     file = tmp_path / "environment.json"
     ChildProcess(task_id="train", module="tests.dags.print_environment", options=[f"--to={file}"]).execute({})
@@ -58,16 +58,16 @@ def test_a_training_has_mlflows_login_and_none_of_airflows_secrets(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("task_environment")
-def test_a_spark_job_has_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from command_line import SparkJob
+def test_a_spark_job_has_neither_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from job_operators import SparkJob
 
-    # spark-submit without Spark: what it is started with is what its Java and its Python have.
+    # A spark-submit without Spark. Its environment is the one that Java and Python would have.
     submit = tmp_path / "spark-submit"
     submit.write_text(f'#!/bin/sh\nexec {sys.executable} {print_environment.__file__} "--to=$OUT"\n')
     submit.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{Path(shutil.which('sh') or '/bin/sh').parent}")
     monkeypatch.setenv("OUT", str(tmp_path / "environment.json"))
-    task: Any = SparkJob(task_id="clean", job="clean_behavior.py", about=())
+    task: Any = SparkJob(task_id="clean", job="clean_behavior.py", run_arguments=())
     task.execute({"ti": None})
     found = json.loads((tmp_path / "environment.json").read_text())
     assert found.items() >= NEEDED.items()
@@ -75,7 +75,7 @@ def test_a_spark_job_has_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "hidden" not in str(found)
 
 
-def test_servers_have_no_use_for_the_lake() -> None:
+def test_servers_do_not_get_the_lake() -> None:
     from pipeline_tasks.local_runtime.servers import SERVERS_WITHOUT
 
     found = child_environment(WITHHELD | NEEDED | MLFLOW, SERVERS_WITHOUT)

@@ -1,4 +1,4 @@
-"""What every DAG must hold, and its exact shape."""
+"""The properties that every DAG must have, and its exact tasks and edges."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def test_edges(dag_bag: "DagBag", dag_id: str) -> None:
     assert {task.task_id: task.downstream_task_ids for task in dag_bag.dags[dag_id].tasks} == EDGES[dag_id]
 
 
-def test_where_a_postgres_is_named_it_follows_the_lake_in_a_task_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_postgres_sink_is_written_after_the_lake_by_a_task_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     from pipeline_tasks.config.settings import REPOSITORY, settings
@@ -87,11 +87,11 @@ def test_where_a_postgres_is_named_it_follows_the_lake_in_a_task_of_its_own(monk
     assert (tasks["sink_shelves"].retries or 0) >= 1
 
 
-def test_assets_join_the_dags(dag_bag: "DagBag") -> None:
+def test_assets_connect_the_dags(dag_bag: "DagBag") -> None:
     from run_schedule import CHAMPION_RECOMMENDER, PREPARED_BEHAVIOR, after
 
-    gives = {outlet.name: task.dag_id for task in all_tasks(dag_bag) for outlet in task.outlets}
-    assert gives == {
+    outlets = {outlet.name: task.dag_id for task in all_tasks(dag_bag) for outlet in task.outlets}
+    assert outlets == {
         "prepared_behavior": "prepare_behavior",
         "champion_recommender": "fine_tune_recommender",
         "nightly_shelves": "nightly_recommendations",
@@ -100,7 +100,7 @@ def test_assets_join_the_dags(dag_bag: "DagBag") -> None:
     assert dag_bag.dags["nightly_recommendations"].timetable == after(CHAMPION_RECOMMENDER)
 
 
-def test_each_publish_is_directly_behind_its_gate_alone(dag_bag: "DagBag") -> None:
+def test_each_publish_follows_only_its_gate(dag_bag: "DagBag") -> None:
     publishing = [task for task in all_tasks(dag_bag) if task.task_id.startswith("publish_")]
     assert len(publishing) == 3
     for task in publishing:

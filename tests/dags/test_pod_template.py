@@ -1,4 +1,4 @@
-"""The pods that KubernetesExecutor would start, built by the provider's own code; no cluster is asked."""
+"""The pods that KubernetesExecutor would start, built by the provider's own code without a cluster."""
 
 import re
 from datetime import UTC, datetime
@@ -48,14 +48,14 @@ def test_a_task_that_asks_for_a_gpu_gets_one_beside_all_of_the_template(executor
 
 
 @pytest.mark.parametrize("executors", ["CeleryExecutor", "LocalExecutor"])
-def test_executors_without_pods_are_given_none(executors: str) -> None:
+def test_executors_without_pods_get_no_pod(executors: str) -> None:
     from run_schedule import pod_with_one_gpu
 
     assert pod_with_one_gpu(executors) == {}
     assert PodGenerator.from_obj(pod_with_one_gpu(executors)) is None
 
 
-def test_the_dag_asks_the_executor_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configured_executor_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     from run_schedule import on_one_gpu
 
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "KubernetesExecutor")

@@ -1,4 +1,4 @@
-"""When the nightly run starts, and by which clock."""
+"""The schedule of the nightly run and its time zone."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ item_id = "item"
 def test_the_schedule_follows_the_nightly_sources_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], zone: str, expression: str
 ) -> None:
-    from run_schedule import every_night
+    from run_schedule import nightly_schedule
 
     (tmp_path / "shop.toml").write_text(TOML)
     monkeypatch.chdir(tmp_path)
@@ -37,8 +37,8 @@ def test_the_schedule_follows_the_nightly_sources_clock(
         monkeypatch.setenv(f"NIGHTSHELF_{name}", value)
     settings.cache_clear()
     try:
-        made = every_night()
+        schedule = nightly_schedule()
     finally:
         monkeypatch.undo()
         settings.cache_clear()
-    assert (str(made.timezone), made.expression) == (zone, expression)
+    assert (str(schedule.timezone), schedule.expression) == (zone, expression)

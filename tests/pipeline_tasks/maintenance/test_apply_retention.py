@@ -9,7 +9,7 @@ import pytest
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import Manifest, StagedTable, night_folder, write_manifest
-from pipeline_tasks.maintenance.apply_retention import apply_retention, say
+from pipeline_tasks.maintenance.apply_retention import apply_retention, report_lines
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.quality.gate_report import GateReport, TableReport, write_report
 from pipeline_tasks.registry.registry import client
@@ -49,14 +49,14 @@ def made_twice(settings: Settings) -> datetime:
 
 def test_a_dry_run_says_what_would_go_and_touches_nothing(settings: Settings, made_twice: datetime) -> None:
     staged_file(settings)
-    before, told, lines = everything(settings.home), [], list[str]()
-    told = apply_retention(settings, SOURCE, RETENTION, delete=False, now=later(made_twice))
+    before = everything(settings.home)
+    listed = apply_retention(settings, SOURCE, RETENTION, delete=False, now=later(made_twice))
     assert everything(settings.home) == before
-    say(told, lines.append, deleted=False)
+    lines = report_lines(listed, deleted=False)
     assert any(line.startswith("files of recommendations that no snapshot names: ") for line in lines)
-    assert lines[-1].startswith("would go (nothing was deleted): ")
+    assert lines[-1].startswith("would be deleted (nothing was deleted): ")
     again = apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(made_twice))
-    assert again == told, "what was said is what goes"
+    assert again == listed, "what was listed is deleted"
     freed = sum(before.values()) - sum(everything(settings.home).values())
     assert freed > 0
     left = apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(made_twice))

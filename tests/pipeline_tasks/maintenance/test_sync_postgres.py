@@ -11,7 +11,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
 from pipeline_tasks.maintenance.erase_users import erase_users
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
-from pipeline_tasks.maintenance.sync_postgres import follow_nights
+from pipeline_tasks.maintenance.sync_postgres import sync_days
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.erased import remember
 from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
@@ -48,11 +48,11 @@ def test_nights_that_went_from_the_lake_go_and_changed_ones_are_swapped(server: 
     way = choose_rollback_target(sunk, SOURCE, "tables", FIRST)
     days = {day for one in return_tables(sunk, way) for day in one.days}
     assert days == {day for one in return_tables(sunk, way) for day in one.days}, "a second attempt tells the same days"
-    assert follow_nights(sunk, SOURCE, days) == {"2026-11-20": "dropped", "2026-11-21": "dropped"}
+    assert sync_days(sunk, SOURCE, days) == {"2026-11-20": "dropped", "2026-11-21": "dropped"}
     assert rows(server) == {(FIRST, "i1")}
     again = choose_rollback_target(sunk, SOURCE, "tables", THIRD)
     days = {day for one in return_tables(sunk, again) for day in one.days}
-    assert follow_nights(sunk, SOURCE, days) == {"2026-11-20": "as in the lake", "2026-11-21": "as in the lake"}
+    assert sync_days(sunk, SOURCE, days) == {"2026-11-20": "as in the lake", "2026-11-21": "as in the lake"}
     assert rows(server) == {(FIRST, "i1"), (SECOND, "i2"), (THIRD, "i3")}
 
 

@@ -1,4 +1,4 @@
-"""How a run finds out which night it is about, and what it hands on."""
+"""The source, day and options of a run, and what it passes to the next DAG."""
 
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ DEFAULTS = {"target_date": None, "source": "simulated_shop", "window_days": 30, 
 
 
 def run(key: str | None = None, upstream: dict[str, Any] | None = None, **conf: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A task's context: of a run with a partition key, the choices of the DAG before it, and its own."""
+    """Return the context of a task: the partition key, the options of the DAG before it, and its own."""
     from airflow.sdk.definitions.param import Param, ParamsDict
 
     form = ParamsDict({"window_days": Param(30, type="integer"), "rules": Param(None, type=["null", "array"])})
@@ -31,7 +31,7 @@ def run(key: str | None = None, upstream: dict[str, Any] | None = None, **conf: 
 
 
 @pytest.mark.parametrize(
-    ("context", "night"),
+    ("context", "expected"),
     [
         (run(), RunKey("simulated_shop", date(2026, 11, 20))),
         (run(key="2026-11-18"), RunKey("simulated_shop", date(2026, 11, 18))),
@@ -45,60 +45,62 @@ def run(key: str | None = None, upstream: dict[str, Any] | None = None, **conf: 
     ],
     ids=["clock", "scheduled", "form", "rest", "asset of another source", "handed on"],
 )
-def test_night_of_a_run(context: dict[str, Any], night: RunKey) -> None:
-    from run_choice import settle_night
+def test_run_key_of_a_run(context: dict[str, Any], expected: RunKey) -> None:
+    from run_options import resolve_run_key
 
-    assert settle_night(context) == night
+    assert resolve_run_key(context) == expected
 
 
 @pytest.mark.parametrize("context", [run(target_date="2099-01-01"), run(key="2099-01-01")], ids=["form", "key"])
 def test_a_day_that_has_not_begun_is_refused(context: dict[str, Any]) -> None:
-    from run_choice import settle_night
+    from run_options import resolve_run_key
 
     with pytest.raises(ValueError, match=r"2099-01-01 of simulated_shop is later than today, .* \(UTC\): a day that"):
-        settle_night(context)
+        resolve_run_key(context)
 
 
-def test_key_and_form_must_not_name_two_nights() -> None:
-    from run_choice import settle_night
+def test_key_and_form_must_not_name_different_days() -> None:
+    from run_options import resolve_run_key
 
-    with pytest.raises(ValueError, match="2026-11-18 and target_date 2026-11-19 name two nights"):
-        settle_night(run(key="2026-11-18", target_date="2026-11-19"))
+    with pytest.raises(ValueError, match="2026-11-18 and target_date 2026-11-19 name different days"):
+        resolve_run_key(run(key="2026-11-18", target_date="2026-11-19"))
 
 
 def test_unknown_source_is_refused_by_name() -> None:
-    from run_choice import settle_night
+    from run_options import resolve_run_key
 
     with pytest.raises(FileNotFoundError, match="'nowhere' is unknown"):
-        settle_night(run(source="nowhere"))
+        resolve_run_key(run(source="nowhere"))
 
 
-def test_own_choice_wins_over_handed_on_and_that_over_the_default() -> None:
-    from run_choice import night
+def test_own_options_come_before_passed_ones_and_these_before_defaults() -> None:
+    from run_options import run_options
 
-    chosen = night(run(key="2026-11-18", upstream={"window_days": 7, "rules": ["bots", "known_user"]}, window_days=3))
+    chosen = run_options(
+        run(key="2026-11-18", upstream={"window_days": 7, "rules": ["bots", "known_user"]}, window_days=3)
+    )
     assert (chosen["window_days"], chosen["rules"], chosen["target_date"]) == ("3", "bots,known_user", "")
-    assert night(run(key="2026-11-18", upstream={"window_days": 7}))["window_days"] == "7"
-    assert night(run(key="2026-11-18"))["window_days"] == "30"
+    assert run_options(run(key="2026-11-18", upstream={"window_days": 7}))["window_days"] == "7"
+    assert run_options(run(key="2026-11-18"))["window_days"] == "30"
 
 
-def test_what_was_handed_on_must_fit_the_form_that_has_such_a_field() -> None:
-    from run_choice import night
+def test_a_passed_option_must_fit_a_form_with_such_a_field() -> None:
+    from run_options import run_options
 
-    assert night(run(key="2026-11-18", upstream={"epochs": "of another form"}))["epochs"] == "of another form"
+    assert run_options(run(key="2026-11-18", upstream={"epochs": "of another form"}))["epochs"] == "of another form"
     with pytest.raises(ValueError, match=r"window_days = 'a week' was given to the DAG before this one.*'integer'$"):
-        night(run(key="2026-11-18", upstream={"window_days": "a week"}))
+        run_options(run(key="2026-11-18", upstream={"window_days": "a week"}))
 
 
 def test_hand_on_gives_the_next_dag_key_source_and_choices_but_not_the_date_field() -> None:
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import OutletEventAccessors
-    from run_choice import hand_on
+    from run_options import emit_asset_event
 
     asset = Asset("prepared_behavior")
     context = run(target_date="2011-11-01", source="online_retail", window_days=3)
     context["outlet_events"] = OutletEventAccessors()
-    assert hand_on(cast("Context", context), asset) == "online_retail|2011-11-01"
+    assert emit_asset_event(cast("Context", context), asset) == "online_retail|2011-11-01"
     event = context["outlet_events"][asset]
     assert event.partition_keys == {"online_retail|2011-11-01"}
     assert event.extra == {"choices": {"source": "online_retail", "window_days": 3}}
@@ -106,12 +108,12 @@ def test_hand_on_gives_the_next_dag_key_source_and_choices_but_not_the_date_fiel
 
 @pytest.mark.parametrize("named", ["/tmp/shop.toml", "shop.toml", "../../tmp/shop", "no_such_shop"])
 def test_a_form_does_not_take_the_path_of_a_file(named: str) -> None:
-    from run_choice import settle_night
+    from run_options import resolve_run_key
 
     remedy = "Register a TOML file on the machine by `nightshelf source add FILE`"
     handed_on = run(key="2026-11-18", upstream={"source": named})
     for context in (run(source=named), run(key="2026-11-18", source=named), handed_on):
         with pytest.raises(FileNotFoundError, match=remedy):
-            settle_night(context)
+            resolve_run_key(context)
     with pytest.raises((ValueError, FileNotFoundError), match=r"does not fit: use a-z|is unknown: a form takes"):
-        settle_night(run(key=f"{named}|2026-11-18"))
+        resolve_run_key(run(key=f"{named}|2026-11-18"))

@@ -1,4 +1,4 @@
-"""The DAGs beside the night, run by Airflow itself, in this process and against a real lake and MLflow store."""
+"""The maintenance DAGs, run by Airflow in this process against a real lake and MLflow store."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def airflow(*command: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def airflow_tables() -> Iterator[None]:
-    """Airflow's own tables with the DAGs in them, in the home of these tests."""
+    """Create Airflow's tables with the DAGs in the home of these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(REPOSITORY / "dags"))
         airflow("db", "migrate")
@@ -43,7 +43,7 @@ def airflow_tables() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Two nights of a shop, each filled by a champion of its own."""
+    """Two days of a shop, each with recommendations of a champion of its own."""
     home = tmp_path_factory.mktemp("upkeep")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NIGHTSHELF_HOME", str(home))
@@ -68,7 +68,7 @@ def run(bag: "DagBag", dag_id: str, **form: Any) -> str:  # noqa: ANN401
     return str(bag.dags[dag_id].test(run_conf={"source": SOURCE, **form}).state)
 
 
-def test_a_way_back_a_list_of_what_is_old_and_a_forgotten_shopper(dag_bag: "DagBag", shop: Settings) -> None:
+def test_rollback_retention_and_erasure_succeed(dag_bag: "DagBag", shop: Settings) -> None:
     assert run(dag_bag, "roll_back_night", what="both") == "success"
     present = champion_version(shop, RunKey(SOURCE, SECOND))
     assert present is not None
@@ -80,7 +80,7 @@ def test_a_way_back_a_list_of_what_is_old_and_a_forgotten_shopper(dag_bag: "DagB
     assert [(row["ds"], row["user_key"]) for row in shelves] == [(FIRST, "bob")]
 
 
-def test_what_cannot_be_ends_as_failed_and_changes_nothing(dag_bag: "DagBag", shop: Settings) -> None:
+def test_an_impossible_request_fails_and_changes_nothing(dag_bag: "DagBag", shop: Settings) -> None:
     before = nights(shop)
     assert run(dag_bag, "roll_back_night", to_night="2026-01-01") == "failed"
     assert run(dag_bag, "report_arms", target_date="2026-11-20") == "failed", "no impressions, so no report"
@@ -97,8 +97,8 @@ def test_arms_are_reported(dag_bag: "DagBag", shop: Settings) -> None:
     assert kept.data.metrics["explorer.click_rate"] > kept.data.metrics["control.click_rate"]
 
 
-def test_nothing_is_forgotten_while_a_night_is_under_way(dag_bag: "DagBag", shop: Settings) -> None:
-    # Queued for good: no scheduler runs here.
+def test_nothing_is_deleted_while_a_nightly_run_is_under_way(dag_bag: "DagBag", shop: Settings) -> None:
+    # The run stays queued, because no scheduler runs here.
     airflow("dags", "trigger", "prepare_behavior")
     assert run(dag_bag, "apply_retention", retention_days=2, delete=True) == "failed"
     assert run(dag_bag, "erase_users", user_keys=["bob"]) == "failed"

@@ -12,7 +12,7 @@ from pipeline_tasks.local_runtime.gpu_count import TORCHRUN
 
 
 def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
-    from command_line import ChildProcess
+    from job_operators import ChildProcess
 
     pids = tmp_path / "pids"
     task = ChildProcess(task_id="train", module="tests.dags.stubborn_training", options=[f"--pids={pids}"])
@@ -32,7 +32,7 @@ def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
 def test_training_is_started_once_for_each_gpu(
     visible: str, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from command_line import ChildProcess
+    from job_operators import ChildProcess
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     torchrun = [*TORCHRUN, "--nproc-per-node=3"]
@@ -55,9 +55,9 @@ def test_training_is_started_once_for_each_gpu(
     assert ChildProcess(task_id="t", module="m", on_every_gpu=True).command_line()[:3] == ["python", "-m", "m"]
 
 
-def test_a_command_that_the_system_killed_is_said_to_lack_memory() -> None:
+def test_a_command_that_the_system_killed_is_reported_as_out_of_memory() -> None:
     from airflow.sdk.exceptions import AirflowException
-    from command_line import ChildProcess
+    from job_operators import ChildProcess
 
     task = ChildProcess(task_id="huge", module="tests.dags.killed_training")
     with pytest.raises(
@@ -68,7 +68,7 @@ def test_a_command_that_the_system_killed_is_said_to_lack_memory() -> None:
 
 def test_failed_command_is_named_with_its_exit_code_and_last_line() -> None:
     from airflow.sdk.exceptions import AirflowException
-    from command_line import ChildProcess
+    from job_operators import ChildProcess
 
     task = ChildProcess(task_id="broken", module="pipeline_tasks.nowhere")
     with pytest.raises(AirflowException, match=r"pipeline_tasks\.nowhere ended with exit code 1: .*No module named"):
@@ -76,11 +76,11 @@ def test_failed_command_is_named_with_its_exit_code_and_last_line() -> None:
 
 
 def test_options_without_a_value_are_left_out() -> None:
-    from command_line import without_unset
+    from job_operators import drop_unset
 
-    assert without_unset(["--rules=", "--top-k=5", "--source-path="]) == ["--top-k=5"]
+    assert drop_unset(["--rules=", "--top-k=5", "--source-path="]) == ["--top-k=5"]
     given = ["--source-path=/data/part=", "--where=a=b", "own"]
-    assert without_unset(given) == given
+    assert drop_unset(given) == given
 
 
 def _execute(task: Any) -> None:  # noqa: ANN401
