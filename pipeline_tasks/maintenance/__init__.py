@@ -1,1 +1,1 @@
-"""What a shop does beside its nights: roll one back, forget, compare A/B arms."""
+"""Maintenance outside the nightly run: rollback, erasure of users, retention, and the comparison of A/B arms."""

@@ -1,24 +1,24 @@
-"""What is older than the retention and needed by nobody: found, told with sizes, and, where asked, deleted."""
+"""Finds data older than the retention that is no longer needed, and deletes it where this is asked for."""
 
 import shutil
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.maintenance.old_snapshots import expire, needed_snapshots, old_snapshots
-from pipeline_tasks.maintenance.old_staging import gate_pages, old_night_folders
 from pipeline_tasks.maintenance.orphan_files import YOUNG, orphan_files, staged_files
-from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, remove_files
+from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, gate_pages, remove_files
 from pipeline_tasks.quality.gate_index import write_index
 from pipeline_tasks.tables.contracts import TABLES
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One kind of what goes."""
+    """The number and size of the entries of one kind that are removed."""
 
     what: str
     count: int
@@ -31,42 +31,64 @@ class Removal:
 def apply_retention(
     settings: Settings, source: str, retention_days: int, *, delete: bool, now: datetime | None = None
 ) -> list[Removal]:
-    """Return what goes of a source, kind by kind; nothing is touched unless `delete`.
+    """Return what is removed for a source, by kind. Nothing is changed unless `delete`.
 
-    Rows of the tables stay, whatever their night: only what no reader of a table sees goes. Run again, nothing is left
-    to go.
+    Rows that readers of a table see stay, whatever their day. A second run finds nothing more to remove.
 
     Raises:
         ValueError: the retention is shorter than two days.
         SourceBusyError: a job of the source runs, and `delete` is set.
     """
     if retention_days < 2:
-        raise ValueError(f"retention_days is {retention_days}: keep 2 days or more, as a night may need the one before")
+        raise ValueError(
+            f"retention_days is {retention_days}: keep 2 days or more, because a run may need the day before"
+        )
     now = now or datetime.now(UTC)
     before, lake = now - timedelta(days=retention_days), Lake.open(settings, source)
     with maintenance_lock(settings, source, "apply_retention") if delete else nullcontext():
-        told = [*_staging(settings, source, before, delete=delete)]
+        removals = [*_clean_staging(settings, source, before, delete=delete)]
         needed, staged = needed_snapshots(settings, lake), staged_files(settings)
         for name in TABLES:
-            told += _table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
+            removals += _clean_table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
         if delete:
             write_index(settings)
-    return told
+    return removals
 
 
-def _staging(settings: Settings, source: str, before: datetime, *, delete: bool) -> list[Removal]:
-    folders = old_night_folders(settings, source, before)
+def report_lines(removals: list[Removal], *, deleted: bool) -> list[str]:
+    """Return one line for every kind of data that is removed, and a line with the total size."""
+    total = sum(removal.bytes for removal in removals) / 2**20
+    summary = "deleted" if deleted else "would be deleted (nothing was deleted)"
+    return [*(str(removal) for removal in removals if removal.count), f"{summary}: {total:.1f} MiB"]
+
+
+def _clean_staging(settings: Settings, source: str, before: datetime, *, delete: bool) -> list[Removal]:
+    folders = _old_folders(settings, source, before)
     files = [file for folder in folders for file in files_below(str(folder))]
     pages = gate_pages(settings, folders)
     if delete:
         for folder in folders:
             shutil.rmtree(folder)
         remove_files(pages)
-    nights = f" ({folders[0].name} to {folders[-1].name})" if folders else ""
-    return [Removal(f"nights in staging{nights}", len(folders), _size(files)), _files("pages of their gates", pages)]
+    days = f" ({folders[0].name} to {folders[-1].name})" if folders else ""
+    return [Removal(f"days in staging{days}", len(folders), _size(files)), _files("pages of their gates", pages)]
 
 
-def _table(
+def _old_folders(settings: Settings, source: str, before: datetime) -> list[Path]:
+    """Return the source's staging folders that were last written before `before`, without the newest day's folder.
+
+    The time of writing counts, not the day of the folder: a backfill of last year may have run today.
+    """
+    folders = sorted(path for path in (settings.staging / source).glob("*-*-*") if path.is_dir())
+    return [folder for folder in folders[:-1] if _last_write(folder) < before]
+
+
+def _last_write(folder: Path) -> datetime:
+    times = [file.changed for file in files_below(str(folder))]
+    return max(times, default=datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+
+
+def _clean_table(
     lake: Lake,
     name: str,
     before: datetime,
@@ -79,16 +101,16 @@ def _table(
     table = lake.present(name)
     if table is None:
         return []
-    going = old_snapshots(table, before, needed)
-    gone = {snapshot.snapshot_id for snapshot in going}
+    old = old_snapshots(table, before, needed)
+    old_ids = {snapshot.snapshot_id for snapshot in old}
     if delete:
-        expire(table, going)
+        expire(table, old)
         table = table.refresh()
-    kept = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id not in gone]
+    kept = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id not in old_ids]
     files = orphan_files(table, kept, young, staged)
     if delete:
         remove_files(files)
-    return [Removal(f"snapshots of {name}", len(going), 0), _files(f"files of {name} that no snapshot names", files)]
+    return [Removal(f"snapshots of {name}", len(old), 0), _files(f"files of {name} that no snapshot names", files)]
 
 
 def _files(what: str, files: list[StoredFile]) -> Removal:
@@ -97,10 +119,3 @@ def _files(what: str, files: list[StoredFile]) -> Removal:
 
 def _size(files: list[StoredFile]) -> int:
     return sum(file.bytes for file in files)
-
-
-def report_lines(removals: list[Removal], *, deleted: bool) -> list[str]:
-    """Return one line for every kind of data that is removed, and a line with the total size."""
-    total = sum(removal.bytes for removal in removals) / 2**20
-    summary = "deleted" if deleted else "would be deleted (nothing was deleted)"
-    return [*(str(removal) for removal in removals if removal.count), f"{summary}: {total:.1f} MiB"]

@@ -1,4 +1,4 @@
-"""What the users of each A/B arm did with what they were shown, one row a user."""
+"""Counts impressions of each A/B arm, and the clicks and purchases that followed them, by user."""
 
 from datetime import date, timedelta
 from typing import Final
@@ -39,17 +39,17 @@ FROM followed GROUP BY user_key ORDER BY user_key
 
 
 def arm_events(lake: Lake, last: date, days: int, horizon_days: int) -> pa.Table:
-    """Return (user_key, arm, arms, impressions, clicks, purchases) of who was shown something with an arm.
+    """Return (user_key, arm, arms, impressions, clicks, purchases), one row for each user with such an impression.
 
     Args:
-        last: the night.
-        days: so many days of impressions are looked at, the last of them `horizon_days` before the night: each then had
-            as long to lead to a purchase.
-        horizon_days: so many days after an impression the same user's purchase of the item counts for it; a click or
-            view does for half an hour.
+        last: the last day of events.
+        days: the number of days of impressions. The last of them is `horizon_days` before `last`, so that every
+            impression has the same time to lead to a purchase.
+        horizon_days: a purchase of the item by the same user counts within this number of days after an impression.
+            A click or view counts within half an hour.
 
     Raises:
-        ValueError: the days have no impression that says its arm.
+        ValueError: the days have no impression with an arm.
     """
     until = last - timedelta(days=horizon_days)
     since = until - timedelta(days=days - 1)
@@ -57,11 +57,11 @@ def arm_events(lake: Lake, last: date, days: int, horizon_days: int) -> pa.Table
     if files:
         with duckdb.connect() as database:
             database.execute("SET TimeZone = 'UTC'")
-            found = database.sql(_QUERY, params=[files, since, until, SESSION_GAP, horizon_days * DAY])
-            rows: pa.Table = found.to_arrow_table()
+            result = database.sql(_QUERY, params=[files, since, until, SESSION_GAP, horizon_days * DAY])
+            rows: pa.Table = result.to_arrow_table()
         if rows.num_rows:
             return rows
     raise ValueError(
         f"{lake.source} has no impression with an arm from {since} to {until}: map events.arm in the source's TOML "
-        f"(the arm the user was shown, as in recommendations.arm), or take more days or a shorter horizon"
+        f"(the arm that the user was shown, as in recommendations.arm), or choose more days or a shorter horizon"
     )

@@ -1,4 +1,4 @@
-"""Takes the rows of forgotten users out of the tables: files that hold some are written again without them."""
+"""Removes the rows of erased users from the tables: data files with such rows are rewritten without them."""
 
 from typing import Final
 
@@ -14,73 +14,76 @@ from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.snapshot_facts import as_properties
 from pipeline_tasks.maintenance.old_snapshots import expire
-from pipeline_tasks.maintenance.publications import FORGOT
-from pipeline_tasks.maintenance.recount_days import RECOUNTED, recount_days
+from pipeline_tasks.maintenance.publications import HISTORY_ERASED
+from pipeline_tasks.maintenance.recount_days import RECONCILIATION, recount_days
 from pipeline_tasks.maintenance.table_files import data_files, replace_files
 from pipeline_tasks.sources.erased import ErasedUsers
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.table_contract import COMPRESSION
 
-TEXTS: Final = {"quarantine": ("raw", "detail")}
-"""Tables without a user_key, and the columns whose words may name a user."""
-OF_USERS: Final = tuple(name for name, table in TABLES.items() if "user_key" in table.column_names or name in TEXTS)
+TEXT_COLUMNS: Final = {"quarantine": ("raw", "detail")}
+"""Columns of text that may name a user, by table; these tables have no column user_key."""
+USER_TABLES: Final = tuple(
+    name for name, table in TABLES.items() if "user_key" in table.column_names or name in TEXT_COLUMNS
+)
 
 
-def erase_rows(lake: Lake, forgotten: ErasedUsers) -> dict[str, int]:
-    """Commit all tables without the users' rows, of all nights, and return how many went by table.
+def erase_rows(lake: Lake, erased: ErasedUsers) -> dict[str, int]:
+    """Commit all tables without the users' rows of any day, and return the number of removed rows by table.
 
-    One commit for all of them, with the counts of the days corrected; none where nothing went. Earlier snapshots still
-    hold the rows: `erase_history` is what deletes those.
+    All tables and the corrected counts of the days are one commit; there is none where no row is removed. Earlier
+    snapshots still hold the rows: `erase_history` expires these.
 
     Raises:
-        CommitFailedException: another process committed to one of the tables meanwhile; nothing was changed.
+        CommitFailedException: another process committed to one of the tables meanwhile. Nothing was changed.
     """
     now = lake.at_one_moment()
-    counts: dict[str, int] = dict.fromkeys(OF_USERS, 0)
+    counts: dict[str, int] = dict.fromkeys(USER_TABLES, 0)
     transactions: dict[str, Transaction] = {}
     with lake.writing():
-        for name in OF_USERS:
-            counts[name], transaction = _without_users(now, name, forgotten)
+        for name in USER_TABLES:
+            counts[name], transaction = _erase_from_table(now, name, erased)
             if transaction is not None:
                 transactions[name] = transaction
         recounted = recount_days(now.after(transactions))
         if recounted is not None:
-            transactions[RECOUNTED] = now.replacing(RECOUNTED, recounted, now.facts(RECOUNTED))
+            transactions[RECONCILIATION] = now.replacing(RECONCILIATION, recounted, now.facts(RECONCILIATION))
         commit_together(lake.catalog, list(transactions.values()))
     return counts
 
 
-def _without_users(lake: Lake, name: str, forgotten: ErasedUsers) -> tuple[int, Transaction | None]:
-    """Return how many rows of the table go, and the transaction that takes them away, None for no rows."""
+def _erase_from_table(lake: Lake, name: str, erased: ErasedUsers) -> tuple[int, Transaction | None]:
+    """Return the number of the users' rows in the table, and the transaction that removes them, None for no rows."""
     table = lake.present(name)
     if table is None:
         return 0, None
-    gone, new, rows = [], [], 0
+    old_files, new_paths, rows = [], [], 0
     for path, file in data_files(table, table.current_snapshot()).items():
-        hers = _hers(path, name, forgotten)
-        count = pc.sum(hers).as_py() or 0
+        is_erased = _erased_rows(path, name, erased)
+        count = pc.sum(is_erased).as_py() or 0
         if count:
-            gone.append(file)
+            old_files.append(file)
             rows += count
-            if count < len(hers):
-                new.append(_without(lake, table, name, path, hers))
-    if not gone:
+            if count < len(is_erased):
+                new_paths.append(_rewrite_file(lake, table, name, path, is_erased))
+    if not old_files:
         return 0, None
-    replacements = [parquet_file_to_data_file(table.io, table.metadata, path) for path in new]
-    # What the night kept with its snapshot is still true of the rows that stay.
+    replacements = [parquet_file_to_data_file(table.io, table.metadata, path) for path in new_paths]
+    # The snapshot's properties are still true for the rows that stay.
     facts = lake.facts(name) | {"forgotten_rows": str(rows)}
-    return rows, replace_files(table, gone, replacements, facts)
+    return rows, replace_files(table, old_files, replacements, facts)
 
 
 def erase_history(lake: Lake, name: str) -> int:
-    """Expire every snapshot of the table but the present one, and return how many.
+    """Expire all snapshots of the table but a new one, and return how many.
 
-    The present one names what it took away, with the least and greatest key of each file; a further one no longer does.
+    The present snapshot names the files that it removed, with the least and greatest key in each. A new snapshot
+    without changes no longer names them.
     """
     table = lake.present(name)
     if table is None or table.current_snapshot() is None:
         return 0
-    facts = as_properties(lake.facts(name) | {FORGOT: "all"})
+    facts = as_properties(lake.facts(name) | {HISTORY_ERASED: "all"})
     with table.transaction() as transaction, transaction.update_snapshot(snapshot_properties=facts).fast_append():
         pass
     table = table.refresh()
@@ -90,25 +93,26 @@ def erase_history(lake: Lake, name: str) -> int:
     return len(earlier)
 
 
-def _hers(path: str, name: str, forgotten: ErasedUsers) -> pa.Array:
-    """Return for each row of a file whether it is a forgotten user's."""
+def _erased_rows(path: str, name: str, erased: ErasedUsers) -> pa.Array:
+    """Return for each row of a file whether it belongs to an erased user, or names one."""
     system, inner = file_location(path)
-    columns = list(TEXTS.get(name, ("user_key",)))
+    columns = list(TEXT_COLUMNS.get(name, ("user_key",)))
     rows = pq.read_table(inner, columns=columns, filesystem=system, partitioning=None)
     found = pa.array([False] * rows.num_rows, pa.bool_())
     for column in columns:
         values = rows[column].combine_chunks()
         distinct = pc.unique(values).to_pylist()
-        told = forgotten.is_named_in if name in TEXTS else forgotten.knows
-        known = pa.array([value for value in distinct if value is not None and told(value)], values.type)
-        found = pc.or_(found, pc.is_in(values, value_set=known))
+        matches = erased.is_named_in if name in TEXT_COLUMNS else erased.knows
+        matching = pa.array([value for value in distinct if value is not None and matches(value)], values.type)
+        found = pc.or_(found, pc.is_in(values, value_set=matching))
     return found
 
 
-def _without(lake: Lake, table: IcebergTable, name: str, path: str, hers: pa.Array) -> str:
+def _rewrite_file(lake: Lake, table: IcebergTable, name: str, path: str, is_erased: pa.Array) -> str:
+    """Write the rows of a file that are not erased to a new file, and return its path."""
     system, inner = file_location(path)
     rows = pq.read_table(inner, filesystem=system, partitioning=None)
     target = f"{lake.data_folder(name)}/{path.rpartition('/')[2]}"
     with table.io.new_output(target).create() as stream:
-        pq.write_table(rows.filter(pc.invert(hers)), stream, compression=COMPRESSION)
+        pq.write_table(rows.filter(pc.invert(is_erased)), stream, compression=COMPRESSION)
     return target

@@ -1,4 +1,4 @@
-"""Which snapshots of a table nobody needs any more, and their expiry."""
+"""Finds and expires snapshots of a table that are no longer needed."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -13,19 +13,20 @@ from pipeline_tasks.run_key import RunKey
 
 
 def old_snapshots(table: IcebergTable, before: datetime, needed: Collection[int]) -> list[Snapshot]:
-    """Return the snapshots from before a moment but those `needed`, named by a branch or tag, and the last of them.
+    """Return the snapshots that were committed before `before` and are not needed.
 
-    The last one is what the table was at that moment: a way back to any later one may need it.
+    These are kept: the ids `needed`, the present snapshot, those named by a branch or tag, and the last one before
+    `before`. The last one is the state of the table at that time, and a rollback to a later time may need it.
     """
-    moment = before.timestamp() * 1000
+    before_ms = before.timestamp() * 1000
     line = list(ancestors_of(table.current_snapshot(), table.metadata))
-    last = next((snapshot.snapshot_id for snapshot in line if snapshot.timestamp_ms < moment), None)
+    last = next((snapshot.snapshot_id for snapshot in line if snapshot.timestamp_ms < before_ms), None)
     kept = {last, table.metadata.current_snapshot_id, *needed, *(ref.snapshot_id for ref in table.refs().values())}
-    return [one for one in table.snapshots() if one.timestamp_ms < moment and one.snapshot_id not in kept]
+    return [one for one in table.snapshots() if one.timestamp_ms < before_ms and one.snapshot_id not in kept]
 
 
 def needed_snapshots(settings: Settings, lake: Lake) -> set[int]:
-    """Return the snapshots that the champion was made from, and the events that the newest night was split over."""
+    """Return the ids of the snapshots that the champion was trained on, and of the events of the newest split."""
     splits = lake.read("splits", columns=("ds", "split_id", "events_snapshot_id")).to_pylist()
     if not splits:
         return set()
@@ -41,6 +42,6 @@ def needed_snapshots(settings: Settings, lake: Lake) -> set[int]:
 
 
 def expire(table: IcebergTable, snapshots: Collection[Snapshot]) -> None:
-    """Take the snapshots out of the table's state; their files stay until `orphan_files` finds them."""
+    """Remove the snapshots from the table's metadata. Their files stay until `orphan_files` finds them."""
     if snapshots:
         table.maintenance.expire_snapshots().by_ids([snapshot.snapshot_id for snapshot in snapshots]).commit()

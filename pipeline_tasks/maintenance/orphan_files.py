@@ -1,4 +1,7 @@
-"""Files below a table's folder that none of its snapshots names: of failed gates, of replaced or forgotten nights."""
+"""Finds files below a table's folder that belong to none of its snapshots.
+
+They come from failed gates, replaced days and expired snapshots.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -10,11 +13,10 @@ from pyiceberg.table.snapshots import Snapshot
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.staging import Manifest
-from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, plain
+from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, normalize_location
 
 YOUNG: Final = timedelta(days=1)
-"""Files younger than this may belong to a night under way: the longest task ends after 6 hours, a person's answer a day
-later at most, behind which nothing is written that was not staged anew."""
+"""Files younger than this may belong to a run that is under way. The longest task may take 6 hours."""
 
 
 def orphan_files(
@@ -24,53 +26,53 @@ def orphan_files(
     staged: Collection[str] = (),
     released: Collection[str] = (),
 ) -> list[StoredFile]:
-    """Return the files below the table's folder that neither `snapshots` nor the table's state name.
+    """Return the files below the table's folder that neither `snapshots` nor the table's metadata name.
 
     Args:
-        table: as it is in the catalog now.
-        snapshots: those that are to stay.
-        before: younger files are left out: a night under way writes before it commits.
-        staged: files that wait for their gate, left out as well.
-        released: files that were named until now, by snapshots that have expired or manifests that were deleted: they
-            go whatever their age, as no job can be writing them.
+        table: the table as it is in the catalog now.
+        snapshots: the snapshots that are kept.
+        before: files changed later are left out, because a run writes files before it commits them.
+        staged: files that wait for their gate; they are left out too.
+        released: files that an expired snapshot or a deleted manifest named. They are returned whatever their age,
+            because no job can be writing them.
     """
-    named = named_files(table, snapshots) | {plain(file) for file in staged}
-    # Parquet beside a checksum that Spark writes for it (".part-….crc").
+    named = named_files(table, snapshots) | {normalize_location(file) for file in staged}
     return [
         file
         for file in files_below(table.location())
-        if (file.changed < before or _told_for(file.path) in released)
-        and _told_for(file.path) not in named
+        if (file.changed < before or _checked_file(file.path) in released)
+        and _checked_file(file.path) not in named
         and file.path not in named
     ]
 
 
 def named_files(table: IcebergTable, snapshots: Iterable[Snapshot]) -> set[str]:
-    """Return all that the snapshots, and the table's present and logged metadata, are read from."""
+    """Return all files that the snapshots and the table's present and earlier metadata consist of."""
     named = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     named |= {statistics.statistics_path for statistics in table.metadata.statistics}
     read: set[str] = set()
     for snapshot in snapshots:
         named.add(snapshot.manifest_list)
         for manifest in snapshot.manifests(table.io):
-            # Snapshots share most manifests.
+            # Snapshots share most manifests, so each is read once.
             if manifest.manifest_path not in read:
                 read.add(manifest.manifest_path)
                 entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
                 named |= {entry.data_file.file_path for entry in entries}
-    return {plain(path) for path in named | read}
+    return {normalize_location(path) for path in named | read}
 
 
 def staged_files(settings: Settings) -> set[str]:
-    """Return the files that the manifests of all nights in staging name."""
+    """Return the files that the manifests in staging name, of all sources and days."""
     found: set[str] = set()
     for path in settings.staging.glob("*/*/*.json"):
         if path.stem in ("clean", "split", "recommend"):
             manifest = Manifest.model_validate_json(path.read_text())
             found |= {file for table in manifest.tables.values() for file in table.files}
-    return {plain(file) for file in found} | {unquote(plain(file)) for file in found}
+    return {normalize_location(file) for file in found} | {unquote(normalize_location(file)) for file in found}
 
 
-def _told_for(path: str) -> str:
+def _checked_file(path: str) -> str:
+    """Return the path of the Parquet file for Spark's checksum of it (".part-….crc"), else `path`."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/{name.removeprefix('.').removesuffix('.crc')}" if name.endswith(".crc") else path

@@ -1,7 +1,7 @@
-"""When which night's shelves were published: read from the snapshots of the gold tables, which nobody ever changes.
+"""Reads from the snapshots of the gold tables when each day was published.
 
-The tables of a step are committed one after another with the same facts; such a run of commits is one publication. What
-a table was at a publication is its newest snapshot that is not younger.
+The tables of a step are committed one after another with the same properties. Such a series of commits is one
+publication. The state of a table at a publication is its newest snapshot that is not younger than it.
 """
 
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ from pipeline_tasks.lake.snapshot_facts import facts_of
 from pipeline_tasks.maintenance.table_files import data_files, day_of, touched_days
 from pipeline_tasks.tables.contracts import TABLES
 
-GOLD: Final = tuple(name for name, table in TABLES.items() if table.layer == "gold")
-RESTORED: Final = "restored_from"
-"""Fact of a snapshot that rolling back made: the moment (epoch milliseconds) that it went back to."""
-FORGOT: Final = "forgotten_history"
-"""Fact of the snapshot with which a table begins anew, where a user was forgotten in all of its past."""
+GOLD_TABLES: Final = tuple(name for name, table in TABLES.items() if table.layer == "gold")
+RESTORED_FROM: Final = "restored_from"
+"""Property of a snapshot that a rollback made: the time that it went back to, in epoch milliseconds."""
+HISTORY_ERASED: Final = "forgotten_history"
+"""Property of the first snapshot of a table after users were erased from all earlier ones."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """One night's gold tables, committed."""
+    """The commit of the gold tables of one day."""
 
-    night: date
+    ds: date
     until_ms: int
-    """When the last of its tables was committed, epoch milliseconds."""
+    """Time of the commit of its last table, in epoch milliseconds."""
     restored_ms: int | None = None
-    """Where it is no new making but a way back: the `until_ms` it went back to."""
+    """For a rollback, the `until_ms` that it went back to; None for new rows."""
 
 
 @dataclass(frozen=True)
@@ -42,44 +42,43 @@ class _Commit:
 
     @property
     def kind(self) -> object:
-        """Equal for the commits that belong together."""
-        if FORGOT in dict(self.facts):
-            return FORGOT
+        """A value that is equal for the commits of one publication."""
+        if HISTORY_ERASED in dict(self.facts):
+            return HISTORY_ERASED
         return self.facts if self.restored_ms is not None else (self.days, self.facts)
 
     @property
     def restored_ms(self) -> int | None:
-        told = dict(self.facts).get(RESTORED)
-        return int(told) if told else None
+        value = dict(self.facts).get(RESTORED_FROM)
+        return int(value) if value else None
 
 
 def publications(lake: Lake) -> list[Publication]:
-    """Return all publications that the snapshots still tell of, oldest first."""
+    """Return all publications in the snapshots that have not expired, oldest first."""
     found: list[Publication] = []
-    before: object = None
+    previous: object = None
     for commit in sorted(_commits(lake), key=lambda one: one.until_ms):
-        same = commit.kind
-        if same == before:
+        if commit.kind == previous:
             found.pop()
         found.append(Publication(max(commit.days), commit.until_ms, commit.restored_ms))
-        before = same
+        previous = commit.kind
     return found
 
 
 def lineage(lake: Lake, name: str) -> list[Snapshot]:
-    """Return the current snapshot of a table and those it follows from, newest first; none for no table."""
+    """Return the current snapshot of a table and its ancestors, newest first; an empty list for no table."""
     table = lake.present(name)
     return list(ancestors_of(table.current_snapshot(), table.metadata)) if table is not None else []
 
 
 def _commits(lake: Lake) -> Iterator[_Commit]:
-    for name in GOLD:
+    for name in GOLD_TABLES:
         table = lake.present(name)
         for snapshot in ancestors_of(table.current_snapshot(), table.metadata) if table is not None else ():
             facts = facts_of(snapshot)
             days = touched_days(table, snapshot)
-            if FORGOT in facts:
-                # It touches nothing, and is what the table was from then on.
+            if HISTORY_ERASED in facts:
+                # This snapshot changes no file. It is the state of the table from then on.
                 days = set(map(day_of, data_files(table, snapshot).values()))
             if days:
                 yield _Commit(snapshot.timestamp_ms, frozenset(days), tuple(sorted(facts.items())))

@@ -1,4 +1,4 @@
-"""Where a way back leads; imports no MLflow: the form's field is made of it."""
+"""The target of a rollback. This module does not import MLflow, because the DAG's form imports it."""
 
 from datetime import date
 from typing import Literal
@@ -9,16 +9,16 @@ What = Literal["both", "champion", "tables"]
 
 
 class RollbackTarget(BaseModel):
-    """A settled target: whoever follows it again comes to the same place."""
+    """The publication to go back to. A rollback to it can be repeated with the same result."""
 
     source: str
     what: What
     night: date
     until_ms: int
     through: date | None
-    """Nights after it go, where a night was named; None: just what was there at the time."""
+    """Rows of later days are removed, where a day was named. None restores exactly the rows of that time."""
     version: str | None
-    """Of the champion then; None where only tables are meant."""
+    """Version of the champion at that time; None where only the tables are restored."""
 
     def __str__(self) -> str:
         champion = f", champion version {self.version}" if self.version else ""

@@ -1,4 +1,4 @@
-"""Lets an application's Postgres follow the lake where nights went back, and lets it forget a user."""
+"""Brings an application's Postgres to the state of the lake after a rollback or an erasure."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _LOCK_WAIT: Final = "10s"
-"""For readers of a partition to let go of it."""
+"""Time to wait until readers release a partition."""
 
 
 def sync_days(settings: Settings, source: str, days: Collection[date]) -> dict[str, str]:
-    """Put the lake's rows of the days in place of Postgres's; a day that the lake has lost goes there too.
+    """Replace the rows of the days in Postgres by the lake's; days that the lake no longer has are dropped.
 
-    Return what was done by day; nothing where no DSN is set.
+    Return what was done by day; an empty dict where no DSN is set.
 
     Raises:
-        SinkError: the server cannot be reached, or refused; what was done before stays, and it can be done again.
+        SinkError: the server cannot be reached, or refused. Finished days stay, and the call can be repeated.
     """
     if settings.postgres_sink is None or not days:
         return {}
@@ -43,34 +43,33 @@ def sync_days(settings: Settings, source: str, days: Collection[date]) -> dict[s
     return done
 
 
-def erase_in_postgres(settings: Settings, source: str, forgotten: ErasedUsers) -> int:
-    """Delete the users' rows of every night; return how many, 0 where no DSN is set or nothing was sunk yet.
+def erase_in_postgres(settings: Settings, source: str, erased: ErasedUsers) -> int:
+    """Delete the users' rows of all days; return how many, 0 where no DSN is set or no table was written yet.
 
     Raises:
-        SinkError: the server cannot be reached, or refused; it can be done again.
+        SinkError: the server cannot be reached, or refused. The call can be repeated.
     """
     if settings.postgres_sink is None:
         return 0
     deleted = 0
     for name in (name for name in SUNK if "user_key" in TABLES[name].column_names):
-        own = f'"{source}".{name}'
-        with _connected(settings, f"forget users of {source}") as connection:
-            found = connection.execute("SELECT to_regclass(%s)", (own,)).fetchone()
+        table = f'"{source}".{name}'
+        with _connected(settings, f"erase users of {source}") as connection:
+            found = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone()
             if found is None or found[0] is None:
                 continue
-            keys = [
-                key for (key,) in connection.execute(f"SELECT DISTINCT user_key FROM {own}") if forgotten.knows(key)
-            ]
-            deleted += connection.execute(f"DELETE FROM {own} WHERE user_key = ANY(%s)", (keys,)).rowcount
-        # What is deleted lies in the server's files until they are vacuumed; not within a transaction.
-        with _connected(settings, f"vacuum {own}", autocommit=True) as connection:
-            connection.execute(f"VACUUM {own}")
+            found_keys = connection.execute(f"SELECT DISTINCT user_key FROM {table}")
+            keys = [key for (key,) in found_keys if erased.knows(key)]
+            deleted += connection.execute(f"DELETE FROM {table} WHERE user_key = ANY(%s)", (keys,)).rowcount
+        # Deleted rows stay in the server's files until VACUUM, which cannot run within a transaction.
+        with _connected(settings, f"vacuum {table}", autocommit=True) as connection:
+            connection.execute(f"VACUUM {table}")
     return deleted
 
 
 @contextmanager
-def _connected(settings: Settings, what: str, *, autocommit: bool = False) -> Iterator["Connection"]:
-    # Imported here: most installations have no Postgres.
+def _connected(settings: Settings, action: str, *, autocommit: bool = False) -> Iterator["Connection"]:
+    # Imported here, because most installations have no Postgres.
     import psycopg
 
     assert settings.postgres_sink is not None
@@ -80,9 +79,9 @@ def _connected(settings: Settings, what: str, *, autocommit: bool = False) -> It
             connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
             yield connection
     except psycopg.Error as error:
-        said = " ".join(str(error).split())
-        # The DSN holds a password: the message names the setting instead.
+        reason = " ".join(str(error).split())
+        # The DSN holds a password, so the message names the setting instead.
         raise SinkError(
-            f"Postgres did not {what} ({said}): the lake has done so. Start the server or correct "
+            f"Postgres did not {action} ({reason}); the lake is already changed. Start the server or correct "
             "NIGHTSHELF_POSTGRES_SINK, then run the task again"
         ) from error

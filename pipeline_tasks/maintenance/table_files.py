@@ -1,4 +1,4 @@
-"""The data files that a snapshot names, and a transaction in which some take the place of others."""
+"""The data files of a snapshot, and transactions that replace some of them."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 def data_files(table: IcebergTable, snapshot: Snapshot | None) -> dict[str, DataFile]:
-    """Return the data files of a snapshot by path; none for no snapshot."""
+    """Return the data files of a snapshot by path; an empty dict for no snapshot."""
     if snapshot is None:
         return {}
     entries = (
@@ -27,30 +27,29 @@ def data_files(table: IcebergTable, snapshot: Snapshot | None) -> dict[str, Data
 
 
 def day_of(file: DataFile) -> date:
-    """Return the `ds` that all rows of the file have."""
+    """Return the day (`ds`) of all rows of the file."""
     days: int = file.partition[0]
     return _EPOCH + timedelta(days)
 
 
 def touched_days(table: IcebergTable, snapshot: Snapshot) -> set[date]:
-    """Return the days of which the snapshot itself added or took away files."""
+    """Return the days with files that the snapshot itself added or removed."""
     own = [one for one in snapshot.manifests(table.io) if one.added_snapshot_id == snapshot.snapshot_id]
     entries = [entry for one in own for entry in one.fetch_manifest_entry(table.io, discard_deleted=False)]
     return {day_of(entry.data_file) for entry in entries if entry.status != ManifestEntryStatus.EXISTING}
 
 
 def replace_files(
-    table: IcebergTable, gone: Collection[DataFile], new: Collection[DataFile], facts: Mapping[str, str]
+    table: IcebergTable, old: Collection[DataFile], new: Collection[DataFile], facts: Mapping[str, str]
 ) -> Transaction:
-    """Return a transaction whose snapshot has `new` in place of `gone`; `facts` become its properties.
+    """Return a transaction that replaces the files `old` by `new` in a new snapshot with the properties `facts`.
 
-    It waits for `commit_together`. Nothing is rewritten, and the snapshots before it stay as they are: a reader of one
-    of them reads on.
+    `commit_together` commits it. No file is rewritten, and earlier snapshots stay readable.
     """
     transaction = table.transaction()
     update: Any = transaction.update_snapshot(snapshot_properties=as_properties(facts))
     with update.overwrite() as overwrite:
-        for file in gone:
+        for file in old:
             overwrite.delete_data_file(file)
         for file in new:
             overwrite.append_data_file(file)

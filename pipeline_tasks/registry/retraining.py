@@ -9,7 +9,7 @@ from pipeline_tasks.registry.registry import champion_version
 from pipeline_tasks.registry.served_policy import settings_tag
 from pipeline_tasks.run_key import RunKey
 
-FORGETS: Final = "shopper_forgotten"
+LEARNED_FROM_ERASED: Final = "shopper_forgotten"
 """Tag of a version that learned from a user who was forgotten since: the day of that."""
 _ALIKE: Final = 0.1
 """Of its days, by how much a window may differ from the champion's."""
@@ -41,8 +41,8 @@ def why_retrain(settings: Settings, night: RunKey) -> str | None:
 def _outdated(tags: dict[str, str], settings: Settings) -> str | None:
     """Return why a champion with these tags may not stay, whatever its age: what it was made from, or judged by, no
     longer holds."""
-    if FORGETS in tags:
-        return f"has learned from a user who was forgotten on {tags[FORGETS]}"
+    if LEARNED_FROM_ERASED in tags:
+        return f"was trained with a user who was erased on {tags[LEARNED_FROM_ERASED]}"
     judged, wanted = tags.get("repeat_settings"), settings_tag(settings.scoring)
     return None if judged in (None, wanted) else f"was judged with {judged}, the settings now say {wanted}"
 

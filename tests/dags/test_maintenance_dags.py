@@ -16,7 +16,7 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.sources.sources import register_source
 from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, log_trial
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves
+from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, published_items
 from tests.spark_jobs.one_shop import CLICKS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         for number, ds in enumerate((FIRST, SECOND), start=1):
             api.create_model_version(MODEL, source=f"file://{home}/{number}")
             api.set_registered_model_alias(MODEL, "champion", str(number))
-            publish_shelves(settings(), ds, str(number))
+            publish_day(settings(), ds, str(number))
         yield settings()
     settings.cache_clear()
 
@@ -73,7 +73,7 @@ def test_rollback_retention_and_erasure_succeed(dag_bag: "DagBag", shop: Setting
     present = champion_version(shop, RunKey(SOURCE, SECOND))
     assert present is not None
     assert str(present.version) == "1"
-    assert set(nights(shop)) == {FIRST}
+    assert set(published_items(shop)) == {FIRST}
     assert run(dag_bag, "apply_retention", retention_days=2) == "success"
     assert run(dag_bag, "erase_users", user_keys=["ann"]) == "success"
     shelves = Lake.open(shop, SOURCE).read("recommendations").to_pylist()
@@ -81,10 +81,10 @@ def test_rollback_retention_and_erasure_succeed(dag_bag: "DagBag", shop: Setting
 
 
 def test_an_impossible_request_fails_and_changes_nothing(dag_bag: "DagBag", shop: Settings) -> None:
-    before = nights(shop)
+    before = published_items(shop)
     assert run(dag_bag, "roll_back_night", to_night="2026-01-01") == "failed"
     assert run(dag_bag, "report_arms", target_date="2026-11-20") == "failed", "no impressions, so no report"
-    assert nights(shop) == before
+    assert published_items(shop) == before
 
 
 def test_arms_are_reported(dag_bag: "DagBag", shop: Settings) -> None:

@@ -11,7 +11,7 @@ from pipeline_tasks.maintenance.erase_users import erase_users
 from pipeline_tasks.sources.erased import hash_of, read_erased_users, remember
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.erase_landed import erase_landed
-from tests.pipeline_tasks.maintenance.found_text import files_with
+from tests.pipeline_tasks.maintenance.search_files import files_with
 from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
 
 pytestmark = pytest.mark.spark

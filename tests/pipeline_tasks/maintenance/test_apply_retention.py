@@ -1,4 +1,4 @@
-"""Forgetting old nights in a real lake; what is old is made so by asking from a later day."""
+"""The retention in a real lake. Data becomes old by a later `now`."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +16,21 @@ from pipeline_tasks.registry.registry import client
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves, write
+from tests.pipeline_tasks.maintenance.published_shop import (
+    FIRST,
+    SECOND,
+    SOURCE,
+    THIRD,
+    publish_day,
+    published_items,
+    write,
+)
 
 RETENTION = 90
 
 
 def later(moment: datetime) -> datetime:
-    """The day on which what was made before the moment is older than the retention."""
+    """Return a time at which data from before `moment` is older than the retention."""
     return moment + timedelta(days=RETENTION)
 
 
@@ -31,7 +39,7 @@ def everything(home: Path) -> dict[str, int]:
 
 
 def staged_file(settings: Settings) -> Path:
-    """Write a file that is never committed, as a night does whose gate closes."""
+    """Write a file that is never committed, as a run does when its gate fails."""
     rows = pa.Table.from_pylist([{"user_key": "ann", "ds": THIRD}], schema=arrow_schema(TABLES["purchase_intent"]))
     [file] = Lake.open(settings, SOURCE).write_arrow("purchase_intent", rows)
     return Path(file)
@@ -39,15 +47,15 @@ def staged_file(settings: Settings) -> Path:
 
 @pytest.fixture
 def made_twice(settings: Settings) -> datetime:
-    """Two nights, the second made twice, then a third; return the moment before the third."""
+    """Publish two days, the second twice, then a third; return the time before the third."""
     for ds, version in ((FIRST, "1"), (SECOND, "1"), (SECOND, "2")):
-        publish_shelves(settings, ds, version)
+        publish_day(settings, ds, version)
     moment = datetime.now(UTC)
-    publish_shelves(settings, THIRD, "3")
+    publish_day(settings, THIRD, "3")
     return moment
 
 
-def test_a_dry_run_says_what_would_go_and_touches_nothing(settings: Settings, made_twice: datetime) -> None:
+def test_a_dry_run_lists_and_changes_nothing(settings: Settings, made_twice: datetime) -> None:
     staged_file(settings)
     before = everything(settings.home)
     listed = apply_retention(settings, SOURCE, RETENTION, delete=False, now=later(made_twice))
@@ -63,30 +71,28 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(settings: Settings, ma
     assert sum(one.count for one in left) == 0, [str(one) for one in left if one.count]
 
 
-def test_a_way_back_within_the_retention_still_works_and_one_beyond_is_refused(
-    settings: Settings, made_twice: datetime
-) -> None:
+def test_a_rollback_works_within_the_retention_and_is_refused_beyond(settings: Settings, made_twice: datetime) -> None:
     apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(made_twice))
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i3"}}
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i3"}}
     return_tables(settings, choose_rollback_target(settings, SOURCE, "tables", SECOND))
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i2"}}
-    with pytest.raises(ValueError, match=r"2026-11-19: never published, or expired. There are: 2026-11-20, 2026"):
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i2"}}
+    with pytest.raises(ValueError, match=r"2026-11-19: it was never published, or has expired. Days: 2026-11-20, 2026"):
         choose_rollback_target(settings, SOURCE, "tables", FIRST)
 
 
-def test_files_of_the_replaced_making_are_gone_and_no_others(settings: Settings) -> None:
+def test_only_files_of_replaced_rows_are_deleted(settings: Settings) -> None:
     lake = Lake.open(settings, SOURCE)
-    publish_shelves(settings, FIRST, "1")
+    publish_day(settings, FIRST, "1")
     [replaced] = lake.files("recommendations")
-    publish_shelves(settings, FIRST, "2")
+    publish_day(settings, FIRST, "2")
     kept = lake.files("recommendations")
-    publish_shelves(settings, SECOND, "3")
+    publish_day(settings, SECOND, "3")
     apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(datetime.now(UTC)))
     assert not Path(replaced).exists()
     assert all(Path(file).exists() for file in [*kept, *lake.files("recommendations")])
 
 
-def test_what_a_night_under_way_wrote_stays(settings: Settings, made_twice: datetime) -> None:
+def test_files_of_a_run_under_way_stay(settings: Settings, made_twice: datetime) -> None:
     young, waiting = staged_file(settings), staged_file(settings)
     apply_retention(settings, SOURCE, RETENTION, delete=True)
     assert young.exists(), "younger than a day"
@@ -94,11 +100,11 @@ def test_what_a_night_under_way_wrote_stays(settings: Settings, made_twice: date
     manifest = Manifest(source=SOURCE, ds=THIRD, step="recommend", tables={"purchase_intent": staged})
     write_manifest(settings, manifest)
     apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(datetime.now(UTC)))
-    assert waiting.exists(), "staged, and not behind its gate yet"
+    assert waiting.exists(), "staged, and waiting for its gate"
     assert not young.exists()
 
 
-def test_what_the_champion_was_made_from_stays(settings: Settings) -> None:
+def test_snapshots_that_the_champion_was_trained_on_stay(settings: Settings) -> None:
     lake, api = Lake.open(settings, SOURCE), client(settings)
     snapshots = []
     for number, ds in enumerate((FIRST, SECOND, THIRD)):
@@ -118,7 +124,7 @@ def test_what_the_champion_was_made_from_stays(settings: Settings) -> None:
         lake.read("events", snapshot_id=snapshots[1][1])
 
 
-def test_old_nights_leave_staging_with_the_pages_of_their_gates_and_the_newest_stays(settings: Settings) -> None:
+def test_old_days_and_their_gate_pages_are_deleted_from_staging_and_the_newest_stays(settings: Settings) -> None:
     for ds in (FIRST, SECOND):
         page = settings.data_docs / "validations" / "events" / f"{SOURCE}-{ds}-clean" / "events.html"
         page.parent.mkdir(parents=True)
@@ -134,7 +140,7 @@ def test_old_nights_leave_staging_with_the_pages_of_their_gates_and_the_newest_s
     [staging, pages, *_] = apply_retention(
         settings, SOURCE, RETENTION, delete=True, now=later(datetime.now(UTC) + timedelta(seconds=1))
     )
-    assert (staging.what, staging.count) == ("nights in staging (2026-11-19 to 2026-11-19)", 1)
+    assert (staging.what, staging.count) == ("days in staging (2026-11-19 to 2026-11-19)", 1)
     assert staging.bytes > 1000
     assert pages.count == 1
     assert [path.name for path in (settings.staging / SOURCE).iterdir()] == [SECOND.isoformat()]

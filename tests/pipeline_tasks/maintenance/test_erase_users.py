@@ -1,4 +1,4 @@
-"""Forgetting a user in a real lake: no file may hold her afterwards, be it a bound in a manifest."""
+"""Erasing a user in a real lake: no file may name her afterwards, not even a bound in a manifest."""
 
 import json
 from datetime import date
@@ -12,7 +12,7 @@ import pytest
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
-from pipeline_tasks.maintenance.erase_rows import OF_USERS
+from pipeline_tasks.maintenance.erase_rows import USER_TABLES
 from pipeline_tasks.maintenance.erase_users import erase_users, request_erasure
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.quality.gate_report import Finding, GateReport, TableReport, write_report
@@ -21,8 +21,8 @@ from pipeline_tasks.registry.retraining import why_retrain
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.erased import read_erased_users, remember
 from pipeline_tasks.tables.contracts import TABLES
-from tests.pipeline_tasks.maintenance.found_text import files_with
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, publish_shelves, write
+from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, write
+from tests.pipeline_tasks.maintenance.search_files import files_with
 
 HER, OTHER = "ann-7731", "bob-7731"
 RAW = (
@@ -35,7 +35,7 @@ RAW = (
 
 
 def rows_of(name: str, user: str) -> list[dict[str, Any]]:
-    """Return a row of the table that is the user's."""
+    """Return a row of the table for the user."""
     one: dict[str, Any] = {"user_key": user}
     if name == "sequences":
         one |= {"sequence_key": user, "item_ids": ["i1"], "event_types": ["view"], "timestamps": [1]}
@@ -43,43 +43,43 @@ def rows_of(name: str, user: str) -> list[dict[str, Any]]:
 
 
 def fill(settings: Settings, ds: date) -> None:
-    for name in OF_USERS:
+    for name in USER_TABLES:
         if name != "quarantine":
             write(settings, name, ds, [row for user in (HER, OTHER) for row in rows_of(name, user)], {"night": str(ds)})
-    refused = [{"raw": raw, "rule": rule, "detail": detail, "source_file": "f"} for raw, rule, detail in RAW]
-    write(settings, "quarantine", ds, refused)
+    rejected = [{"raw": raw, "rule": rule, "detail": detail, "source_file": "f"} for raw, rule, detail in RAW]
+    write(settings, "quarantine", ds, rejected)
     counts = [("rows_in", "all", 9 if ds == FIRST else 7), ("event", "all", 2), ("duplicate", "exact_duplicates", 2)]
     counts += [("quarantine", rule, count) for rule, count in (("unparsable_number", 2), ("corrupt_record", 1))]
-    # Earlier versions counted what was refused of other files under one rule.
+    # Earlier versions counted the rejected records of all catalogs under one rule.
     users = [("users_in", "all", 3), ("users_accepted", "all", 1), ("users_quarantine", "missing_item", 2)]
     counts += [("quarantine", "catalog", 2)] if ds == FIRST else users
-    told = [{"outcome": outcome, "rule": rule, "rows": n, "fingerprint": "f"} for outcome, rule, n in counts]
-    write(settings, "reconciliation", ds, told)
+    rows = [{"outcome": outcome, "rule": rule, "rows": n, "fingerprint": "f"} for outcome, rule, n in counts]
+    write(settings, "reconciliation", ds, rows)
 
 
 @pytest.fixture(autouse=True)
-def two_nights(settings: Settings) -> None:
+def two_days(settings: Settings) -> None:
     for ds in (FIRST, SECOND):
         fill(settings, ds)
 
 
-def forget(settings: Settings) -> str:
+def erase(settings: Settings) -> str:
     request_erasure(settings, SOURCE, [f" {HER} "])
     return str(erase_users(settings, SOURCE))
 
 
-def test_no_file_of_the_lake_holds_her_afterwards(settings: Settings) -> None:
+def test_no_file_of_the_lake_names_her_afterwards(settings: Settings) -> None:
     write(settings, "events", FIRST, rows_of("events", HER) + rows_of("events", OTHER))
-    assert len(Lake.open(settings, SOURCE).table("events").snapshots()) > 2, "she is in snapshots that are past as well"
+    assert len(Lake.open(settings, SOURCE).table("events").snapshots()) > 2, "she is in earlier snapshots as well"
     lake = settings.home / "lake"
     before = files_with(lake, HER)
-    assert {path.split("/")[1] for path in before} == set(OF_USERS)
+    assert {path.split("/")[1] for path in before} == set(USER_TABLES)
     assert any(path.endswith(".avro") for path in before), "bounds in manifests name her too"
-    said = forget(settings)
-    assert files_with(lake, HER) == files_with(lake, f"{HER}0"), "only whose key begins with hers is left"
+    report = erase(settings)
+    assert files_with(lake, HER) == files_with(lake, f"{HER}0"), "only a key that begins with hers is left"
     assert files_with(settings.home / "forgotten", HER) == []
-    assert said.startswith("1 users are forgotten. Rows that went: events 2, quarantine 6, users 2")
-    for name in OF_USERS:
+    assert report.startswith("1 users are erased. Rows removed: events 2, quarantine 6, users 2")
+    for name in USER_TABLES:
         rows = Lake.open(settings, SOURCE).read(name).to_pylist()
         assert len([row for row in rows if row.get("user_key") == OTHER]) == (0 if name == "quarantine" else 2)
         assert {row["ds"] for row in rows} == {FIRST, SECOND}
@@ -88,22 +88,22 @@ def test_no_file_of_the_lake_holds_her_afterwards(settings: Settings) -> None:
 
 
 def test_rows_stay_accounted_for_to_the_row(settings: Settings) -> None:
-    forget(settings)
+    erase(settings)
     lake = Lake.open(settings, SOURCE)
     for ds in (FIRST, SECOND):
-        told = lake.read("reconciliation", (ds, ds)).to_pylist()
-        counts = {(row["outcome"], row["rule"]): row["rows"] for row in told}
+        rows = lake.read("reconciliation", (ds, ds)).to_pylist()
+        counts = {(row["outcome"], row["rule"]): row["rows"] for row in rows}
         assert counts["event", "all"] == lake.read("events", (ds, ds)).num_rows == 1
         refused = {one: sum(n for (outcome, _), n in counts.items() if outcome == one) for one, _ in counts}
         others = refused.get("users_quarantine", 0)
         assert refused["quarantine"] + others == lake.read("quarantine", (ds, ds)).num_rows == 2
         assert counts["rows_in", "all"] == 1 + refused["quarantine"] + counts["duplicate", "exact_duplicates"]
         assert counts.get(("users_in", "all"), 0) == (0 if ds == FIRST else 1 + others)
-        assert {row["fingerprint"] for row in told} == {"f"}, "the day is not cleaned again for it"
+        assert {row["fingerprint"] for row in rows} == {"f"}, "the day is not cleaned again for it"
 
 
-def test_what_the_night_kept_with_its_snapshot_is_still_told(settings: Settings) -> None:
-    forget(settings)
+def test_the_properties_of_the_snapshot_are_kept(settings: Settings) -> None:
+    erase(settings)
     assert Lake.open(settings, SOURCE).facts("users") == {
         "night": str(SECOND),
         "forgotten_rows": "2",
@@ -111,15 +111,15 @@ def test_what_the_night_kept_with_its_snapshot_is_still_told(settings: Settings)
     }
 
 
-def test_forgetting_again_finds_nothing_and_keeps_the_snapshots(settings: Settings) -> None:
-    forget(settings)
+def test_a_second_erasure_removes_nothing(settings: Settings) -> None:
+    erase(settings)
     fill(settings, SECOND)
-    assert "Rows that went: events 1," in str(erase_users(settings, SOURCE)), "restored from a backup, say"
+    assert "Rows removed: events 1," in str(erase_users(settings, SOURCE)), "as after a restored backup"
     again = erase_users(settings, SOURCE)
     assert (set(again.rows.values()), again.staged, again.postgres_rows) == ({0}, [], 0)
 
 
-def test_where_nobody_is_forgotten_nothing_is_touched(settings: Settings) -> None:
+def test_without_erased_users_nothing_is_changed(settings: Settings) -> None:
     lake = Lake.open(settings, SOURCE)
     before = {name: lake.snapshot_id(name) for name in TABLES}
     done = erase_users(settings, SOURCE)
@@ -127,7 +127,7 @@ def test_where_nobody_is_forgotten_nothing_is_touched(settings: Settings) -> Non
     assert {name: lake.snapshot_id(name) for name in TABLES} == before
 
 
-def test_staging_and_the_reports_that_name_her_go_and_models_stay(settings: Settings) -> None:
+def test_staged_user_data_and_reports_that_name_her_are_deleted_and_models_stay(settings: Settings) -> None:
     folder = night_folder(settings, RunKey(SOURCE, FIRST))
     (folder / "vectors" / "users").mkdir(parents=True)
     pq.write_table(pa.table({"user_key": [HER]}), folder / "vectors" / "users" / "part-00000.parquet")
@@ -147,22 +147,22 @@ def test_staging_and_the_reports_that_name_her_go_and_models_stay(settings: Sett
     for step, sample in (("clean", f"1 of 9 rows, e.g. user_key={HER}"), ("split", "0 of 9 rows")):
         write_report(settings, gate(step, sample, str(page)))
     remember(settings, SOURCE, [HER, another])
-    gone = erase_users(settings, SOURCE).staged
-    assert len(gone) == 6
+    deleted = erase_users(settings, SOURCE).staged
+    assert len(deleted) == 6
     assert {path.name for path in folder.iterdir()} == {"winner", "gate_split.json"}
     assert (page.exists(), written_for_html.exists(), fine.exists()) == (False, False, True)
 
 
 def gate(step: str, sample: str, page: str) -> GateReport:
     table = TableReport(rows=9, expectations=1, failed=1, warnings=0, docs=f"file://{page}")
-    told = {"severity": "warning", "expectation": "e", "column": "user_key", "says": "s", "remedy": "r"}
-    finding = Finding(table="events", observed=sample, **told)
+    fields = {"severity": "warning", "expectation": "e", "column": "user_key", "says": "s", "remedy": "r"}
+    finding = Finding(table="events", observed=sample, **fields)
     return GateReport(
         source=SOURCE, ds=FIRST, step=step, seconds=1, passed=True, tables={"events": table}, findings=[finding]
     )
 
 
-def test_the_next_night_retrains(settings: Settings) -> None:
+def test_the_next_run_retrains(settings: Settings) -> None:
     api, name = client(settings), f"nightshelf-{SOURCE}"
     api.create_registered_model(name)
     tags = {"ds": str(SECOND), "split_id": "s", "strategy": "temporal", "window_days": "30"}
@@ -171,26 +171,26 @@ def test_the_next_night_retrains(settings: Settings) -> None:
     weekly = settings.model_copy(update={"training": settings.training.model_copy(update={"retrain_every_days": 99})})
     tomorrow = RunKey(SOURCE, date(2026, 11, 21))
     assert why_retrain(weekly, tomorrow) is None
-    forget(settings)
-    assert "has learned from a user who was forgotten on" in (why_retrain(weekly, tomorrow) or "")
+    erase(settings)
+    assert "was trained with a user who was erased on" in (why_retrain(weekly, tomorrow) or "")
     api.delete_model_version_tag(name, "1", "shopper_forgotten")
     request_erasure(settings, SOURCE, [HER])
-    assert why_retrain(weekly, tomorrow) is None, "known before: nobody has learned from her since"
+    assert why_retrain(weekly, tomorrow) is None, "she was erased before: no model was trained with her since"
 
 
-def test_a_way_back_ends_at_the_forgetting_and_never_brings_her_back(settings: Settings) -> None:
-    publish_shelves(settings, FIRST, "1", (HER, OTHER))
-    publish_shelves(settings, SECOND, "2", (HER, OTHER))
-    forget(settings)
+def test_a_rollback_ends_at_the_erasure_and_never_brings_her_back(settings: Settings) -> None:
+    publish_day(settings, FIRST, "1", (HER, OTHER))
+    publish_day(settings, SECOND, "2", (HER, OTHER))
+    erase(settings)
     with pytest.raises(ValueError, match=r"shop\.\w+ cannot go back: its snapshot of that time has expired"):
         choose_rollback_target(settings, SOURCE, "tables")
-    publish_shelves(settings, THIRD, "3", (OTHER,))
+    publish_day(settings, THIRD, "3", (OTHER,))
     return_tables(settings, choose_rollback_target(settings, SOURCE, "tables"))
     shelves = Lake.open(settings, SOURCE).read("recommendations").to_pylist()
     assert {(row["ds"], row["user_key"]) for row in shelves} == {(FIRST, OTHER), (SECOND, OTHER)}
 
 
-def test_what_is_remembered_names_nobody_and_knows_her_again(settings: Settings) -> None:
+def test_stored_hashes_name_nobody_and_match_her_again(settings: Settings) -> None:
     remember(settings, SOURCE, [HER, "17850"])
     kept = read_erased_users(settings, SOURCE)
     assert kept.knows(HER)

@@ -12,7 +12,7 @@ from pipeline_tasks.maintenance.report_arms import report_arms
 from pipeline_tasks.registry.registry import client
 from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, event, log_events, log_trial
-from tests.pipeline_tasks.maintenance.shelved_shop import SOURCE, THIRD
+from tests.pipeline_tasks.maintenance.published_shop import SOURCE, THIRD
 
 NIGHT = RunKey(SOURCE, THIRD)
 

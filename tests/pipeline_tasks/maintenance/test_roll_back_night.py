@@ -1,4 +1,4 @@
-"""Rolling back against a real lake and a real MLflow store."""
+"""Rollbacks of a real lake and a real MLflow store."""
 
 from datetime import UTC, date, datetime
 
@@ -10,20 +10,20 @@ from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, r
 from pipeline_tasks.maintenance.rollback_target import What
 from pipeline_tasks.registry.registry import champion_version, client
 from pipeline_tasks.run_key import RunKey
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, nights, publish_shelves
+from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, published_items
 
 MODEL = f"nightshelf-{SOURCE}"
 
 
 @pytest.fixture(autouse=True)
-def three_nights(settings: Settings) -> None:
-    """Three nights, each filled by a champion of its own."""
+def three_days(settings: Settings) -> None:
+    """Publish three days, each by a champion of its own."""
     api = client(settings)
     api.create_registered_model(MODEL)
     for number, ds in enumerate((FIRST, SECOND, THIRD), start=1):
         api.create_model_version(MODEL, source=f"file://{settings.home}/artifacts/{number}")
         api.set_registered_model_alias(MODEL, "champion", str(number))
-        publish_shelves(settings, ds, str(number))
+        publish_day(settings, ds, str(number))
 
 
 def champion(settings: Settings) -> str:
@@ -33,20 +33,20 @@ def champion(settings: Settings) -> str:
 
 
 def roll_back(settings: Settings, what: What = "both", to_night: date | None = None) -> list[str]:
-    way = choose_rollback_target(settings, SOURCE, what, to_night)
-    return [return_champion(settings, way), *map(str, return_tables(settings, way))]
+    target = choose_rollback_target(settings, SOURCE, what, to_night)
+    return [return_champion(settings, target), *map(str, return_tables(settings, target))]
 
 
-def test_the_night_before_is_back_for_every_reader_and_says_what_was(settings: Settings) -> None:
-    said = roll_back(settings)
-    assert said[0] == f"{MODEL}: champion was version 3, is version 2"
-    assert said[-1] == "recommendations: newest night was 2026-11-21, is 2026-11-20"
+def test_the_day_before_is_restored_and_the_change_is_reported(settings: Settings) -> None:
+    lines = roll_back(settings)
+    assert lines[0] == f"{MODEL}: champion was version 3, is now version 2"
+    assert lines[-1] == "recommendations: newest day was 2026-11-21, is now 2026-11-20"
     assert champion(settings) == "2"
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i2"}}
-    assert nights(settings, "user_profiles") == {FIRST: {"1"}, SECOND: {"2"}}
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i2"}}
+    assert published_items(settings, "user_profiles") == {FIRST: {"1"}, SECOND: {"2"}}
 
 
-def test_the_way_back_is_one_more_snapshot_and_can_itself_be_undone(settings: Settings) -> None:
+def test_a_rollback_is_one_more_snapshot_and_can_be_undone(settings: Settings) -> None:
     lake = Lake.open(settings, SOURCE)
     before = lake.snapshot_id("recommendations")
     roll_back(settings, "tables")
@@ -56,83 +56,85 @@ def test_the_way_back_is_one_more_snapshot_and_can_itself_be_undone(settings: Se
     assert now.parent_snapshot_id == before, "a branch that moved back would have lost it"
     assert lake.read("recommendations", (THIRD, THIRD), snapshot_id=before).num_rows == 2
     roll_back(settings, "tables", THIRD)
-    assert set(nights(settings)) == {FIRST, SECOND, THIRD}
+    assert set(published_items(settings)) == {FIRST, SECOND, THIRD}
 
 
-def test_going_back_to_a_night_again_changes_nothing(settings: Settings) -> None:
+def test_a_second_rollback_to_a_day_changes_nothing(settings: Settings) -> None:
     roll_back(settings, to_night=SECOND)
     snapshot = Lake.open(settings, SOURCE).snapshot_id("recommendations")
-    said = roll_back(settings, to_night=SECOND)
-    assert said[0] == f"{MODEL}: version 2 is champion already"
-    assert said[-1] == "recommendations: as it was, newest night 2026-11-20"
+    lines = roll_back(settings, to_night=SECOND)
+    assert lines[0] == f"{MODEL}: version 2 is champion already"
+    assert lines[-1] == "recommendations: unchanged, newest day 2026-11-20"
     assert Lake.open(settings, SOURCE).snapshot_id("recommendations") == snapshot
 
 
-def test_a_settled_way_is_followed_to_the_same_place_again(settings: Settings) -> None:
-    way = choose_rollback_target(settings, SOURCE, "both")
+def test_a_repeated_rollback_ends_at_the_same_publication(settings: Settings) -> None:
+    target = choose_rollback_target(settings, SOURCE, "both")
     for _ in range(2):
-        return_champion(settings, way)
-        return_tables(settings, way)
-    assert (champion(settings), set(nights(settings))) == ("2", {FIRST, SECOND})
+        return_champion(settings, target)
+        return_tables(settings, target)
+    assert (champion(settings), set(published_items(settings))) == ("2", {FIRST, SECOND})
     roll_back(settings)
-    assert (champion(settings), set(nights(settings))) == ("1", {FIRST}), "a new run goes one further"
+    assert (champion(settings), set(published_items(settings))) == ("1", {FIRST}), "a new run goes one further"
 
 
-def test_the_same_night_made_again_goes_back_to_its_earlier_making(settings: Settings) -> None:
-    publish_shelves(settings, THIRD, "2")
-    assert nights(settings)[THIRD] == {"i2"}
+def test_a_day_that_was_published_twice_goes_back_to_its_first_rows(settings: Settings) -> None:
+    publish_day(settings, THIRD, "2")
+    assert published_items(settings)[THIRD] == {"i2"}
     roll_back(settings, "tables")
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i3"}}
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i3"}}
 
 
-def test_of_a_named_night_the_newest_making_stays_and_later_nights_go(settings: Settings) -> None:
-    publish_shelves(settings, SECOND, "3")
+def test_the_newest_rows_of_a_named_day_stay_and_later_days_are_removed(settings: Settings) -> None:
+    publish_day(settings, SECOND, "3")
     roll_back(settings, "tables", SECOND)
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i3"}}
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i3"}}
 
 
-def test_a_closed_gate_behind_a_promotion_takes_back_the_champion_alone(settings: Settings) -> None:
+def test_after_a_gate_that_failed_behind_a_promotion_only_the_champion_goes_back(settings: Settings) -> None:
     api = client(settings)
     api.create_model_version(MODEL, source="file:///nowhere/4")
     api.set_registered_model_alias(MODEL, "champion", "4")
     roll_back(settings, "champion")
-    assert champion(settings) == "3", "tonight's shelves, which never came, are not counted"
-    assert set(nights(settings)) == {FIRST, SECOND, THIRD}
+    assert champion(settings) == "3", "recommendations that were never published do not count"
+    assert set(published_items(settings)) == {FIRST, SECOND, THIRD}
     roll_back(settings, "champion")
     assert champion(settings) == "2"
 
 
-def test_a_night_after_a_way_back_goes_on_from_there(settings: Settings) -> None:
+def test_a_run_after_a_rollback_continues_from_it(settings: Settings) -> None:
     roll_back(settings, "tables")
-    publish_shelves(settings, THIRD, "2")
-    assert nights(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i2"}}
+    publish_day(settings, THIRD, "2")
+    assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i2"}, THIRD: {"i2"}}
     roll_back(settings, "tables")
-    assert nights(settings)[THIRD] == {"i3"}, "the making before, which the snapshots still tell of"
+    assert published_items(settings)[THIRD] == {"i3"}, "the rows before, which a snapshot still holds"
 
 
-def test_what_cannot_be_is_refused_and_nothing_is_changed(settings: Settings) -> None:
-    with pytest.raises(ValueError, match=r"shelves of shop 2026-11-30: never published, or expired. There are: 2026"):
+def test_an_impossible_rollback_is_refused_and_changes_nothing(settings: Settings) -> None:
+    with pytest.raises(ValueError, match=r"shop 2026-11-30: it was never published, or has expired. Days: 2026"):
         choose_rollback_target(settings, SOURCE, "both", date(2026, 11, 30))
     with pytest.raises(ValueError, match="empty has nothing to go back to"):
         choose_rollback_target(settings, "empty", "tables")
-    way = choose_rollback_target(settings, SOURCE, "both", FIRST)
+    target = choose_rollback_target(settings, SOURCE, "both", FIRST)
     client(settings).delete_model_version(MODEL, "1")
-    with pytest.raises(ValueError, match=r"has no version 1, which filled the shelves of 2026-11-19; there are: 2, 3"):
-        return_champion(settings, way)
+    with pytest.raises(
+        ValueError, match=r"no version 1, which computed the recommendations of 2026-11-19. Its versions: 2, 3"
+    ):
+        return_champion(settings, target)
     Lake.open(settings, SOURCE).table("user_profiles").maintenance.expire_snapshots().older_than(
         datetime.now(UTC)
     ).commit()
-    before = nights(settings)
+    before = published_items(settings)
     for refused in (
-        lambda: return_tables(settings, way),
+        lambda: return_tables(settings, target),
         lambda: choose_rollback_target(settings, SOURCE, "both", FIRST),
     ):
         with pytest.raises(ValueError, match=r"shop.user_profiles cannot go back: its snapshot .* has expired"):
             refused()
-    assert nights(settings) == before
+    assert published_items(settings) == before
 
 
-def test_before_the_first_night_there_is_nothing(settings: Settings) -> None:
+def test_before_the_first_day_there_is_nothing(settings: Settings) -> None:
     roll_back(settings, "tables", FIRST)
     with pytest.raises(ValueError, match="shop has nothing to go back to"):
         roll_back(settings, "tables")

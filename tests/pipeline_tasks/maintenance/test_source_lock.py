@@ -1,4 +1,4 @@
-"""Jobs and maintenance of a source do not meet, and a process that died holds nobody up."""
+"""Jobs and maintenance of a source exclude each other, and a dead process blocks nobody."""
 
 import multiprocessing
 import os
@@ -24,7 +24,7 @@ from pipeline_tasks.sources.erased import remember
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, publish_shelves
+from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day
 
 Lock = Callable[[], AbstractContextManager[None]]
 TWO_DAYS = 2 * 24 * 3600
@@ -39,9 +39,9 @@ def stage(settings: Settings, age: float = 0) -> Path:
     return Path(file)
 
 
-def hold(lock: Lock, settings: Settings, told: Connection) -> None:
+def hold(lock: Lock, settings: Settings, ready: Connection) -> None:
     with lock():
-        told.send([stage(settings), stage(settings, TWO_DAYS)])
+        ready.send([stage(settings), stage(settings, TWO_DAYS)])
         time.sleep(600)
 
 
@@ -49,27 +49,27 @@ def hold(lock: Lock, settings: Settings, told: Connection) -> None:
 def another_process(lock: Lock, settings: Settings) -> Iterator[tuple[multiprocessing.process.BaseProcess, list[Path]]]:
     """Yield a process that holds the lock and has staged two files, one of them two days old."""
     context = multiprocessing.get_context("fork")
-    heard, told = context.Pipe(duplex=False)
-    process = context.Process(target=hold, args=(lock, settings, told), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=hold, args=(lock, settings, sender), daemon=True)
     process.start()
     try:
-        yield process, heard.recv()
+        yield process, receiver.recv()
     finally:
         process.kill()
         process.join()
 
 
-def test_maintenance_touches_nothing_that_a_running_job_has_staged(settings: Settings) -> None:
+def test_maintenance_changes_no_staged_file_of_a_running_job(settings: Settings) -> None:
     for ds, version in ((FIRST, "1"), (SECOND, "2")):
-        publish_shelves(settings, ds, version)
-    way = choose_rollback_target(settings, SOURCE, "tables", FIRST)
+        publish_day(settings, ds, version)
+    target = choose_rollback_target(settings, SOURCE, "tables", FIRST)
     remember(settings, SOURCE, ["ann"])
     job = lambda: job_lock(settings, SOURCE, "clean_behavior 2026-11-21")  # noqa: E731
     with another_process(job, settings) as (process, files):
         for maintain in (
             lambda: apply_retention(settings, SOURCE, 90, delete=True),
             lambda: erase_users(settings, SOURCE),
-            lambda: return_tables(settings, way),
+            lambda: return_tables(settings, target),
         ):
             with pytest.raises(SourceBusyError, match=BUSY):
                 maintain()
@@ -81,14 +81,14 @@ def test_maintenance_touches_nothing_that_a_running_job_has_staged(settings: Set
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     young, old = files
-    return_tables(settings, way)
+    return_tables(settings, target)
     erase_users(settings, SOURCE)
-    assert young.exists(), "a file that nobody ever named stays for a day"
+    assert young.exists(), "a file that was never named stays for a day"
     assert not old.exists()
 
 
-def test_what_a_deleted_manifest_named_goes_at_once(settings: Settings) -> None:
-    publish_shelves(settings, FIRST, "1")
+def test_files_of_a_deleted_manifest_are_deleted_at_once(settings: Settings) -> None:
+    publish_day(settings, FIRST, "1")
     published = [Path(file) for file in Lake.open(settings, SOURCE).files("recommendations")]
     file = stage(settings)
     tables = {"purchase_intent": StagedTable(days=[THIRD], files=[str(file)], rows=1)}
@@ -96,7 +96,7 @@ def test_what_a_deleted_manifest_named_goes_at_once(settings: Settings) -> None:
     write_manifest(settings, Manifest(source=SOURCE, ds=THIRD, step="recommend", tables=tables))
     remember(settings, SOURCE, ["somebody"])
     erase_users(settings, SOURCE)
-    assert not file.exists(), "its rows may be those of a forgotten user"
+    assert not file.exists(), "its rows may be those of an erased user"
     assert all(one.exists() for one in published)
 
 

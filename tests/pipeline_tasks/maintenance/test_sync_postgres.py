@@ -1,4 +1,4 @@
-"""What a real Postgres holds after the lake went back, and after a user was forgotten."""
+"""The rows in a real Postgres after a rollback and after an erasure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +15,8 @@ from pipeline_tasks.maintenance.sync_postgres import sync_days
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.erased import remember
 from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
-from tests.pipeline_tasks.maintenance.found_text import files_with
-from tests.pipeline_tasks.maintenance.shelved_shop import FIRST, SECOND, SOURCE, THIRD, publish_shelves
+from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day
+from tests.pipeline_tasks.maintenance.search_files import files_with
 
 if programs() is None:
     pytest.skip("PostgreSQL is not installed: apt-get install postgresql", allow_module_level=True)
@@ -31,10 +31,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 @pytest.fixture
 def sunk(server: PostgresServer, tmp_path: Path) -> Settings:
-    """Three nights in the lake and in Postgres, the second made twice."""
+    """Three days in the lake and in Postgres, the second published twice."""
     settings = Settings(home=tmp_path, postgres_sink=server.dsn)
     for ds, version in ((FIRST, "1"), (SECOND, "1"), (SECOND, "2"), (THIRD, "3")):
-        publish_shelves(settings, ds, version, ("ann-7731", "bob"))
+        publish_day(settings, ds, version, ("ann-7731", "bob"))
         sink_night(settings, RunKey(SOURCE, ds))
     return settings
 
@@ -44,10 +44,12 @@ def rows(server: PostgresServer, columns: str = "ds, item_id") -> set[tuple[Any,
         return set(connection.execute(f"SELECT DISTINCT {columns} FROM {SOURCE}.recommendations").fetchall())
 
 
-def test_nights_that_went_from_the_lake_go_and_changed_ones_are_swapped(server: PostgresServer, sunk: Settings) -> None:
-    way = choose_rollback_target(sunk, SOURCE, "tables", FIRST)
-    days = {day for one in return_tables(sunk, way) for day in one.days}
-    assert days == {day for one in return_tables(sunk, way) for day in one.days}, "a second attempt tells the same days"
+def test_removed_days_are_dropped_and_changed_ones_replaced(server: PostgresServer, sunk: Settings) -> None:
+    target = choose_rollback_target(sunk, SOURCE, "tables", FIRST)
+    days = {day for one in return_tables(sunk, target) for day in one.days}
+    assert days == {day for one in return_tables(sunk, target) for day in one.days}, (
+        "a second attempt returns the same days"
+    )
     assert sync_days(sunk, SOURCE, days) == {"2026-11-20": "dropped", "2026-11-21": "dropped"}
     assert rows(server) == {(FIRST, "i1")}
     again = choose_rollback_target(sunk, SOURCE, "tables", THIRD)
@@ -56,7 +58,7 @@ def test_nights_that_went_from_the_lake_go_and_changed_ones_are_swapped(server: 
     assert rows(server) == {(FIRST, "i1"), (SECOND, "i2"), (THIRD, "i3")}
 
 
-def test_a_forgotten_shopper_is_in_no_night(server: PostgresServer, sunk: Settings) -> None:
+def test_an_erased_user_is_in_no_day(server: PostgresServer, sunk: Settings) -> None:
     remember(sunk, SOURCE, ["ann-7731"])
     assert erase_users(with_store(sunk), SOURCE).postgres_rows == 3
     assert rows(server, "ds, user_key") == {(FIRST, "bob"), (SECOND, "bob"), (THIRD, "bob")}
@@ -67,10 +69,10 @@ def with_store(settings: Settings) -> Settings:
     return settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{settings.home}/mlflow.db"})
 
 
-def test_a_server_that_is_away_is_named_and_the_lake_has_done_its_part(server: PostgresServer, sunk: Settings) -> None:
+def test_an_unreachable_server_is_reported_and_the_lake_is_changed(server: PostgresServer, sunk: Settings) -> None:
     remember(sunk, SOURCE, ["ann-7731"])
     server.kill()
-    with pytest.raises(SinkError, match=r"did not forget users of shop .*NIGHTSHELF_POSTGRES_SINK, then run the"):
+    with pytest.raises(SinkError, match=r"did not erase users of shop .*NIGHTSHELF_POSTGRES_SINK, then run the"):
         erase_users(with_store(sunk), SOURCE)
     assert files_with(sunk.home / "lake", "ann-7731") == []
     server.start()

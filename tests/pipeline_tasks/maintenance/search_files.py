@@ -1,4 +1,4 @@
-"""Finds a text below a folder, whatever the form of the files: Parquet and Avro are compressed."""
+"""Finds a text in the files below a folder, also in compressed Parquet and Avro files."""
 
 import zlib
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 def files_with(folder: Path, text: str) -> list[str]:
-    """Return the files that hold the text in a cell, in a manifest's bounds, or as they are."""
+    """Return the files that hold the text in a cell, in the bounds of a manifest, or as plain bytes."""
     return sorted(
         str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and _holds(path, text.encode())
     )
@@ -30,7 +30,7 @@ def _cells_hold(column: pa.ChunkedArray, text: bytes) -> bool:
 
 
 def _avro_blocks(path: Path) -> bytes:
-    """Return what the blocks of an Avro file hold: each begins with two numbers and ends with the file's own mark."""
+    """Return the content of an Avro file's blocks. A block begins with two numbers and ends with the sync marker."""
     raw = path.read_bytes()
     blocks = raw.split(raw[-16:])[1:]
     return b"".join(zlib.decompress(_behind_numbers(block, 2), -15) for block in blocks if block)
