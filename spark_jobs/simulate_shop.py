@@ -36,7 +36,7 @@ from spark_jobs.common.spark_session import open_session
 from spark_jobs.simulation.shop_bots import bot_lines
 from spark_jobs.simulation.shop_catalog import catalog_lines
 from spark_jobs.simulation.shop_log import actions, log_lines
-from spark_jobs.simulation.shop_sessions import looks, sessions
+from spark_jobs.simulation.shop_sessions import item_views, sessions
 
 VERSION: Final = "1"
 """Raise it when the simulation changes; files of an older version are then written again."""
@@ -47,7 +47,7 @@ _LOOK_BACK: Final = 3
 def simulate_shop(spark: SparkSession, shop: SimulationSettings, folder: str, days: Sequence[date]) -> None:
     """Write the files of the days that have none yet, and the catalog of the last day."""
     root = Path(folder)
-    _forget_other_shop(root, shop)
+    _remove_other_shop(root, shop)
     missing = [day for day in days if not (root / "events" / f"ds={day}").is_dir()]
     if missing:
         _write(event_lines(spark, shop, missing), root / "events")
@@ -57,8 +57,8 @@ def simulate_shop(spark: SparkSession, shop: SimulationSettings, folder: str, da
 
 def event_lines(spark: SparkSession, shop: SimulationSettings, days: Sequence[date]) -> DataFrame:
     """Return ds (day of delivery) and value (a line of JSON) of all events that are delivered on the days."""
-    begun = sorted({day - timedelta(back) for day in days for back in range(_LOOK_BACK + 1)})
-    lines = log_lines(actions(looks(sessions(spark, shop, begun), shop), shop), shop)
+    session_days = sorted({day - timedelta(back) for day in days for back in range(_LOOK_BACK + 1)})
+    lines = log_lines(actions(item_views(sessions(spark, shop, session_days), shop), shop), shop)
     return lines.unionByName(bot_lines(spark, shop, days)).where(F.col("ds").isin(list(days)))
 
 
@@ -74,7 +74,7 @@ def _write(lines: DataFrame, folder: Path) -> None:
     shutil.rmtree(unfinished)
 
 
-def _forget_other_shop(root: Path, shop: SimulationSettings) -> None:
+def _remove_other_shop(root: Path, shop: SimulationSettings) -> None:
     label = f"{VERSION} {shop.model_dump_json()}"
     marker = root / "shop.json"
     if marker.exists() and marker.read_text() == label:

@@ -10,7 +10,7 @@ from pyspark.sql.types import StringType
 from pipeline_tasks.config.source_toml import Source
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import evaluate
-from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given, rate_of
+from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, has_value, rate_of
 from spark_jobs.landing.event_days import shop_clock
 from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE
 
@@ -98,5 +98,5 @@ def _unreadable(raw: DataFrame, decimal: str) -> Column:
                 code = F.concat(F.lit("currency="), F.coalesce(F.col("currency").cast("string"), F.lit("NULL")))
                 readable = as_number(F.col(name), dtype, decimal).isNotNull()
                 fault = F.when(readable, F.concat(code, F.lit(_NO_RATE))).otherwise(fault)
-            faults.append(F.when(F.col(f"_{name}").isNull() & is_given(F.col(name), dtype), fault))
+            faults.append(F.when(F.col(f"_{name}").isNull() & has_value(F.col(name), dtype), fault))
     return F.coalesce(*faults, F.lit(None).cast("string"))

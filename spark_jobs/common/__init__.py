@@ -1,1 +1,1 @@
-"""What every job uses: the session, staging, and the safe use of SQL expressions."""
+"""Shared code of the jobs: the session, staging, and the safe use of SQL expressions."""

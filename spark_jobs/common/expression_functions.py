@@ -43,10 +43,10 @@ ALLOWED: Final = _names(
     weekday weekofyear width_bucket xxhash64 year zeroifnull zip_with
     """
 )
-"""An allow-list, because a list of what is forbidden has a hole for every function that the next Spark brings, and for
-every one that somebody registers in the session."""
+"""An allow-list, because a list of forbidden functions would miss those of the next version of Spark, and those that
+are registered in the session."""
 
-_MOMENT: Final = _names(
+_NONDETERMINISTIC: Final = _names(
     """
     curdate current_catalog current_database current_date current_path current_schema current_time
     current_timestamp current_timezone current_user input_file_block_length input_file_block_start input_file_name
@@ -54,7 +54,7 @@ _MOMENT: Final = _names(
     spark_partition_id uniform user uuid version
     """
 )
-_OUTSIDE: Final = _names(
+_EXTERNAL: Final = _names(
     """
     java_method reflect try_reflect from_avro from_protobuf identifier
     """
@@ -71,7 +71,7 @@ LITERAL_FUNCTIONS: Final = _names(
     current_user grouping__id localtimestamp session_user user
     """
 )
-"""Names that Spark takes for a function, without brackets, where no column is called so."""
+"""Names that Spark reads as a call of a function without brackets where no column has the name."""
 
 CONDITION_WORDS: Final = _names(
     """
@@ -79,23 +79,23 @@ CONDITION_WORDS: Final = _names(
     is like not numeric on or over regexp rlike some then varchar when
     """
 )
-"""Words that may stand before a bracket and call nothing."""
+"""Words that may precede a bracket without being a call."""
 
 TOLERANT: Final = {
     name: f"try_{name}"
     for name in ("parse_json", "to_binary", "to_number", "url_decode", "validate_utf8", "variant_get")
 }
-"""Functions that end the job at one malformed value, and those that yield NULL in their place."""
+"""Function that fails the job at one malformed value -> the function that returns NULL instead."""
 
 
 def why_refused(name: str) -> str | None:
     """Return why a mapping may not call the function `name` (in lower case), None where it may."""
     if name in ALLOWED:
         return None
-    if name in _MOMENT:
-        return "its result depends on the moment or the machine of the run, so a day would differ each time"
-    if name in _OUTSIDE:
-        return "it reaches beyond the file"
+    if name in _NONDETERMINISTIC:
+        return "its result depends on the time or the machine of the run, so the same day would give different rows"
+    if name in _EXTERNAL:
+        return "it reads or runs something outside of the file"
     if name in _FATAL or name.startswith("xpath"):
         return "one bad value would end the job"
     return (

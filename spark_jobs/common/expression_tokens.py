@@ -1,4 +1,4 @@
-"""Splits a Spark SQL expression into tokens, as Spark's own lexer does for what a mapping may hold."""
+"""Splits a Spark SQL expression into tokens, like Spark's lexer for the syntax that a mapping may use."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Token:
 
     @property
     def name(self) -> str:
-        """The identifier in lower case, without backticks; empty for what is none."""
+        """The identifier in lower case, without backticks; empty for other tokens."""
         if self.kind == "quoted":
             return self.raw[1:-1].replace("``", "`").lower()
         return self.raw.lower() if self.kind == "name" else ""
@@ -49,7 +49,7 @@ def tokens_of(expression: str) -> list[Token]:
 
 
 def closing(tokens: Sequence[Token], start: int) -> int:
-    """Return the place of the bracket that closes the one at `start`, the last place where none does."""
+    """Return the index of the bracket that closes the one at `start`, or the last index where none does."""
     depth = 0
     for place in range(start, len(tokens)):
         if tokens[place].raw in ("(", "["):
@@ -80,7 +80,7 @@ def joined(tokens: Sequence[Token]) -> str:
 
 
 def operand_start(tokens: Sequence[Token]) -> int:
-    """Return where the operand begins that the tokens end with: a literal, a column, a call or a bracket."""
+    """Return the index at which the last operand begins: a literal, a column, a call or a bracket."""
     place = len(tokens) - 1
     while place > 0:
         if tokens[place].raw in (")", "]"):

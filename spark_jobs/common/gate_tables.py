@@ -1,4 +1,4 @@
-"""What the expectations of a step look at: its staged tables, the published ones they refer to, and derived facts."""
+"""Temporary views for the expectations of a step: staged tables, the published ones they refer to, derived facts."""
 
 import json
 from datetime import timedelta
@@ -24,23 +24,23 @@ REFERENCES = {
     "split": ("items",),
     "recommend": ("items", "sequences"),
 }
-"""Published tables, of the night's own day, that a step's expectations compare with: in the snapshot that it read."""
+"""Step -> published tables of the day of the run that its expectations refer to, in the snapshot that the step read."""
 STAGED_ROWS = pa.schema([("name", pa.string()), ("ds", pa.date32()), ("rows", pa.int64())])
 SHELF_ARMS = pa.schema([("arm", pa.string()), ("by_score", pa.bool_())])
 FACTS = pa.schema([("name", pa.string()), ("value", pa.string())])
 RULES = "item_id string, allowed boolean, replenishable boolean"
 OPT_OUTS = "user_key string, item_id string"
-"""What `pipeline_tasks.recommend.prepare_offered_items` wrote of the shop's rules."""
+"""Schemas of the files of business rules that `pipeline_tasks.recommend.prepare_offered_items` writes."""
 
 
 def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None:
-    """Make every staged table, and every published one that the step refers to, a temporary view of its name.
+    """Create a temporary view of every staged table, and of every published table that the step refers to.
 
-    `staged_rows` says how many rows of each day a staged table has, as its files' footers do.
+    The view `staged_rows` holds the number of rows of each staged table and day, from the footers of the files.
     """
     for name in REFERENCES[manifest.step]:
-        told = manifest.facts.get(f"{name}_snapshot_id")
-        files = lake.files(name, (manifest.ds, manifest.ds), int(told) if told else None)
+        snapshot = manifest.facts.get(f"{name}_snapshot_id")
+        files = lake.files(name, (manifest.ds, manifest.ds), int(snapshot) if snapshot else None)
         _read(spark, name, files, spark_ddl(TABLES[name])).createOrReplaceTempView(name)
     for name, staged in manifest.tables.items():
         schema = written_schema(staged.files[0]) if staged.files else spark_ddl(TABLES[name])
@@ -50,7 +50,7 @@ def register_tables(spark: SparkSession, lake: Lake, manifest: Manifest) -> None
 
 
 def written_schema(file: str) -> StructType:
-    """Return the schema as it is written, to be checked against the contract; Spark would start a job to infer it."""
+    """Return the schema of a file, to be checked against the contract. Spark would start a job to infer it."""
     system, inner = file_location(file)
     return from_arrow_schema(pq.read_schema(inner, filesystem=system))
 
@@ -60,7 +60,7 @@ def _read(spark: SparkSession, name: str, files: list[str], schema: StructType |
 
 
 def register_facts(spark: SparkSession, manifest: Manifest) -> None:
-    """Make the views that compare the night's tables with what the manifest says they were made from."""
+    """Create the views of the manifest's facts, and for `recommend` those of the business rules and due rows."""
     local_rows(spark, sorted(manifest.facts.items()), FACTS).createOrReplaceTempView("manifest_facts")
     if manifest.step != "recommend":
         return
@@ -69,16 +69,17 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
     local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
-    # Two suites and three rules read it: once is enough.
+    # Cached, because two suites and three rules read it.
     spark.sql(already_taken_sql(manifest)).cache().createOrReplaceTempView("already_taken")
-    spark.sql(shelves_due_sql(manifest)).createOrReplaceTempView("shelves_due")
+    spark.sql(rows_due_sql(manifest)).createOrReplaceTempView("shelves_due")
 
 
 def already_taken_sql(manifest: Manifest) -> str:
-    """Return the query of (user_key, item_id) that a user has an excluded event with, of any day, or bought within the
-    last `exclude_purchased_days` days, the night's own included.
+    """Return the query of the (user_key, item_id) that must not be recommended because of the user's events.
 
-    Items that nobody may be shown, and those that are replenishable, are left out.
+    The user has an event of an excluded type with the item, on any day, or bought it within the last
+    `exclude_purchased_days` days, the day of the run included. Items that nobody may be shown and replenishable items
+    are left out.
     """
     days = int(manifest.facts["exclude_purchased_days"])
     excluded = manifest.facts.get("excluded_event_types", "")
@@ -91,7 +92,7 @@ def already_taken_sql(manifest: Manifest) -> str:
         AND event.item_ids IN (SELECT item_id FROM shelf_rules WHERE allowed AND NOT replenishable)"""
 
 
-def shelves_due_sql(manifest: Manifest) -> str:
+def rows_due_sql(manifest: Manifest) -> str:
     """Return the query of (user_key, rows_due): top_k rows, or all allowed items where fewer are allowed."""
     top_k = int(manifest.facts["top_k"])
     return f"""

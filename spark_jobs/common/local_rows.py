@@ -1,7 +1,7 @@
-"""Few rows of the driver's as a DataFrame that is a part of the plan.
+"""DataFrames of a few rows from the driver, as a part of Spark's plan.
 
-Given Python objects, Spark starts a Python process to read them back: .9 s the first time in a job and .1 s each time
-after it, where an Arrow table takes .02 s.
+From Python objects, Spark starts a Python process to read them back: 0.9 s the first time in a job and 0.1 s each time
+after. An Arrow table takes 0.02 s.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from pipeline_tasks.tables.schemas import arrow_schema
 
 
 def local_rows(spark: SparkSession, rows: Sequence[Sequence[object]], schema: pa.Schema) -> DataFrame:
-    """Return the rows, whose values are in the order of the schema."""
+    """Return the rows; their values are in the order of the schema."""
     named = [dict(zip(schema.names, row, strict=True)) for row in rows]
     return spark.createDataFrame(pa.Table.from_pylist(named, schema))
 
 
 def no_rows(spark: SparkSession, table: str) -> DataFrame:
-    """Return a table of the lake as it is without any row; what is joined to it leaves the plan."""
+    """Return an empty table of the lake. Spark removes joins with it from the plan."""
     return local_rows(spark, [], arrow_schema(TABLES[table]))

@@ -1,8 +1,8 @@
-"""Checks an expression of a source's TOML before Spark sees it, and makes it safe for any value.
+"""Checks an expression of a source's TOML before Spark runs it, and makes it safe for any value.
 
-An expression is run with the rights of the job, and one night's result must be the next night's. So names are columns
-of the file, functions are those of an allow-list, and nothing may read another table, a setting or the clock.
-The checks work on tokens, without Spark: they are the same with a Spark Connect server.
+An expression runs with the rights of the job, and must give the same result in every run. Therefore names must be
+columns of the file, functions must be on an allow-list, and nothing may read another table, a setting or the clock.
+The checks work on tokens, without Spark, so they are the same with a Spark Connect server.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from spark_jobs.common.expression_functions import CONDITION_WORDS, LITERAL_FUNC
 from spark_jobs.common.expression_tokens import Token, arguments, closing, joined, operand_start, tokens_of
 
 HIDDEN: Final = frozenset({"ds", "arrived", "_row", "_record_id", "_corrupt", "_metadata", "_ts", "_kept"})
-"""Columns of the landing and of Spark's scans, which are not the file's."""
+"""Columns that landing or Spark's scans add to those of the file."""
 
 _SIGNS: Final = frozenset("()[],.:+-*/%&|^~<>=!") | {"::", "->", "=>"}
 _TIME_OF_TEXT: Final = {
@@ -28,25 +28,25 @@ _TIME_OF_TEXT: Final = {
     "dateadd": 2,
     "date_add": 2,
 }
-"""The argument that is cast to a timestamp where it is text."""
+"""Function -> index of the argument that is cast to a timestamp where it is text."""
 _ONE_ARGUMENT: Final = ("to_timestamp", "to_timestamp_ltz", "try_to_timestamp")
-"""With a second one, the format, they do not cast."""
+"""Functions that do not cast when a second argument gives the format."""
 _TIMES: Final = ("timestamp", "timestamp_ltz")
 _INTERVALS: Final = ("interval", "make_interval", "make_dt_interval", "make_ym_interval")
 _RELATIVE: Final = ("now", "today", "yesterday", "tomorrow")
 FIRST_SECOND: Final = -62_135_596_800
 LAST_SECOND: Final = 253_402_300_799
-"""Epochs of the first second of year 1 and the last of year 9999: what every tool behind Spark can hold as a time."""
+"""Epochs of the first second of year 1 and the last of year 9999, the range of times that every other tool supports."""
 _EPOCH: Final = {"timestamp_seconds": 1, "timestamp_millis": 1_000, "timestamp_micros": 1_000_000}
 
 
 def safe_expression(expression: str, columns: Collection[str], where: str) -> str:
-    """Return the expression in a form that no value of the file can end the job with; `columns` are the file's.
+    """Return the expression in a form that fails the job at no value of the file; `columns` are those of the file.
 
-    An epoch beyond the years 1 to 9999, and a text that holds no whole date, yield NULL as a time.
+    As times, an epoch outside of the years 1 to 9999 and a text without a whole date become NULL.
 
     Raises:
-        SourceError: a name is no column of the file but something else to Spark, or a part is not allowed.
+        SourceError: a name is no column of the file but has a meaning to Spark, or a part is not allowed.
     """
     tokens = tokens_of(expression)
     named = f"{where} = {expression!r}"
@@ -63,15 +63,15 @@ def safe_expression(expression: str, columns: Collection[str], where: str) -> st
 def has_date(text: str) -> str:
     """Return the SQL condition that the SQL expression `text`, a string, begins with a whole date.
 
-    Spark's cast takes a time alone for that time of today, and a year alone for its first day. The usual form is told
-    by two dashes in their places; the regular expression runs for others alone.
+    Spark would cast a time alone to that time of today, and a year alone to its first day. Two dashes at their
+    positions identify the usual form; the regular expression runs only for others.
     """
     usual = f"substring({text}, 5, 1) = '-' AND locate('-', {text}, 7) IN (7, 8)"
     return f"(({usual}) OR {text} RLIKE '^[ \\t\\r\\n]*[0-9]{{4}}-[0-9]{{1,2}}-[0-9]')"
 
 
 def unmapped(named: str, reason: str, columns: Collection[str], where: str) -> SourceError:
-    """Return the error for a mapping that names something the files do not have."""
+    """Return the error for a mapping that does not fit the files."""
     names = [name for name in columns if not name.startswith("_")]
     return SourceError(
         f"{named} does not fit the files: {reason} The files have the columns {', '.join(names)}: "
@@ -84,12 +84,12 @@ def _check_signs(tokens: Sequence[Token], named: str) -> None:
         if token.kind == "sign" and token.raw not in _SIGNS:
             fault = {"'": "a quote is never closed", '"': "a quote is never closed", "`": "a quote is never closed"}
             fault |= dict.fromkeys(("--", "/*"), "it holds a comment: comments of the TOML begin with #")
-            told = fault.get(token.raw, f"{token.raw!r} has no place in an expression")
-            raise SourceError(f"{named} cannot be used: {told}")
+            reason = fault.get(token.raw, f"{token.raw!r} has no place in an expression")
+            raise SourceError(f"{named} cannot be used: {reason}")
 
 
 def _check_word(tokens: Sequence[Token], place: int, named: str) -> None:
-    """Refuse subqueries, scripts and constants that are another moment on another day."""
+    """Reject subqueries, scripts and constants that depend on the day of the run."""
     token, before, after = tokens[place], _raw(tokens, place - 1), _raw(tokens, place + 1)
     if token.kind == "name" and before != ".":
         query = token.name in ("select", "using") or (token.name == "from" and before == "(")
@@ -101,17 +101,19 @@ def _check_word(tokens: Sequence[Token], place: int, named: str) -> None:
             )
     if token.kind != "text":
         return
-    words = token.raw.strip("rR").strip("'\"").lower().split()
-    typed = before.lower() in ("date", *_TIMES, "timestamp_ntz")
-    called = before == "(" and _raw(tokens, place - 2).lower() in (
+    literal_words = token.raw.strip("rR").strip("'\"").lower().split()
+    is_typed_literal = before.lower() in ("date", *_TIMES, "timestamp_ntz")
+    is_converted = before == "(" and _raw(tokens, place - 2).lower() in (
         "date",
         "to_date",
         "cast",
         "try_cast",
         *_TIME_OF_TEXT,
     )
-    relative = bool(words) and words[0] in _RELATIVE
-    if (relative and (typed or called or after == "::")) or (typed and not (words and words[0][:4].isdigit())):
+    is_relative = bool(literal_words) and literal_words[0] in _RELATIVE
+    if (is_relative and (is_typed_literal or is_converted or after == "::")) or (
+        is_typed_literal and not (literal_words and literal_words[0][:4].isdigit())
+    ):
         raise SourceError(
             f"{named} cannot be used: {token.raw} is another time on another day; write a date, like DATE '2026-11-20'"
         )
@@ -128,7 +130,7 @@ def _check_name(
             return
         reason = "functions are called by their bare names" if before == "." else why_refused(token.name)
         if reason is None and token.name in ("unix_timestamp", "to_unix_timestamp") and _raw(tokens, place + 2) == ")":
-            reason = "without an argument it is the moment of the run"
+            reason = "without an argument it returns the time of the run"
         if reason:
             raise SourceError(f"{named} calls {token.raw}, which a mapping may not: {reason}")
     elif before != "." and token.name not in known:
@@ -145,7 +147,7 @@ def _check_name(
 
 
 def _alias_places(tokens: Sequence[Token]) -> set[int]:
-    """Return the places of names that an expression gives: behind AS, alone or in brackets."""
+    """Return the indices of the aliases in an expression: after AS, alone or in brackets."""
     places: set[int] = set()
     for place, token in enumerate(tokens):
         if token.kind == "name" and token.name == "as":
@@ -156,7 +158,7 @@ def _alias_places(tokens: Sequence[Token]) -> set[int]:
 
 
 def _tolerant(tokens: Sequence[Token]) -> str:
-    """Return the tokens as an expression, with calls that could end the job or read the clock put right."""
+    """Return the tokens as an expression, with safe forms of calls that could fail the job or read the clock."""
     done: list[Token] = []
     place = 0
     while place < len(tokens):
@@ -164,7 +166,7 @@ def _tolerant(tokens: Sequence[Token]) -> str:
         if token.name and _raw(tokens, place + 1) == "(" and token.name not in CONDITION_WORDS:
             end = closing(tokens, place + 1)
             done.append(Token("sign", _call(token, tokens[place + 2 : end]), token.lead))
-            # As one token, a call is one operand.
+            # The call becomes one token, because it is one operand.
             place = end + 1
             continue
         is_cast = token.raw == "::" and _raw(tokens, place + 1).lower() in _TIMES
@@ -183,7 +185,7 @@ def _is_interval(tokens: Sequence[Token]) -> bool:
 
 
 def _guard_last(done: list[Token]) -> None:
-    """Put the guard of `_dated` around the operand that `done` ends with, unless it is a constant or a CASE."""
+    """Wrap the last operand of `done` in `_dated`, unless it is a constant or a CASE."""
     start = operand_start(done)
     constant = start > 0 and done[start - 1].name in ("date", *_TIMES, "timestamp_ntz", "interval")
     known_time = done[start].raw.startswith(
@@ -198,15 +200,15 @@ def _call(token: Token, inside: Sequence[Token]) -> str:
     name = token.name
     if name in ("cast", "try_cast"):
         return f"{name}({_cast(inside)})"
-    given = [_tolerant(part) for part in arguments(inside)]
-    if name in _EPOCH and len(given) == 1:
+    values = [_tolerant(part) for part in arguments(inside)]
+    if name in _EPOCH and len(values) == 1:
         low, high = FIRST_SECOND * _EPOCH[name], (LAST_SECOND + 1) * _EPOCH[name] - 1
-        return f"CASE WHEN ({given[0]}) BETWEEN {low}L AND {high}L THEN {name}({given[0]}) END"
+        return f"CASE WHEN ({values[0]}) BETWEEN {low}L AND {high}L THEN {name}({values[0]}) END"
     place = _TIME_OF_TEXT.get(name)
-    casts = place is not None and place < len(given) and (len(given) == 1 or name not in _ONE_ARGUMENT)
+    casts = place is not None and place < len(values) and (len(values) == 1 or name not in _ONE_ARGUMENT)
     if place is not None and casts:
-        given[place] = _dated(given[place])
-    return f"{TOLERANT.get(name, token.raw)}({', '.join(given)})"
+        values[place] = _dated(values[place])
+    return f"{TOLERANT.get(name, token.raw)}({', '.join(values)})"
 
 
 def _cast(inside: Sequence[Token]) -> str:
@@ -220,7 +222,7 @@ def _cast(inside: Sequence[Token]) -> str:
 
 
 def _dated(value: str) -> str:
-    """Return the SQL expression `value`, NULL for a text without a whole date. To Spark, typeof is a constant."""
+    """Return SQL for `value` that is NULL for a text without a whole date. Spark folds typeof to a constant."""
     return f"CASE WHEN typeof({value}) <> 'string' OR {has_date(f'string({value})')} THEN {value} END"
 
 

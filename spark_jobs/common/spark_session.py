@@ -15,7 +15,7 @@ from pipeline_tasks.local_runtime.java import java_home, spark_java_options
 
 
 def open_session(name: str) -> SparkSession:
-    """Return the session. Under spark-submit the master is already chosen; otherwise it is `settings.spark_master`."""
+    """Return the session. Its master is that of spark-submit, otherwise `settings.spark_master`."""
     # Executors must run the interpreter of this one environment, not the first python3 on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["JAVA_HOME"] = str(java_home(settings()))
@@ -40,25 +40,25 @@ def open_session(name: str) -> SparkSession:
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.ui.showConsoleProgress", "false")
-        # Hadoop sets the rights of its files and folders itself and does not ask the process's umask.
+        # Hadoop sets the rights of its files and folders itself and ignores the umask of the process.
         .config("spark.hadoop.fs.permissions.umask-mode", "077")
-        # Without Hadoop's native library a process sets the rights of each file, and of the checksum file beside it:
+        # Without Hadoop's native library, setting the rights of a file and of its checksum file takes two processes:
         # 7.5 ms in place of 3.6. Parquet has checksums of its own.
         .config("spark.hadoop.fs.file.impl", "org.apache.hadoop.fs.RawLocalFileSystem")
-        # A file for each day is open at a time. Spark would sort all rows by day to need one alone.
+        # A task keeps one file per day open. Otherwise Spark sorts all rows by day to open one at a time.
         .config("spark.sql.maxConcurrentOutputFileWriters", "64")
-        # Else what is kept for a second look is as many tasks as a cluster's shuffle has parts: 800 for 2,563 events,
-        # whose cleaning on a cluster of two cores took 78 to 100 s in place of 68 to 71.
+        # Otherwise cached rows have as many tasks as a cluster's shuffle has partitions: 800 for 2,563 events. Cleaning
+        # them on a cluster of two cores took 78 to 100 s in place of 68 to 71.
         .config("spark.sql.optimizer.canChangeCachedPlanOutputPartitioning", "true")
-        # Above 32 files, the default, they are listed by a Spark job of as many tasks: a second in place of nothing.
+        # Above 32 files, the default, Spark lists them in a job with a task per file, which takes a second.
         .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "2000")
         .getOrCreate()
     )
     if (session.sparkContext.master or "").startswith("local"):
-        # 200, the default for a cluster, made 370 tasks out of a night of 100,000 events.
+        # 200, the default for a cluster, made 370 tasks for a run of 100,000 events.
         tasks = str(4 * session.sparkContext.defaultParallelism)
         session.conf.set("spark.sql.shuffle.partitions", tasks)
-        # Else a scan is as many tasks as there are cores, and one for what is over: the last runs alone.
+        # Otherwise a scan has one task more than there are cores, and the last task runs alone.
         session.conf.set("spark.sql.files.minPartitionNum", tasks)
     start_progress_log(session)
     return session

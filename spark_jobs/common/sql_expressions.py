@@ -1,4 +1,4 @@
-"""Evaluates the Spark SQL expressions of a source's TOML file: never fatal on bad data, clear on a bad expression."""
+"""Evaluates the Spark SQL expressions of a source's TOML: bad data gives NULL, a bad expression a clear error."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,19 +12,19 @@ from spark_jobs.common.safe_expressions import HIDDEN, safe_expression, unmapped
 
 _MODE: Final = {
     "spark.sql.ansi.enabled": "false",
-    # Else a name that the files lack is the contract's column beside it: user_key = "item_id" made items of users.
+    # Otherwise a name that the files lack refers to another column of the select: user_key = "item_id" gave item ids.
     "spark.sql.lateralColumnAlias.enableImplicitResolution": "false",
-    # Else ${env:…} in an expression is a variable of the job's environment.
+    # Otherwise ${env:…} in an expression reads a variable of the job's environment.
     "spark.sql.variable.substitute": "false",
 }
 
 
 @contextmanager
 def lenient(spark: SparkSession) -> Iterator[None]:
-    """Build expressions whose casts give NULL on bad data, and that mean nothing but what they say.
+    """Within the context, casts in expressions give NULL on bad data, and names refer to the files' columns alone.
 
-    Under ANSI (the session's mode) `where = "Quantity > 0"` kills the job at the first CSV cell that is no number;
-    here the cell becomes NULL, and a rule of cleaning refuses the record. An expression keeps the mode it was built in.
+    In the session's ANSI mode, `where = "Quantity > 0"` fails the job at the first CSV cell that is no number. Here the
+    cell becomes NULL, and a rule of cleaning rejects the record. An expression keeps the mode in which it was built.
     """
     before = {name: spark.conf.get(name) for name in _MODE}
     try:
@@ -45,9 +45,12 @@ def evaluate(
 ) -> DataFrame:
     """Return the columns `keep` and one column per expression.
 
+    Args:
+        where: table of the expressions in the TOML, for messages.
+        keys: column -> key in the TOML, where it is not the column's name.
+
     Raises:
-        SourceError: an expression names a column that the files lack, or is no SQL; `where` and the column's name (or
-            what `keys` says instead) tell whose it is.
+        SourceError: an expression names a column that the files lack, or is invalid SQL; the message names its key.
     """
     kept: list[str | Column] = [F.col(name) for name in keep]
     safe = {
@@ -58,7 +61,7 @@ def evaluate(
         try:
             return frame.select(*kept, *(F.expr(text).alias(name) for name, text in safe.items()))
         except (AnalysisException, ParseException):
-            # One analysis for all in the good case; one each, to name the culprit, in the bad one.
+            # One analysis serves all valid expressions. After a failure each is analyzed, to name the invalid one.
             named = [
                 checked(frame, text, f"{where}.{(keys or {}).get(name, name)}").alias(name)
                 for name, text in expressions.items()
@@ -67,7 +70,11 @@ def evaluate(
 
 
 def checked(frame: DataFrame, expression: str, where: str) -> Column:
-    """Return the expression as a column of `frame`, analyzed now. Call it within `lenient`."""
+    """Return the expression as a column of `frame`, analyzed now; to be called within `lenient`.
+
+    Raises:
+        SourceError: the expression names a column that the files lack, or is invalid SQL.
+    """
     columns = file_columns(frame)
     safe = safe_expression(expression, columns, where)
     try:
@@ -79,7 +86,7 @@ def checked(frame: DataFrame, expression: str, where: str) -> Column:
 
 
 def file_columns(frame: DataFrame) -> list[str]:
-    """Return the names that an expression may use: the file's columns and `_source_file`, not what landing added."""
+    """Return the names that an expression may use: the file's columns and `_source_file`, without those of landing."""
     landed = {"_row", "_record_id", "ds", "arrived"}
     hidden = HIDDEN if landed.issubset(frame.columns) else {"_corrupt"}
     return [name for name in frame.columns if name not in hidden]

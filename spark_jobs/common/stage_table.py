@@ -1,4 +1,4 @@
-"""Writes a table's rows of some days as Parquet files that wait for their gate."""
+"""Stages rows of tables as Parquet files, and reads staged and published rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ from spark_jobs.common.local_rows import no_rows
 from spark_jobs.landing.parquet_options import parquet_options
 
 FEW_ROWS: Final = 2_000_000
-"""Up to which tables are staged beside one another: a day of 620,000 events is cleaned in 33 s in place of 41, but 19
-million in 183 in place of 164, where each wants all of the memory."""
+"""Most rows for which tables are staged at the same time. A day of 620,000 events is cleaned in 33 s in place of 41. 19
+million events take 183 s in place of 164, because each table needs all of the memory."""
 _SPARK_SCHEMA: Final = b"org.apache.spark.sql.parquet.row.metadata"
 _COPY: Final = "_ds"
-"""Partitions the files; `ds` itself stays inside them, where Iceberg reads its bounds."""
+"""Copy of `ds` that partitions the files. `ds` itself stays in the files, because Iceberg reads its bounds there."""
 
 
 def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) -> StagedTable:
-    """Write `rows` (the contract's columns) into a fresh folder, every file holding one day, and list the files."""
+    """Write `rows` (with the columns of the contract) to a new folder, one day per file; return the staged files."""
     folder = lake.data_folder(name)
     contract = rows.select(*TABLES[name].column_names).withColumn(_COPY, F.col("ds"))
     contract.write.options(**parquet_options(name)).partitionBy(_COPY).parquet(folder)
@@ -43,10 +43,10 @@ def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) ->
 def stage_tables(
     lake: Lake, tables: Mapping[str, DataFrame], days: Sequence[date], rows_read: int
 ) -> dict[str, StagedTable]:
-    """Stage tables that are made from `rows_read` landed rows; few rows beside one another.
+    """Stage tables that are made from `rows_read` landed rows, up to FEW_ROWS at the same time.
 
-    While one plans, compiles or writes its last file, another has the cores. Build all of them before: `lenient`
-    changes the mode of the whole session.
+    While Spark plans, compiles or writes the last file of one table, another uses the cores. All DataFrames must be
+    built before the call, because `lenient` changes the mode of the whole session.
     """
     with ThreadPoolExecutor(len(tables) if rows_read <= FEW_ROWS else 1) as threads:
         staged = {name: threads.submit(stage_table, lake, name, rows, days) for name, rows in tables.items()}
@@ -66,7 +66,7 @@ def rows_by_day(staged: StagedTable) -> dict[date, int]:
     """Return the staged rows of each day, 0 for a day without a file."""
     counts = dict.fromkeys(staged.days, 0)
     for file in file_days(staged.files):
-        # A file that Spark partitioned by a copy of ds holds one day.
+        # A file that Spark partitioned by the copy of ds holds one day.
         assert file.ds is not None, file
         counts[file.ds] += file.rows
     return counts
@@ -78,7 +78,7 @@ def staged_column(file: str, name: str) -> pa.ChunkedArray:
 
 
 def staged_columns(file: str, *names: str) -> pa.Table:
-    """Read columns of one staged file, in the order in which they are named."""
+    """Read columns of one staged file, in the order of `names`."""
     system, inner = file_location(file)
     with parquet_failures(inner):
         return pq.read_table(inner, columns=list(names), filesystem=system)
@@ -102,7 +102,7 @@ def read_table(
 ) -> DataFrame:
     """Return the rows of the days in a snapshot of the table (the current one by default).
 
-    With the days of `staged`, whichever they are, in place of their published ones.
+    All days of `staged` replace the published rows of the same days.
     """
     replaced, fresh = (staged.days, staged.files) if staged is not None else ([], [])
     files = lake.files(name, days, snapshot_id, without=replaced) + fresh

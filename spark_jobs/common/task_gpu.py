@@ -1,4 +1,4 @@
-"""Which GPU Spark's resource scheduling gave to a task (docs/guides/operations.md says how to configure it)."""
+"""The GPU that Spark's resource scheduling assigned to a task (docs/guides/operations.md describes the settings)."""
 
 import warnings
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ from pipeline_tasks.config.settings import inherited_environment
 
 
 def task_device() -> str:
-    """Return the torch device of the task that asks: cuda:<number> where Spark gave it a GPU, else cpu.
+    """Return the torch device of the current task: cuda:<number> where Spark assigned a GPU to it, else cpu.
 
     Raises:
         ValueError: as `cuda_device`.
@@ -30,12 +30,12 @@ def task_device() -> str:
 
 
 def cuda_device(address: str, visible: str | None) -> str:
-    """Return the torch device of a GPU's address, as Spark's discovery script names it.
+    """Return the torch device for the address of a GPU from Spark's discovery script.
 
-    torch counts what CUDA_VISIBLE_DEVICES (`visible`) leaves to the process; the script counts what the driver lists.
+    torch numbers the GPUs of CUDA_VISIBLE_DEVICES (`visible`); the script numbers all GPUs that the driver lists.
 
     Raises:
-        ValueError: the process may not use that GPU, or the address is no number where nothing is hidden.
+        ValueError: the GPU is not visible to the process, or all are visible and the address is no number.
     """
     if visible is not None:
         left = [name.strip() for name in visible.split(",") if name.strip()]

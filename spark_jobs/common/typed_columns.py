@@ -1,4 +1,4 @@
-"""Turns what a shop's expressions yield into the contract's types, without ever failing on a value."""
+"""Converts the results of a shop's expressions to the types of the contract; an invalid value becomes NULL."""
 
 import re
 import unicodedata
@@ -26,15 +26,15 @@ from pipeline_tasks.config.source_toml import Currencies
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.common.safe_expressions import FIRST_SECOND, LAST_SECOND, has_date
 
-_NOTHING: Final = ("", "null", "none", "nan", "n/a", "<na>")
-"""What programs write where they have no value (lower case)."""
-_NO_KEY: Final = (*_NOTHING, "na", "\\n")
-"""What they write where they have no id, R and MySQL too: as a text NA is Namibia, as a user everybody unknown."""
-_LONGEST: Final = max(map(len, _NO_KEY))
+_MISSING: Final = ("", "null", "none", "nan", "n/a", "<na>")
+"""Texts that programs write for a missing value (lower case)."""
+_MISSING_IDS: Final = (*_MISSING, "na", "\\n")
+"""Texts for a missing id, with those of R and MySQL. NA is no missing text, because it is the code of Namibia."""
+_LONGEST_MISSING: Final = max(map(len, _MISSING_IDS))
 _AROUND: Final = r"^[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+|[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+$"
-"""White space of any script, control characters, the byte order mark and the zero-width blank, around a text."""
-_SOME_KEY: Final = f"(?is)^(?!(?:{'|'.join(map(re.escape, _NO_KEY))})$).+$"
-"""A text that is none of _NO_KEY."""
+"""White space of any script, control characters, byte order marks and zero-width blanks around a text."""
+_VALID_ID: Final = f"(?is)^(?!(?:{'|'.join(map(re.escape, _MISSING_IDS))})$).+$"
+"""A text that is not in _MISSING_IDS."""
 _CURRENCY: Final = r"[\s\p{Zs}\p{Sc}]"
 _PLAIN: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|[+-]?Infinity$|NaN$"
 """Numbers as programs write them."""
@@ -43,15 +43,15 @@ _GROUPED: Final = {
     ".": r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$",
     ",": r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?$",
 }
-"""Numbers with marks between thousands, by the declared decimal mark. Where none is, 1,234 may be 1.234."""
+"""Declared decimal mark -> numbers with marks between thousands. Without a declared mark, 1,234 may mean 1.234."""
 _COMMA: Final = r"[+-]?(?:\d+(?:,\d*)?|,\d+)$"
 
 
 def as_key(value: Column, dtype: DataType, compose: bool = False) -> Column:
-    """Return an id as text without white space of any script around it, NULL for what programs write for nothing.
+    """Return an id as text without white space of any script around it, NULL for a missing id.
 
-    17850.0 of a column of floats is 17850; of a text it stays, as 1.0 may be a version. `compose` brings ids to the
-    Unicode normal form NFC, which takes three times as long (ADR 0006).
+    17850.0 in a column of floats becomes 17850. In a column of texts it stays, because 1.0 may be a version. `compose`
+    brings ids to the Unicode normal form NFC, which takes three times as long (ADR 0006).
     """
     text = value.cast("string")
     if isinstance(dtype, (DoubleType, FloatType)):
@@ -59,28 +59,28 @@ def as_key(value: Column, dtype: DataType, compose: bool = False) -> Column:
     elif not isinstance(dtype, (StringType, NullType)):
         return text
     trimmed = F.trim(text)
-    # Nearly every id is ASCII without a tab around it: only others are looked into.
-    usual = (F.octet_length(trimmed) == F.char_length(trimmed)) & (F.ascii(trimmed) > 32)
-    usual = usual & ~F.endswith(trimmed, F.lit("\t")) & _says_something(trimmed, _NO_KEY)
-    tidy = F.regexp_replace(text, _AROUND, "")
-    other = F.get(F.regexp_extract_all(tidy, F.lit(_SOME_KEY), F.lit(0)), F.lit(0))
-    return F.when(usual, trimmed).otherwise(_composed(other) if compose else other)
+    # Nearly every id is ASCII without a tab around it. Only other ids need the regular expressions.
+    is_plain = (F.octet_length(trimmed) == F.char_length(trimmed)) & (F.ascii(trimmed) > 32)
+    is_plain = is_plain & ~F.endswith(trimmed, F.lit("\t")) & _is_value(trimmed, _MISSING_IDS)
+    trimmed_text = F.regexp_replace(text, _AROUND, "")
+    other = F.get(F.regexp_extract_all(trimmed_text, F.lit(_VALID_ID), F.lit(0)), F.lit(0))
+    return F.when(is_plain, trimmed).otherwise(_to_nfc(other) if compose else other)
 
 
-def _normal_forms(ids: pa.Array) -> pa.Array:
-    # Arrow 25 has a function for it that returns decomposed text whatever form is asked for.
+def _nfc_ids(ids: pa.Array) -> pa.Array:
+    # The function of Arrow 25 for this returns decomposed text for every form.
     return pa.array([one and unicodedata.normalize("NFC", one) for one in ids.to_pylist()], pa.string())
 
 
-_composed: Final = arrow_udf(_normal_forms, StringType())  # type: ignore[call-overload]
-"""Text -> the same in the Unicode normal form NFC."""
+_to_nfc: Final = arrow_udf(_nfc_ids, StringType())  # type: ignore[call-overload]
+"""Function text -> text in the Unicode normal form NFC."""
 
 
 def as_number(value: Column, dtype: DataType, decimal: str = "") -> Column:
-    """Return a double; text may hold a currency sign and marks between thousands, all else gives NULL.
+    """Return a double; text may hold a currency sign and marks between thousands, other text gives NULL.
 
-    `decimal` is the mark before the fraction in text, empty where the source declares none: what has two readings then
-    (1,234) is no number.
+    `decimal` is the mark before the fraction in text, empty where the source declares none. An ambiguous text (1,234)
+    then gives NULL.
     """
     if not isinstance(dtype, StringType):
         return value.try_cast("double")
@@ -89,13 +89,13 @@ def as_number(value: Column, dtype: DataType, decimal: str = "") -> Column:
         text = F.translate(F.regexp_replace(bare, _unless(f"{_GROUPED[',']}|{_COMMA}", r"\."), ""), ",", ".")
         return text.try_cast("double")
     text = F.regexp_replace(bare, _unless(f"{_PLAIN}|{_GROUPED[decimal]}", ","), "")
-    # Java also reads 10d and 10f.
+    # Java would also read 10d and 10f as numbers.
     marked = reduce(or_, (F.endswith(value, F.lit(end)) for end in ("d", "D", "f", "F", " ")))
     return F.coalesce(F.when(~marked, value.try_cast("double")), text.try_cast("double"))
 
 
 def _unless(pattern: str, mark: str) -> str:
-    """Return a pattern that fits all of a text that `pattern` does not fit, and every `mark` of one that it fits."""
+    """Return a pattern that matches the whole of a text that does not match `pattern`, else every `mark` in it."""
     return f"(?s)^(?!{pattern}).*$|{mark}"
 
 
@@ -110,27 +110,27 @@ def as_rating(value: Column, dtype: DataType, decimal: str = "") -> Column:
 
 
 def rate_of(currency: Column, currencies: Currencies) -> Column:
-    """Return what one unit of the currency is worth in the base currency, NULL for one without a rate."""
+    """Return the value of one unit of the currency in the base currency, NULL for a currency without a rate."""
     code, rate = F.upper(F.trim(currency.cast("string"))), F.lit(None).cast("double")
     for name, worth in {**currencies.rates, currencies.base: 1.0}.items():
         rate = F.when(code == name, F.lit(worth)).otherwise(rate)
     return rate
 
 
-def is_given(value: Column, dtype: DataType) -> Column:
-    """Whether the shop gave a value at all: not NULL, and not one of the texts that stand for nothing."""
+def has_value(value: Column, dtype: DataType) -> Column:
+    """Return the condition that the shop gave a value: neither NULL nor a text for a missing value."""
     if not isinstance(dtype, StringType):
         return value.isNotNull()
-    return value.isNotNull() & _says_something(F.trim(value))
+    return value.isNotNull() & _is_value(F.trim(value))
 
 
 def as_time(name: str, dtype: DataType, where: str) -> Column:
-    """Return the column `name` as a timestamp, NULL for what is no time. The zone is the text's, else the session's.
+    """Return the column `name` as a timestamp, NULL for an invalid time. The zone is that of the text or the session.
 
-    A text must hold a whole date, and the year must be one of 1 to 9999.
+    A text must hold a whole date, and the year must be between 1 and 9999.
 
     Raises:
-        SourceError: the expression yields a number, whose unit nobody can guess.
+        SourceError: the expression yields a number, which has no known unit.
     """
     time = F.col(name).try_cast("timestamp")
     if isinstance(dtype, StringType):
@@ -144,17 +144,17 @@ def as_time(name: str, dtype: DataType, where: str) -> Column:
 
 
 def as_text(value: Column) -> Column:
-    """Return text with control characters and runs of white space as one blank, NULL when nothing is left."""
+    """Return text with runs of white space and control characters as one blank, NULL for a missing value."""
     text = F.trim(F.regexp_replace(value.cast("string"), r"[\s\p{Cntrl}\u00a0]+", " "))
-    return F.when(_says_something(text), text)
+    return F.when(_is_value(text), text)
 
 
 def as_texts(values: Column) -> Column:
-    """Return a list's values by `as_text`, without those of which nothing is left; NULL for an empty list."""
+    """Return the values of a list by `as_text` without missing ones, NULL for an empty list."""
     texts = F.filter(F.transform(values, as_text), lambda text: text.isNotNull())
     return F.when(F.size(texts) > 0, texts)
 
 
-def _says_something(trimmed: Column, nothing: Sequence[str] = _NOTHING) -> Column:
-    # Bytes are counted in no time; only texts as short as "none" are turned to lower case and compared.
-    return (F.octet_length(trimmed) > _LONGEST) | ~F.lower(trimmed).isin(*nothing)
+def _is_value(trimmed: Column, missing: Sequence[str] = _MISSING) -> Column:
+    # Counting bytes is fast. Only texts as short as "none" are turned to lower case and compared.
+    return (F.octet_length(trimmed) > _LONGEST_MISSING) | ~F.lower(trimmed).isin(*missing)

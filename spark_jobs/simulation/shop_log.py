@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SimulationSettings
 from spark_jobs.simulation.shop_chance import Chance
-from spark_jobs.simulation.shop_words import CATEGORIES, STYLES, Shelving, word
+from spark_jobs.simulation.shop_words import CATEGORIES, STYLES, CatalogLayout, word
 
 LATE: Final = 0.01
 CANCELLED: Final = 0.06
@@ -27,28 +27,28 @@ _FIELDS: Final = (
 )
 
 
-def actions(looked: DataFrame, settings: SimulationSettings) -> DataFrame:
+def actions(viewed: DataFrame, settings: SimulationSettings) -> DataFrame:
     """Return one row per thing done: the look's columns, kind, nth (0-based, within the look), at (seconds)."""
     chance = Chance(settings.seed)
     look = (F.col("day"), F.col("visit"), F.col("step"))
     luck = chance.share("action", *look)
-    done = F.array(*(F.lit(kind) for kind in _ACTIONS[-1][1]))
+    acts = F.array(*(F.lit(kind) for kind in _ACTIONS[-1][1]))
     for bound, kinds in reversed(_ACTIONS[:-1]):
-        done = F.when(luck < bound, F.array(*(F.lit(kind) for kind in kinds))).otherwise(done)
+        acts = F.when(luck < bound, F.array(*(F.lit(kind) for kind in kinds))).otherwise(acts)
     searched = (F.col("step") == 0) & F.col("searches")
-    bought_back = ~F.col("anonymous") & (luck >= _ACTIONS[-2][0]) & chance.happens(CANCELLED, "cancel", *look)
+    is_cancelled = ~F.col("anonymous") & (luck >= _ACTIONS[-2][0]) & chance.happens(CANCELLED, "cancel", *look)
     kinds = F.concat(
         F.when(searched, F.array(F.lit("search"))).otherwise(F.array().cast("array<string>")),
-        done,
-        F.when(bought_back, F.array(F.lit("cancellation"))).otherwise(F.array().cast("array<string>")),
+        acts,
+        F.when(is_cancelled, F.array(F.lit("cancellation"))).otherwise(F.array().cast("array<string>")),
     )
-    rows = looked.select("*", F.posexplode(kinds).alias("nth", "kind"))
+    rows = viewed.select("*", F.posexplode(kinds).alias("nth", "kind"))
     at = F.col("start") + F.col("step") * 90 + F.col("nth") * 15 + chance.below(12, "pause", *look, F.col("nth"))
     later = F.when(F.col("kind") == "cancellation", 43_200 + chance.below(172_800, "regret", *look)).otherwise(0)
     return rows.withColumn("at", at + later)
 
 
-def log_lines(done: DataFrame, settings: SimulationSettings) -> DataFrame:
+def log_lines(acts: DataFrame, settings: SimulationSettings) -> DataFrame:
     """Return ds (the day of delivery) and value (one line of the log)."""
     chance = Chance(settings.seed)
     act = (F.col("day"), F.col("visit"), F.col("step"), F.col("nth"))
@@ -59,16 +59,16 @@ def log_lines(done: DataFrame, settings: SimulationSettings) -> DataFrame:
             F.when(chance.happens(REPEATED, "repeated", *act), 2),
         )
     )
-    rows = done.select("*", F.explode(copies).alias("copy"))
+    rows = acts.select("*", F.explode(copies).alias("copy"))
     fault = F.when(chance.happens(BROKEN, "broken", *act), chance.below(9, "fault", *act)).otherwise(-1)
-    written = _fields(rows.withColumn("fault", fault), chance, Shelving(settings.items), act)
+    written = _fields(rows.withColumn("fault", fault), chance, CatalogLayout(settings.items), act)
     line = F.to_json(F.struct(*_FIELDS))
     line = F.when(F.col("fault") == 0, F.substring(line, 1, 60)).otherwise(line)
     line = F.when(F.col("fault") == 7, F.concat(line, F.unhex(F.lit("FFFE")).cast("string"))).otherwise(line)
     return written.select(F.col("delivered").alias("ds"), line.alias("value"))
 
 
-def _fields(rows: DataFrame, chance: Chance, shelving: Shelving, act: tuple[Column, ...]) -> DataFrame:
+def _fields(rows: DataFrame, chance: Chance, layout: CatalogLayout, act: tuple[Column, ...]) -> DataFrame:
     person, item, fault = F.col("person"), F.col("item"), F.col("fault")
     searching = F.col("kind") == "search"
     ordered = F.col("kind").isin("purchase", "cancellation")
@@ -83,7 +83,7 @@ def _fields(rows: DataFrame, chance: Chance, shelving: Shelving, act: tuple[Colu
         F.when(~F.col("anonymous"), F.concat(F.lit("u"), person)).alias("shopper"),
         F.concat_ws("-", F.lit("s"), F.col("day"), F.col("visit")).alias("session"),
         F.when(~searching & (fault != 4), F.concat(F.lit("P"), item)).alias("item"),
-        F.when(searching, _query(chance, shelving, act)).alias("search"),
+        F.when(searching, _query(chance, layout, act)).alias("search"),
         F.when(F.col("kind") == "view", F.round(4 + 110 * F.pow(chance.share("dwell", *act), 2), 1)).alias("dwell"),
         F.when(fault == 3, F.concat(F.lit("-"), price))
         .when(fault == 5, "two pounds")
@@ -114,9 +114,9 @@ def _time(chance: Chance, act: tuple[Column, ...]) -> Column:
     )
 
 
-def _query(chance: Chance, shelving: Shelving, act: tuple[Column, ...]) -> Column:
+def _query(chance: Chance, layout: CatalogLayout, act: tuple[Column, ...]) -> Column:
     nouns = tuple(noun for _, _, noun in CATEGORIES)
-    text = F.concat_ws(" ", word(STYLES, shelving.style(F.col("item"))), word(nouns, shelving.category(F.col("item"))))
+    text = F.concat_ws(" ", word(STYLES, layout.style(F.col("item"))), word(nouns, layout.category(F.col("item"))))
     luck = chance.share("typing", *act)
     shouted = F.when(luck < 0.2, F.upper(text)).when(luck < 0.7, F.lower(text)).otherwise(F.concat(F.lit("  "), text))
     return F.when(luck > 0.93, F.replace(F.lower(text), F.lit("e"))).otherwise(shouted)

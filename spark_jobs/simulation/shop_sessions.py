@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SimulationSettings
 from spark_jobs.simulation.shop_chance import Chance
-from spark_jobs.simulation.shop_words import Shelving
+from spark_jobs.simulation.shop_words import CatalogLayout
 
 WINDOW_DAYS: Final = 30
 """`simulation.events` is about what so many days hold."""
@@ -61,33 +61,33 @@ def _with_user(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
 def _with_intent(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
     """Add what the shopper came for. A journey moves one category on every 4 to 8 days: the taste (style, brand) stays,
     so an order of categories, not their mere co-occurrence, says what comes next."""
-    chance, shelving = Chance(settings.seed), Shelving(settings.items)
+    chance, layout = Chance(settings.seed), CatalogLayout(settings.items)
     person, visit = F.col("person"), (F.col("day"), F.col("visit"))
-    start = F.floor(F.pow(chance.share("journey", person), 1.4) * shelving.categories)
+    start = F.floor(F.pow(chance.share("journey", person), 1.4) * layout.categories)
     now = start + F.floor(F.col("age") / (4 + chance.below(5, "pace", person)))
     luck = chance.share("intent", *visit)
     category = (
         F.when(luck < 0.62, now)
         .when(luck < 0.76, now + 1)
-        .when(luck < 0.90, chance.below(shelving.categories, "side interest", person))
-        .otherwise(chance.below(shelving.categories, "whim", *visit))
+        .when(luck < 0.90, chance.below(layout.categories, "side interest", person))
+        .otherwise(chance.below(layout.categories, "whim", *visit))
     )
     hour = chance.share("hour", person) + 0.3 * (chance.share("early", *visit) + chance.share("late", *visit) - 1)
     return rows.select(
         "*",
-        (category % shelving.categories).cast("long").alias("category"),
-        chance.below(shelving.styles, "style", person).alias("style"),
-        chance.below(shelving.styles, "second style", person).alias("second_style"),
-        chance.below(shelving.brands, "brand", person).alias("brand"),
+        (category % layout.categories).cast("long").alias("category"),
+        chance.below(layout.styles, "style", person).alias("style"),
+        chance.below(layout.styles, "second style", person).alias("second_style"),
+        chance.below(layout.brands, "brand", person).alias("brand"),
         F.floor(F.pmod(hour, F.lit(1.0)) * 84_000).cast("long").alias("start"),
         (1 + F.floor(F.pow(chance.share("length", *visit), 1.4) * 8)).cast("int").alias("length"),
         chance.happens(0.10, "searches", *visit).alias("searches"),
     )
 
 
-def looks(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
+def item_views(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
     """Return one row per item looked at in a session: the session's columns, step (0-based), item (number)."""
-    chance, shelving = Chance(settings.seed), Shelving(settings.items)
+    chance, layout = Chance(settings.seed), CatalogLayout(settings.items)
     steps = rows.select("*", F.explode(F.sequence(F.lit(0), F.col("length") - 1)).alias("step"))
     visit = (F.col("day"), F.col("visit"))
     # A companion: what goes with the item just looked at, in the same style and brand, from the next category.
@@ -98,18 +98,18 @@ def looks(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
     style = (
         F.when(luck < 0.75, F.col("style"))
         .when(luck < 0.88, F.col("second_style"))
-        .otherwise(chance.below(shelving.styles, "any style", *draw))
+        .otherwise(chance.below(layout.styles, "any style", *draw))
     )
-    category = (F.col("category") + (F.col("step") - F.col("drawn"))) % shelving.categories
-    placed = steps.withColumn("cell", (style * shelving.categories + category).cast("long"))
-    depth = shelving.depth(F.col("cell"), catalog_size(settings, F.col("day")))
-    return placed.withColumn("item", F.col("cell") + _depth_drawn(chance, shelving, draw, depth) * shelving.cells)
+    category = (F.col("category") + (F.col("step") - F.col("drawn"))) % layout.categories
+    placed = steps.withColumn("cell", (style * layout.categories + category).cast("long"))
+    depth = layout.depth(F.col("cell"), catalog_size(settings, F.col("day")))
+    return placed.withColumn("item", F.col("cell") + _depth_drawn(chance, layout, draw, depth) * layout.cells)
 
 
-def _depth_drawn(chance: Chance, shelving: Shelving, draw: tuple[Column, ...], depth: Column) -> Column:
+def _depth_drawn(chance: Chance, layout: CatalogLayout, draw: tuple[Column, ...], depth: Column) -> Column:
     """Return the depth in the cell: of the shopper's brand (55 %), the newest (8 %), else low ones more often."""
-    own = F.floor((depth - F.col("brand") + (shelving.brands - 1)) / shelving.brands)
+    own = F.floor((depth - F.col("brand") + (layout.brands - 1)) / layout.brands)
     luck, skewed = chance.share("brand luck", *draw), F.pow(chance.share("depth", *draw), 1.6)
-    branded = F.col("brand") + shelving.brands * F.floor(own * skewed)
+    branded = F.col("brand") + layout.brands * F.floor(own * skewed)
     drawn = F.when((luck < 0.55) & (own > 0), branded).when(luck < 0.63, depth - 1).otherwise(F.floor(depth * skewed))
     return drawn.cast("long")

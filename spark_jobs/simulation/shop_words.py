@@ -44,7 +44,7 @@ MATERIALS: Final = ("Oak", "Steel", "Linen", "Ceramic", "Leather", "Glass", "Bam
 
 
 @dataclass(frozen=True)
-class Shelving:
+class CatalogLayout:
     """Item i stands in cell i % cells (a category in a style) at depth i // cells; its brand is depth % brands."""
 
     items: int

@@ -3,7 +3,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, is_given
+from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, has_value
 
 pytestmark = pytest.mark.spark
 
@@ -27,7 +27,7 @@ def test_texts_that_stand_for_nothing_are_nothing_whatever_their_bytes(spark: Sp
     rows = spark.createDataFrame(texts, "said string")
     said = F.col("said")
     found = rows.select(
-        said, as_key(said, StringType()).alias("key"), as_text(said).alias("text"), is_given(said, StringType())
+        said, as_key(said, StringType()).alias("key"), as_text(said).alias("text"), has_value(said, StringType())
     ).collect()
     kept = {row["said"]: (row["key"], row["text"], row[3]) for row in found}
     wanted = {text: (text, text, True) for text in SAYS_SOMETHING} | dict.fromkeys(SAYS_NOTHING, (None, None, False))
