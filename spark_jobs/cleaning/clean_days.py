@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import CleaningSettings, settings
@@ -15,7 +15,7 @@ from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.cleaning.cleaning_rules import RULE, apply_rules, detail, normalize_values
-from spark_jobs.cleaning.erased_users import ERASED, mark_erased
+from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
 from spark_jobs.cleaning.find_rejected_rows import COPY, DUPLICATES, find_rejected_rows
 from spark_jobs.cleaning.map_events import RECORD, ROW, map_events
 from spark_jobs.cleaning.quarantine_rows import RAW, quarantine_rows, raw_text
@@ -60,8 +60,9 @@ def clean_days(
             active_rules,
             source.timezone,
         )
-        marked = mark_erased(marked, read_erased_users(settings(), source.name))
-        rejected = find_rejected_rows(marked, active_rules, limits).persist()
+        erased = read_erased_users(settings(), source.name)
+        marked = mark_erased(marked, erased)
+        rejected = mark_named(raw, find_rejected_rows(marked, active_rules, limits), erased, _is_refused()).persist()
         outcomes += _count(rejected)
         rows["events"] = _events(marked, rejected, active_rules)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
@@ -91,11 +92,15 @@ def _events(marked: DataFrame, rejected: DataFrame, active_rules: Sequence[str])
 def _refused_events(
     raw: DataFrame, rejected: DataFrame, landed: LandingReader, active_rules: Sequence[str], limits: CleaningSettings
 ) -> DataFrame:
-    refused = rejected.where(~F.col(RULE).isin(*DUPLICATES, ERASED)).select(ROW, RULE)
+    refused = rejected.where(_is_refused()).select(ROW, RULE)
     # Joined first, so that only rejected records are mapped again and written as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
     typed = normalize_values(map_events(records, landed.source, (RULE, RAW), landed.compose), active_rules)
     return quarantine_rows(typed.select("*", detail().alias("detail")))
+
+
+def _is_refused() -> Column:
+    return ~F.col(RULE).isin(*DUPLICATES, ERASED)
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:

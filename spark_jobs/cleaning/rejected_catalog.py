@@ -13,7 +13,7 @@ from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.sources.landing import Kind
 from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS
 from spark_jobs.cleaning.cleaning_rules import RULE
-from spark_jobs.cleaning.erased_users import ERASED, mark_erased
+from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
 from spark_jobs.cleaning.map_catalog import EXACT_DUPLICATE, map_items, map_users, mark_repeated
 from spark_jobs.cleaning.map_events import ROW
 from spark_jobs.cleaning.quarantine_rows import quarantine_rows, raw_text
@@ -48,9 +48,11 @@ def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) ->
         _add(rejections, landed, "items", items, mark_repeated(mapped, "item_id"), longest)
     users = landed.days("users", days) if source.users and source.users.path else None
     if users is not None and source.users:
-        described = map_users(users, source, landed.compose)
-        mapped = mark_erased(described, read_erased_users(settings(), source.name))
-        _add(rejections, landed, "users", users, mark_repeated(mapped, "user_key"), longest)
+        erased = read_erased_users(settings(), source.name)
+        described = mark_erased(map_users(users, source, landed.compose), erased)
+        refused = ~F.col(RULE).isin(EXACT_DUPLICATE, ERASED)
+        marked = mark_named(users, mark_repeated(described, "user_key"), erased, refused)
+        _add(rejections, landed, "users", users, marked, longest)
     return rejections
 
 

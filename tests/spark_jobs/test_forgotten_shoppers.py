@@ -124,6 +124,25 @@ def test_what_is_delivered_of_her_again_is_counted_and_kept_nowhere(cleaned: One
     assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
 
 
+def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: OneShop) -> None:
+    forget(cleaned)
+    erase_users(settings(), "clicks")
+    # Of a record whose values stand in the wrong columns, another is taken for the user.
+    moved = f"2026-11-20T09:00:00Z,hover,P1,s1,{HER},,,"
+    cleaned.deliver(*OTHERS, moved, "2026-11-20T09:00:00Z,hover,P1,bob,s1,,,")
+    (cleaned.files / "users.csv").write_text(f"who,club\n,{HER}\n,red\nbob,red\n")
+    cleaned.night(window_days=2)
+    outcomes = cleaned.outcomes(DAY)
+    assert (outcomes["forgotten"], outcomes["unknown_event_type"]) == (1, 1)
+    assert cleaned.catalog_outcomes() == {
+        "users_in": 3,
+        "users_accepted": 1,
+        "users_quarantine": 1,
+        "users_forgotten": 1,
+    }
+    assert not [row for row in cleaned.rows("quarantine") if HER in row["raw"].split('"')]
+
+
 def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
     from pyspark.sql import functions as F
 
