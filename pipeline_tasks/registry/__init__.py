@@ -1,1 +1,1 @@
-"""MLflow: the night's runs, the registry, and which version becomes champion."""
+"""MLflow: the runs of a nightly run, the model registry, and the promotion of a version to champion."""

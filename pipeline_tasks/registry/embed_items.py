@@ -1,4 +1,4 @@
-"""Writes the vectors of every user and every item of a night by the champion: what the recommend job multiplies.
+"""Writes the champion's vectors of all items, users and visitors of a day, from which recommendations are computed.
 
 python -m pipeline_tasks.registry.embed_items --source simulated_shop --date 2026-11-20
 """
@@ -6,14 +6,14 @@ python -m pipeline_tasks.registry.embed_items --source simulated_shop --date 202
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_tasks.config.settings import Settings, settings
-from pipeline_tasks.data.interactions import Floats, Interactions
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.run_data import read_night
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.job_errors import job_errors
@@ -24,52 +24,57 @@ from pipeline_tasks.lake.staging import night_folder
 from pipeline_tasks.models.search.search_vectors import top_queries, write_search
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.progress_log import ProgressLog
-from pipeline_tasks.registry.embed_users import usual_type, write_visitors
 from pipeline_tasks.registry.registry import champion_version, load_version
-from pipeline_tasks.registry.served_policy import REPEAT_POLICY, policy_of
+from pipeline_tasks.registry.served_policy import REPEAT_POLICY, repeat_policy_of
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
+from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
-_USERS_PER_FILE = 50_000
+_USERS_PER_FILE: Final = 50_000
+_VISITORS_AT_ONCE: Final = 50_000
 
 
-def embed_catalog(settings: Settings, night: RunKey) -> dict[str, Any]:
-    """Write ``vectors/`` of the night's staging folder and return its meta.
+def embed_catalog(settings: Settings, key: RunKey) -> dict[str, Any]:
+    """Write the folder ``vectors/`` in the day's staging folder and return its meta.
 
-    items.npy (items, d) float32 with item_ids.parquet in the same order, visitors.npy (see `write_visitors`),
-    users/part-*.parquet, meta.json, and what `write_search` writes of the window's top queries. Users are embedded
-    by their whole history up to the night, and item trends are those of the night: a night is fresh even where its
-    champion is not. A user's score of an item is what `pair_scores` makes of the two vectors (the dot product,
-    unless the model's matching is additive), and for own_items (indices into items.npy) as much more as own_scores
-    says.
+    The folder holds items.npy (items, d) float32 with item_ids.parquet in the same order, visitors.npy (see
+    `write_visitors`), users/part-*.parquet, meta.json, and the files of `write_search` for the window's top queries.
+
+    Users are embedded by their whole history up to the day, and the popularity features of items are those of the day,
+    so the vectors are current even with an older champion. The score of an item for a user is what `pair_scores`
+    computes from the two vectors: the dot product, unless the model's matching is additive. For own_items (indices
+    into items.npy), own_scores are added.
 
     Raises:
-        ValueError: there is no champion, or the night has no sequences.
+        ValueError: there is no champion, or the day has no sequences.
     """
-    version = champion_version(settings, night)
+    version = champion_version(settings, key)
     if version is None:
-        raise ValueError(
-            f"{night.source} has no champion in the registry: train and promote one first (nightshelf run)"
-        )
+        raise ValueError(f"{key.source} has no champion in the registry: train and promote one first (nightshelf run)")
     prepare_torch(settings.training.threads)
-    data = read_night(Lake.open(settings, night.source), night)
-    saved = load_version(settings, night.source, version)
+    data = read_night(Lake.open(settings, key.source), key)
+    saved = load_version(settings, key.source, version)
     recommender = saved.for_catalog(data.catalog, data.log)
-    folder = night_folder(settings, night) / "vectors"
+    folder = night_folder(settings, key) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    window = (data.split["window_start"], night.ds)
-    queries = top_queries(Lake.open(settings, night.source), window, settings.scoring)
+    window = (data.split["window_start"], key.ds)
+    queries = top_queries(Lake.open(settings, key.source), window, settings.scoring)
     write_search(folder, queries, saved, data.catalog, str(recommender.model.device))
-    about: dict[str, Any] = {"model_version": f"{version.name}/{version.version}", "ds": night.ds.isoformat()}
-    about |= {"snapshots": data.snapshots, REPEAT_POLICY: policy_of(saved.facts, data.log, settings.scoring).as_facts()}
+    about: dict[str, Any] = {"model_version": f"{version.name}/{version.version}", "ds": key.ds.isoformat()}
+    about |= {
+        "snapshots": data.snapshots,
+        REPEAT_POLICY: repeat_policy_of(saved.facts, data.log, settings.scoring).as_facts(),
+    }
     return write_vectors(folder, recommender, data.log, data.catalog.item_ids, about)
 
 
 def write_vectors(
     folder: Path, recommender: TwoTowerRecommender, log: Interactions, item_ids: list[str], about: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the vectors of `item_ids`, of the known users of `log` and of visitors, and meta.json: `about`, and how
-    the vectors are to be read."""
+    """Write the vectors of `item_ids`, of the known users of `log` and of visitors, and meta.json.
+
+    Return the meta: `about`, and the sizes and layout of the vectors.
+    """
     (folder / "users").mkdir(parents=True)
     recommender = recommender.prepared()
     items, users = recommender.item_matrix(), log.select(np.flatnonzero(log.known))
@@ -79,10 +84,10 @@ def write_vectors(
         part = users.select(np.arange(start, min(start + _USERS_PER_FILE, len(users))))
         _write_users(folder / "users" / f"part-{number:05d}.parquet", part, recommender)
     np.save(folder / "items.npy", items)
-    write_visitors(folder / "visitors.npy", recommender, usual_type(log))
+    write_visitors(folder / "visitors.npy", recommender, commonest_type(log))
     pq.write_table(pa.table({"item_id": item_ids}), folder / "item_ids.parquet")
     meta = about | {"users": len(users)} | _shape(recommender, items)
-    # Last: its presence says that the folder is complete.
+    # Written last: where it exists, the folder is complete.
     write_atomically(folder / "meta.json", json.dumps(meta, indent=1))
     return meta
 
@@ -91,7 +96,7 @@ def _shape(recommender: TwoTowerRecommender, items: Floats) -> dict[str, Any]:
     return {
         "dimension": items.shape[1],
         "items": len(items),
-        # The first so many numbers say what an item is; the rest, how much it is in demand and with whom.
+        # The first numbers of a vector describe the item's content; the rest describes its demand.
         "content_dimension": min(recommender.model.config.dimension, recommender.model.matching.width),
         "additive_weights": recommender.additive_weights.tolist(),
     }
@@ -110,11 +115,50 @@ def _write_users(path: Path, users: Interactions, recommender: TwoTowerRecommend
     pq.write_table(pa.table(columns), path)
 
 
+def write_visitors(path: Path, recommender: TwoTowerRecommender, event_type: int) -> None:
+    """Write (items, d) float32: row i is the user vector of a visitor with one event, with item i, just now.
+
+    The table `next_items` is computed from these vectors.
+
+    Args:
+        recommender: a recommender that is `prepared`, because it is called once for each part.
+        event_type: the type of the event, an index into CHOSEN_TYPES.
+    """
+    count, width = recommender.item_matrix().shape
+    # Written in parts, because a second matrix of a million items may not fit into memory. Not to a mapped file either:
+    # on a full disk, writing to one ends the process without an error.
+    kind = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, kind | {"shape": (count, width)})
+        for start in range(0, count, _VISITORS_AT_ONCE):
+            items = np.arange(start, min(start + _VISITORS_AT_ONCE, count), dtype=np.int64)
+            vectors = recommender.user_matrix(_visits(items, event_type, recommender.moment - 1))
+            file.write(np.ascontiguousarray(vectors, np.float32).data)
+
+
+def commonest_type(log: Interactions) -> int:
+    """Return the commonest event type of a log, an index into CHOSEN_TYPES."""
+    return int(np.bincount(log.types, minlength=len(CHOSEN_TYPES)).argmax())
+
+
+def _visits(items: Integers, event_type: int, moment: int) -> Interactions:
+    """Return one history with one event for each item."""
+    count = len(items)
+    return Interactions(
+        [f"item:{item}" for item in items],
+        np.zeros(count, np.bool_),
+        np.arange(count + 1, dtype=np.int64),
+        items,
+        np.full(count, event_type, np.int64),
+        np.full(count, moment, np.int64),
+    )
+
+
 def main() -> None:
     """Run from the command line."""
-    night = parsed_run_key(run_key_parser(__doc__).parse_args())
-    with job_lock(settings(), night.source, f"embed_shelf {night.ds}"):
-        meta = embed_catalog(settings(), night)
+    key = parsed_run_key(run_key_parser(__doc__).parse_args())
+    with job_lock(settings(), key.source, f"embed_shelf {key.ds}"):
+        meta = embed_catalog(settings(), key)
     print(f"{meta['users']} users and {meta['items']} items embedded by {meta['model_version']}")
 
 

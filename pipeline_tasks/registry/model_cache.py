@@ -1,4 +1,4 @@
-"""The versions that this machine keeps of what it downloaded from the registry: a night reads its champion twice."""
+"""Keeps downloaded model versions on this machine, because a nightly run reads its champion twice."""
 
 import shutil
 import time
@@ -13,17 +13,17 @@ from pipeline_tasks.config.settings import Settings
 
 _PART: Final = ".part-"
 _ABANDONED_SECONDS: Final = 86_400
-"""After which a download that was not finished is one that was killed."""
+"""Age of an unfinished download that is taken for a killed one."""
 
 
 def kept_version(settings: Settings, version: ModelVersion) -> Path:
-    """Return the folder of a registered version, downloaded unless it is there.
+    """Return the folder of a registered version; it is downloaded where it is missing.
 
-    Of earlier versions of the model the last one stays, as another process may be reading it. Of two who download at
-    once, both get a complete folder: it is written beside and renamed.
+    The version before it stays too, because another process may be reading it; older ones are removed. A download is
+    written to a temporary folder and renamed, so that two processes at once both get a complete folder.
     """
     folder = settings.home / "champions" / version.name
-    # With the moment of registration: another registry, or one begun anew, counts its versions from 1 too.
+    # The name holds the time of registration, because every new registry counts its versions from 1.
     kept = folder / f"{version.version}-{version.creation_timestamp}"
     if not kept.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def _download(version: ModelVersion, kept: Path) -> None:
         mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(part / "model"))
         (part / "model").rename(kept)
     except OSError:
-        # Another process was quicker: a folder that is not empty is not replaced.
+        # Another process finished first: a folder that is not empty is not replaced.
         if not kept.is_dir():
             raise
     finally:
@@ -46,19 +46,19 @@ def _download(version: ModelVersion, kept: Path) -> None:
 
 
 def _remove_earlier(folder: Path, kept: Path) -> None:
-    # Listed once: others who download here begin and end their parts meanwhile.
+    # The folder is listed once, because other processes may start and end downloads meanwhile.
     listed = set(folder.iterdir())
     parts = {path for path in listed if path.name.startswith(_PART)}
     earlier = sorted((other for other in listed - parts if _registered(other) < _registered(kept)), key=_registered)
-    for stale in [*filter(_abandoned, parts), *earlier[:-1]]:
-        shutil.rmtree(stale, ignore_errors=True)
+    for path in [*filter(_is_abandoned, parts), *earlier[:-1]]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _abandoned(part: Path) -> bool:
+def _is_abandoned(part: Path) -> bool:
     try:
         return time.time() - part.stat().st_mtime > _ABANDONED_SECONDS
     except FileNotFoundError:
-        # Its download ended since it was listed.
+        # The download has ended since the folder was listed.
         return False
 
 

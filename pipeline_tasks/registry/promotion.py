@@ -1,4 +1,4 @@
-"""Whether a version becomes champion, by the rule of mlflow/registry.yaml."""
+"""Decides by the rule of mlflow/registry.yaml whether a version becomes champion."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,16 +11,14 @@ from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
 from pipeline_tasks.run_key import RunKey
 
 Finding = tuple[bool, str]
-"""Whether it speaks for promotion, and a sentence."""
+"""Whether a comparison allows the promotion, and a sentence about it."""
 
 
-def read_evaluation(settings: Settings, night: RunKey) -> Evaluation:
-    """Read the verdict of a night's evaluation. Raises FileNotFoundError where the night was not evaluated."""
-    path = evaluation_path(settings, night)
+def read_evaluation(settings: Settings, key: RunKey) -> Evaluation:
+    """Read the evaluation of a day. Raises FileNotFoundError where the day was not evaluated."""
+    path = evaluation_path(settings, key)
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: run pipeline_tasks.candidates.evaluate_candidates for that night first"
-        )
+        raise FileNotFoundError(f"{path} is missing: run the task evaluate_candidates of that day first")
     return Evaluation.model_validate_json(path.read_text())
 
 
@@ -34,8 +32,9 @@ def decide(
     """Return whether to promote, and a sentence for every comparison and limit.
 
     Args:
-        table: from `evaluation_report.report_table`. wins_required: False promotes whatever the baselines do.
-        segments: from `evaluation_report.segment_table`; needed where the rule limits harm to segments.
+        table: from `evaluation_report.report_table`.
+        wins_required: False promotes also where a baseline is better.
+        segments: from `evaluation_report.segment_table`; required where the rule limits the harm to segments.
 
     Raises:
         ValueError: the rule names a task, metric, baseline or kind of segment that was not measured.
@@ -51,7 +50,7 @@ def decide(
     ]
     if rule.segment_harm is not None and CHAMPION in rows:
         if segments is None:
-            raise ValueError("promotion.segment_harm is set, but no table of segments was made")
+            raise ValueError("promotion.segment_harm is set, but no table of segments was given")
         findings += _harm_to_segments(segments[segments["task"] == rule.task], rule.segment_harm, rule.metric)
     return all(good for good, _ in findings), [sentence for _, sentence in findings]
 
@@ -77,21 +76,21 @@ def _against_champion(rows: dict[str, Any], ours: str, rule: Promotion) -> Itera
 def _within_limits(row: dict[str, Any], rule: Promotion) -> Iterator[Finding]:
     for name, bound in rule.floors.items():
         value = _measured(row, name, "floors")
-        yield value >= bound, f"{rule.task} {name} {value:.4f}, at least {bound} is asked for"
+        yield value >= bound, f"{rule.task} {name} {value:.4f}, at least {bound} is required"
     for name, bound in rule.ceilings.items():
         value = _measured(row, name, "ceilings")
         yield value <= bound, f"{rule.task} {name} {value:.4f}, at most {bound} is allowed"
 
 
 def _not_too_good(rows: dict[str, Any], ours: str, rule: Promotion) -> Iterator[Finding]:
-    """A tripwire for gross leaks that no probe sees: of an honest model nobody has published half of the gap."""
+    """Refuse a result that only a leak explains: no published model closes half of the gap to a perfect score."""
     rivals = [float(row[rule.metric]) for name, row in rows.items() if name != ours]
     value, best = float(rows[ours][rule.metric]), max(rivals, default=1.0)
     if best < 1 and (value - best) / (1 - best) > rule.suspicious_gain:
         yield (
             False,
-            f"{rule.task} {rule.metric} {value:.4f} is too good to be true beside {best:.4f} of the best rival: it "
-            f"closes more than {rule.suspicious_gain:.0%} of the gap to 1 (promotion.suspicious_gain); look for a leak",
+            f"{rule.task} {rule.metric} {value:.4f} is too good to be true: the best rival has {best:.4f}. It "
+            f"closes more than {rule.suspicious_gain:.0%} of the gap to 1 (promotion.suspicious_gain). Look for a leak",
         )
 
 

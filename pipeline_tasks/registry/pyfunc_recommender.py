@@ -1,4 +1,4 @@
-"""The recommender as an MLflow model: histories in, item ids with scores out, wherever MLflow serves it."""
+"""The recommender as an MLflow model: it takes histories and returns item ids with scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,17 +38,17 @@ _OUTPUT = Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(Dat
 SIGNATURE = ModelSignature(_INPUT, _OUTPUT, ParamSchema([ParamSpec("top_k", DataType.long, 10)]))
 """One row is one history: parallel arrays in time order, timestamps in epoch microseconds; empty for a new user.
 
-What else may be said of the user, and is read by a model that learned to: `queries`, parallel to the events, what
-was typed before each ('' for nothing); `query`, what was typed last and has led to nothing yet; `attributes`, a JSON
-object as in the table `users`.
+Optional columns, for models that were trained with them: `queries`, parallel to the events, with the query before each
+event ('' for none); `query`, the last query, which no event followed yet; `attributes`, a JSON object as in the table
+`users`.
 """
 
 
 class PyfuncRecommender(PythonModel):
-    """Loads the saved recommender; reads no lake and no network."""
+    """Serves the saved recommender without access to a lake or the network."""
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401
-        """Read the recommender among the model's artifacts; its items are worked out at the first request."""
+        """Read the recommender in the model's artifacts. Its item vectors are computed at the first request."""
         saved = load_recommender(Path(context.artifacts[ARTIFACT]))
         self.saved = replace(saved, recommender=saved.recommender.prepared())
 
@@ -60,9 +60,8 @@ class PyfuncRecommender(PythonModel):
     ) -> pd.DataFrame:
         """Return the `top_k` best items of each history; unknown ids are ignored.
 
-        Items of a history's own events are left out where the repeat policy that the model was judged by says so.
-
-        The moment of asking is the newest event's of all histories, or the model's own where that is later.
+        Items in the history are left out where the model's repeat policy excludes them. The time of prediction is that
+        of the newest event in all histories, or the model's own where that is later.
 
         Raises:
             ValueError: the arrays of a history differ in length, or its attributes are no JSON object.
@@ -122,7 +121,7 @@ def log_recommender(saved: SavedRecommender, folder: Path) -> str:
             signature=SIGNATURE,
             input_example=example,
             code_paths=[str(write_code(Path(code)))],
-            # Named, not inferred: inferring loads the model in a second process (about 20 s).
+            # Given here, because MLflow would load the model in a second process to infer them (about 20 s).
             pip_requirements=requirements(),
         )
     uri: str = logged.model_uri
@@ -153,10 +152,10 @@ def _attributes(number: int, row: Mapping[Any, Any]) -> str | None:
     if not _is_given(row, "attributes"):
         return None
     try:
-        said = json.loads(row["attributes"])
+        attributes = json.loads(row["attributes"])
     except json.JSONDecodeError:
-        said = None
-    if not isinstance(said, dict):
+        attributes = None
+    if not isinstance(attributes, dict):
         raise ValueError(f"Attributes of history {number} are no JSON object: {row['attributes']!r}")
     return str(row["attributes"])
 
@@ -166,5 +165,5 @@ def _key(number: int) -> str:
 
 
 def _is_given(row: Mapping[Any, Any], name: str) -> bool:
-    # MLflow leaves an optional column out; pandas fills a row that lacks it with NaN.
+    # MLflow omits an optional column that is missing; pandas fills missing values with NaN.
     return row.get(name) is not None and not isinstance(row[name], float)

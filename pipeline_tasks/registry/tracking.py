@@ -1,4 +1,4 @@
-"""MLflow runs: one parent per night, one child per candidate, each with the snapshots it was made from."""
+"""MLflow runs: a parent run for each nightly run and a child run for each candidate, with the snapshots they read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,41 +14,41 @@ from pipeline_tasks.registry.registry import client, registry
 from pipeline_tasks.run_key import RunKey
 
 SYSTEM_METRICS_SECONDS = 5
-OF_AN_EXPERIMENT: Final = {
-    # Of training: not of prompts and agents, which MLflow takes for the usual.
+_EXPERIMENT_TAGS: Final = {
+    # Without this tag, MLflow 3 shows the experiment as one of language models.
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "One run per night, and below it one per candidate. The night's run holds the comparison: "
-    "artifacts, **evaluation**. Who reigns: model registry, alias *champion*.",
+    "mlflow.note.content": "One run for each day, and below it one for each candidate. The comparison is an artifact "
+    "of the day's run: **evaluation**. The champion has the alias *champion* in the model registry.",
 }
 
 
-def start_night_run(settings: Settings, night: RunKey) -> str:
-    """Start the parent run of a night's fine-tuning and return its id; it stays open for the tasks that follow."""
-    tags = {"source": night.source, "ds": night.ds.isoformat(), "mlflow.runName": f"night {night.ds.isoformat()}"}
-    run_id: str = client(settings).create_run(experiment_id(settings, night), tags=tags).info.run_id
+def start_night_run(settings: Settings, key: RunKey) -> str:
+    """Start the parent run of a day's fine-tuning and return its id. It stays open for the following tasks."""
+    tags = {"source": key.source, "ds": key.ds.isoformat(), "mlflow.runName": f"night {key.ds.isoformat()}"}
+    run_id: str = client(settings).create_run(experiment_id(settings, key), tags=tags).info.run_id
     return run_id
 
 
-def experiment_id(settings: Settings, night: RunKey) -> str:
-    """Return the experiment of the night's source, made if it is new."""
-    api, name = client(settings), registry().experiment_name(night)
+def experiment_id(settings: Settings, key: RunKey) -> str:
+    """Return the id of the source's experiment, which is created where it is missing."""
+    api, name = client(settings), registry().experiment_name(key)
     experiment = api.get_experiment_by_name(name)
-    found: str = experiment.experiment_id if experiment else api.create_experiment(name, tags=OF_AN_EXPERIMENT)
+    found: str = experiment.experiment_id if experiment else api.create_experiment(name, tags=_EXPERIMENT_TAGS)
     return found
 
 
-def runs_page(settings: Settings, night: RunKey) -> str:
-    """Return the address of the runs of the night's source in MLflow's UI, of MLflow itself where there are none."""
-    experiment = client(settings).get_experiment_by_name(registry().experiment_name(night))
+def runs_page(settings: Settings, key: RunKey) -> str:
+    """Return the address of the source's runs in MLflow's UI; the address of MLflow where there are none."""
+    experiment = client(settings).get_experiment_by_name(registry().experiment_name(key))
     if experiment is None:
         return settings.tracking_uri
-    # Without the choice, MLflow 3 opens the experiment as one of traces of language models: empty.
+    # Without workflowType, MLflow 3 opens an empty page of traces of language models.
     return f"{settings.tracking_uri}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
 
 
 @contextmanager
 def candidate_run(settings: Settings, parent_run_id: str, name: str) -> Iterator[mlflow.ActiveRun]:
-    """Open a child run of the night's run, with system metrics; it fails when what happens inside raises."""
+    """Open a child run of the parent run, with system metrics. The run is marked as failed where the body raises."""
     parent = client(settings).get_run(parent_run_id)
     mlflow.set_experiment(experiment_id=parent.info.experiment_id)
     mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_SECONDS)
@@ -59,17 +59,17 @@ def candidate_run(settings: Settings, parent_run_id: str, name: str) -> Iterator
 
 @contextmanager
 def night_run(settings: Settings, run_id: str) -> Iterator[mlflow.ActiveRun]:
-    """Go on with the night's parent run, and finish it."""
+    """Continue the parent run, and finish it."""
     client(settings)
     with mlflow.start_run(run_id=run_id) as run:
         yield run
 
 
 def log_snapshots(lake: Lake, snapshots: dict[str, int], context: str) -> None:
-    """Record on the active run the Iceberg snapshots that were read, as MLflow data sets and as tags."""
+    """Record the Iceberg snapshots that were read on the active run, as MLflow data sets and as tags."""
     for name, snapshot in snapshots.items():
         source = resolve_dataset_source(lake.table(name).location())
-        # MLflow leaves one method of its class abstract for type checkers only.
+        # For type checkers, one method of MLflow's class is abstract.
         data = MetaDataset(source, name=f"{lake.source}.{name}", digest=str(snapshot))  # type: ignore[abstract]
         mlflow.log_input(data, context=context)
         mlflow.set_tag(f"snapshot.{name}", str(snapshot))

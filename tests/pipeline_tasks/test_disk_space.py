@@ -26,7 +26,7 @@ from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
 from pipeline_tasks.lake.staging import Manifest, write_manifest
-from pipeline_tasks.registry.embed_users import write_visitors
+from pipeline_tasks.registry.embed_items import write_visitors
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.training_checkpoint import write_tensors
 from tests.pipeline_tasks.lake.killed_publisher import publish_run, runs_of, runs_queried

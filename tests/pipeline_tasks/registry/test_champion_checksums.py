@@ -1,4 +1,4 @@
-"""Only what Nightshelf promoted is used: a real registry, a real lake, and files that somebody has replaced."""
+"""Nightshelf uses only models that it promoted: a real registry, a real lake, and replaced files."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ Register = Callable[[int], Path]
 
 @pytest.fixture(scope="module")
 def saved() -> SavedRecommender:
-    """A recommender of five items, as small as one can be."""
+    """A small recommender of five items."""
     log = log_of({user: [(item, item) for item in range(5)] for user in "abc"})
     recommender = TwoTowerTrainer(log, TEXTS, FitOptions(epochs=1, dimension=8, text_dimension=8, max_length=5)).fit()
     catalog = catalog_of([{"item_id": f"i{n}", "title": f"thing {n}"} for n in range(5)], [])
@@ -56,7 +56,7 @@ def settings(tracking_uri: str, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def register(settings: Settings, saved: SavedRecommender) -> Register:
-    """Registers version `number` with a model of that name, and returns its files where MLflow keeps them."""
+    """A function that registers version `number` of a model and returns the folder of its files in MLflow's store."""
 
     def registered(number: int) -> Path:
         model = settings.home.parent / "store" / str(number)
@@ -90,7 +90,7 @@ def champion(settings: Settings) -> ModelVersion:
     return found
 
 
-def test_what_was_promoted_is_used_and_a_replaced_file_is_refused(settings: Settings, register: Register) -> None:
+def test_a_promoted_version_is_used_and_a_replaced_file_is_refused(settings: Settings, register: Register) -> None:
     files = register(1)
     promote(settings, 1, files_sha256(files))
     assert load_version(settings, NIGHT.source, champion(settings)).recommender.name == "tiny 1"
@@ -103,7 +103,7 @@ def test_what_was_promoted_is_used_and_a_replaced_file_is_refused(settings: Sett
 
 
 @pytest.mark.parametrize("change", ["added", "renamed", "removed"])
-def test_any_other_change_of_the_files_is_seen_too(settings: Settings, register: Register, change: str) -> None:
+def test_any_other_change_of_the_files_is_refused_too(settings: Settings, register: Register, change: str) -> None:
     files = register(1)
     promote(settings, 1, files_sha256(files))
     if change == "added":
@@ -130,13 +130,13 @@ def test_an_alias_that_was_moved_to_another_version_is_refused(settings: Setting
     promote(settings, 1, files_sha256(register(1)))
     register(2)
     client(settings).set_registered_model_alias(NAME, "champion", "2")
-    with pytest.raises(ChampionError, match=r"version 2 was not promoted by Nightshelf.*Promoted were: 1\. Move"):
+    with pytest.raises(ChampionError, match=r"version 2 was not promoted by Nightshelf.*Promoted versions: 1\. Move"):
         load_version(settings, NIGHT.source, champion(settings))
     client(settings).set_registered_model_alias(NAME, "champion", "1")
     assert load_version(settings, NIGHT.source, champion(settings)).recommender.name == "tiny 1"
 
 
-def test_the_champion_of_an_earlier_nightshelf_is_recorded_when_it_is_first_used(
+def test_the_champion_of_an_earlier_nightshelf_is_recorded_at_its_first_use(
     settings: Settings, register: Register, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = register(1)

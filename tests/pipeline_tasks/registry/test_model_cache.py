@@ -25,7 +25,7 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def shop(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    # Where MLflow would put what it is not told to put elsewhere.
+    # MLflow writes downloads without a target folder here.
     (tmp_path / "system").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "system"))
     settings = Settings(home=tmp_path / "home", mlflow_tracking_uri=tracking_uri)
@@ -55,7 +55,7 @@ def test_a_version_is_downloaded_once_and_leaves_nothing_behind(shop: Settings, 
     assert list((tmp_path / "system").iterdir()) == []
 
 
-def test_the_version_before_stays_and_those_before_it_go(shop: Settings, tmp_path: Path) -> None:
+def test_the_version_before_stays_and_older_ones_are_removed(shop: Settings, tmp_path: Path) -> None:
     first, second, third = (kept_version(shop, register(shop, tmp_path, name)) for name in ("a", "b", "c"))
     assert [kept.is_dir() for kept in (first, second, third)] == [False, True, True]
 
@@ -66,7 +66,7 @@ def test_going_back_to_an_earlier_version_reads_that_one(shop: Settings, tmp_pat
     assert read == ["a", "b", "a", "b"]
 
 
-def test_a_registry_begun_anew_is_another_one(shop: Settings, tmp_path: Path) -> None:
+def test_a_new_registry_has_other_versions(shop: Settings, tmp_path: Path) -> None:
     kept_version(shop, register(shop, tmp_path, "old"))
     client(shop).delete_registered_model(NAME)
     client(shop).create_registered_model(NAME)
@@ -75,8 +75,8 @@ def test_a_registry_begun_anew_is_another_one(shop: Settings, tmp_path: Path) ->
     assert (kept_version(shop, version) / "artifacts" / "weights").read_text() == "new"
 
 
-def test_those_who_ask_at_once_all_get_all_of_it(shop: Settings, tmp_path: Path) -> None:
-    # Ten times: one who is done lists the folder while another's part comes or goes in only some of them.
+def test_simultaneous_downloads_are_all_complete(shop: Settings, tmp_path: Path) -> None:
+    # Repeated, because the threads list the folder while other downloads start or end only in some attempts.
     before: set[Path] = set()
     for attempt in range(10):
         version = register(shop, tmp_path, f"shared {attempt}")

@@ -38,7 +38,7 @@ def test_a_winner_is_promoted_and_a_loser_is_not() -> None:
 
 
 @pytest.mark.parametrize(("champion", "promoted"), [(0.15, True), (0.202, True), (0.3, False)])
-def test_the_champion_yields_unless_it_is_better_beyond_chance(champion: float, promoted: bool) -> None:
+def test_the_champion_is_replaced_unless_it_is_significantly_better(champion: float, promoted: bool) -> None:
     table = table_of(two_tower=0.2, popularity=0.1, **{CHAMPION: champion})
     assert decide(table, "two_tower", RULE)[0] is promoted
     strict = RULE.model_copy(update={"champion_rule": "better"})
@@ -48,7 +48,7 @@ def test_the_champion_yields_unless_it_is_better_beyond_chance(champion: float, 
 @pytest.mark.parametrize(
     ("shown_again", "promoted"), [(0.21, False), (0.19, True), (0.0, True)], ids=["better", "worse", "excluded"]
 )
-def test_what_users_bought_before_must_be_beaten_by_the_shipped_rule(shown_again: float, promoted: bool) -> None:
+def test_the_default_rule_requires_a_win_against_own_repeats(shown_again: float, promoted: bool) -> None:
     others = dict.fromkeys(registry().evaluation.baselines, 0.1) | {"own_repeats": shown_again}
     rule = registry().promotion.model_copy(update={"task": "discovery_test"})
     promote, reasons = decide(table_of(two_tower=0.2, **others), "two_tower", rule)
@@ -61,7 +61,7 @@ def test_a_rule_that_names_no_baseline_is_refused() -> None:
         decide(table_of(two_tower=0.2), "two_tower", RULE.model_copy(update={"must_beat": ["magic"]}))
 
 
-def test_floors_and_ceilings_hold_whoever_is_beaten() -> None:
+def test_floors_and_ceilings_hold_also_for_a_winner() -> None:
     table = table_of(two_tower=0.2, popularity=0.1)
     passed = RULE.model_copy(update={"floors": {"ndcg@10": 0.15}, "ceilings": {"ndcg@10": 0.25}})
     assert decide(table, "two_tower", passed) == (True, decide(table, "two_tower", passed)[1])
@@ -73,15 +73,15 @@ def test_floors_and_ceilings_hold_whoever_is_beaten() -> None:
         decide(table, "two_tower", RULE.model_copy(update={"floors": {"magic": 1.0}}))
 
 
-def test_what_is_too_good_to_be_true_is_not_promoted() -> None:
+def test_a_suspiciously_good_result_is_not_promoted() -> None:
     promote, reasons = decide(table_of(two_tower=0.7, popularity=0.1), "two_tower", RULE)
     assert not promote
-    assert "0.7000 is too good to be true beside 0.1000 of the best rival" in reasons[-1]
+    assert "0.7000 is too good to be true: the best rival has 0.1000" in reasons[-1]
     assert decide(table_of(two_tower=0.54, popularity=0.1), "two_tower", RULE)[0]
 
 
 @pytest.mark.parametrize(("lost", "users", "promoted"), [(0.0, 200, True), (0.08, 200, False), (0.08, 300, True)])
-def test_no_segment_pays_for_the_others(lost: float, users: int, promoted: bool) -> None:
+def test_harm_to_one_segment_prevents_promotion(lost: float, users: int, promoted: bool) -> None:
     old = np.array(["old"] * 200 + ["new"] * 200)
     ours, champion = (np.full(400, 0.2) + side for side in (NOISE, -NOISE))
     ours[:200] += 0.1
@@ -95,7 +95,7 @@ def test_no_segment_pays_for_the_others(lost: float, users: int, promoted: bool)
     promote, reasons = decide(table, "two_tower", rule, segments=segments)
     assert promote is promoted
     assert promoted or "users of history new lose" in reasons[-1]
-    with pytest.raises(ValueError, match="no table of segments was made"):
+    with pytest.raises(ValueError, match="no table of segments was given"):
         decide(table, "two_tower", rule)
     strange = RULE.model_copy(update={"segment_harm": SegmentHarm(kind="tier", most=0.2)})
     with pytest.raises(ValueError, match=r"kind is 'tier', which was not measured, only \['history'\]"):
@@ -119,13 +119,13 @@ def test_a_rule_that_contradicts_itself_is_refused(change: dict[str, object], me
         Registry.model_validate(given | {"promotion": given["promotion"] | change})
 
 
-def test_a_baseline_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_baseline_is_refused() -> None:
     given = registry().model_dump() | {"evaluation": {"baselines": ["popularity", "magic"]}}
-    with pytest.raises(ValidationError, match=r"evaluation\.baselines names 'magic', which is no peer: popularity, "):
+    with pytest.raises(ValidationError, match=r"baselines names 'magic', which is unknown: choose from popularity, "):
         Registry.model_validate(given)
 
 
-def test_the_shipped_names() -> None:
+def test_the_default_names() -> None:
     night = RunKey("tiny_shop", pd.Timestamp("2026-11-20").date())
     assert registry().model_name(night) == "nightshelf-tiny_shop"
     assert registry().experiment_name(night) == "nightshelf/tiny_shop"

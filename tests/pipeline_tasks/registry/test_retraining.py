@@ -1,8 +1,8 @@
-"""Which windows count as the champion's own; test_fine_tuning_night asks a real registry."""
+"""When a window differs from the champion's; test_fine_tuning_night uses a real registry."""
 
 import pytest
 
-from pipeline_tasks.registry.retraining import differ
+from pipeline_tasks.registry.retraining import is_other_window
 
 
 @pytest.mark.parametrize(
@@ -11,12 +11,12 @@ from pipeline_tasks.registry.retraining import differ
         (30, 30, False, False),
         (30, 60, False, True),
         (60, 30, False, True),
-        # A whole log grows by the night, whatever its length was.
+        # The window of a whole log grows every day.
         (30, 60, True, False),
-        # The latest 20 million records are some days more or fewer every night.
+        # The latest 20 million records cover some days more or fewer in every run.
         (200, 203, False, False),
         (200, 240, False, True),
     ],
 )
 def test_another_window_is_another_choice(days: int, window: int, same_start: bool, due: bool) -> None:
-    assert differ(days, window, same_start) is due
+    assert is_other_window(days, window, same_start) is due

@@ -17,6 +17,6 @@ def test_mlflow_is_opened_at_the_runs_and_as_training(tmp_path: Path) -> None:
     experiment = client(settings).get_experiment_by_name("nightshelf/corner_shop")
     assert experiment is not None
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
-    assert "one per candidate" in experiment.tags["mlflow.note.content"]
+    assert "one for each candidate" in experiment.tags["mlflow.note.content"]
     page = f"{uri}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
     assert runs_page(settings, NIGHT) == page
