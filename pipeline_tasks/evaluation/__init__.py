@@ -1,1 +1,1 @@
-"""One interface for every scorer, its peers, metrics, intervals, leak probes and reports."""
+"""Offline evaluation: the scorer interface, baselines, metrics, intervals, leak probes and reports."""

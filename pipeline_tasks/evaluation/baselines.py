@@ -1,6 +1,6 @@
-"""What a model must beat: popularity, recent popularity, the user's own repeats, ItemKNN (EASE has its own module).
+"""Baselines that a model must beat: popularity, recent popularity, repeats and ItemKNN. EASE has its own module.
 
-ItemKNN is cosine over binary user-item vectors (Sarwar et al. 2001).
+ItemKNN uses the cosine of binary user-item vectors (Sarwar et al. 2001).
 """
 
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from pipeline_tasks.time_units import DAY
 
 RECENT_DAYS = 30
 _BLOCK = 2_000
-"""Columns of ItemKNN at a time: never more than so many times the items, also where all have been bought together."""
+"""Columns of ItemKNN at a time. It bounds memory to _BLOCK x items, even where all items were bought together."""
 
 
 @dataclass(frozen=True)
 class ItemLevel:
-    """The same score for everybody."""
+    """A scorer with one score for each item, the same for all users."""
 
     name: str
     evidence: DataExtent
@@ -27,20 +27,20 @@ class ItemLevel:
     """(items,)"""
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return the levels, once per history."""
+        """Return (histories, items): the levels, repeated for each history."""
         return np.broadcast_to(self.levels, (len(histories), len(self.levels)))
 
 
 @dataclass(frozen=True)
 class OwnRepeats:
-    """How often the user has had the item; the later of equals first."""
+    """A scorer by how often the user's history holds the item. Of equal counts the latest item is first."""
 
     name: str
     evidence: DataExtent
     n_items: int
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return counts, plus less than 1 for recency."""
+        """Return (histories, items): counts, plus a recency below 1."""
         scores = np.zeros((len(histories), self.n_items), dtype=np.float32)
         np.add.at(scores, (histories.rows, histories.items), 1)
         position = np.arange(len(histories.items)) - histories.offsets[histories.rows] + 1
@@ -51,7 +51,7 @@ class OwnRepeats:
 
 @dataclass(frozen=True)
 class ItemToItem:
-    """The sum, over the distinct items of the history, of their weight for each item."""
+    """A scorer by the sum of weights from each distinct item of the history to the scored item."""
 
     name: str
     evidence: DataExtent
@@ -59,37 +59,40 @@ class ItemToItem:
     """(items, items): from an item of the history to the item scored."""
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return histories x weights."""
+        """Return (histories, items): binary histories times weights."""
         return np.asarray((matrix_of(histories, self.weights.shape[0]) @ self.weights).toarray(), dtype=np.float32)
 
 
 def popularity(log: Interactions, n_items: int) -> ItemLevel:
-    """Count the sequences that wanted each item."""
+    """Return the scorer by the number of sequences that wanted the item."""
     counts = matrix_of(log, n_items, wanted_types(log)).sum(axis=0)
     return ItemLevel("popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 
 
 def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
-    """Count only what was wanted in the last 30 days of the log."""
+    """Return the scorer by popularity in the last 30 days of the log."""
     recent = log.only(log.times > log.evidence.last_timestamp - RECENT_DAYS * DAY)
     counts = matrix_of(recent, n_items, wanted_types(log)).sum(axis=0)
     return ItemLevel("recent_popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 
 
 def own_repeats(log: Interactions, n_items: int) -> OwnRepeats:
-    """Need nothing but the user's own history."""
+    """Return the scorer by the user's own history alone."""
     return OwnRepeats("own_repeats", log.evidence, n_items)
 
 
 def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToItem:
-    """Cosine of items over sequences; of each item's column only the nearest neighbors count, and those as near."""
+    """Return the scorer by the cosine of items over sequences.
+
+    In each item's column only the nearest `neighbors` count, with all that tie with the last of them.
+    """
     matrix = matrix_of(log, n_items)
     by_item, norms = matrix.T.tocsr(), np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1))
     blocks = []
     for first in range(0, n_items, _BLOCK):
         both = csc_matrix(by_item @ matrix[:, first : first + _BLOCK])
         columns = first + np.repeat(np.arange(both.shape[1]), np.diff(both.indptr))
-        # Scaled afterwards, so that equal counts stay equal.
+        # Scaled after the product, so that equal counts stay equal.
         both.data /= norms[both.indices] * norms[columns]
         both.data[both.indices == columns] = 0
         blocks.append(_nearest(both, neighbors))
@@ -97,7 +100,7 @@ def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToIte
 
 
 def _nearest(cosine: csc_matrix, neighbors: int) -> csc_matrix:
-    """Return (items, block) without all but the nearest of each column."""
+    """Return (items, block) with only the nearest neighbors of each column."""
     for column in np.flatnonzero(np.diff(cosine.indptr) > neighbors):
         own = cosine.data[cosine.indptr[column] : cosine.indptr[column + 1]]
         own[own < np.partition(own, len(own) - neighbors)[len(own) - neighbors]] = 0
@@ -106,5 +109,5 @@ def _nearest(cosine: csc_matrix, neighbors: int) -> csc_matrix:
 
 
 def item_knn_all(log: Interactions, n_items: int) -> ItemToItem:
-    """Count all neighbors: the form in which ItemKNN is mostly published."""
+    """Return ItemKNN with all neighbors, the form that is published most often."""
     return replace(item_knn(log, n_items, neighbors=n_items), name="item_knn_all")

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, drawn without a display."""
+"""Plots of an evaluation. They need no display."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +10,12 @@ _OTHERS: Final = "#4477aa"
 _COLORS: Final = ("#4477aa", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#777777")
 _PANELS_IN_A_ROW: Final = 3
 _TICKS: Final = 5
-_SMALL: Final = 20
-"""Segments of fewer users are not drawn: their bars would be noise."""
+_LEAST_USERS: Final = 20
+"""Segments of fewer users are not drawn, because their bars would be noise."""
 
 
 def plot_scorers(table: pd.DataFrame, ours: str, metric: str, path: Path) -> None:
-    """Draw the metric of every scorer with its interval, one panel per task. `table`: from `report_table`."""
+    """Draw the metric of every scorer with its interval, one panel for each task. `table` is from `report_table`."""
     tasks = list(dict.fromkeys(table["task"]))
     figure, panels = _panels(len(tasks), 4.6, 3.4)
     for panel, task in zip(panels, tasks, strict=True):
@@ -29,8 +29,8 @@ def plot_scorers(table: pd.DataFrame, ours: str, metric: str, path: Path) -> Non
 
 
 def plot_segments(segments: pd.DataFrame, ours: str, metric: str, path: Path) -> None:
-    """Draw ours above the best rival of each segment, one panel per kind of segment. `segments`: of one task."""
-    shown = segments[segments["users"] >= _SMALL]
+    """Draw our scorer and the best rival for each segment, one panel for each kind. `segments` is of one task."""
+    shown = segments[segments["users"] >= _LEAST_USERS]
     kinds = list(dict.fromkeys(shown["kind"]))
     figure, panels = _panels(max(1, len(kinds)), 4.6, 4.2)
     for panel, kind in zip(panels, kinds, strict=False):
@@ -41,7 +41,7 @@ def plot_segments(segments: pd.DataFrame, ours: str, metric: str, path: Path) ->
         _bars(panel, [place - 0.2 for place in range(len(own))], own, metric, _OURS)
         _bars(panel, [place + 0.2 for place in range(len(own))], best, metric, _OTHERS)
         names = zip(own.index, own["users"], best["scorer"], strict=True)
-        panel.set_yticks(range(len(own)), [f"{name} ({count})\nbeside {rival}" for name, count, rival in names])
+        panel.set_yticks(range(len(own)), [f"{name} ({count})\nvs {rival}" for name, count, rival in names])
         panel.invert_yaxis()
         panel.set_title(f"{kind}\n{ours} above, the best rival below", fontsize=10)
         panel.set_xlabel(f"{metric}, 95 % interval")
@@ -49,13 +49,13 @@ def plot_segments(segments: pd.DataFrame, ours: str, metric: str, path: Path) ->
 
 
 def plot_trade_off(table: pd.DataFrame, ours: str, metric: str, diversity: str, path: Path) -> None:
-    """Draw accuracy against diversity, one point per scorer, one panel per task. `table`: from `report_table`."""
+    """Draw accuracy against diversity: one point per scorer, one panel per task. `table` is from `report_table`."""
     tasks = list(dict.fromkeys(table["task"]))
     figure, panels = _panels(len(tasks), 4.6, 3.4)
     for panel, task in zip(panels, tasks, strict=True):
         rows = table[table["task"] == task]
         for number, (name, x, y) in enumerate(zip(rows["scorer"], rows[diversity], rows[metric], strict=True)):
-            # A star over whatever lies at the same place.
+            # Ours is a star, drawn above other points.
             own = name == ours
             look = {"marker": "*", "s": 150, "zorder": 3} if own else {"marker": "osD^vPX<>p"[number % 10], "s": 35}
             panel.scatter(x, y, color=_OURS if own else _COLORS[number % len(_COLORS)], label=name, **look)
@@ -67,7 +67,7 @@ def plot_trade_off(table: pd.DataFrame, ours: str, metric: str, diversity: str, 
 
 
 def _panels(count: int, width: float, height: float) -> tuple[Any, Any]:
-    # Not pyplot, which would look for a display and costs another half second to import.
+    # Not pyplot, which looks for a display and takes half a second more to import.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -76,7 +76,7 @@ def _panels(count: int, width: float, height: float) -> tuple[Any, Any]:
     figure = Figure(figsize=(width * columns, height * rows), layout="tight")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[:count]:
-        # More would overlap where they are small: .0025 apart they are written with four decimals.
+        # More tick labels would overlap: ticks .0025 apart are written with four decimals.
         panel.xaxis.set_major_locator(MaxNLocator(_TICKS))
     for unused in panels[count:]:
         unused.set_axis_off()

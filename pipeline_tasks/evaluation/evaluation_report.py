@@ -1,4 +1,4 @@
-"""The tables of an evaluation: every scorer on every task and in every segment, with intervals and paired tests."""
+"""Result tables of an evaluation: each scorer in each task and segment, with intervals and paired tests."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,25 +18,25 @@ def report_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd
     """Return one row per task and scorer.
 
     Columns: task, scorer, users, every metric, `low` and `high` (95 % interval of `metric`), and `ours_minus`,
-    `ours_minus_low`, `ours_minus_high`, `ours_minus_p` (paired difference of `metric`, ours minus this scorer, its
-    interval and the p value of the sign-flip test).
+    `ours_minus_low`, `ours_minus_high`, `ours_minus_p`. These are the paired difference of `metric` (ours minus this
+    scorer), its interval, and the p value of the sign-flip test.
     """
     rows = []
     for task, rivals in _by_task(results).items():
         values = _values(rivals, metric)
-        judged = _compare(values, _own_row(rivals, ours, task))
+        compared = _compare(values, _own_row(rivals, ours, task))
         for number, result in enumerate(rivals):
-            figures = {name: column[number] for name, column in judged.items()}
+            figures = {name: column[number] for name, column in compared.items()}
             facts = {"task": task, "scorer": result.scorer, "users": values.shape[1]}
             rows.append(facts | result.overall | figures)
     return pd.DataFrame(rows)
 
 
 def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> pd.DataFrame:
-    """Return one row per task, kind of segment, segment and scorer: who is served how well, and by whom.
+    """Return one row per task, kind of segment, segment and scorer.
 
-    Columns: task, kind, segment, users, scorer, `metric`, and low … ours_minus_p as in `report_table`; novelty, cold
-    recall, distance within a list, and popularity_lift@10 of that segment's users.
+    Columns: task, kind, segment, users, scorer, `metric`, and low … ours_minus_p as in `report_table`. Then novelty,
+    intra-list distance, cold recall and popularity_lift@10 of the segment's users.
     """
     rows = []
     for task, rivals in _by_task(results).items():
@@ -45,12 +45,14 @@ def segment_table(results: Sequence[RankingResult], ours: str, metric: str) -> p
         for kind, labels in rivals[0].segments.items():
             for segment in sorted(set(labels.tolist()), key=_place):
                 inside = labels == segment
-                judged = _compare(values[:, inside], own)
+                compared = _compare(values[:, inside], own)
                 facts = {"task": task, "kind": kind, "segment": segment, "users": int(inside.sum())}
                 for number, result in enumerate(rivals):
-                    figures = {name: column[number] for name, column in judged.items()}
+                    figures = {name: column[number] for name, column in compared.items()}
                     mean = {metric: float(values[number, inside].mean())}
-                    rows.append(facts | {"scorer": result.scorer} | mean | figures | dict(_others(result, inside)))
+                    rows.append(
+                        facts | {"scorer": result.scorer} | mean | figures | dict(_segment_metrics(result, inside))
+                    )
     return pd.DataFrame(rows)
 
 
@@ -62,11 +64,15 @@ def _by_task(results: Sequence[RankingResult]) -> dict[str, list[RankingResult]]
 
 
 def _values(rivals: Sequence[RankingResult], metric: str) -> Reals:
-    """Return (scorers, n). Raises ValueError where not every user has the metric."""
+    """Return the metric as (scorers, n).
+
+    Raises:
+        ValueError: some user lacks the metric.
+    """
     for result in rivals:
         if metric not in result.per_user or np.isnan(result.per_user[metric]).any():
             whole = sorted(name for name, values in result.per_user.items() if not np.isnan(values).any())
-            raise ValueError(f"{metric!r} is no metric that every user of {result.task} has: {whole}")
+            raise ValueError(f"{metric!r} is missing for some users of {result.task}: choose one of {whole}")
     return np.stack([result.per_user[metric] for result in rivals])
 
 
@@ -93,12 +99,14 @@ def _compare(values: Reals, own: int) -> dict[str, Reals]:
 
 
 def _place(segment: str) -> tuple[int, str]:
-    """Sort '2 to 4' before '10 to 24', and what starts with no number after what does."""
+    """Sort key: '2 to 4' comes before '10 to 24', and labels without a number come last."""
     first = segment.split(" ", maxsplit=1)[0]
     return (int(first) if first.isdigit() else sys.maxsize, segment)
 
 
-def _others(result: RankingResult, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[str, float]]:
+def _segment_metrics(
+    result: RankingResult, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> Iterator[tuple[str, float]]:
     for name in _SEGMENT_METRICS:
         values = result.per_user.get(name)
         if values is not None and np.isfinite(values[inside]).any():

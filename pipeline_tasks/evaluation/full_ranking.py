@@ -1,4 +1,4 @@
-"""Ranks the whole catalog for every user, in matrix blocks, and measures the lists."""
+"""Ranks the whole catalog for every user, in blocks of users, and computes the metrics of the lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,38 +16,40 @@ from pipeline_tasks.evaluation.user_segments import Labels
 from pipeline_tasks.progress_log import ProgressLog
 
 _BLOCK_CELLS: Final = 16_000_000
-"""Scores held at a time: 64 MB, and about four times as much while they are ranked."""
+"""Scores in memory at a time: 64 MB, and about four times as much while they are ranked."""
 _MOST_ROWS: Final = 4_096
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What a scorer achieved in a task."""
+    """Metrics of a scorer in a task."""
 
     scorer: str
     task: str
     per_user: dict[str, Reals]
-    """Metric -> one value per user, in the task's order: what intervals and paired tests are made from."""
+    """Metric -> (n,) one value per user, in the task's order, for intervals and paired tests."""
     overall: dict[str, float] = field(default_factory=dict)
-    """Metric -> the mean over users, or a figure of all lists together."""
+    """Metric -> the mean over users, or one value of all lists together."""
     segments: Mapping[str, Labels] = field(default_factory=dict)
     """Kind of segment -> label of each user, in the task's order."""
 
 
 def evaluate(scorer: Scorer, task: RankingTask) -> RankingResult:
-    """Measure `scorer` on `task` by full ranking.
+    """Return the metrics of `scorer` in `task`, by full ranking.
 
     Raises:
         FutureLeakError: the scorer was fitted on more than the task allows to be known.
-        ValueError: a score is not finite, or there is nobody to evaluate.
+        ValueError: a score is not finite, or the task has no users.
     """
     return evaluate_tasks(scorer, [task])[0]
 
 
 def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankingResult]:
-    """Measure `scorer` on tasks over the same known histories: each user is scored once for all of them.
+    """Return the metrics of `scorer` in tasks over the same known histories. Each user is scored once for all tasks.
 
-    Raises: as `evaluate`; ValueError also where the tasks were built from different histories.
+    Raises:
+        FutureLeakError, ValueError: as `evaluate`.
+        ValueError: the tasks were built from different histories.
     """
     for task in tasks:
         refuse_future(scorer.name, scorer.evidence, task.known)
@@ -81,12 +83,12 @@ def _rank_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[RankedList
 
 
 def _union(tasks: Sequence[RankingTask]) -> tuple[Interactions, list[Integers]]:
-    """Return the histories of everybody asked, and for each task the place there of each of its users."""
+    """Return the histories of the users of all tasks, and for each task the rows of its users there."""
     if len(tasks) == 1:
         return tasks[0].histories, [np.arange(len(tasks[0]))]
     known = tasks[0].known
-    asked = {key for task in tasks for key in task.histories.keys}
-    chosen = np.array([row for row, key in enumerate(known.keys) if key in asked], dtype=np.int64)
+    users = {key for task in tasks for key in task.histories.keys}
+    chosen = np.array([row for row, key in enumerate(known.keys) if key in users], dtype=np.int64)
     place = {known.keys[row]: number for number, row in enumerate(chosen)}
     return known.select(chosen), [np.array([place[key] for key in task.histories.keys]) for task in tasks]
 
@@ -99,7 +101,7 @@ def _blocks(histories: Interactions, n_items: int) -> Iterator[tuple[int, Intera
 
 
 def _rank_block(scores: Floats, task: RankingTask, users: Integers) -> RankedLists:
-    """Rank rows of a task. `scores` (len(users), items) is a copy and is overwritten where items are masked."""
+    """Return the ranked lists of some users. `scores` (len(users), items) is overwritten where items are masked."""
     masked, relevant = task.masked[users], task.relevant[users]
     scores[_rows(masked.indptr), masked.indices] = -np.inf
     lists = top_items(scores, max(CUTOFFS))
@@ -111,9 +113,15 @@ def _rank_block(scores: Floats, task: RankingTask, users: Integers) -> RankedLis
 
 
 def _in_order(task: RankingTask, pieces: list[tuple[Integers, RankedLists]]) -> RankedLists:
-    """Join blocks; within a task users keep the order of the union, which is that of the known."""
+    """Return the blocks joined. Users of a task are in the order of the union, which is the order of `task.known`.
+
+    Raises:
+        ValueError: the task has another order.
+    """
     if np.any(np.diff(np.concatenate([inside for inside, _ in pieces])) <= 0):
-        raise ValueError(f"the users of {task.name} are not in the order of the known: build it with build_tasks")
+        raise ValueError(
+            f"the users of {task.name} are not in the order of its known histories: build it with build_tasks"
+        )
     columns = zip(*((ranked.lists, ranked.hits, ranked.ranks) for _, ranked in pieces), strict=True)
     lists, hits, ranks = (np.concatenate(column) for column in columns)
     return RankedLists(lists, hits, ranks)

@@ -1,6 +1,6 @@
 """Bootstrap confidence intervals over users, and paired tests on the same users.
 
-Values of several metrics or scorers are resampled together: one set of resamples, one matrix product for all.
+Several metrics or scorers share one set of resamples, so that one matrix product serves all of them.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from pipeline_tasks.evaluation.ranking_metrics import Reals
 RESAMPLES: Final = 1_000
 FLIPS: Final = 4_000
 _CELLS: Final = 4_000_000
-"""Draws held at a time."""
+"""Draws in memory at a time."""
 
 
 def mean_intervals(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[Reals, Reals]:
     """Return (m,) low and high ends of percentile bootstrap intervals (Efron 1979) of the means of `values` (m, n).
 
-    Users are drawn again 1,000 times, the same ones for every row.
+    Users are resampled 1,000 times, and every row uses the same resamples.
     """
     rng = np.random.default_rng(seed)
     n = values.shape[1]
@@ -34,7 +34,7 @@ def mean_intervals(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[R
 
 
 def mean_interval(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Return the interval of the mean of one row of values (n,)."""
+    """Return the interval of the mean of one row of values (n,), as `mean_intervals` does."""
     low, high = mean_intervals(values[None, :], level, seed)
     return float(low[0]), float(high[0])
 
@@ -42,14 +42,14 @@ def mean_interval(values: Reals, level: float = 0.95, seed: int = 0) -> tuple[fl
 def sign_flip_p_values(differences: Reals, seed: int = 0) -> Reals:
     """Return (m,) two-sided p values of "the mean of each row of `differences` (m, n) is 0".
 
-    Monte Carlo permutation test of paired data (Phipson and Smyth 2010: 1 is added to both counts, so p is never 0):
-    were the two scorers alike, each user's difference could as well have the other sign. The smallest p that 4,000
-    flips can give is .00025. To claim that ours beats every peer, the largest of the p values counts, uncorrected.
+    A Monte Carlo permutation test of paired data: if two scorers were equal, each user's difference could as well have
+    the other sign. 1 is added to both counts (Phipson and Smyth 2010), so p is never 0, and with 4,000 flips at least
+    .00025. The claim that ours beats every peer rests on the largest p value, without correction.
     """
     rng = np.random.default_rng(seed)
     n = differences.shape[1]
     observed = np.abs(differences.mean(axis=1))
-    # Flipping changes a sum only by rounding where all differences are 0: such means count as reached.
+    # Where all differences are 0, flips change a sum only by rounding. Such means count as reached.
     slack = 1e-9 * np.abs(differences).mean(axis=1)
     reached = np.zeros(len(differences))
     for size in _chunks(FLIPS, n):

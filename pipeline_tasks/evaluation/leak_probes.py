@@ -1,16 +1,15 @@
-"""Catches a scorer that knows the future, whatever it says about itself.
+"""Probes for a scorer that uses the future (see ADR 0025).
 
-What a scorer says it was fitted on is compared with what may be known in every evaluation (`refuse_future`). These
-probes ask the scorer, or what fits it, instead of believing it:
+Every evaluation compares the declared extent of a scorer's data with the allowed one (`refuse_future`). These probes
+test the scorer or its fit and do not rely on that declaration.
 
-`refuse_lookup` scores the same histories again for strangers. It catches answers kept by user: vectors or lists that
-were made from whole histories and are looked up by key. It cannot catch a future that has gone into weights shared by
-all users, since those look alike from outside.
+`refuse_lookup` scores the same histories under other keys. It detects vectors or lists that were made from whole
+histories and are looked up by key. It cannot detect a future that went into weights which all users share.
 
-`refuse_leaky_fit` fits again after everything from the cut-off on was replaced. It catches every way in which a fit
-that repeats itself by seed uses the future of the log it was given: weights, counts, vocabularies, early stopping,
-later times. It cannot catch what reads the future from elsewhere (a file, an encoder trained on the very log), nor a
-fit that uses no more than how many events somebody will have, which stay as many.
+`refuse_leaky_fit` fits again after all events from the cut-off on were replaced. It detects every use of the future of
+the given log in a fit that is deterministic by seed: weights, counts, vocabularies, early stopping, later times. It
+cannot detect a future that is read from elsewhere (a file, or an encoder trained on the same log). Nor can it detect a
+fit that uses only the number of future events, which stays the same.
 """
 
 from collections.abc import Callable
@@ -25,34 +24,34 @@ from pipeline_tasks.time_units import DAY
 
 _SAMPLE = 64
 _TOLERANCE = 0.01
-"""Of the spread of scores: other company in a batch moves float32 scores by 1e-5 of it, bfloat16 by up to its rounding,
-.004; an answer moves them by all of it."""
+"""Allowed change, as a share of the spread of scores. Other batches change float32 scores by 1e-5 of the spread, and
+bfloat16 scores by up to .004; a leak changes them by all of it."""
 
 
 def refuse_lookup(scorer: Scorer, task: RankingTask, seed: int = 0) -> None:
     """Raise unless the scores of up to 64 users depend on their histories alone.
 
     Raises:
-        FutureLeakError: they are others when the same histories come under other keys, in another order.
+        FutureLeakError: the scores change when the same histories have other keys and another order.
     """
     chosen = np.random.default_rng(seed).permutation(len(task))[:_SAMPLE]
     histories = task.histories.select(chosen)
-    strangers = replace(task.histories.select(chosen[::-1]), keys=[f"probe:{place}" for place in range(len(chosen))])
-    changed = _changed(scorer.scores(histories), scorer.scores(strangers)[::-1])
+    renamed = replace(task.histories.select(chosen[::-1]), keys=[f"probe:{place}" for place in range(len(chosen))])
+    changed = _changed(scorer.scores(histories), scorer.scores(renamed)[::-1])
     if changed:
         raise FutureLeakError(
-            f"{scorer.name} scores {changed} of {len(chosen)} histories otherwise when they come under other keys: it "
-            "reads more than the histories (vectors by user, made from whole logs?); score from the history alone"
+            f"{scorer.name} scores {changed} of {len(chosen)} histories otherwise under other keys: it reads more "
+            "than the histories (for example vectors by user, made from the whole log); score from the history alone"
         )
 
 
 def refuse_leaky_fit(fit: Callable[[Parts], Scorer], parts: Parts, part: Part, n_items: int, seed: int = 0) -> None:
-    """Raise unless `fit` gives the same scores whatever is in `part` and after it.
+    """Raise if the scores of `fit` depend on `part` or on later events.
 
-    `fit` may look at all of the parts that it is given, as a training job may, but must use none of the future.
+    `fit` gets all parts, as a training job does, but must not use those events.
 
     Raises:
-        FutureLeakError: the scores of some user changed.
+        FutureLeakError: the scores of at least one history changed.
     """
     histories = parts.known_before(part)
     scorer = fit(parts)
@@ -66,7 +65,7 @@ def refuse_leaky_fit(fit: Callable[[Parts], Scorer], parts: Parts, part: Part, n
 
 
 def scramble_future(parts: Parts, part: Part, n_items: int, seed: int = 0) -> Parts:
-    """Return parts with random items, a day later, in place of the events of `part` and after."""
+    """Return parts in which `part` and later events have random items and are a day later."""
     log = parts.log
     stops = parts.train_stops if part == "validation" else parts.validation_stops
     later = np.arange(len(log.items)) - log.offsets[log.rows] >= stops[log.rows]
@@ -76,6 +75,6 @@ def scramble_future(parts: Parts, part: Part, n_items: int, seed: int = 0) -> Pa
 
 
 def _changed(scores: Floats, again: Floats) -> int:
-    """Return in how many rows a score changed by more than rounding."""
+    """Return the number of rows in which a score changed by more than the tolerance."""
     spread = np.maximum(scores.std(axis=1), np.abs(scores).max(axis=1) * 1e-3)
     return int((np.abs(scores - again).max(axis=1) > _TOLERANCE * spread).sum())

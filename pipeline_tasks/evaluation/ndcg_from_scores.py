@@ -1,4 +1,4 @@
-"""NDCG@10 of ready scores, and nothing else: what choices on validation are made by, many times per training."""
+"""NDCG@10 of given scores. Tuning on validation computes it many times in a training."""
 
 import numpy as np
 import torch
@@ -13,20 +13,20 @@ K = 10
 def ndcg_from_scores(scores: Floats, task: RankingTask) -> float:
     """Return the mean over the task's users of the NDCG@10 of `scores` (n, items), which are overwritten.
 
-    Equals full_ranking.evaluate's but for ties in the scores; 20 ms where that takes 170 (2,199 x 1,732).
+    It equals the value of full_ranking.evaluate except for ties, in 20 ms instead of 170 (2,199 x 1,732 scores).
     """
     return lists_ndcg(top_lists(scores, task), task)
 
 
 def top_lists(scores: Floats, task: RankingTask) -> Integers:
-    """Return the items (n, 10) of the largest scores, best first, less what is masked; `scores` are overwritten."""
+    """Return the items (n, 10) of the largest scores, best first, without masked ones. `scores` are overwritten."""
     mask_out(scores, task)
     lists: Integers = torch.from_numpy(scores).topk(min(K, scores.shape[1]), dim=1).indices.numpy()
     return lists
 
 
 def mask_out(scores: Floats, task: RankingTask) -> None:
-    """Put what the task masks below everything, in place."""
+    """Set the scores of masked items to minus infinity, in place."""
     rows, columns = task.masked.nonzero()
     scores[rows, columns] = -np.inf
 

@@ -1,7 +1,7 @@
 """Accuracy of ranked lists with binary relevance, one value per user.
 
 `hits`: (n, >= k) whether the item at each place is relevant; `relevant`: (n,) how many items are relevant, at least 1.
-Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal is over min(k, relevant) items); the others are the usual ones.
+Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal list has min(k, relevant) hits); the others are standard.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def recall(hits: Flags, relevant: Integers, k: int) -> Reals:
 
 
 def precision(hits: Flags, k: int) -> Reals:
-    """Return the share of the first k that is relevant; a catalog of fewer than k items counts as misses."""
+    """Return the share of the first k that is relevant. Places beyond the end of the catalog count as misses."""
     return np.asarray(hits[:, :k].sum(axis=1) / k, dtype=np.float64)
 
 
@@ -28,7 +28,7 @@ def f1(hits: Flags, relevant: Integers, k: int) -> Reals:
 
 
 def hit_rate(hits: Flags, k: int) -> Reals:
-    """Return 1 where anything relevant is in the first k, else 0."""
+    """Return 1 where a relevant item is in the first k, else 0."""
     return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
 
 
@@ -41,7 +41,7 @@ def ndcg(hits: Flags, relevant: Integers, k: int) -> Reals:
 
 
 def reciprocal_rank(ranks: Integers, relevant: Integers) -> Reals:
-    """Return 1 / the rank of the first relevant item. `ranks`: every relevant item's, user by user, from 1."""
+    """Return 1 / the rank of the first relevant item. `ranks`: of every relevant item, from 1, user by user."""
     return np.asarray(1 / np.minimum.reduceat(ranks, _starts(relevant)), dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""What a model is asked in an evaluation, and the one interface through which any model answers."""
+"""Ranking tasks of an evaluation, and the interface of every scorer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 Goal = Literal["served", "discovery", "repeats", "newcomers"]
 SERVED_TEST: Final = "served_test"
-"""The headline task of an evaluation: its lists exclude what the nightly tables exclude for a user."""
+"""The main task of an evaluation. Its lists exclude the same items for a user as the nightly tables."""
 GOALS: Final[tuple[Goal, ...]] = ("discovery", "repeats", "newcomers")
 _STRONGEST_FIRST: Final = (("purchase", "rating"), ("cart",), ("click", "view"))
 
@@ -24,41 +24,41 @@ class Scorer(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in the table of results."""
+        """The name in the table of results."""
 
     @property
     def evidence(self) -> DataExtent:
-        """What it was fitted on."""
+        """The extent of the data that the scorer was fitted on."""
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, items): higher is better. Reads no more than the histories given."""
+        """Return (histories, items), higher is better. Only the given histories may be read."""
 
 
 @runtime_checkable
 class Preparable(Protocol):
-    """A scorer that repeats itself from call to call, and need not."""
+    """A scorer that can do work once which it would otherwise repeat in each call."""
 
     def prepared(self) -> Scorer:
-        """Return a scorer of the same scores, to the bit, for many calls."""
+        """Return a scorer for many calls, with bitwise equal scores."""
 
 
 @dataclass(frozen=True)
 class RankingTask:
-    """Rank the whole catalog for each of n users, of whom only the history is shown."""
+    """The task to rank the whole catalog for each of n users, from their histories alone."""
 
     name: str
     known: Interactions
-    """All that may be known, of everybody: what a model may have been fitted on."""
+    """All known events of all users: the most that a model may be fitted on."""
     histories: Interactions
-    """The n users' own histories."""
+    """Histories of the n users."""
     relevant: csr_matrix
     """(n, items) 1 where the user wanted the item afterwards."""
     masked: csr_matrix
     """(n, items) 1 where the item may not be recommended."""
     popularity: Integers
-    """(items,) how many users wanted each item before: for novelty and popularity bias."""
+    """(items,) how many users wanted each item before, for novelty and popularity bias."""
     item_vectors: Floats | None = None
-    """(items, d), of texts or categories: for the distance within a list."""
+    """(items, d) vectors of texts or categories, for the intra-list distance."""
     segments: Mapping[str, Labels] = field(default_factory=dict)
     """Kind of segment -> (n,) label of each user."""
 
@@ -67,7 +67,11 @@ class RankingTask:
 
 
 def wanted_types(log: Interactions) -> Integers:
-    """Return the types whose events count as answers: the strongest that the log has (purchases before views)."""
+    """Return the event types that count as relevant: the strongest that the log has (purchases before views).
+
+    Raises:
+        ValueError: the log has no such event.
+    """
     present = set(np.unique(log.types).tolist())
     for names in _STRONGEST_FIRST:
         chosen = [CHOSEN_TYPES.index(name) for name in names]
@@ -84,7 +88,7 @@ def build_task(
     item_vectors: Floats | None = None,
     segments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> RankingTask:
-    """Return the task of predicting `part`; see `build_tasks`."""
+    """Return the task to predict `part`; see `build_tasks`."""
     return build_tasks(parts, part, (goal,), n_items, item_vectors, segments)[0]
 
 
@@ -97,20 +101,20 @@ def build_tasks(
     segments: Mapping[str, Mapping[str, str]] | None = None,
     taken: csr_matrix | None = None,
 ) -> list[RankingTask]:
-    """Return one task per goal, of users with at least one relevant item; what is known is shared by all.
+    """Return one task per goal, for known users with at least one relevant item. All tasks share the known events.
 
-    Of known users; of anonymous sessions in a log that has no others.
+    In a log without known users, anonymous sessions take their place. Masked items do not count as relevant.
 
     Goals:
-        served: of users with a history; `taken` is masked and does not count, as in the nightly tables.
-        discovery: of users with a history; what they have wanted before is masked and does not count.
-        repeats: of users with a history; nothing is masked.
-        newcomers: of users without a history: what a model offers those it knows nothing of.
+        served: users with a history; `taken` is masked, as in the nightly tables.
+        discovery: users with a history; the items that they wanted before are masked.
+        repeats: users with a history; no item is masked.
+        newcomers: users without a history; no item is masked.
 
     Args:
-        item_vectors: (items, d), see `RankingTask`.
-        segments: kind -> user key -> label, beside the bands of history length and activity that every task has.
-        taken: (sequences, items) what the repeat policy excludes (see `repeat_policy`); needed by the goal served.
+        item_vectors: (items, d), as in `RankingTask`.
+        segments: kind -> user key -> label, added to the bands of history length and activity of every task.
+        taken: (sequences, items) 1 where the repeat policy excludes an item (see `repeat_policy`), for the goal served.
 
     Raises:
         ValueError: the goal is served, and `taken` is missing.
@@ -120,7 +124,7 @@ def build_tasks(
     wanted = matrix_of(known, n_items, types)
     future = matrix_of(parts.future(part), n_items, types)
     popularity = np.asarray(wanted.sum(axis=0)).ravel().astype(np.int64)
-    judges = parts.log.known if parts.log.known.any() else np.ones_like(parts.log.known)
+    eligible = parts.log.known if parts.log.known.any() else np.ones_like(parts.log.known)
     tasks = []
     for goal in goals:
         masked = _masked(goal, wanted, taken)
@@ -129,12 +133,12 @@ def build_tasks(
         relevant.sort_indices()
         has_history = known.lengths > 0
         audience = ~has_history if goal == "newcomers" else has_history
-        asked = np.flatnonzero(judges & audience & (relevant.getnnz(axis=1) > 0))
-        histories = known.select(asked)
+        users = np.flatnonzero(eligible & audience & (relevant.getnnz(axis=1) > 0))
+        histories = known.select(users)
         labels = _labels(histories, known, segments or {})
         name = f"{goal}_{part}"
         tasks.append(
-            RankingTask(name, known, histories, relevant[asked], masked[asked], popularity, item_vectors, labels)
+            RankingTask(name, known, histories, relevant[users], masked[users], popularity, item_vectors, labels)
         )
     return tasks
 
@@ -159,7 +163,7 @@ def _labels(
 
 
 def matrix_of(log: Interactions, n_items: int, types: Integers | None = None) -> csr_matrix:
-    """Return (sequences, items) float32 with 1 where a sequence holds the item, only in events of `types` if given."""
+    """Return (sequences, items) float32: 1 where a sequence holds the item in an event of `types` (None: any type)."""
     keep = np.ones(len(log.items), dtype=bool) if types is None else np.isin(log.types, types)
     entries = np.ones(int(keep.sum()), dtype=np.float32)
     matrix = csr_matrix((entries, (log.rows[keep], log.items[keep])), shape=(len(log), n_items))

@@ -1,7 +1,7 @@
-"""Whether an item that a user already has may be recommended to them again: one policy, judged and served.
+"""The policy on recommending an item again to a user who already has it.
 
-The log decides when a model is evaluated, and the decision is saved with the model: the nightly tables exclude what the
-evaluation excluded, whatever has been set since.
+It is chosen from the log when a model is evaluated, and saved with the model. So the nightly tables exclude the same
+items as the evaluation, even after settings change.
 """
 
 from collections.abc import Mapping
@@ -17,33 +17,33 @@ from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 REPEAT_BOUND: Final = 0.02
-"""Repeat share from which items may come again. Public logs lie far from it: Amazon Beauty, Amazon Sports and
+"""Repeat share from which items may be recommended again. Public logs are far from it: Amazon Beauty, Amazon Sports and
 MovieLens-1M .000; Complete Journey (a sample of its lines) .089, Online Retail .402, REES46's purchases .286."""
 _PURCHASE: Final = CHOSEN_TYPES.index("purchase")
 
 
 @dataclass(frozen=True)
 class RepeatPolicy:
-    """What of a user's own events keeps an item from being recommended to them."""
+    """The events of a user that exclude an item from the user's recommendations."""
 
     excluded_types: tuple[str, ...] = ()
     """An item that the user has an event of one of these types with is excluded, unless it is replenishable."""
     exclude_purchased_days: int = 0
-    """An item bought within so many days is excluded, unless it is replenishable."""
+    """An item that was bought within this many days is excluded, unless it is replenishable."""
     repeat_share: float | None = None
-    """What was measured in the log; None where nothing was."""
+    """The repeat share of the log; None where it was not measured."""
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "RepeatPolicy":
-        """Return the policy that `as_facts` described."""
+        """Return the policy from the output of `as_facts`."""
         return cls(**{**facts, "excluded_types": tuple(facts["excluded_types"])})
 
     def as_facts(self) -> dict[str, Any]:
-        """Return the policy in JSON's types."""
+        """Return the policy as a JSON object."""
         return asdict(self) | {"excluded_types": list(self.excluded_types)}
 
     def describe(self) -> str:
-        """Return the policy in one clause."""
+        """Return the policy in words, as one clause."""
         taken = [f"has a {' or '.join(self.excluded_types)} of"] if self.excluded_types else []
         if self.exclude_purchased_days and "purchase" not in self.excluded_types:
             taken.append(f"bought within {self.exclude_purchased_days} days")
@@ -54,8 +54,10 @@ class RepeatPolicy:
 
 
 def repeat_share(log: Interactions) -> float:
-    """Return, of the events after a sequence's first step, the share that repeats an earlier step: the same item and
-    the same type. A rating of what was bought before is no repeat."""
+    """Return the share of events after a sequence's first step that repeat the item and type of an earlier step.
+
+    A rating of an item that was bought before is no repeat.
+    """
     steps, never = step_numbers(log), np.iinfo(np.int64).max
     first = np.full(len(log), never)
     np.minimum.at(first, log.rows, steps)
@@ -68,19 +70,19 @@ def repeat_share(log: Interactions) -> float:
 
 
 def repeat_shares(known: Interactions) -> dict[str, float]:
-    """Return event type -> `repeat_share` of its events alone, for the types that the log has."""
+    """Return event type -> `repeat_share` of the events of that type, for the types in the log."""
     log = _of_users(known)
     return {CHOSEN_TYPES[kind]: repeat_share(log.only(log.types == kind)) for kind in np.unique(log.types).tolist()}
 
 
 def choose_repeat_policy(known: Interactions, scoring: ScoringSettings) -> RepeatPolicy:
-    """Return the policy for a log of which `known` may be looked at: train and validation.
+    """Return the policy for a log, from its `known` events: train and validation.
 
-    Known users decide, where there are some, by the strongest events that the log has (purchases before views). Weaker
-    events exclude nothing by themselves: users buy what they looked at. `scoring.repeat_policy` overrides it by type.
+    The choice rests on the strongest events of known users (purchases before views). Weaker events exclude no item,
+    because users buy what they viewed. `scoring.repeat_policy` overrides the choice for an event type.
 
     Raises:
-        ValueError: the log has no event that says what a user wanted.
+        ValueError: the log has no purchase, rating, cart, click or view.
     """
     log = _of_users(known)
     wanted = wanted_types(log)
@@ -97,8 +99,8 @@ def taken_items(
     """Return (sequences, items) 1 where the policy excludes an item that the sequence has.
 
     Args:
-        bought_since: (sequences,) epoch microseconds from which on a purchase is within `exclude_purchased_days`.
-        replenishable: (items,).
+        bought_since: (sequences,) epoch microseconds of the start of `exclude_purchased_days`.
+        replenishable: (items,) flags of items that are never excluded.
     """
     excluded = np.isin(known.types, [CHOSEN_TYPES.index(name) for name in policy.excluded_types])
     excluded |= (known.types == _PURCHASE) & (known.times >= bought_since[known.rows])
@@ -106,5 +108,5 @@ def taken_items(
 
 
 def _of_users(log: Interactions) -> Interactions:
-    """Return the histories of known users where there are some, as the tables are theirs; else the log."""
+    """Return the histories of known users, or the whole log where there are none."""
     return log.select(np.flatnonzero(log.known)) if log.known.any() else log

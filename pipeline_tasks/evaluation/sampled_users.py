@@ -1,4 +1,4 @@
-"""Users drawn for a ranking task. Items are never sampled: that changes who wins (Krichene and Rendle 2020)."""
+"""Samples of the users of a task. Items are never sampled, which could change the winner (Krichene, Rendle 2020)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,28 +10,28 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask
 
 
 def sample_task(task: RankingTask, most: int, seed: int) -> RankingTask:
-    """Return the task for at most `most` of its users, drawn by `seed`."""
+    """Return the task for a random sample of at most `most` users."""
     if len(task) <= most:
         return task
-    return _of(task, np.sort(np.random.default_rng(seed).choice(len(task), most, replace=False)))
+    return _for_users(task, np.sort(np.random.default_rng(seed).choice(len(task), most, replace=False)))
 
 
 def sample_tasks(tasks: Sequence[RankingTask], most: int, seed: int) -> list[RankingTask]:
-    """Return tasks over one log (`build_tasks`) for at most `most` of the users of each.
+    """Return tasks over one log (`build_tasks`) with at most `most` users each.
 
-    Who is drawn in one task is in the others too, where they are asked: evaluate_tasks scores everybody once.
+    The samples overlap as far as possible, because `evaluate_tasks` scores each user once for all tasks.
     """
     known = tasks[0].known.keys
-    turn = dict(zip(known, np.random.default_rng(seed).permutation(len(known)).tolist(), strict=True))
-    return [_first(task, turn, most) if len(task) > most else task for task in tasks]
+    order = dict(zip(known, np.random.default_rng(seed).permutation(len(known)).tolist(), strict=True))
+    return [_first(task, order, most) if len(task) > most else task for task in tasks]
 
 
-def _first(task: RankingTask, turn: dict[str, int], most: int) -> RankingTask:
-    turns = np.array([turn[key] for key in task.histories.keys])
-    return _of(task, np.sort(np.argpartition(turns, most)[:most]))
+def _first(task: RankingTask, order: dict[str, int], most: int) -> RankingTask:
+    places = np.array([order[key] for key in task.histories.keys])
+    return _for_users(task, np.sort(np.argpartition(places, most)[:most]))
 
 
-def _of(task: RankingTask, users: Integers) -> RankingTask:
+def _for_users(task: RankingTask, users: Integers) -> RankingTask:
     return replace(
         task,
         histories=task.histories.select(users),

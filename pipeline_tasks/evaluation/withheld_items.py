@@ -1,4 +1,4 @@
-"""The protocol for new items: some are withheld from all that a model learns from, and asked for in the test part."""
+"""The evaluation protocol for new items: their events before the test part are withheld from training."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ SHARE = 0.05
 
 
 def withhold_items(data: RunData, seed: int, share: float = SHARE) -> tuple[RunData, Integers]:
-    """Return the night without any event of the withheld items before the test part, and those items' indices.
+    """Return the data without events of the withheld items before the test part, and those items' indices.
 
-    They stay in the catalog, and answers in the test part stay: `cold_recall@10` of its discovery task is then the
-    recall of users who wanted one, among the whole catalog. Under leave_one_out a history that is left with fewer
-    than three events is emptied: its test event would count as train.
+    The items stay in the catalog and in the test part. `cold_recall@10` of the discovery task is then the recall of
+    these items in the whole catalog. Under leave_one_out a history with fewer than three events left is emptied,
+    because its test event would count as train.
     """
     rng = np.random.default_rng(seed)
     items = np.sort(rng.choice(len(data.catalog), max(1, round(share * len(data.catalog))), replace=False))

@@ -4,7 +4,7 @@ import pytest
 from pipeline_tasks.evaluation.arm_comparison import compare_groups
 
 
-def test_a_difference_that_is_there_is_found_within_its_interval() -> None:
+def test_the_interval_holds_a_real_difference() -> None:
     rng = np.random.default_rng(3)
     found = compare_groups(rng.normal(0.2, 0.1, 300), rng.normal(0.25, 0.1, 200))
     assert found.low < 0.05 < found.high
@@ -14,14 +14,14 @@ def test_a_difference_that_is_there_is_found_within_its_interval() -> None:
     assert turned.p < 0.01
 
 
-def test_of_equal_groups_as_many_are_called_different_as_chance_allows() -> None:
+def test_equal_groups_differ_as_often_as_chance_allows() -> None:
     rng = np.random.default_rng(4)
     p = np.array([compare_groups(rng.random(30), rng.random(50), seed=seed).p for seed in range(60)])
     assert 0.3 < (p < 0.5).mean() < 0.7
     assert (p < 0.05).mean() < 0.15
 
 
-def test_where_all_are_the_same_nothing_is_claimed() -> None:
+def test_identical_values_give_no_difference() -> None:
     found = compare_groups(np.full(9, 0.1), np.full(7, 0.1))
     assert (found.mean, found.low, found.high) == pytest.approx((0, 0, 0))
     assert found.p == 1

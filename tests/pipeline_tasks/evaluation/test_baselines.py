@@ -39,7 +39,7 @@ def test_item_knn_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_array_equal(item_knn(LOG, ITEMS, neighbors=3).weights.toarray(), whole)
 
 
-def test_ease_of_a_large_catalog_is_that_of_the_items_most_wanted() -> None:
+def test_ease_of_a_large_catalog_uses_the_most_frequent_items() -> None:
     counts = np.bincount(LOG.items, minlength=ITEMS)
     few = ease(LOG, ITEMS, most_items=8)
     assert counts[few.chosen].min() >= np.sort(counts)[-8]
@@ -56,7 +56,7 @@ def test_a_large_catalog_needs_no_matrix_of_all_pairs() -> None:
         assert peer.scores(log.select(np.array([3]))).shape == (1, 300_000)
 
 
-def test_popularity_counts_shoppers_once() -> None:
+def test_popularity_counts_each_user_once() -> None:
     log = log_of({"a": [(1, 0), (1, 1), (2, 40)], "b": [(1, 2)], "session:c": [(3, 40)]})
     assert popularity(log, 4).levels.tolist() == [0, 2, 1, 1]
     assert recent_popularity(log, 4).levels.tolist() == [0, 0, 1, 1]

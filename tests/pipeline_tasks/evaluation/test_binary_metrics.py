@@ -8,8 +8,8 @@ from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
 RNG = np.random.default_rng(3)
 
 
-def test_figures_equal_those_of_torchmetrics() -> None:
-    # Rounded: many ties.
+def test_metrics_equal_those_of_torchmetrics() -> None:
+    # Rounded to get many ties.
     probability = np.round(RNG.random(500), 1) * 0.98 + 0.01
     truth = RNG.random(500) < probability
     overall = judge_probabilities(truth, probability).overall
@@ -30,17 +30,17 @@ def test_a_useful_model_beats_the_base_rate_and_certainty_is_finite() -> None:
     always = judge_probabilities(truth, np.full(400, truth.mean()))
     assert always.overall["log_loss"] == pytest.approx(always.overall["base_log_loss"])
     assert always.overall["auc"] == 0.5
-    # Known beforehand to be a half: ln 2 a case, whatever came true.
+    # With a known base rate of a half the loss is ln 2 for each example.
     assert judge_probabilities(truth, np.full(400, 0.3), base=0.5).overall["base_log_loss"] == pytest.approx(np.log(2))
     wrong = judge_probabilities(truth, (~truth).astype(np.float64))
     assert np.isfinite(wrong.losses).all()
     assert wrong.overall["log_loss"] > 10
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
+def test_invalid_probabilities_and_equal_labels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"within 0\.\.1: apply the sigmoid"):
         judge_probabilities(np.array([True, False]), np.array([2.0, -1.0]))
     with pytest.raises(ValueError, match=r"within 0\.\.1"):
         judge_probabilities(np.array([True, False]), np.array([np.nan, 0.5]))
-    with pytest.raises(ValueError, match="all 3 answers are alike"):
+    with pytest.raises(ValueError, match="all 3 labels are equal"):
         judge_probabilities(np.ones(3, dtype=bool), np.full(3, 0.5))

@@ -6,7 +6,7 @@ from pipeline_tasks.evaluation.evaluation_plots import _panels
 
 
 @pytest.mark.parametrize("largest", [0.0156, 0.105, 0.4, 1.0, 3_000])
-def test_numbers_of_an_axis_do_not_run_into_one_another(largest: float) -> None:
+def test_tick_labels_do_not_overlap(largest: float) -> None:
     figure, panels = _panels(3, 4.6, 3.4)
     panels[0].barh(["recent_popularity"], [largest])
     figure.canvas.draw()

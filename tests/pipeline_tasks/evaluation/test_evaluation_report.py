@@ -47,7 +47,7 @@ def test_every_scorer_has_a_row_with_interval_and_paired_test(results: list[Rank
     assert rows["repeats_test", "popularity"]["coverage@10"] < rows["repeats_test", "item_knn"]["coverage@10"]
 
 
-def test_segments_add_up_to_everybody(results: list[RankingResult]) -> None:
+def test_segments_add_up_to_all_users(results: list[RankingResult]) -> None:
     everybody = rows_of(report_table(results, "item_knn", "ndcg@10"))
     segments = segment_table(results, "item_knn", "ndcg@10")
     assert set(segments["kind"]) == {"history", "activity", "tier"}
@@ -68,16 +68,18 @@ def test_ours_must_have_a_result(results: list[RankingResult]) -> None:
         report_table(results, "two_tower", "ndcg@10")
 
 
-def test_what_is_compared_must_be_known_of_every_shopper(results: list[RankingResult]) -> None:
+def test_the_compared_metric_must_exist_for_every_user(results: list[RankingResult]) -> None:
     for name in ("coverage@10", "magic"):
-        with pytest.raises(ValueError, match=f"{name}' is no metric that every user of discovery_test has: .*mrr"):
+        with pytest.raises(
+            ValueError, match=f"{name}' is missing for some users of discovery_test: choose one of .*mrr"
+        ):
             report_table(results, "item_knn", name)
     some = replace(results[0], per_user={"mrr": np.array([1.0]), "cold_recall@10": np.array([np.nan])})
-    with pytest.raises(ValueError, match=r"cold_recall@10' is no metric that every .*\['mrr'\]"):
+    with pytest.raises(ValueError, match=r"cold_recall@10' is missing for some users .*\['mrr'\]"):
         report_table([some], "item_knn", "cold_recall@10")
 
 
-def test_the_tables_are_drawn(results: list[RankingResult], tmp_path: Path) -> None:
+def test_the_plots_are_written(results: list[RankingResult], tmp_path: Path) -> None:
     table = report_table(results, "item_knn", "ndcg@10")
     segments = segment_table(results, "item_knn", "ndcg@10")
     plot_scorers(table, "item_knn", "ndcg@10", tmp_path / "scorers.png")

@@ -19,7 +19,7 @@ ITEMS = 40
 
 @dataclass(frozen=True)
 class Noise:
-    """Scores that depend on the user's key only, with many ties."""
+    """A scorer with random scores by user key, with many ties."""
 
     name: str
     evidence: DataExtent
@@ -37,7 +37,7 @@ def task_of(seed: int, goal: Goal) -> RankingTask:
 
 @pytest.mark.parametrize("goal", ["discovery", "repeats"])
 @pytest.mark.parametrize("levels", [4, 1_000_000])
-def test_equals_a_naive_ranking(goal: Goal, levels: int) -> None:
+def test_results_equal_a_naive_ranking(goal: Goal, levels: int) -> None:
     task = task_of(3, goal)
     scorer = Noise("noise", task.known.evidence, levels)
     result = evaluate(scorer, task)
@@ -54,7 +54,7 @@ def test_equals_a_naive_ranking(goal: Goal, levels: int) -> None:
         assert result.per_user["mrr"][user] == pytest.approx(1 / (first + 1))
 
 
-def test_a_peeking_model_is_refused() -> None:
+def test_a_scorer_fitted_on_the_future_is_refused() -> None:
     log = random_log(50, ITEMS, 1)
     parts = split_parts(log, {"strategy": "per_user"})
     task = build_task(parts, "test", "discovery", ITEMS)
@@ -63,7 +63,7 @@ def test_a_peeking_model_is_refused() -> None:
         evaluate(popularity(log, ITEMS), task)
 
 
-def test_only_known_shoppers_with_history_and_something_new_are_asked() -> None:
+def test_a_task_has_known_users_with_history_and_relevant_items() -> None:
     log = log_of(
         {
             "again": [(1, 0), (2, 0), (3, 0), (1, 0), (1, 0)],
@@ -78,7 +78,7 @@ def test_only_known_shoppers_with_history_and_something_new_are_asked() -> None:
     assert build_task(parts, "test", "repeats", 5).histories.keys == ["again", "new"]
 
 
-def test_scores_that_are_no_numbers_are_refused() -> None:
+def test_scores_that_are_not_finite_are_refused() -> None:
     task = task_of(5, "discovery")
     level = ItemLevel("broken", task.known.evidence, np.full(ITEMS, np.nan, dtype=np.float32))
     with pytest.raises(ValueError, match="broken gave a score that is not finite"):
@@ -102,7 +102,7 @@ def test_top_items_and_ranks_break_ties_by_the_lower_index(levels: int, width: i
 
 
 @pytest.mark.parametrize("levels", [1, 3, 1_000_000])
-def test_few_items_of_a_wide_row_are_ranked_as_many(levels: int) -> None:
+def test_counting_and_sorting_give_equal_ranks(levels: int) -> None:
     rng = np.random.default_rng(levels)
     scores = rng.integers(0, levels, (5, 8_000)).astype(np.float32)
     places = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1
@@ -111,9 +111,7 @@ def test_few_items_of_a_wide_row_are_ranked_as_many(levels: int) -> None:
         assert np.array_equal(rank_of(scores, rows, items), places[rows, items])
 
 
-def test_a_long_evaluation_says_how_far_it_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_long_evaluation_prints_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress_log, "SILENCE", -1.0)
     monkeypatch.setattr(full_ranking, "_MOST_ROWS", 40)
     parts = split_parts(random_log(100, 40, seed=6), {"strategy": "per_user"})
@@ -122,7 +120,7 @@ def test_a_long_evaluation_says_how_far_it_is(
     assert f"popularity: 40 of {len(task)} users ranked" in capsys.readouterr().out
 
 
-def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_joint_evaluation_equals_separate_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     log = log_of({f"u{n:04d}": [(n % 9, 1)] * (n % 3) + [(n % 7, 9)] for n in range(60)})
     parts = replace(split_parts(log, {"strategy": "per_user"}), validation_stops=log.lengths - 1)
     tasks = build_tasks(parts, "test", GOALS, ITEMS)
@@ -139,7 +137,7 @@ def test_tasks_together_are_as_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> N
         evaluate_tasks(scorer, [tasks[0], build_task(parts, "test", "repeats", ITEMS)])
 
 
-def test_cold_items_and_newcomers_have_figures_of_their_own() -> None:
+def test_cold_items_and_newcomers_have_their_own_metrics() -> None:
     log = log_of({"a": [(0, 0), (1, 1), (5, 9)], "b": [(1, 0), (2, 1), (0, 9)], "new": [(0, 9), (6, 9)]})
     parts = split_parts(log, {"strategy": "temporal", "train_end": day(2), "validation_end": day(3)})
     discovery, newcomers = build_tasks(parts, "test", ("discovery", "newcomers"), 30)

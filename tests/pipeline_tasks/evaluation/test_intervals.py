@@ -20,7 +20,7 @@ def test_interval_covers_the_mean_at_its_level() -> None:
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.2 * half)
 
 
-def test_rows_together_are_as_alone_and_chunks_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_joint_rows_equal_single_rows_and_chunks_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).random((3, 200))
     low, high = mean_intervals(values)
     for row in range(3):
@@ -30,7 +30,7 @@ def test_rows_together_are_as_alone_and_chunks_change_little(monkeypatch: pytest
     np.testing.assert_allclose(again, (low, high), atol=0.02)
 
 
-def test_pairs_cancel_what_shoppers_share() -> None:
+def test_paired_tests_remove_variance_between_users() -> None:
     shared = np.random.default_rng(0).normal(0, 10, 200)
     assert mean_interval((shared + 0.5) - shared) == pytest.approx((0.5, 0.5))
 
@@ -44,7 +44,7 @@ def test_p_values_equal_those_of_scipy(shift: float) -> None:
     assert sign_flip_p_values(differences[None])[0] == pytest.approx(theirs.pvalue, abs=0.02)
 
 
-def test_p_values_are_honest_about_nothing_and_about_everything() -> None:
+def test_p_values_of_zero_and_of_large_differences() -> None:
     rng = np.random.default_rng(8)
     alike = sign_flip_p_values(rng.normal(0, 1, (300, 60)))
     assert 0.02 <= (alike < 0.05).mean() <= 0.09

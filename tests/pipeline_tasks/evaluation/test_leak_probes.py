@@ -1,4 +1,4 @@
-"""Models that peek at the future in different ways, and lie about it."""
+"""The probes detect scorers that use the future in different ways and declare otherwise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,8 +24,8 @@ TASK = build_task(PARTS, "test", "discovery", ITEMS)
 
 
 @dataclass(frozen=True)
-class AnswersByKey:
-    """Knows every user's whole log, under the user's key."""
+class LookupByKey:
+    """A scorer that stores every user's whole log under the user's key."""
 
     name: str
     evidence: DataExtent
@@ -39,24 +39,24 @@ class AnswersByKey:
         return np.stack(rows).astype(np.float32)
 
 
-def test_answers_looked_up_by_key_are_caught_though_the_evidence_looks_honest() -> None:
-    liar = AnswersByKey("liar", KNOWN.evidence, PARTS.log)
+def test_a_lookup_by_key_is_detected_despite_an_honest_declaration() -> None:
+    liar = LookupByKey("liar", KNOWN.evidence, PARTS.log)
     assert evaluate(liar, TASK).overall["recall@10"] > 0.9
-    with pytest.raises(FutureLeakError, match="liar scores 64 of 64 histories otherwise when they come under other"):
+    with pytest.raises(FutureLeakError, match="liar scores 64 of 64 histories otherwise under other keys"):
         refuse_lookup(liar, TASK)
     refuse_lookup(ease(KNOWN, ITEMS), TASK)
 
 
-def lying_ease(parts: Parts) -> Scorer:
+def leaky_ease(parts: Parts) -> Scorer:
     return replace(ease(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
 
 
-def lying_popularity(parts: Parts) -> Scorer:
+def leaky_popularity(parts: Parts) -> Scorer:
     return replace(popularity(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
 
 
-@pytest.mark.parametrize("fit", [lying_ease, lying_popularity])
-def test_weights_fitted_on_the_future_are_caught_though_nothing_shows_outside(fit: Callable[[Parts], Scorer]) -> None:
+@pytest.mark.parametrize("fit", [leaky_ease, leaky_popularity])
+def test_weights_fitted_on_the_future_are_detected(fit: Callable[[Parts], Scorer]) -> None:
     liar = fit(PARTS)
     refuse_lookup(liar, TASK)
     evaluate(liar, TASK)
@@ -72,11 +72,11 @@ def two_tower(log: Interactions, n_items: int) -> Scorer:
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 @pytest.mark.parametrize("fit", [popularity, recent_popularity, own_repeats, item_knn, ease, two_tower])
-def test_what_we_measure_uses_no_future(fit: Callable[[Interactions, int], Scorer], part: Part) -> None:
+def test_our_scorers_use_no_future(fit: Callable[[Interactions, int], Scorer], part: Part) -> None:
     refuse_leaky_fit(lambda parts: fit(parts.known_before(part), ITEMS), PARTS, part, ITEMS)
 
 
-def test_only_the_future_is_scrambled() -> None:
+def test_scrambling_changes_only_the_future() -> None:
     other = scramble_future(PARTS, "test", ITEMS)
     assert np.array_equal(other.known_before("test").items, KNOWN.items)
     assert not np.array_equal(other.future("test").items, PARTS.future("test").items)

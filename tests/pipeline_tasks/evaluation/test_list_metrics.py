@@ -18,10 +18,10 @@ from tests.pipeline_tasks.logs import log_of
 LISTS = np.array([[0, 1], [0, 1]])
 
 
-def test_what_lists_do_to_the_catalog() -> None:
+def test_coverage_and_gini() -> None:
     assert coverage(LISTS, 8) == 0.25
     assert gini(np.arange(6).reshape(3, 2), 6) == pytest.approx(0)
-    # One item of n only: (n - 1) / n.
+    # Only one of n items: (n - 1) / n.
     assert gini(np.zeros((4, 1), dtype=np.int64), 5) == pytest.approx(0.8)
     surprise = novelty(LISTS, np.array([3, 0]), users=7)
     np.testing.assert_allclose(surprise, [(-math.log2(4 / 8) - math.log2(1 / 8)) / 2] * 2)
@@ -34,7 +34,7 @@ def test_gini_is_the_mean_difference_over_twice_the_mean() -> None:
     assert gini(lists, 14) == pytest.approx(differences / (2 * counts.mean()))
 
 
-def test_distance_within_a_list_equals_that_of_sklearn() -> None:
+def test_intra_list_distance_equals_that_of_sklearn() -> None:
     rng = np.random.default_rng(2)
     vectors = rng.standard_normal((30, 7)).astype(np.float32)
     vectors[4] = 0
@@ -47,7 +47,7 @@ def test_distance_within_a_list_equals_that_of_sklearn() -> None:
     assert intra_list_distance(lists[:, :1], vectors).tolist() == [0.0] * 40
 
 
-def test_popularity_lift_compares_lists_with_what_the_same_shoppers_had() -> None:
+def test_popularity_lift_compares_lists_with_histories_of_the_same_users() -> None:
     popularity = np.array([10, 4, 1])
     histories = log_of({"crowd": [(0, 1), (1, 2)], "own way": [(2, 1)], "new": []})
     had = history_popularity(histories, popularity)

@@ -34,7 +34,7 @@ def random_case(seed: int, levels: int) -> tuple[Floats, Flags, Floats]:
     scores = rng.integers(0, levels, (USERS, ITEMS)).astype(np.float32)
     relevant = rng.random((USERS, ITEMS)) < rng.choice([0.02, 0.3])
     relevant[:, 3] = True
-    # Within 0..1: what torchmetrics takes for no prediction is anything at or below 0.
+    # Within 0..1, because torchmetrics ignores predictions at or below 0.
     order = np.argsort(np.argsort(scores * ITEMS - np.arange(ITEMS), axis=1), axis=1)
     strict = ((order + 1) / (ITEMS + 1)).astype(np.float32)
     return scores, relevant, strict
@@ -53,7 +53,7 @@ def theirs(metric: Callable[..., torch.Tensor], strict: Floats, relevant: Flags,
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("levels", [1, 4, 10_000])
 @pytest.mark.parametrize("k", [1, 10, 20])
-def test_cut_offs_equal_those_of_torchmetrics(k: int, levels: int, seed: int) -> None:
+def test_metrics_at_k_equal_those_of_torchmetrics(k: int, levels: int, seed: int) -> None:
     scores, relevant, strict = random_case(seed, levels)
     hits, counts = hits_of(scores, relevant, k), relevant.sum(axis=1)
     pairs = [

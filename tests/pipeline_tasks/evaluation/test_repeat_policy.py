@@ -42,7 +42,7 @@ def typed(histories: dict[str, list[tuple[int, int, str]]]) -> Interactions:
         ("click", ("view", "click")),
     ],
 )
-def test_what_is_wanted_most_is_excluded_where_nobody_takes_it_again(kind: str, excluded: tuple[str, ...]) -> None:
+def test_the_strongest_type_is_excluded_where_no_user_repeats(kind: str, excluded: tuple[str, ...]) -> None:
     never = choose_repeat_policy(log_of(NEVER, kind), SCORING)
     assert set(never.excluded_types) == set(excluded)
     assert (never.repeat_share, never.exclude_purchased_days) == (0, 5)
@@ -51,13 +51,13 @@ def test_what_is_wanted_most_is_excluded_where_nobody_takes_it_again(kind: str, 
 
 
 @pytest.mark.parametrize(("repeats", "excluded"), [(1, True), (2, False)])
-def test_one_repeat_in_fifty_decides(repeats: int, excluded: bool) -> None:
+def test_the_repeat_bound_is_one_in_fifty(repeats: int, excluded: bool) -> None:
     # 50 users with one later event each: a share of .02 for each who takes the first item again.
     log = log_of({f"u{n}": [(n, 1), (n if n < repeats else n + 1, 2)] for n in range(51)})
     assert (choose_repeat_policy(log, SCORING).excluded_types != ()) is excluded
 
 
-def test_a_rating_of_what_was_bought_is_no_repeat() -> None:
+def test_a_rating_of_a_purchase_is_no_repeat() -> None:
     acts = ((0, "purchase"), (2, "rating"))
     own = [(item, 5 * item + day, kind) for item in range(3) for day, kind in acts]
     reviewed = typed({f"u{n}": own for n in range(9)})
@@ -65,7 +65,7 @@ def test_a_rating_of_what_was_bought_is_no_repeat() -> None:
     assert choose_repeat_policy(reviewed, SCORING).excluded_types == ("purchase", "rating")
 
 
-def test_views_that_repeat_do_not_speak_for_purchases_nor_sessions_for_users() -> None:
+def test_views_and_sessions_do_not_count_where_users_purchase() -> None:
     own = [(0, 1, "view"), (0, 2, "view"), (0, 3, "purchase"), (1, 4, "view"), (1, 5, "view"), (1, 6, "purchase")]
     looked = typed({f"u{n}": own for n in range(5)})
     assert repeat_shares(looked) == {"view": pytest.approx(2 / 3), "purchase": 0}
@@ -76,7 +76,7 @@ def test_views_that_repeat_do_not_speak_for_purchases_nor_sessions_for_users() -
     assert choose_repeat_policy(baskets, SCORING).excluded_types == ("purchase", "rating")
 
 
-def test_a_setting_overrides_the_log_type_by_type() -> None:
+def test_settings_override_the_log_by_event_type() -> None:
     never, again = log_of(NEVER), log_of(AGAIN)
     allowed = ScoringSettings(repeat_policy={"purchase": "allowed"})
     assert choose_repeat_policy(never, allowed).excluded_types == ("rating",)
@@ -88,13 +88,13 @@ def test_a_setting_overrides_the_log_type_by_type() -> None:
         ScoringSettings.model_validate({"repeat_policy": {"rating": "never"}})
 
 
-def test_a_policy_is_read_back_as_it_was_saved() -> None:
+def test_a_saved_policy_loads_unchanged() -> None:
     policy = RepeatPolicy(("rating",), 30, 0.01)
     assert RepeatPolicy.from_facts(policy.as_facts()) == policy
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"),
+    ("policy", "words"),
     [
         (RepeatPolicy(("cart",), 0, 0.0), "a cart of is excluded, unless it is replenishable (repeat share 0.0%)"),
         (RepeatPolicy((), 30), "the user bought within 30 days is excluded, unless it is replenishable"),
@@ -103,11 +103,11 @@ def test_a_policy_is_read_back_as_it_was_saved() -> None:
         (RepeatPolicy(("purchase", "rating"), 9), "the user has a purchase or rating of is excluded"),
     ],
 )
-def test_a_policy_is_said_in_words(policy: RepeatPolicy, said: str) -> None:
-    assert said in policy.describe()
+def test_a_policy_is_described_in_words(policy: RepeatPolicy, words: str) -> None:
+    assert words in policy.describe()
 
 
-def test_items_are_taken_by_excluded_types_and_recent_purchases() -> None:
+def test_excluded_types_and_recent_purchases_exclude_items() -> None:
     log = typed({"a": [(0, 1, "rating"), (1, 2, "purchase"), (2, 9, "purchase"), (3, 9, "view"), (4, 9, "purchase")]})
     comes_again = np.arange(6) == 4
 
@@ -123,7 +123,7 @@ def test_items_are_taken_by_excluded_types_and_recent_purchases() -> None:
     assert taken("purchase", "view", days=0) == [1, 2, 3]
 
 
-def test_the_served_task_masks_what_is_taken_and_does_not_ask_for_it() -> None:
+def test_the_served_task_masks_excluded_items() -> None:
     log = log_of({"a": [(0, 1), (1, 2), (2, 3), (0, 9), (3, 9)], "b": [(0, 1), (1, 2), (2, 3), (0, 9), (0, 10)]})
     parts = split_parts(log, {"strategy": "per_user"})
     known: Any = parts.known_before("test")

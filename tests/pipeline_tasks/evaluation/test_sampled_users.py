@@ -8,7 +8,7 @@ from pipeline_tasks.evaluation.sampled_users import sample_task, sample_tasks
 from tests.pipeline_tasks.logs import random_log
 
 
-def test_a_sample_is_drawn_once_and_keeps_rows_together() -> None:
+def test_a_sample_is_reproducible_and_keeps_rows_aligned() -> None:
     log = random_log(150, 40, seed=6)
     task = build_task(split_parts(log, {"strategy": "per_user"}), "validation", "discovery", 40)
     some, same = sample_task(task, 20, seed=1), sample_task(task, 20, seed=1)
@@ -20,20 +20,20 @@ def test_a_sample_is_drawn_once_and_keeps_rows_together() -> None:
     assert sample_task(task, 10_000, seed=1) is task
 
 
-def test_tasks_over_one_log_ask_the_same_shoppers() -> None:
+def test_samples_of_tasks_over_one_log_overlap() -> None:
     parts = split_parts(random_log(150, 40, seed=6), {"strategy": "per_user"})
     whole = build_tasks(parts, "test", ("discovery", "repeats"), 40)
     assert min(map(len, whole)) > 20
     discovery, repeats = sample_tasks(whole, 20, seed=1)
     assert (len(discovery), len(repeats)) == (20, 20)
-    # Somebody who wanted nothing new is asked for repeats alone.
+    # A user who wanted no new item is only in the task repeats.
     both = set(discovery.histories.keys) | set(repeats.histories.keys)
     assert len(both) < 30
     assert sample_tasks(whole, 20, seed=2)[0].histories.keys != discovery.histories.keys
     assert sample_tasks(whole, 10_000, seed=1) == whole
 
 
-def test_a_drawn_shopper_is_measured_as_among_all() -> None:
+def test_a_sampled_user_has_the_metrics_of_the_whole_task() -> None:
     parts = split_parts(random_log(150, 40, seed=6), {"strategy": "per_user"})
     whole = build_tasks(parts, "test", ("discovery", "repeats"), 40)
     scorer = popularity(whole[0].known, 40)

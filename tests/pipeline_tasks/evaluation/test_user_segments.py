@@ -33,11 +33,11 @@ def test_bands_of_history_and_activity() -> None:
     assert activity_bands(LOG, 90 * DAY).tolist() == ["earlier", "last 30 days", "last 7 days", "never"]
 
 
-def test_a_shopper_without_a_label_is_unknown() -> None:
+def test_a_user_without_a_label_is_unknown() -> None:
     assert given_segments(["x", "y"], {"y": "gold"}).tolist() == ["unknown", "gold"]
 
 
-def test_tasks_carry_labels_of_those_asked() -> None:
+def test_tasks_have_labels_of_their_users() -> None:
     log = log_of({"a": [(i, i) for i in range(5)], "b": [(i, i) for i in range(30)]})
     parts = split_parts(log, {"strategy": "per_user"})
     discovery, repeats = build_tasks(parts, "test", ("discovery", "repeats"), 30, None, {"tier": {"a": "gold"}})
@@ -47,13 +47,13 @@ def test_tasks_carry_labels_of_those_asked() -> None:
     assert np.array_equal(repeats.segments["activity"], ["last 30 days", "last 7 days"])
 
 
-def test_shoppers_are_told_apart_by_what_enough_of_them_say() -> None:
-    said: list[dict[str, Any]] = [
+def test_profile_segments_are_values_that_enough_users_share() -> None:
+    attributes: list[dict[str, Any]] = [
         {"tier": "gold" if n < 20 else "plain", "age": n, "town": f"t{n % 13}"} for n in range(280)
     ]
-    said[0] = {"tier": ["gold", "plain"], "town": "a village of one"}
+    attributes[0] = {"tier": ["gold", "plain"], "town": "a village of one"}
     log = log_of({f"u{n}": [(0, 1)] for n in range(281)})
-    log = log.described({f"u{n}": json.dumps(own) for n, own in enumerate(said)})
+    log = log.described({f"u{n}": json.dumps(own) for n, own in enumerate(attributes)})
     segments = profile_segments(log)
     assert MOST_SEGMENTS < 13
     assert segments.keys() == {"tier", "age"}, "thirteen towns are too many to compare"
@@ -63,7 +63,7 @@ def test_shoppers_are_told_apart_by_what_enough_of_them_say() -> None:
     assert profile_segments(log_of({"u": [(0, 1)]})) == {}
 
 
-def test_the_nights_comparison_shows_whether_all_are_served_alike(tmp_path: Path) -> None:
+def test_the_comparison_of_a_run_has_profile_segments(tmp_path: Path) -> None:
     log = random_log(80, 30, seed=6)
     log = log.described({key: json.dumps({"tier": "gold" if n % 2 else "plain"}) for n, key in enumerate(log.keys)})
     titles = [{"item_id": f"i{n:02d}", "title": f"mug number {n}"} for n in range(30)]
