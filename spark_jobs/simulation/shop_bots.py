@@ -1,4 +1,4 @@
-"""Bots of the simulated shop: a shopper who views an item every few seconds, all day."""
+"""Bots of the simulated shop: users who view an item every few seconds, all day."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -15,7 +15,7 @@ EVENTS: Final = 2_200
 """A bot's events a day: above cleaning.bot_events_per_day."""
 _ONE_DAY_IN: Final = 15
 _SMALLEST_SHOP: Final = 3_000
-"""Events a day; in a smaller shop one bot would outweigh all shoppers."""
+"""Fewest events a day of a shop with bots; in a smaller shop one bot would outweigh all users."""
 
 
 def bot_lines(spark: SparkSession, settings: SimulationSettings, days: Sequence[date]) -> DataFrame:

@@ -1,6 +1,6 @@
-"""Chance without state: every draw is a hash of the seed, a name and the columns it belongs to.
+"""Random draws without state: every draw is a hash of the seed, a name and columns of the row.
 
-So a row's content depends on nothing but itself, and the same code makes 5,000 events on one core and billions on many.
+The content of a row therefore depends on the row alone, and the same code runs on one core or on many.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class Chance:
-    """Draws of one shop."""
+    """Random draws of one shop."""
 
     seed: int
 

@@ -1,4 +1,4 @@
-"""Turns looks into the lines of the shop's log, with all that is wrong in a real one."""
+"""Turns viewed items into the lines of the shop's log, with the faults of a real one."""
 
 from typing import Final
 
@@ -21,14 +21,14 @@ _ACTIONS: Final = (
     (0.88, ("view", "cart")),
     (1.01, ("view", "cart", "purchase")),
 )
-"""Up to this luck, these things are done with the item."""
+"""Upper bound of the random draw, and the events of the item up to it."""
 _FIELDS: Final = (
     *("event_key", "time", "kind", "shopper", "session", "item", "search", "dwell", "price", "units", "place", "arm"),
 )
 
 
 def actions(viewed: DataFrame, settings: SimulationSettings) -> DataFrame:
-    """Return one row per thing done: the look's columns, kind, nth (0-based, within the look), at (seconds)."""
+    """Return one row per event: the columns of the viewed item, kind, nth (0-based, per item), at (seconds)."""
     chance = Chance(settings.seed)
     look = (F.col("day"), F.col("visit"), F.col("step"))
     luck = chance.share("action", *look)

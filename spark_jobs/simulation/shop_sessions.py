@@ -1,4 +1,4 @@
-"""Sessions and what is looked at in them: who, when, what for."""
+"""Sessions of the simulated shop, and the items that are viewed in them."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,27 +12,27 @@ from spark_jobs.simulation.shop_chance import Chance
 from spark_jobs.simulation.shop_words import CatalogLayout
 
 WINDOW_DAYS: Final = 30
-"""`simulation.events` is about what so many days hold."""
+"""Days that hold about `simulation.events` events."""
 OPENING: Final = date(2026, 10, 22)
-"""Until then the catalog has its first size; from then on it grows."""
+"""Day from which on the catalog grows."""
 DAILY_NEW_ITEMS: Final = 0.005
 USER_DAYS: Final = 100
-"""A shopper stays so long, then a new one with other tastes takes the place: 1 % are new every day."""
+"""Days until a new user with other tastes replaces a user: 1 % of the users are new every day."""
 EVENTS_PER_SESSION: Final = 5.85
 """Measured over 30 days, copies and cancellations included."""
 _ANONYMOUS: Final = 0.12
 _CALM: Final = 1.3
-"""Exponent of the shoppers' activity: the busiest has about 30 sessions in a window, the median 4."""
+"""Exponent of the users' activity: the most active user has about 30 sessions in a window, the median 4."""
 
 
 def catalog_size(settings: SimulationSettings, day: Column) -> Column:
-    """Return the items that exist on the day (days since 1970)."""
+    """Return the number of items that exist on the day (days since 1970)."""
     opening = (OPENING - date(1970, 1, 1)).days
     return F.lit(settings.items) + F.floor(F.greatest(day - opening, F.lit(0)) * (DAILY_NEW_ITEMS * settings.items))
 
 
 def sessions(spark: SparkSession, settings: SimulationSettings, days: Sequence[date]) -> DataFrame:
-    """Return one row per session: day, visit, shopper (NULL: anonymous), taste columns, start (seconds of the day)."""
+    """Return one row per session: day, visit, person, anonymous, taste columns, start (seconds of the day)."""
     daily = max(1, round(settings.events / WINDOW_DAYS / EVENTS_PER_SESSION))
     total = daily * len(days)
     parts = max(2, round(total * EVENTS_PER_SESSION / 1_000_000))
@@ -59,8 +59,11 @@ def _with_user(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
 
 
 def _with_intent(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
-    """Add what the shopper came for. A journey moves one category on every 4 to 8 days: the taste (style, brand) stays,
-    so an order of categories, not their mere co-occurrence, says what comes next."""
+    """Add category, style, brand, time and length of the session.
+
+    A journey moves one category on every 4 to 8 days, while style and brand stay. The order of categories therefore
+    predicts the next one, and their co-occurrence does not.
+    """
     chance, layout = Chance(settings.seed), CatalogLayout(settings.items)
     person, visit = F.col("person"), (F.col("day"), F.col("visit"))
     start = F.floor(F.pow(chance.share("journey", person), 1.4) * layout.categories)
@@ -86,11 +89,11 @@ def _with_intent(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
 
 
 def item_views(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
-    """Return one row per item looked at in a session: the session's columns, step (0-based), item (number)."""
+    """Return one row per viewed item of a session: the session's columns, step (0-based), item (number)."""
     chance, layout = Chance(settings.seed), CatalogLayout(settings.items)
     steps = rows.select("*", F.explode(F.sequence(F.lit(0), F.col("length") - 1)).alias("step"))
     visit = (F.col("day"), F.col("visit"))
-    # A companion: what goes with the item just looked at, in the same style and brand, from the next category.
+    # A companion of the previous item has the same style and brand, and is from the next category.
     goes_with = (F.col("step") > 0) & chance.happens(0.25, "companion", *visit, F.col("step"))
     steps = steps.withColumn("drawn", F.col("step") - F.when(goes_with, 1).otherwise(0))
     draw = (*visit, F.col("drawn"))
@@ -107,7 +110,7 @@ def item_views(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
 
 
 def _depth_drawn(chance: Chance, layout: CatalogLayout, draw: tuple[Column, ...], depth: Column) -> Column:
-    """Return the depth in the cell: of the shopper's brand (55 %), the newest (8 %), else low ones more often."""
+    """Return the depth in the cell: of the user's brand (55 %), the newest (8 %), else mostly low ones."""
     own = F.floor((depth - F.col("brand") + (layout.brands - 1)) / layout.brands)
     luck, skewed = chance.share("brand luck", *draw), F.pow(chance.share("depth", *draw), 1.6)
     branded = F.col("brand") + layout.brands * F.floor(own * skewed)

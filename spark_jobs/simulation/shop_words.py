@@ -1,4 +1,4 @@
-"""The words of the simulated shop; an item's number says its category, style and brand."""
+"""The words of the simulated shop, and the category, style and brand of an item by its number."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-# In the order of a user's journey: who has looked for the first looks for the second next.
+# In the order of a user's journey.
 CATEGORIES: Final = (
     ("Home", "Kitchen", "Teapot"),
     ("Home", "Kitchen", "Mug"),
@@ -45,29 +45,29 @@ MATERIALS: Final = ("Oak", "Steel", "Linen", "Ceramic", "Leather", "Glass", "Bam
 
 @dataclass(frozen=True)
 class CatalogLayout:
-    """Item i stands in cell i % cells (a category in a style) at depth i // cells; its brand is depth % brands."""
+    """Item i is in cell i % cells (a category in a style) at depth i // cells; its brand is depth % brands."""
 
     items: int
-    """Size of the catalog on the opening day."""
+    """Number of items on the opening day."""
 
     @property
     def categories(self) -> int:
-        """At least about 75 items each, so that a small shop still has a neighborhood in every category."""
+        """Number of categories, each with at least about 75 items, so that a small shop has neighbors in every one."""
         return min(len(CATEGORIES), max(3, self.items // 75))
 
     @property
     def styles(self) -> int:
-        """About 12 items in a cell."""
+        """Number of styles, with about 12 items per cell."""
         return min(len(STYLES), max(3, self.items // (self.categories * 12)))
 
     @property
     def brands(self) -> int:
-        """About two items of a brand in a cell."""
+        """Number of brands, with about two items per cell."""
         return min(len(BRANDS), max(3, self.items // (self.cells * 2)))
 
     @property
     def cells(self) -> int:
-        """Categories times styles."""
+        """Number of cells: categories times styles."""
         return self.categories * self.styles
 
     def category(self, item: Column) -> Column:

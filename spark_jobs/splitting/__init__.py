@@ -1,1 +1,1 @@
-"""Finds the cut-offs in time and builds the sequences of users."""
+"""Finds the cut-offs of a split and builds the sequences of users and sessions."""

@@ -1,4 +1,4 @@
-"""Carries what a user typed on to the events that it led to."""
+"""Attributes search queries to the events that follow them."""
 
 from typing import Final
 
@@ -13,16 +13,15 @@ _CHOSEN: Final = "is_chosen"
 
 
 def has_queries(events: DataFrame) -> bool:
-    """Return whether the log holds a query at all; where it does not, Parquet's statistics say so."""
+    """Return whether the log holds a query. For a log without queries, Parquet's statistics suffice."""
     return not events.where(F.col("query").isNotNull()).isEmpty()
 
 
 def with_queries(chosen: DataFrame, others: DataFrame, key: Column) -> DataFrame:
-    """Return events that are chosen and `others`, which are not, with `sequence_key` and `led_by`.
+    """Return the events `chosen` and `others` with `sequence_key`, `led_by` and the flag of the chosen ones.
 
-    What was typed last in the same session, at most SESSION_GAP before, led to an event; its own query, where the shop
-    names one, before all others. Later queries are not looked at. One shuffle, by the key that histories are gathered
-    by too.
+    The query that led to an event is its own, where the shop gives one, else the last query of the same session, at
+    most SESSION_GAP earlier. Later queries are ignored. There is one shuffle, by the key of the sequences.
     """
     columns = ("user_key", "session_id", "item_id", "event_type", "query", "ts", "event_id", "ds")
     parts = [part.select(*columns, F.lit(kept).alias(_CHOSEN)) for part, kept in ((chosen, True), (others, False))]
@@ -36,11 +35,11 @@ def with_queries(chosen: DataFrame, others: DataFrame, key: Column) -> DataFrame
 
 
 def without_queries(chosen: DataFrame, key: Column) -> DataFrame:
-    """Return the same of a log in which nobody typed anything."""
+    """Return the result of `with_queries` for a log without queries."""
     rows = chosen.withColumns({"sequence_key": key, LED_BY: F.lit(None).cast("string"), _CHOSEN: F.lit(True)})
     return rows.where(F.col("sequence_key").isNotNull())
 
 
 def is_chosen() -> Column:
-    """Return the condition for the events that histories are made of."""
+    """Return the condition for the events that belong to sequences."""
     return F.col(_CHOSEN)

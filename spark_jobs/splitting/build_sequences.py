@@ -1,4 +1,8 @@
-"""Builds histories from events."""
+"""Builds sequences from events, with cancellations netted against purchases.
+
+The ledger in `events` stays as it happened. Netting in place would rewrite earlier runs, and let a past run know of a
+later cancellation.
+"""
 
 from datetime import date
 from typing import Final
@@ -21,17 +25,17 @@ _PAIR: Final = ("user_key", "item_id")
 def netted_purchases(events: DataFrame) -> DataFrame:
     """Return (event_id, ds, quantity, absorbed) of the purchases that a cancellation removed or lowered.
 
-    A cancellation takes back units of the same user's latest earlier purchases of the same item; what finds no
-    earlier purchase is lost, and never touches a later one. Read backwards in time that is a queue: cancellations add
-    to the units outstanding, purchases take from them, never below zero (Lindley's recursion: the running sum less its
-    running minimum).
+    A cancellation takes back units of the same user's latest earlier purchases of the same item. Units without an
+    earlier purchase are ignored; they never reduce a later one. Backwards in time this is a queue: cancellations add
+    outstanding units, purchases remove them, never below zero (Lindley's recursion: the running sum less its running
+    minimum).
     """
     orders = events.where(F.col("event_type").isin("purchase", "cancellation") & F.col("user_key").isNotNull())
     cancelled = orders.where(F.col("event_type") == "cancellation").select(*_PAIR).distinct()
     concerned = orders.join(F.broadcast(cancelled), on=list(_PAIR), how="left_semi")
     is_cancellation = F.col("event_type") == "cancellation"
     units = F.coalesce(F.abs("quantity"), F.lit(1.0))
-    # At the same moment the purchase came first, so backwards the cancellation does.
+    # At the same time the purchase comes first, so backwards the cancellation does.
     backwards = Window.partitionBy(*_PAIR).orderBy(F.desc("ts"), is_cancellation.desc(), F.desc("event_id"))
     so_far = backwards.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     moved = concerned.withColumn("units", units).withColumn("signed", F.when(is_cancellation, units).otherwise(-units))
@@ -43,7 +47,7 @@ def netted_purchases(events: DataFrame) -> DataFrame:
 
 
 def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
-    """Return the events that histories are made of: of CHOSEN_TYPES, less the purchases that were taken back whole."""
+    """Return the events of sequences: those of CHOSEN_TYPES, without purchases that were cancelled completely."""
     chosen = events.where(_is_chosen_type())
     if netted is None:
         return chosen
@@ -52,10 +56,12 @@ def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
 
 
 def build_sequences(chosen: DataFrame, events: DataFrame, ds: date) -> DataFrame:
-    """Return rows of the table `sequences`. An anonymous event without a session belongs to no history.
+    """Return rows of the table `sequences`. An anonymous event without a session belongs to no sequence.
 
     Args:
-        chosen: what `chosen_events` gives of `events`, those of the window.
+        chosen: the result of `chosen_events`.
+        events: all events of the window.
+        ds: day of the run.
     """
     key = F.coalesce(F.col("user_key"), F.concat(F.lit("session:"), F.col("session_id")))
     if has_queries(events):
@@ -92,7 +98,7 @@ def _is_chosen_type() -> Column:
 
 
 def why_no_histories(events: DataFrame) -> str:
-    """Return why no history can be made of the events, and what to do about it."""
+    """Return the reason why the events give no sequence, and the remedy."""
     known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
     rows = events.groupBy("event_type").agg(F.count(F.lit(1)).alias("n"), F.count_if(known).alias("known")).collect()
     counts = {row["event_type"]: row["n"] for row in sorted(rows, key=lambda row: row["n"], reverse=True)}
@@ -103,12 +109,12 @@ def why_no_histories(events: DataFrame) -> str:
     if not chosen:
         *most, last = CHOSEN_TYPES
         return (
-            f"no event is a {', '.join(most)} or {last} (only {found}), so nothing says what anybody wanted: "
+            f"no event is a {', '.join(most)} or {last} (only {found}), and no other type shows what a user wants: "
             f"map some values of the log to these in events.columns.event_type"
         )
     if not any(row["known"] for row in chosen):
         return (
-            f"no event has a user_key or a session_id ({found}), so none belongs to a history: map "
+            f"no event has a user_key or a session_id ({found}), so none belongs to a sequence: map "
             f"events.columns.user_key or events.columns.session_id"
         )
-    return f"cancellations took back every purchase ({found}), so nothing is left to learn from: deliver more days"
+    return f"every purchase was cancelled ({found}), so no event is left for training: deliver more days"

@@ -1,4 +1,4 @@
-"""How a window is split where neither the form nor the source says: in time, unless that would ask nobody anything."""
+"""Chooses the split of a window without a set strategy: in time, unless too few sequences cross a cut-off."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,18 +12,18 @@ from spark_jobs.common.stage_table import staged_columns
 from spark_jobs.splitting.time_cutoffs import Cutoffs
 
 MIN_CROSSING_SHARE: Final = 0.02
-"""Of the histories. Visits end before the next part begins: of 17,765 in three weeks 1 % go on past a cut-off; of
-users with two events, 36 and 45 % in Online Retail, 85 and 92 % in Complete Journey."""
+"""Smallest share of sequences with events on both sides of a cut-off. Sessions rarely cross one: 1 % of 17,765 in three
+weeks. Users with two events or more do: 36 and 45 % in Online Retail, 85 and 92 % in Complete Journey."""
 
 
 def crossing_share(files: Sequence[str], cut: Cutoffs) -> float:
-    """Return the share of histories that have events before and after a cut-off, of the cut-off that fewer cross.
+    """Return the share of sequences with events before and after a cut-off, for the cut-off that fewer cross.
 
-    Of histories of two events or more; of known users where there are some, else of anonymous sessions. 1 where
-    there is none.
+    Counts sequences of two events or more: those of known users where there are any, else those of anonymous sessions.
+    Returns 1 where there are none.
 
     Args:
-        files: of the staged table `sequences`.
+        files: files of the staged table `sequences`.
     """
     counts = np.zeros((2, 3), dtype=np.int64)
     ends = [microseconds(end) for end in (cut.train_end, cut.validation_end)]
@@ -38,8 +38,10 @@ def crossing_share(files: Sequence[str], cut: Cutoffs) -> float:
 
 
 def _spans(file: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return first and last moment (epoch microseconds) of the file's histories of two events or more, and whether
-    their user is known."""
+    """Return (first time, last time, whether the user is known) of the sequences of two events or more.
+
+    Three arrays of the same length; times are epoch microseconds.
+    """
     keys, timestamps = staged_columns(file, "user_key", "timestamps").columns
     lists: pa.ListArray = timestamps.combine_chunks()
     offsets, times = lists.offsets.to_numpy(), lists.values.to_numpy()

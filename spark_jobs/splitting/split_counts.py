@@ -1,4 +1,4 @@
-"""Counts that a split needs, each from as little data as it takes."""
+"""Counts of events for a split, computed from as few columns and days as possible."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -16,7 +16,7 @@ from spark_jobs.splitting.time_cutoffs import Counts
 
 
 def count_by_day(chosen: DataFrame, zone: str | None = None) -> dict[int, int]:
-    """Return the events of every day in UTC, by its first microsecond since 1970; `zone` is that of `ds`."""
+    """Return the number of events of every day in UTC, by its first epoch microsecond; `zone` is that of `ds`."""
     day = F.unix_date("ds") if zone is None else day_number("unix_micros(ts)", None)
     per_day = chosen.groupBy(day.alias("day")).count().collect()
     return {row["day"] * DAY: row["count"] for row in per_day}
@@ -25,12 +25,12 @@ def count_by_day(chosen: DataFrame, zone: str | None = None) -> dict[int, int]:
 def span_counts(chosen: DataFrame, zone: str | None = None) -> Counts:
     """Return a function that counts events by spans of time within one day in UTC; `zone` is that of `ds`.
 
-    The driver holds counts, never a day's times: 8 bytes an event would be 800 MB for 100 million events a day.
+    The driver holds counts only. The times of 100 million events a day would take 800 MB.
     """
     micros = F.unix_micros("ts")
 
     def count(first: int, end: int, width: int) -> dict[int, int]:
-        # Compared with constants, so that other days' files and row groups are not read.
+        # Comparisons with constants let Spark skip the files and row groups of other days.
         in_utc = date(1970, 1, 1) + timedelta(days=first // DAY)
         around = timedelta(days=1 if zone else 0)
         day = F.col("ds").between(in_utc - around, in_utc + around)
@@ -43,7 +43,7 @@ def span_counts(chosen: DataFrame, zone: str | None = None) -> Counts:
 
 
 def count_positions(files: Sequence[str], strategy: SplitStrategy) -> tuple[int, int, int]:
-    """Return the events of train, validation and test by position in the staged sequences.
+    """Return the number of events of train, validation and test by position in the staged sequences.
 
     leave_one_out holds back two events of every history of three or more; per_user cuts at 60 % and 80 %.
     """

@@ -1,4 +1,4 @@
-"""The two cut-offs in time that part the events as near to 6:2:2 as their times allow."""
+"""The two cut-offs in time that split the events as near to 6:2:2 as their times allow."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TRAIN_SHARE: Final = (6, 10)
 VALIDATION_SHARE: Final = (8, 10)
 
 Counts = Callable[[int, int, int], Mapping[int, int]]
-"""(from, to, width) in epoch microseconds -> events of every span of `width` that has some, by the span's start."""
+"""(from, to, width) in epoch microseconds -> number of events by start of the span of `width`, without empty spans."""
 
 
 class TooFewEventsError(ValueError):
@@ -23,8 +23,8 @@ class TooFewEventsError(ValueError):
 class Cutoffs:
     """Train is ts <= train_end, validation train_end < ts <= validation_end, test the rest.
 
-    Events of one moment (an invoice's lines, a day without times) stay together: a cut-off is the last microsecond
-    before them or their own moment.
+    Events with the same time (the lines of an invoice, a day without times) stay together: a cut-off is either their
+    time or the microsecond before it.
     """
 
     train_end: datetime
@@ -33,11 +33,11 @@ class Cutoffs:
     validation: int
     test: int
     train_end_ties: int = 1
-    """Events of the moment that holds the first event after 60 %: no cut-off can lie between them."""
+    """Events that share the time of the first event after 60 %; no cut-off can lie between them."""
     validation_end_ties: int = 1
 
     def shares(self) -> str:
-        """Return how the events are shared out, and which moments decide it."""
+        """Return a text of the shares of the parts, and of the times that many events share."""
         total = self.train + self.validation + self.test
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         named = ", ".join(f"{name} {count / total:.1%}" for name, count in parts.items())
@@ -51,7 +51,7 @@ class Cutoffs:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A place at which the events can be cut: `before` of them are at `end` or earlier."""
+    """A possible cut: `before` events are at `end` or earlier, `ties` share the time next to the cut."""
 
     end: int
     before: int
@@ -59,11 +59,10 @@ class _Cut:
 
 
 def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
-    """Return the cut-offs nearest to 6:2:2 that the times allow, each beside the moment that holds 60 % or 80 %.
+    """Return the cut-offs nearest to 6:2:2 that the times allow, next to the times of the events at 60 % and 80 %.
 
-    At most 86,400 counts are asked for at a time, then a second's moments.
-
-    `per_day` counts the events of each day, by its first microsecond.
+    `per_day` counts the events of each day, by its first microsecond. `counts` is called for a day in seconds, and then
+    for a second in microseconds.
 
     Raises:
         TooFewEventsError: a part would be empty.
@@ -78,8 +77,8 @@ def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
         tied = max((*first, *second), key=lambda cut: cut.ties)
         raise TooFewEventsError(
             f"a temporal split of {total:,} events leaves a part empty: {tied.ties:,} of them share "
-            f"{_format_time(_as_time(tied.end))}. Too many share one moment: map the time of day in events.columns.ts, "
-            f"choose a longer window (--window-days), or --strategy leave_one_out"
+            f"{_format_time(_as_time(tied.end))}. Too many events share one time: map the time of day in "
+            f"events.columns.ts, choose a longer window (--window-days), or --strategy leave_one_out"
         )
     train, validation = min(pairs, key=lambda pair: _distance(pair[0].before, pair[1].before, total))
     parts = (train.before, validation.before - train.before, total - validation.before)
@@ -87,13 +86,13 @@ def find_cutoffs(per_day: Mapping[int, int], counts: Counts) -> Cutoffs:
 
 
 def _distance(train: int, both: int, total: int) -> tuple[int, int]:
-    """Return how far the parts are from 6:2:2: the part that is off most, then all parts together."""
+    """Return the distance of the parts from 6:2:2: that of the most distant part, then the sum of all."""
     off = [abs(10 * train - 6 * total), abs(10 * (both - train) - 2 * total), abs(10 * (total - both) - 2 * total)]
     return max(off), sum(off)
 
 
 def _around_rank(per_day: Mapping[int, int], counts: Counts, rank: int) -> tuple[_Cut, _Cut]:
-    """Return the cuts before and after the moment of the event at the 0-based rank."""
+    """Return the cuts before and after the time of the event at the 0-based rank."""
     day, earlier, _ = _span_of(per_day, rank, 0)
     second, earlier, _ = _span_of(counts(day, day + DAY, SECOND), rank, earlier)
     time, earlier, ties = _span_of(counts(second, second + SECOND, 1), rank, earlier)
@@ -101,7 +100,7 @@ def _around_rank(per_day: Mapping[int, int], counts: Counts, rank: int) -> tuple
 
 
 def _span_of(spans: Mapping[int, int], rank: int, earlier: int) -> tuple[int, int, int]:
-    """Return the span in which the event of the rank lies, how many events lie before the span, and how many in it."""
+    """Return the span that holds the event of the rank, the number of events before it, and the number in it."""
     for start in sorted(spans):
         if rank < earlier + spans[start]:
             return start, earlier, spans[start]
@@ -114,5 +113,5 @@ def _as_time(micros: int) -> datetime:
 
 
 def _format_time(end: datetime) -> str:
-    """Return the moment at which a cut-off lies, also where it is a microsecond earlier, to the second."""
+    """Return the time of a cut-off to the second, rounded up where the cut-off is a microsecond before it."""
     return f"{end + timedelta(microseconds=1):%Y-%m-%d %H:%M:%S}"
