@@ -1,10 +1,10 @@
-"""What the shop allows on its shelves, and how A/B arms fill them: one TOML file, named by `scoring.shelf_rules`.
+"""The shop's rules for recommendations and the arms of its A/B tests, in one TOML file (`scoring.shelf_rules`).
 
     [exclude]
     blocked_items = ["P17"]                    # or blocked_items_file = "blocked.csv", column item_id
     blocked_categories = ["Toys > Play"]       # with everything below
     stock_file = "stock.csv"                   # item_id, stock: 0 or less is out of stock
-    opt_outs_file = "opt_outs.csv"             # user_key, and item_id or category; neither: no shelf at all
+    opt_outs_file = "opt_outs.csv"             # user_key, and item_id or category; neither: no recommendations at all
 
     [replenishable]
     attribute = "consumable"                   # true in items.attributes; without it, repurchases decide
@@ -22,7 +22,7 @@
     share = 0.5
     exploration_share = 0.2
 
-Paths are relative to the file. What an arm leaves out is as in [shelf].
+Paths are relative to the file. Values that an arm leaves out are those of [shelf].
 """
 
 import hashlib
@@ -36,7 +36,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 CONTROL: Final = "control"
-"""The arm of everybody when the file names none."""
+"""The arm of all users where the file has no arms."""
 
 
 class _Strict(BaseModel):
@@ -44,45 +44,45 @@ class _Strict(BaseModel):
 
 
 class ExcludeRules(_Strict):
-    """What must not be shown, to anybody or to somebody."""
+    """Items that must not be shown, to all users or to some."""
 
     blocked_items: list[str] = []
     blocked_items_file: Path | None = None
     blocked_categories: list[str] = []
-    """Paths; everything below is blocked too."""
+    """Category paths; everything below them is blocked too."""
     stock_file: Path | None = None
     opt_outs_file: Path | None = None
 
 
 class ReplenishRules(_Strict):
-    """Which items may come again as soon as they were bought."""
+    """Items that may be recommended again right after a purchase."""
 
     attribute: str | None = None
-    """Name of a Boolean of `items.attributes`; None lets repurchases decide."""
+    """Name of a Boolean in `items.attributes`. None: repurchases decide."""
     repurchase_share: float = Field(0.25, gt=0, le=1)
     """Share of an item's buyers who bought it again on a later day of the window."""
     min_buyers: int = Field(20, ge=1)
-    """Fewer buyers say nothing: with 20, a share of .25 lies between .11 and .47 (Wilson, 95 %)."""
+    """Items of fewer buyers are left out. With 20, a share of .25 lies between .11 and .47 (Wilson, 95 %)."""
 
 
 class RecommendationPlan(_Strict):
-    """How a shelf is filled."""
+    """How a list of recommendations is filled."""
 
     mmr_lambda: float = Field(0.9, ge=0, le=1)
-    """Maximal marginal relevance: 1 is by score alone, 0 by difference from what is already on the shelf alone. On
-    validation of Complete Journey and Online Retail .9 costs 0.8 and 1.3 % of NDCG@10, .8 costs 2.6 and 1.5 %."""
+    """Maximal marginal relevance: 1 orders by score alone, 0 by difference from the items already chosen. On validation
+    of Complete Journey and Online Retail .9 costs 0.8 and 1.3 % of NDCG@10, .8 costs 2.6 and 1.5 %."""
     max_per_category: int | None = Field(None, ge=1)
     max_per_brand: int | None = Field(None, ge=1)
     candidates_per_slot: int = Field(5, ge=1)
-    """Best-scored items that each slot is chosen from."""
+    """Number of best-scored items that each slot is chosen from."""
     exploration_share: float = Field(0.1, ge=0, le=1)
-    """Share of slots kept for new items, rounded down."""
+    """Share of slots for new items, rounded down."""
     new_item_days: int = Field(14, ge=1)
-    """An item is new until so many days after it was first seen."""
+    """Number of days for which an item is new after it was first seen."""
 
     @property
     def by_score_alone(self) -> bool:
-        """Whether the shelf is the model's own order."""
+        """Whether the list has the model's own order."""
         return self.mmr_lambda == 1 and self.max_per_category is None and self.max_per_brand is None
 
 
@@ -95,10 +95,10 @@ class Arm(_Strict):
 
 
 class BusinessRules(_Strict):
-    """The whole file."""
+    """All rules of the file."""
 
     experiment: str = "shelf"
-    """Another name shuffles users anew."""
+    """Name of the A/B test. Another name assigns users to arms anew."""
     exclude: ExcludeRules = ExcludeRules()
     replenishable: ReplenishRules = ReplenishRules()
     arms: list[Arm] = [Arm(name=CONTROL, share=1, plan=RecommendationPlan())]
@@ -107,13 +107,13 @@ class BusinessRules(_Strict):
     def _whole(self) -> "BusinessRules":
         total, names = sum(arm.share for arm in self.arms), [arm.name for arm in self.arms]
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares of the arms {names} add up to {total:g}: make them 1")
+            raise ValueError(f"the shares of the arms {names} add up to {total:g}: make their sum 1")
         if len(set(names)) < len(names):
-            raise ValueError(f"arms {names} share a name: give each its own")
+            raise ValueError(f"arms {names} share a name: give each arm another name")
         return self
 
     def assign(self, user_keys: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the place in `arms` of each user: the same every night, wherever it is computed."""
+        """Return the index in `arms` of each user. It depends on `experiment` and the user key alone."""
         bounds = np.cumsum([arm.share for arm in self.arms])[:-1]
         return np.searchsorted(bounds, [_share(self.experiment, key) for key in user_keys], side="right")
 
@@ -122,24 +122,24 @@ def load_business_rules(path: Path | None) -> BusinessRules:
     """Read the file; None gives the defaults.
 
     Raises:
-        ValueError: it is missing, is no TOML, or a value does not fit; the message names file, key and value.
+        ValueError: it is missing, is not TOML, or has an invalid value; the message names file, key and value.
     """
     if path is None:
         return BusinessRules()
     try:
         found = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError(f"The shelf rules {path} do not exist: correct NIGHTSHELF_SCORING__SHELF_RULES") from None
+        raise ValueError(f"The business rules {path} do not exist: correct NIGHTSHELF_SCORING__SHELF_RULES") from None
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"The shelf rules {path} are no TOML: {error}") from None
+        raise ValueError(f"The business rules {path} are not valid TOML: {error}") from None
     try:
         return BusinessRules.model_validate(_with_plans(found, path.resolve().parent))
     except ValidationError as error:
-        raise ValueError(f"The shelf rules {path} do not fit: {'; '.join(map(_in_words, error.errors()))}") from None
+        raise ValueError(f"The business rules {path} are invalid: {'; '.join(map(_problem, error.errors()))}") from None
 
 
 def _with_plans(found: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Give every arm its plan, and every file its whole path."""
+    """Return the file's content with a complete plan for every arm and an absolute path for every file."""
     base = found.pop("shelf", {})
     arms = found.pop("arms", [{"name": CONTROL, "share": 1.0}])
     exclude = found.get("exclude", {})
@@ -155,13 +155,13 @@ def _with_plans(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _in_words(error: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
+def _problem(error: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
     where = ".".join(str(part) for part in error["loc"] if part != "plan") or "the file"
     given = error["input"] if isinstance(error["input"], str | int | float) else type(error["input"]).__name__
     return f"{where} is {given}: {error['msg']}"
 
 
 def _share(experiment: str, user_key: str) -> float:
-    """Return a number in [0, 1) that only the two names decide; unlike hash(), the same in every process."""
+    """Return a number in [0, 1) from a hash of both names; unlike hash(), it is the same in every process."""
     digest = hashlib.blake2b(f"{experiment}/{user_key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -1,4 +1,4 @@
-"""What can be set of the nightly tables: `NIGHTSHELF_SCORING__<FIELD>`."""
+"""Settings of the nightly tables: `NIGHTSHELF_SCORING__<FIELD>`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +13,11 @@ RepeatRule = Literal["excluded", "allowed"]
 
 
 def _of_event_types(rules: dict[str, RepeatRule]) -> dict[str, RepeatRule]:
-    """Return the rules. Raises ValueError where one names no event type."""
+    """Return the rules. Raises ValueError where a key is not an event type."""
     if unknown := sorted(set(rules) - set(EVENT_WEIGHTS)):
-        raise ValueError(f"repeat_policy names {', '.join(unknown)}: the event types are {', '.join(EVENT_WEIGHTS)}")
+        raise ValueError(
+            f"repeat_policy has unknown {', '.join(unknown)}: the event types are {', '.join(EVENT_WEIGHTS)}"
+        )
     return rules
 
 

@@ -1,4 +1,4 @@
-"""Which names of the environment are settings: a misspelt one is refused, as it would be without effect and a word."""
+"""Checks the names of environment variables. A misspelt setting is refused, because it would silently do nothing."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,30 +10,30 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 PREFIX: Final = "NIGHTSHELF_"
 DELIMITER: Final = "__"
 _OURS: Final = r"BENCH_\w+|VERSION"
-"""Of the benchmarks (tests/benchmarks), and the image's tag (docker/compose.yaml)."""
-# Kubernetes tells every container of its services: of one that is called nightshelf as NIGHTSHELF_SERVICE_HOST,
+"""Variables of the benchmarks (tests/benchmarks), and the image's tag (docker/compose.yaml)."""
+# Kubernetes sets variables for each service. For a service called nightshelf they are NIGHTSHELF_SERVICE_HOST,
 # NIGHTSHELF_PORT_80_TCP_ADDR and NIGHTSHELF_PORT=tcp://….
 _SERVICES: Final = r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)\w*)"
 _OF_OTHERS: Final = re.compile(f"{PREFIX}({_OURS}|{_SERVICES})")
 _OF_A_SERVICE: Final = re.compile(r"(tcp|udp)://")
 _SECRET: Final = re.compile(r"[@{]")
-"""In a DSN and in JSON, both of which may hold a password."""
+"""Characters of a DSN and of JSON. Both may contain a password."""
 _NEAR: Final = 0.75
-"""Of `get_close_matches`: NIGHTSHELF_TOP_K (.76) finds NIGHTSHELF_SCORING__TOP_K, NIGHTSHELF_QXZJ nothing."""
+"""Cutoff of `get_close_matches`: NIGHTSHELF_TOP_K (.76) finds NIGHTSHELF_SCORING__TOP_K; NIGHTSHELF_QXZJ finds none."""
 
 
 class SettingError(ValueError):
-    """The environment sets what is no setting, or a value that does not fit."""
+    """The environment has an unknown setting or an invalid value."""
 
 
 class SettingsGroup(BaseModel):
-    """Settings of one concern; a name that is none is refused."""
+    """Settings of one group; an unknown name is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def reject_unknown_variables(environment: Mapping[str, str], form: type[BaseModel]) -> None:
-    """Raise SettingError for every variable of our prefix that no field of `form` reads, with the nearest that is."""
+    """Raise SettingError for all variables with our prefix that are no field of `form`, with the nearest field."""
     known = dict(_names(form, PREFIX))
     unknown = [
         _refusal(name, value, known)
@@ -45,12 +45,14 @@ def reject_unknown_variables(environment: Mapping[str, str], form: type[BaseMode
 
 
 def validation_errors(error: ValidationError) -> SettingError:
-    """Return what does not fit, by the names that the environment has for it."""
-    return SettingError("; ".join(_misfit(detail["loc"], detail["input"], detail["msg"]) for detail in error.errors()))
+    """Return an error that names the invalid values by their environment variables."""
+    return SettingError(
+        "; ".join(_invalid_value(detail["loc"], detail["input"], detail["msg"]) for detail in error.errors())
+    )
 
 
 def _names(form: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
-    """Yield the name of every field, and whether names may go on behind it: keys of a dictionary."""
+    """Yield the variable name of every field, and whether a dictionary key may follow it."""
     for field, about in form.model_fields.items():
         name, kind = f"{prefix}{field.upper()}", about.annotation
         yield name, get_origin(kind) is dict
@@ -59,8 +61,8 @@ def _names(form: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
 
 
 def _is_known(name: str, known: Mapping[str, bool]) -> bool:
-    begun = [one for one, goes_on in known.items() if goes_on and name.startswith(f"{one}{DELIMITER}")]
-    return name in known or bool(begun)
+    is_key = any(is_dict and name.startswith(f"{one}{DELIMITER}") for one, is_dict in known.items())
+    return name in known or is_key
 
 
 def _is_of_others(name: str, value: str) -> bool:
@@ -70,10 +72,10 @@ def _is_of_others(name: str, value: str) -> bool:
 def _refusal(name: str, value: str, known: Mapping[str, bool]) -> str:
     nearest = get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)
     remedy = f"write {nearest[0]}" if nearest else "remove it; pipeline_tasks/config/settings.py lists what there is"
-    return f"{name}={_shown(value)} is no setting and would have no effect: {remedy}"
+    return f"{name}={_shown(value)} is not a setting and would have no effect: {remedy}"
 
 
-def _misfit(place: tuple[int | str, ...], value: object, message: str) -> str:
+def _invalid_value(place: tuple[int | str, ...], value: object, message: str) -> str:
     name = PREFIX + DELIMITER.join(str(part).upper() for part in place)
     return f"{name}={_shown(str(value))}: {message}"
 

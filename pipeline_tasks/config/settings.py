@@ -1,6 +1,6 @@
-"""All that can be set from outside, one model per concern. Only this module reads the environment.
+"""All settings, one model per group. Only this module reads the environment.
 
-Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<CONCERN>__<FIELD>``, for example
+Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<GROUP>__<FIELD>``, for example
 ``NIGHTSHELF_TRAINING__EPOCHS=3``.
 """
 
@@ -26,7 +26,7 @@ from pipeline_tasks.config.value_bounds import MOST_RAW_CHARACTERS
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 REPOSITORY = Path(__file__).resolve().parents[2]
-"""Where dags/, spark_jobs/ and mlflow/ lie."""
+"""The folder that contains dags/, spark_jobs/ and mlflow/."""
 
 
 class SimulationSettings(SettingsGroup):
@@ -43,7 +43,7 @@ class SimulationSettings(SettingsGroup):
 
 
 class CleaningSettings(SettingsGroup):
-    """Thresholds of cleaning; the source's TOML says under `[rules]` which rules are on."""
+    """Thresholds of cleaning. The source's TOML switches rules on and off under `[rules]`."""
 
     bot_events_per_day: int = Field(2_000, ge=1)
     """A user or session with more events in a day is a bot."""
@@ -76,7 +76,7 @@ class ServerSettings(SettingsGroup):
 
 
 class Settings(BaseSettings):
-    """Everything together."""
+    """All settings."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid")
 
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = None
     """Address of the MLflow server. Unset: the local server on `server.mlflow_port`."""
     postgres_sink: SecretStr | None = None
-    """DSN of an application's Postgres that gets recommendations too: postgresql://user:password@host/database."""
+    """DSN of an application's Postgres to which recommendations are copied: postgresql://user:password@host/database."""
     retention_days: int = Field(90, ge=2)
     """Days for which apply_retention keeps staging and the tables' snapshots, by when they were made."""
     spark_master: str = "local[2]"
@@ -110,9 +110,9 @@ class Settings(BaseSettings):
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -XX:ReservedCodeCacheSize=240m"
     )
     """Java options of a Spark job's driver, for short jobs; docs/guides/operations.md has those for large runs."""
-    # One quick compiler and one collector, because short jobs mostly compile. Huge methods are compiled too: what Spark
-    # generates for a mapping is one. One compiler alone would reserve 48 MB for code, which a session of many queries
-    # fills (docs/experiments/cleaning.md).
+    # One quick compiler and one collector, because short jobs mostly compile. Huge methods are compiled too, because
+    # Spark generates one per mapping. By default, one compiler alone reserves 48 MB for code, which a session of many
+    # queries fills (docs/experiments/cleaning.md).
 
     java_home: Path | None = Field(
         None, validation_alias=AliasChoices("java_home", "NIGHTSHELF_JAVA_HOME", "JAVA_HOME")
@@ -133,7 +133,7 @@ class Settings(BaseSettings):
 
     @property
     def staging(self) -> Path:
-        """What jobs hand to one another within a night: manifests, vectors."""
+        """Files that the steps of a run pass on: manifests, vectors."""
         return self.home / "staging"
 
     @property
@@ -148,18 +148,18 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """Where MLflow runs are kept."""
+        """Address of the MLflow server."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.server.mlflow_port}"
 
 
 _SECRETS_OF_SERVERS = (
-    # Airflow's settings hold its database and its keys; what it hands to tasks comes by other ways.
+    # Airflow's settings contain its database and keys. Tasks do not need them.
     *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "AIRFLOW_ADMIN_PASSWORD"),
     *("MLFLOW_AUTH_", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_BACKEND_STORE_URI"),
-    # The application's Postgres is written to by tasks of Airflow alone.
+    # Only tasks of Airflow write to the application's Postgres.
     "NIGHTSHELF_POSTGRES_SINK",
 )
-"""What no child process needs, by the beginning of the variables' names."""
+"""Prefixes of variables that no child process needs."""
 
 
 @lru_cache(maxsize=1)
@@ -167,7 +167,7 @@ def settings() -> Settings:
     """Return the process's settings, read from the environment once.
 
     Raises:
-        SettingError: the environment names a setting that there is not, or a value that does not fit.
+        SettingError: the environment has an unknown setting or an invalid value.
     """
     reject_unknown_variables(os.environ, Settings)
     try:
@@ -177,7 +177,7 @@ def settings() -> Settings:
 
 
 def is_submitted() -> bool:
-    """Return whether spark-submit started this process: it has then chosen the master and the memory."""
+    """Return whether spark-submit started this process and has thus chosen the master and the memory."""
     return "SPARK_ENV_LOADED" in os.environ
 
 
@@ -187,9 +187,9 @@ def inherited_environment() -> dict[str, str]:
 
 
 def child_environment(environment: Mapping[str, str], without: Sequence[str] = ()) -> dict[str, str]:
-    """Return the environment for a process that is no part of Airflow: without the secrets of Airflow and of servers.
+    """Return the environment of a process outside Airflow, without the secrets of Airflow and of servers.
 
-    `without` names more that the process has no use for, by the beginning of the variables' names.
+    `without` lists prefixes of further variables to leave out.
     """
     withheld = (*_SECRETS_OF_SERVERS, *without)
     return {name: value for name, value in environment.items() if not name.startswith(withheld)}

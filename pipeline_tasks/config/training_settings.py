@@ -1,4 +1,4 @@
-"""Settings of fine-tuning; what is 0 or empty is chosen from the log (see training/training_choices)."""
+"""Settings of fine-tuning. Values that are 0 or unset are chosen from the log (see training/training_choices)."""
 
 from typing import Annotated, Final, Literal
 
@@ -9,15 +9,15 @@ from pipeline_tasks.config.setting_names import SettingsGroup
 from pipeline_tasks.config.task_weights import NEXT_ITEM, ONLY_NEXT_ITEM, complete_tasks
 
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
-"""How a user and an item make a number: pipeline_tasks/models/two_tower/matching.py."""
+"""How a user vector and an item vector make a score: pipeline_tasks/models/two_tower/matching.py."""
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
-"""What of the text encoder is fine-tuned: nothing, adapters, its last blocks, or all of it."""
+"""Which part of the text encoder is fine-tuned: none, adapters, its last blocks, or all of it."""
 ATTENTION_HEADS: Final = 4
-"""Attention heads of a member."""
+"""Attention heads of one ensemble member."""
 
 
 def _none_or_eight(pairs: int) -> int:
-    """Return the number of pairs; fewer than 8 have hardly a negative."""
+    """Return the number of pairs. Raises ValueError for 1 to 7, which give too few negatives."""
     if 0 < pairs < 8:
         raise ValueError(f"training.encoder_pairs is {pairs}: set 8 or more, or 0 to have it chosen")
     return pairs

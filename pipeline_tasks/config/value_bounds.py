@@ -1,15 +1,15 @@
-"""What the numbers of a log can be at most: cleaning refuses what is beyond, and the gates hold it to the same."""
+"""Largest allowed values of a log. Cleaning refuses larger ones, and the gates check the same bounds."""
 
 from typing import Final
 
 MOST_RAW_CHARACTERS: Final = 10_000
-"""Of a quarantined record's text: more would be a copy of the landed file."""
+"""Largest kept text of a quarantined record; more would copy the landed file."""
 HIGHEST_PRICE: Final = 1e9
-"""Of any source; each sets its own at most so high (`rules.highest_price`)."""
+"""Upper bound of `rules.highest_price` of any source."""
 HIGHEST_QUANTITY: Final = 1e9
 LONGEST_DWELL: Final = 86_400
-"""Seconds: a day."""
+"""A day, in seconds."""
 HIGHEST_RATING: Final = 1e9
-"""In size: scales differ, and some go below 0; what is larger is no rating."""
+"""Largest absolute value of a rating; scales differ, and some have negative values."""
 MOST_WAITING_DAYS: Final = 7
-"""Days that an event may lie after its file's day; each source sets its own at most so high (`rules.waiting_days`)."""
+"""Upper bound of `rules.waiting_days` of any source: the days that an event may be later than its file's day."""

@@ -1,1 +1,1 @@
-"""Contracts of the tables, and how they are rendered for Spark, Arrow, Iceberg and people."""
+"""Contracts of the tables, and their schemas for Spark, Arrow and Iceberg."""

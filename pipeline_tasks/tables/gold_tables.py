@@ -1,4 +1,4 @@
-"""Contracts of the tables that the shop's applications query (gold)."""
+"""Contracts of the tables that the shop's applications query (gold): recommendations, search and forecasts."""
 
 from pipeline_tasks.tables.table_contract import DS, ITEM, MODEL, RANK, USER, Table, column
 
@@ -96,4 +96,74 @@ NEXT_ITEMS = Table(
         DS,
     ),
     ("ds", "item_id", "rank"),
+)
+SEARCH_RESULTS = Table(
+    "search_results",
+    "gold",
+    "results of the most frequent queries: for everybody, and in a personal order for users who searched them",
+    (
+        column("query", "string", "normalized search text, as events.query"),
+        column("user_key", "string", "a user who searched this; NULL: the order for everybody else", nullable=True),
+        RANK,
+        ITEM,
+        column("score", "double", "reciprocal rank fusion: the sum of 1 / (60 + rank) over words, meaning and taste"),
+        column("reason", "string", "the reason, in words that can be shown"),
+        MODEL,
+        DS,
+    ),
+    ("ds", "query", "user_key", "rank"),
+)
+SEARCH_SUGGESTIONS = Table(
+    "search_suggestions",
+    "gold",
+    "what to offer while a user types: the most frequent queries that begin with the prefix",
+    (
+        column("prefix", "string", "what was typed, normalized as events.query"),
+        RANK,
+        column("query", "string", "begins with the prefix"),
+        column("searches", "long", "how often it was searched in the window"),
+        DS,
+    ),
+    ("ds", "prefix", "rank"),
+)
+PURCHASE_INTENT = Table(
+    "purchase_intent",
+    "gold",
+    "how likely a user is to buy in the next 7 days: anything, and in each category of their recent events",
+    (
+        USER,
+        column("category", "string", "'any', or the category path of the purchase"),
+        column("probability", "double", "of at least one purchase in the 7 days after ds, 0 to 1"),
+        DS,
+    ),
+    ("ds", "user_key", "category"),
+)
+AUDIENCES = Table(
+    "audiences",
+    "gold",
+    "the users to whom an item or a category should be shown",
+    (
+        column("target_type", "string", "'item' or 'category'"),
+        column("target", "string", "item_id, or category path"),
+        RANK,
+        USER,
+        column("score", "double", "log of the target's share of the user's softmax over the catalog"),
+        MODEL,
+        DS,
+    ),
+    ("ds", "target_type", "target", "rank"),
+)
+DEMAND_OUTLOOK = Table(
+    "demand_outlook",
+    "gold",
+    "how many purchases to expect of an item over the next 7 and 14 days",
+    (
+        ITEM,
+        column("horizon_days", "int", "7 or 14 days after ds"),
+        column("expected", "double", "purchases, the mean of the forecast"),
+        column("low", "double", "80 % of outcomes are expected from low to high"),
+        column("high", "double", "upper end of the interval"),
+        DS,
+    ),
+    ("ds", "item_id", "horizon_days"),
 )

@@ -21,8 +21,8 @@ from pyiceberg.types import (
 
 from pipeline_tasks.tables.contracts import DataType, Table
 
-# Contract nullability is checked by the gates; files carry nullable columns, because Spark writes every column so
-# and pyiceberg's add_files refuses an optional column for a required field.
+# The gates check nullability. All columns of files are nullable, because Spark writes them so and pyiceberg's
+# add_files refuses an optional column for a required field.
 _SPARK: Final[dict[DataType, str]] = {"long": "bigint", "array<long>": "array<bigint>"}
 _ARROW: Final[dict[DataType, pa.DataType]] = {
     "string": pa.string(),
@@ -78,6 +78,6 @@ def iceberg_schema(table: Table) -> Schema:
 
 
 def partition_spec(table: Table) -> PartitionSpec:
-    """Return the one partitioning that every table has: identity of `ds`."""
+    """Return the partitioning of every table: identity of `ds`."""
     field_id = table.column_names.index("ds") + 1
     return PartitionSpec(PartitionField(field_id, 1000, IdentityTransform(), "ds"))

@@ -1,10 +1,10 @@
-"""The neutral form in which a table is described: columns with types, meaning and key."""
+"""The neutral form of a table contract: columns with types and meanings, and a key."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
 COMPRESSION: Final = "zstd"
-"""Of every Parquet file, whoever writes it."""
+"""Compression of every Parquet file, written by Spark or pyarrow."""
 DataType = Literal[
     "string", "long", "int", "double", "boolean", "date", "timestamp", "array<string>", "array<long>", "array<double>"
 ]
@@ -12,7 +12,7 @@ DataType = Literal[
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a contract: its name, neutral type, whether NULL is allowed, and what it means."""
+    """One column of a contract: name, neutral type, whether NULL is allowed, and meaning."""
 
     name: str
     dtype: DataType
@@ -29,16 +29,16 @@ class Table:
     doc: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    """Columns that together identify a row within the table."""
+    """Columns that together identify a row."""
 
     @property
     def column_names(self) -> list[str]:
-        """Names in contract order."""
+        """Column names in contract order."""
         return [column.name for column in self.columns]
 
 
 def column(name: str, dtype: DataType, doc: str, nullable: bool = False) -> Column:
-    """Return a column, required unless said otherwise."""
+    """Return a column, which is required unless `nullable`."""
     return Column(name, dtype, nullable, doc)
 
 

@@ -22,7 +22,9 @@ def test_a_missing_file_names_itself_and_where_to_get_it(shop: OneShop) -> None:
 def test_a_missing_catalog_of_which_nobody_says_where_to_get_it_says_so(shop: OneShop) -> None:
     shop.describe("\n".join(line for line in (CLICKS + CATALOG).splitlines() if not line.startswith("get =")))
     shop.deliver(VIEW)
-    with pytest.raises(FileNotFoundError, match=r"No items of clicks .*Where to get it: the TOML does not say \(get ="):
+    with pytest.raises(
+        FileNotFoundError, match=r"No items of clicks .*Where to get it: the TOML does not name it \(get ="
+    ):
         shop.land()
 
 

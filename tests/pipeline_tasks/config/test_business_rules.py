@@ -31,7 +31,7 @@ def rules(folder: Path, text: str) -> BusinessRules:
     return load_business_rules(path)
 
 
-def test_arms_take_what_they_leave_out_from_the_shelf(tmp_path: Path) -> None:
+def test_arms_inherit_values_of_the_shelf_section(tmp_path: Path) -> None:
     found = rules(tmp_path, ARMS)
     plans = {arm.name: (arm.share, arm.plan.mmr_lambda, arm.plan.max_per_brand) for arm in found.arms}
     assert plans == {"control": (0.75, 0.9, 3), "bold": (0.25, 0.4, 3)}
@@ -49,13 +49,13 @@ def test_the_guides_example_fits(tmp_path: Path) -> None:
     assert found.exclude.opt_outs_file == tmp_path / "opt_outs.csv"
 
 
-def test_without_a_file_everybody_is_in_control() -> None:
+def test_without_a_file_all_users_are_in_control() -> None:
     found = load_business_rules(None)
     assert [arm.name for arm in found.arms] == ["control"]
     assert found.assign(["ann", "bob"]).tolist() == [0, 0]
 
 
-def test_arms_are_by_hash_of_experiment_and_shopper_alone(tmp_path: Path) -> None:
+def test_arms_depend_on_experiment_and_user_alone(tmp_path: Path) -> None:
     found = rules(tmp_path, ARMS)
     keys = [f"u{number}" for number in range(20_000)]
     arms = found.assign(keys)
@@ -81,10 +81,10 @@ def test_arms_are_by_hash_of_experiment_and_shopper_alone(tmp_path: Path) -> Non
         ("[[arms]]\nname = 'a'\nshare = 0.4", r"shares of the arms \['a'\] add up to 0.4"),
         ("[[arms]]\nname = 'a'\nshare = 0.5\n" * 2, r"arms \['a', 'a'\] share a name"),
         ("[[arms]]\nname = 'a'", r"arms.0.share is dict: Field required"),
-        ("[shelf", r"are no TOML: "),
+        ("[shelf", r"are not valid TOML: "),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_value_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         rules(tmp_path, text)
     assert "rules.toml" in str(raised.value)

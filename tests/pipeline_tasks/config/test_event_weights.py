@@ -23,7 +23,7 @@ def test_every_modelled_type_has_a_weight_and_purchases_the_highest() -> None:
     assert EVENT_WEIGHTS["purchase"] > EVENT_WEIGHTS["cart"] > EVENT_WEIGHTS["click"] > EVENT_WEIGHTS["view"] > 0
 
 
-def test_what_is_not_named_keeps_its_default() -> None:
+def test_a_type_without_a_weight_keeps_its_default() -> None:
     set_weights = TrainingSettings.model_validate({"event_weights": {"purchase": 7}}).event_weights
     assert set_weights == EVENT_WEIGHTS | {"purchase": 7.0}
     training = TrainingSettings(event_weights={"view": 0.0})
@@ -33,24 +33,24 @@ def test_what_is_not_named_keeps_its_default() -> None:
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ({"impression": 1.0}, "event_weights name impression: weights exist for view, click"),
+        ({"impression": 1.0}, "event_weights has impression: weights exist for view, click"),
         ({"view": -1.0}, "'view': -1.0"),
         ({"view": math.nan}, "'view': nan"),
         (dict.fromkeys(EVENT_WEIGHTS, 0.0), "all 0"),
     ],
 )
-def test_weights_that_mean_nothing_are_refused(weights: dict[str, float], said: str) -> None:
+def test_invalid_weights_are_refused(weights: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         complete_weights(weights)
     with pytest.raises(ValueError, match=said):
         TrainingSettings(event_weights=weights)
 
 
-def test_an_answer_counts_as_much_as_its_type() -> None:
+def test_a_target_has_the_weight_of_its_type() -> None:
     trainer = TwoTowerTrainer(LOG, TEXTS, replace(OPTIONS, event_weights=EVENT_WEIGHTS | {"purchase": 3.0}))
     assert set(np.unique(trainer.targets.weights)) == {0.0, 3.0}
 
 
-def test_a_log_of_nothing_but_weightless_events_is_refused() -> None:
+def test_a_log_of_events_of_weight_zero_is_refused() -> None:
     with pytest.raises(TrainingError, match="all events of the log are of types whose weight is 0"):
         TwoTowerTrainer(LOG, TEXTS, replace(OPTIONS, event_weights=EVENT_WEIGHTS | {"purchase": 0.0}))

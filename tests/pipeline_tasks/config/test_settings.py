@@ -1,4 +1,4 @@
-"""What is set from outside has an effect, or is refused by name."""
+"""Every setting has an effect or is refused by name."""
 
 import re
 from collections.abc import Iterator
@@ -33,15 +33,13 @@ def _read_anew() -> Iterator[None]:
         ("NIGHTSHELF_QXZJ", r"NIGHTSHELF_QXZJ=5 .* remove it; pipeline_tasks/config/settings\.py lists what there is"),
     ],
 )
-def test_a_name_that_nothing_reads_is_refused_with_the_nearest_one(
-    name: str, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "5")
     with pytest.raises(SettingError, match=says):
         settings()
 
 
-def test_all_misspelt_names_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_misspelt_names_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTSHELF_TRAINING__EPOCH", "3")
     monkeypatch.setenv("NIGHTSHELF_HOMES", "/srv")
     with pytest.raises(SettingError, match=r"NIGHTSHELF_HOMES=/srv .*; NIGHTSHELF_TRAINING__EPOCH=3 "):
@@ -68,7 +66,7 @@ def test_a_misspelt_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
         ("NIGHTSHELF_TRAINING__TASK_WEIGHTS__CLIK", "1", r"NIGHTSHELF_TRAINING__TASK_WEIGHTS=.*clik: there are next"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_the_name_that_was_set(
+def test_an_invalid_value_is_refused_by_the_name_of_its_variable(
     name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -83,19 +81,19 @@ def test_a_value_that_does_not_fit_is_refused_by_the_name_that_was_set(
         ("nightshelf_training__epochs", "3"),
         ("NIGHTSHELF_BENCH_EVENTS", "1000"),
         ("NIGHTSHELF_VERSION", "0.1.0"),
-        # Kubernetes tells every container of a service called nightshelf, or nightshelf-mlflow.
+        # Kubernetes sets these for services called nightshelf and nightshelf-mlflow.
         ("NIGHTSHELF_SERVICE_HOST", "10.0.0.1"),
         ("NIGHTSHELF_MLFLOW_SERVICE_PORT_HTTP", "5000"),
         ("NIGHTSHELF_PORT", "tcp://10.0.0.1:80"),
         ("NIGHTSHELF_PORT_80_TCP_ADDR", "10.0.0.1"),
     ],
 )
-def test_what_is_read_here_or_elsewhere_passes(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_settings_and_of_other_programs_pass(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     settings()
 
 
-def test_every_name_that_is_written_anywhere_is_known() -> None:
+def test_every_name_in_the_repository_is_known() -> None:
     found = {file for pattern in WRITTEN for file in REPOSITORY.glob(pattern) if file.is_file()}
     assert len(found) > 300
     texts = [
@@ -106,7 +104,7 @@ def test_every_name_that_is_written_anywhere_is_known() -> None:
     reject_unknown_variables(dict.fromkeys(written, "5"), Settings)
 
 
-def test_a_setting_that_is_no_field_is_refused_in_code_too() -> None:
+def test_an_unknown_setting_is_refused_in_code_too() -> None:
     with pytest.raises(ValidationError, match="epoch"):
         TrainingSettings(epoch=3)  # type: ignore[call-arg]
 
@@ -120,6 +118,6 @@ def test_a_setting_that_is_no_field_is_refused_in_code_too() -> None:
         ({"dimension": 6}, r"dimension is 6, which training\.members, 1 of 4 .* a multiple of 4"),
     ],
 )
-def test_members_that_cannot_be_are_refused_with_both_names(set_by_hand: dict[str, Any], says: str) -> None:
+def test_contradicting_member_settings_are_refused_with_both_names(set_by_hand: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         TrainingSettings(**set_by_hand)

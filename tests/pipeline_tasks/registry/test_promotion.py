@@ -106,8 +106,8 @@ def test_harm_to_one_segment_prevents_promotion(lost: float, users: int, promote
     ("change", "message"),
     [
         ({"floors": {"gini@10": 0.9}, "ceilings": {"gini@10": 0.5}}, r"floors\.gini@10 0\.9 is above .*ceilings"),
-        ({"metric": "mean_rank"}, "promotion.metric is mean_rank, of which less is better"),
-        ({"must_beat": ["champion"]}, "must_beat names champion, whom champion_rule not_significantly_worse judges"),
+        ({"metric": "mean_rank"}, "promotion.metric is mean_rank, for which less is better"),
+        ({"must_beat": ["champion"]}, "must_beat has champion, which champion_rule not_significantly_worse covers"),
         ({"must_beat": ["sasrec"]}, "must_beat names 'sasrec', which evaluation.baselines does not measure"),
         ({"task": "validation"}, "discovery_test"),
         ({"flors": {}}, "flors"),

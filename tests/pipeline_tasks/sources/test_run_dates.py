@@ -69,8 +69,8 @@ def test_last_night_is_yesterday_in_the_shops_zone(zone: str, day: int, tmp_path
     ("name", "meant"),
     [
         ("America/Los_Angels", "did you mean America/Los_Angeles"),
-        ("PST", "is no time zone"),
-        ("UTC+2", "is no time zone"),
+        ("PST", "is not a time zone"),
+        ("UTC+2", "is not a time zone"),
         ("", "write a name such as Europe/Berlin"),
     ],
 )

@@ -23,7 +23,7 @@ def _plain(kind: pa.DataType) -> str:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_table_is_partitioned_by_day_and_knows_its_key(name: str) -> None:
+def test_every_table_is_partitioned_by_day_and_has_its_key_columns(name: str) -> None:
     table = TABLES[name]
     field = partition_spec(table).fields[0]
     assert iceberg_schema(table).find_column_name(field.source_id) == "ds"
