@@ -136,7 +136,7 @@ def doctor() -> None:
     findings = examine(settings())
     marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
     for finding in findings:
-        console.print(f"{marks[finding.status]} [bold]{finding.subject}[/]: {finding.says}", soft_wrap=True)
+        console.print(f"{marks[finding.status]} [bold]{finding.subject}[/]: {finding.detail}", soft_wrap=True)
         if finding.remedy:
             console.print(f"      remedy: {finding.remedy}", soft_wrap=True)
     if any(finding.status == "wrong" for finding in findings):
@@ -180,8 +180,13 @@ def remove_source(name: Annotated[str, typer.Argument(help="A registered source.
 
 def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
     from pipeline_tasks.local_runtime.airflow_client import AirflowClient
-    from pipeline_tasks.local_runtime.chain_progress import ConsoleProgress
-    from pipeline_tasks.local_runtime.chain_run import await_dags, chain_fields, follow_chain, trigger_night
+    from pipeline_tasks.local_runtime.chain_run import (
+        ConsoleProgress,
+        await_dags,
+        chain_fields,
+        follow_chain,
+        trigger_chain,
+    )
     from pipeline_tasks.local_runtime.form_fields import read_choices
     from pipeline_tasks.local_runtime.servers import POOLS
 
@@ -192,7 +197,7 @@ def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str,
         choices = read_choices(given, chain_fields(airflow)) | dict(options or {})
         console.print(f"run of [bold]{run_key.source}[/] for [bold]{run_key.ds}[/]")
         nightly = source_name(settings().source)
-        first = trigger_night(airflow, run_key, nightly, choices)
+        first = trigger_chain(airflow, run_key, nightly, choices)
         follow_chain(airflow, first, partition_key(run_key, nightly), ConsoleProgress(console, status))
 
 

@@ -1,4 +1,4 @@
-"""What the command line asks of Airflow's REST API (v2)."""
+"""A client of Airflow's REST API (v2), for the command line."""
 
 import time
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import httpx
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
 
-_PATIENCE_SECONDS: Final = (1, 2, 5, 10)
-"""A chain that is followed for hours must not end because the API server hiccuped once."""
+_RETRY_SECONDS: Final = (1, 2, 5, 10)
+"""Pauses between attempts, because a chain that is followed for hours must survive a short failure of the API."""
 
 
 class AirflowRefusedError(ValueError):
-    """Airflow answered a request with an error."""
+    """Airflow returned an error for a request."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TaskRun:
 
     task_id: str
     label: str
-    """`task_id`, with the name of the mapped instance."""
+    """`task_id` with the name of the mapped instance."""
     state: str | None
     try_number: int
     map_index: int
@@ -46,15 +46,15 @@ class AirflowClient:
     def __init__(self, address: str, user: str, password: str) -> None:
         self.address = address
         try:
-            answer = httpx.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=60)
+            response = httpx.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=60)
         except httpx.TransportError as error:
             raise ConnectionError(
-                f"Airflow does not answer at {address} ({error}): start it with `nightshelf up`"
+                f"Airflow is not reachable at {address} ({error}): start it with `nightshelf up`"
             ) from None
-        if not answer.is_success:
-            raise PermissionError(f"Airflow at {address} refused the login of {user}: {answer.text}")
-        token = answer.json()["access_token"]
-        # A training on the same two cores may keep the API waiting.
+        if not response.is_success:
+            raise PermissionError(f"Airflow at {address} refused the login of {user}: {response.text}")
+        token = response.json()["access_token"]
+        # A training on the same two cores may delay the API.
         self._http = httpx.Client(
             base_url=f"{address}/api/v2",
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
@@ -63,7 +63,7 @@ class AirflowClient:
 
     @classmethod
     def embedded(cls, settings: Settings) -> Self:
-        """Return a client of this machine's Airflow."""
+        """Return a client of the Airflow on this machine."""
         return cls(f"http://127.0.0.1:{settings.server.airflow_port}", ADMIN, admin_password(settings))
 
     def __enter__(self) -> Self:
@@ -73,14 +73,14 @@ class AirflowClient:
         self._http.close()
 
     def set_pool(self, name: str, slots: int, description: str) -> None:
-        """Make the pool, or leave it as somebody has set it."""
+        """Create the pool; an existing pool keeps its slots."""
         body = {"name": name, "slots": slots, "description": description}
-        answer = self._http.post("/pools", json=body)
-        if answer.status_code != httpx.codes.CONFLICT:
-            self._checked(answer)
+        response = self._http.post("/pools", json=body)
+        if response.status_code != httpx.codes.CONFLICT:
+            self._checked(response)
 
-    def knows_dag(self, dag_id: str) -> bool:
-        """Tell whether the DAG has been read and can be triggered."""
+    def has_dag(self, dag_id: str) -> bool:
+        """Return whether Airflow has read the DAG and can trigger it."""
         return self._http.get(f"/dags/{dag_id}").is_success
 
     def form_fields(self, dag_id: str) -> dict[str, dict[str, Any]]:
@@ -88,7 +88,7 @@ class AirflowClient:
         return {name: field["schema"] for name, field in self._get(f"/dags/{dag_id}/details")["params"].items()}
 
     def import_errors(self) -> list[str]:
-        """Return what went wrong reading DAG files."""
+        """Return the errors of reading DAG files."""
         errors = self._get("/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
 
@@ -108,10 +108,10 @@ class AirflowClient:
         return [_task_run(entry) for entry in found]
 
     def caused_run(self, cause: DagRun, dag_id: str, key: str) -> DagRun | None:
-        """Return the run of `dag_id` for the partition `key` that the assets of `cause` gave rise to, if it is there.
+        """Return the run of `dag_id` for the partition `key` that the assets of `cause` have triggered, or None.
 
-        Found by time, because Airflow 3.3.2 answers the question for an asset's runs with an internal error while
-        one of them is queued.
+        It is found by time, because Airflow 3.3.2 returns an internal error for the runs of an asset while one of them
+        is queued.
         """
         since = datetime.fromisoformat(self._get(f"/dags/{cause.dag_id}/dagRuns/{cause.run_id}")["start_date"])
         query = "run_type=asset_triggered&order_by=-run_after&limit=50"
@@ -121,35 +121,35 @@ class AirflowClient:
         return None
 
     def log_lines(self, run: DagRun, task: TaskRun) -> list[str]:
-        """Return the task's log, a line each."""
+        """Return the lines of the task's log."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
         content = self._get(f"{path}?map_index={task.map_index}")["content"]
         return [line for entry in content for line in _log_text(entry).splitlines()]
 
     def _get(self, path: str) -> dict[str, Any]:
-        for wait in _PATIENCE_SECONDS:
+        for wait in _RETRY_SECONDS:
             try:
-                answer = self._http.get(path)
+                response = self._http.get(path)
             except httpx.TransportError:
                 time.sleep(wait)
                 continue
-            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                return self._checked(answer)
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                return self._checked(response)
             time.sleep(wait)
         try:
             return self._checked(self._http.get(path))
         except httpx.TransportError as error:
             raise ConnectionError(
-                f"Airflow no longer answers at {self.address} ({error}): see `nightshelf doctor`"
+                f"Airflow is no longer reachable at {self.address} ({error}): see `nightshelf doctor`"
             ) from None
 
-    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
-        if not answer.is_success:
-            detail = (
-                answer.json().get("detail", answer.text) if "json" in answer.headers["content-type"] else answer.text
-            )
-            raise AirflowRefusedError(f"Airflow refused {answer.request.method} {answer.request.url.path}: {detail}")
-        body: dict[str, Any] = answer.json()
+    def _checked(self, response: httpx.Response) -> dict[str, Any]:
+        if not response.is_success:
+            is_json = "json" in response.headers["content-type"]
+            detail = response.json().get("detail", response.text) if is_json else response.text
+            request = response.request
+            raise AirflowRefusedError(f"Airflow refused {request.method} {request.url.path}: {detail}")
+        body: dict[str, Any] = response.json()
         return body
 
 

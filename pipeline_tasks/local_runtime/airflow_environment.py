@@ -1,6 +1,6 @@
-"""Airflow's whole configuration on one machine, as environment variables, in one place.
+"""Airflow's configuration on one machine, as environment variables.
 
-Larger installations set the same variables by other means (docker/compose.yaml); the DAGs do not change.
+Larger installations set the same variables in other ways (docker/compose.yaml); the DAGs do not change.
 """
 
 import json
@@ -29,9 +29,9 @@ PRELOADED = (
     "pydantic_settings",
     "pyiceberg.catalog.sql",
 )
-"""What Airflow, the DAG files and their light tasks import as a task starts: 14 s of processor time, spent once. What
-is left is .07 s a task, .03 of it for reading the DAG file. Nothing of our own: a change in pipeline_tasks/ must be
-seen by the next task."""
+"""Modules that Airflow, the DAG files and light tasks import at the start of a task. Preloading takes 14 s of processor
+time once and leaves .07 s per task, .03 of it for reading the DAG file. None of our own modules is preloaded, so that
+the next task sees a change in pipeline_tasks/."""
 
 
 def airflow_home(settings: Settings) -> Path:
@@ -40,13 +40,13 @@ def airflow_home(settings: Settings) -> Path:
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables under which every Airflow process of this machine runs."""
+    """Return the environment variables of every Airflow process on this machine."""
     return {
         "AIRFLOW_HOME": str(airflow_home(settings)),
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": settings.spark_master}),
         "PYSPARK_PYTHON": sys.executable,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Local Spark opens ports; like all else here, to nobody outside.
+        # Local Spark opens ports, which must be reachable from this machine alone.
         **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
         **_named(_core(settings) | _pace() | _addresses(settings)),
     }
@@ -66,11 +66,11 @@ def _core(settings: Settings) -> dict[tuple[str, str], str]:
         ("core", "parallelism"): "2",
         ("core", "simple_auth_manager_passwords_file"): str(password_file(settings)),
         ("database", "sql_alchemy_conn"): f"sqlite:///{home.resolve() / 'airflow.db'}",
-        # A secret that changes logs everybody out and fails running tasks: both are kept.
+        # A changed secret would log all users out and fail running tasks, so both are kept.
         ("api_auth", "jwt_secret"): kept_secret(home / "jwt_secret", secrets.token_urlsafe),
         ("api", "secret_key"): kept_secret(home / "secret_key", secrets.token_urlsafe),
         ("usage_data_collection", "enabled"): "False",
-        # Airflow's defaults give a task's log to every local user, whatever the umask.
+        # By default, every local user can read the logs of tasks, whatever the umask.
         ("logging", "file_task_handler_new_folder_permissions"): "0o700",
         ("logging", "file_task_handler_new_file_permissions"): "0o600",
     }
@@ -78,11 +78,11 @@ def _core(settings: Settings) -> dict[tuple[str, str], str]:
 
 def _pace() -> dict[tuple[str, str], str]:
     return {
-        # Each task is forked from a worker: what the worker has imported, the task need not. The Spark provider alone
-        # imports two Kubernetes clients, 4 s of processor time at every task.
+        # Each task is forked from a worker and inherits its imports. The Spark provider alone imports two Kubernetes
+        # clients, which would take 4 s of processor time per task.
         ("scheduler", "mp_start_method"): "forkserver",
         ("scheduler", "mp_forkserver_preload"): ",".join(PRELOADED),
-        # The defaults suit hundreds of DAGs; three DAGs of short tasks would mostly wait.
+        # With the defaults, which suit hundreds of DAGs, three DAGs of short tasks would mostly wait.
         ("scheduler", "scheduler_idle_sleep_time"): "0.3",
         ("scheduler", "job_heartbeat_sec"): "2",
         ("dag_processor", "refresh_interval"): "10",
@@ -104,7 +104,7 @@ def _addresses(settings: Settings) -> dict[tuple[str, str], str]:
         ("api", "host"): "127.0.0.1",
         ("api", "port"): str(port),
         ("api", "base_url"): f"http://127.0.0.1:{port}",
-        # Another API port needs this too, or every task fails while queued.
+        # Without this, every task fails while queued if the API has another port.
         ("core", "execution_api_server_url"): f"http://127.0.0.1:{port}/execution/",
     }
 

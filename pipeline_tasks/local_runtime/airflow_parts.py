@@ -2,8 +2,9 @@
 
 python -m pipeline_tasks.local_runtime.airflow_parts
 
-It takes the place of `airflow standalone`, whose scheduler and triggerer each start a server of task logs. Airflow 3.3
-binds these two servers to all addresses, and has no setting for it. On one machine the API reads the logs from disk.
+It replaces `airflow standalone`, because the scheduler and the triggerer there each start a server of task logs.
+Airflow 3.3 binds these servers to all addresses and has no setting for it. On one machine the API reads the logs from
+disk.
 """
 
 import signal
@@ -22,7 +23,7 @@ GRACE_SECONDS: Final = 15
 
 
 def run_parts() -> str:
-    """Bring the database up to date, start all parts, and return which one ended first; the others are ended too."""
+    """Migrate the database, start all parts, and return which one ended first; the others are ended too."""
     subprocess.run(["airflow", "db", "migrate"], check=True)
     running = {part[0]: subprocess.Popen(["airflow", *part]) for part in PARTS}
     try:

@@ -1,4 +1,4 @@
-"""Looks at the machine and the settings, and says what is misconfigured and the remedy."""
+"""Checks the machine and the settings, and reports what is misconfigured with the remedy."""
 
 import shutil
 import socket
@@ -36,17 +36,17 @@ LEAST_MEMORY_GIB: Final = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     subject: str
     status: Literal["fine", "note", "wrong"]
-    says: str
+    detail: str
     remedy: str = ""
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Return a finding for everything that the chain depends on."""
-    looks: tuple[Callable[[Settings], list[Finding]], ...] = (
+    checks: tuple[Callable[[Settings], list[Finding]], ...] = (
         _python,
         _packages,
         _spark_pair,
@@ -59,13 +59,13 @@ def examine(settings: Settings) -> list[Finding]:
         _memory,
         _registry,
     )
-    return [finding for look in looks for finding in look(settings)]
+    return [finding for check in checks for finding in check(settings)]
 
 
 def _python(_: Settings) -> list[Finding]:
-    says = f"{sys.version.split()[0]} in {sys.prefix}"
+    detail = f"{sys.version.split()[0]} in {sys.prefix}"
     fits = (3, 11) <= sys.version_info < (3, 13)
-    return [Finding("Python", "fine" if fits else "wrong", says, "" if fits else "use Python 3.11 or 3.12")]
+    return [Finding("Python", "fine" if fits else "wrong", detail, "" if fits else "use Python 3.11 or 3.12")]
 
 
 def _packages(_: Settings) -> list[Finding]:
@@ -76,9 +76,9 @@ def _package(name: str) -> Finding:
     installed, locked = _installed(name), _locked(name)
     if installed is None:
         return Finding(name, "wrong", "not installed", "make install")
-    # torch's build for the machine follows a plus sign.
+    # The version of torch ends with a plus sign and its build.
     if locked is not None and installed.split("+")[0] != locked:
-        return Finding(name, "wrong", f"{installed}, the lock says {locked}", "make install")
+        return Finding(name, "wrong", f"{installed}, but requirements.lock has {locked}", "make install")
     return Finding(name, "fine", installed)
 
 
@@ -99,14 +99,14 @@ def _java(settings: Settings) -> list[Finding]:
 
 
 def _gpu(_: Settings) -> list[Finding]:
-    # Imported here: it takes seconds, and no other command needs it.
+    # Imported here, because it takes seconds and no other command needs it.
     import torch
 
     if torch.cuda.is_available():
         return [Finding("GPU", "fine", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")]
     if Path("/proc/driver/nvidia").exists():
-        says = f"the machine has an NVIDIA driver, but torch {torch.__version__} does not see a GPU"
-        return [Finding("GPU", "wrong", says, "install torch's build for it: rm .venv/.installed && make install")]
+        detail = f"the machine has an NVIDIA driver, but torch {torch.__version__} does not see a GPU"
+        return [Finding("GPU", "wrong", detail, "install torch's build for it: rm .venv/.installed && make install")]
     return [Finding("GPU", "note", "none: training runs on the processor's cores")]
 
 
@@ -138,7 +138,7 @@ def _privacy(settings: Settings) -> list[Finding]:
     if mode & OWNER_ONLY:
         remedy = f"chmod 700 {settings.home} (nightshelf up does it too)"
         return [Finding("privacy", "note", f"other users of this machine can enter {settings.home} ({mode:o})", remedy)]
-    return [Finding("privacy", "fine", f"{settings.home} is open to its owner alone")]
+    return [Finding("privacy", "fine", f"only its owner can enter {settings.home}")]
 
 
 def _disk(settings: Settings) -> list[Finding]:

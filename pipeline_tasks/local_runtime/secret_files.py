@@ -1,4 +1,4 @@
-"""Generated secrets, each in a file that its owner alone may read."""
+"""Generated secrets, each in a file that only its owner may read."""
 
 import os
 import uuid
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 OWNER_ONLY = 0o077
-"""The umask of everything that works for a home: files 0600, folders 0700."""
+"""The umask of all processes that write to the home: files 0600, folders 0700."""
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
     """Return the text of the file, which `make` supplies on first use; its mode is 0600.
 
-    Of several processes that make it at once, all return the text of the first.
+    Processes that create it at the same time all return the text of the first.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
 
 
 def make_private(home: Path) -> None:
-    """Make the home folder, or take it away from everybody but its owner."""
+    """Create the home folder, or remove the access of other users to it."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if home.stat().st_mode & OWNER_ONLY:
         home.chmod(0o700)

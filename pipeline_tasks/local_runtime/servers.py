@@ -18,20 +18,20 @@ from pipeline_tasks.local_runtime.process_group import running_server, start_ser
 from pipeline_tasks.local_runtime.secret_files import make_private
 
 START_SECONDS = 600
-"""Two cores need about 60 s for the first start (database migrations), 200 s while other work takes them. A server that
-ends is noticed at once: this bounds one that hangs."""
+"""Limit for a server that hangs; a server that ends is noticed at once. The first start takes about 60 s on two idle
+cores (database migrations), 200 s on busy ones."""
 
 POOLS = {"spark": "Spark jobs on this machine, one at a time", "gpu": "trainings: one for each GPU"}
-"""Airflow pools that tasks ask for, each made with one slot; more are given in the UI."""
+"""Airflow pools of the tasks. Each is created with one slot; the UI can give it more."""
 
 
 SERVERS_WITHOUT = ("NIGHTSHELF_LAKE_", "MLFLOW_TRACKING_")
-"""Beginnings of the variables that MLflow and the Data Docs are started without."""
+"""Prefixes of variables that MLflow and the Data Docs do not get."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """How one server is started and how it shows that it serves."""
+    """How one server is started and how its health is checked."""
 
     name: str
     command: list[str]
@@ -47,7 +47,7 @@ def run_folder(settings: Settings) -> Path:
 
 
 def server_environment(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with the installed commands first on PATH and the home made absolute."""
+    """Return this process's environment with the installed commands first on PATH and an absolute home."""
     inherited = inherited_environment()
     path = f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}"
     return inherited | {
@@ -93,22 +93,25 @@ def servers(settings: Settings) -> list[Server]:
             child_environment(base, SERVERS_WITHOUT),
             ports.docs_port,
             "NIGHTSHELF_SERVER__DOCS_PORT",
-            lambda: _answers(f"http://127.0.0.1:{ports.docs_port}/"),
+            lambda: _is_reachable(f"http://127.0.0.1:{ports.docs_port}/"),
         ),
     ]
 
 
 def mlflow_server_settings() -> dict[str, str]:
-    """Return what mlflow/server.env sets: the same file that the container image uses."""
+    """Return the variables of mlflow/server.env, which the container image uses too."""
     lines = (REPOSITORY / "mlflow" / "server.env").read_text().splitlines()
     pairs = (line.partition("=") for line in lines if line.strip() and not line.startswith("#"))
     return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
-def start_servers(settings: Settings, tell: Callable[[str], None]) -> list[str]:
-    """Start what does not run yet, wait until all serve, and return the names of those started.
+def start_servers(settings: Settings, show: Callable[[str], None]) -> list[str]:
+    """Start the servers that do not run yet, wait until all are healthy, and return the names of those started.
 
-    Raises OSError when a port is taken by somebody else, TimeoutError when a server does not come up.
+    Raises:
+        OSError: a port is taken by another program.
+        ChildProcessError: a server ended while starting.
+        TimeoutError: a server did not become healthy.
     """
     make_private(settings.home)
     for folder in (settings.data_docs, airflow_home(settings), settings.home / "mlflow"):
@@ -122,16 +125,16 @@ def start_servers(settings: Settings, tell: Callable[[str], None]) -> list[str]:
             raise FileNotFoundError(f"{server.command[0]} is not installed beside {sys.executable}: run make install")
         start_server(server.name, server.command, server.environment, run_folder(settings), settings.logs)
     for server in wanted:
-        _wait_until_healthy(server, settings, tell)
+        _wait_until_healthy(server, settings, show)
     return [server.name for server in started]
 
 
 def stop_servers(settings: Settings) -> list[str]:
-    """End what `start_servers` started and return the names of those that ran."""
+    """End the servers that `start_servers` started and return the names of those that ran."""
     return [server.name for server in servers(settings) if stop_server(server.name, run_folder(settings))]
 
 
-def _wait_until_healthy(server: Server, settings: Settings, tell: Callable[[str], None]) -> None:
+def _wait_until_healthy(server: Server, settings: Settings, show: Callable[[str], None]) -> None:
     began = time.monotonic()
     while not server.is_healthy():
         waited = time.monotonic() - began
@@ -139,8 +142,8 @@ def _wait_until_healthy(server: Server, settings: Settings, tell: Callable[[str]
         if running_server(server.name, run_folder(settings)) is None:
             raise ChildProcessError(f"{server.name} ended while starting; its log {log} ends:\n{_tail(log)}")
         if waited > START_SECONDS:
-            raise TimeoutError(f"{server.name} does not serve after {START_SECONDS} s: see {log}")
-        tell(f"waiting for {server.name} on port {server.port} ({waited:.0f} s)")
+            raise TimeoutError(f"{server.name} is not ready after {START_SECONDS} s: see {log}")
+        show(f"waiting for {server.name} on port {server.port} ({waited:.0f} s)")
         time.sleep(0.5)
 
 
@@ -167,18 +170,18 @@ def _airflow_is_healthy(port: int) -> bool:
 def _mlflow_is_healthy(settings: Settings) -> bool:
     address = f"http://127.0.0.1:{settings.server.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
     try:
-        answer = httpx.get(address, timeout=5, auth=own_login(settings))
+        response = httpx.get(address, timeout=5, auth=own_login(settings))
     except httpx.TransportError:
         return False
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
+    if response.status_code == httpx.codes.UNAUTHORIZED:
         raise PermissionError(
-            f"MLflow refuses the password in {login_file(settings)}: put the file back that was made with "
-            f"{user_database(settings)}, or stop the servers (nightshelf down) and delete both, with the users in them"
+            f"MLflow refuses the password in {login_file(settings)}: restore the file that was made with "
+            f"{user_database(settings)}, or stop the servers (nightshelf down) and delete both files and their users"
         )
-    return answer.is_success
+    return response.is_success
 
 
-def _answers(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     try:
         return httpx.get(address, timeout=5).is_success
     except httpx.TransportError:

@@ -27,7 +27,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
         ("note=a=b", "a=b"),
     ],
 )
-def test_a_choice_becomes_what_its_field_takes(text: str, value: object) -> None:
+def test_a_choice_gets_the_type_of_its_field(text: str, value: object) -> None:
     assert read_choices([text], FIELDS) == {text.partition("=")[0]: value}
 
 
@@ -44,6 +44,6 @@ def test_a_choice_becomes_what_its_field_takes(text: str, value: object) -> None
         ("target_date=2026-11-20", "target_date has an option of its own, --date"),
     ],
 )
-def test_what_fits_no_field_is_refused_by_name(text: str, says: str) -> None:
+def test_an_invalid_choice_is_refused_by_name(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         read_choices([text], FIELDS)

@@ -7,27 +7,25 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.local_runtime.java import SUPPORTED, java_home, java_version
 
 
-def test_a_given_java_is_taken_when_spark_runs_on_it(tmp_path: Path) -> None:
+def test_a_configured_java_of_a_supported_version_is_used(tmp_path: Path) -> None:
     given = fake_java(tmp_path / "given", "21.0.4")
     assert java_home(Settings(home=tmp_path, java_home=given)) == given
 
 
-def test_without_a_fitting_java_the_packaged_one_is_made_to_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_supported_java_the_packaged_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(fake_java(tmp_path / "old", "11.0.2") / "bin"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     home = java_home(Settings(home=tmp_path))
     assert home == tmp_path / "java"
     assert java_version(home) in SUPPORTED
-    asked = [
+    command = [
         str(home / "bin" / "java"),
         "--add-modules=jdk.incubator.vector",
         "-Dkept=yes",
         "-XshowSettings:properties",
     ]
-    said = subprocess.run([*asked, "-version"], capture_output=True, text=True, check=True).stderr
-    assert "kept = yes" in said
+    printed = subprocess.run([*command, "-version"], capture_output=True, text=True, check=True).stderr
+    assert "kept = yes" in printed
 
 
 def test_a_folder_without_java_has_no_version(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The login of this machine's MLflow: kept in one file, and used by every client of ours."""
+"""The login of this machine's MLflow is kept in one file and used by all our clients."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, "")
 
 
-def test_the_password_is_made_once_and_lies_in_one_private_file(tmp_path: Path) -> None:
+def test_the_password_is_made_once_and_kept_in_one_private_file(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     login = mlflow_login(settings)
     assert login is not None
@@ -32,14 +32,14 @@ def test_the_password_is_made_once_and_lies_in_one_private_file(tmp_path: Path) 
     assert ("MLflow", "http://page", f"admin / {login.password}") in addresses(settings, "http://page")
 
 
-def test_every_client_of_ours_has_the_login_of_this_machines_server(tmp_path: Path) -> None:
+def test_our_clients_use_the_login_of_this_machines_server(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     login = mlflow_login(settings)
     client(settings)
     assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == login
 
 
-def test_a_server_of_the_shops_own_keeps_its_own_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_server_keeps_its_own_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
     settings = Settings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
     client(settings)

@@ -30,10 +30,10 @@ def test_doctor_names_a_taken_port_and_an_unknown_source_with_remedies(tmp_path:
     wrong = {finding.subject: finding for finding in examine(settings) if finding.status == "wrong"}
     assert {f"port {taken_port}", "source"} <= set(wrong)
     assert "NIGHTSHELF_SERVER__MLFLOW_PORT" in wrong[f"port {taken_port}"].remedy
-    assert "'nowhere' is unknown" in wrong["source"].says
+    assert "'nowhere' is unknown" in wrong["source"].detail
 
 
-def test_doctor_sees_a_home_that_others_can_enter(tmp_path: Path) -> None:
+def test_doctor_reports_a_home_that_others_can_enter(tmp_path: Path) -> None:
     for mode, status in ((0o750, "note"), (0o705, "note"), (0o700, "fine")):
         tmp_path.chmod(mode)
         [found] = _privacy(Settings(home=tmp_path))
