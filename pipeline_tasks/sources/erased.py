@@ -1,7 +1,7 @@
-"""Whom a source has forgotten: hashes, by which what the shop delivers again is known without keeping anybody's name.
+"""Hashes of a source's erased users, by which their records are recognized when the shop delivers them again.
 
-They lie under ``home/forgotten/<source>.json`` with a salt of the source's own. Whoever reads that file and can list
-all keys that there may be can find out which ones were forgotten: keep it as closely as the landing.
+They are kept in ``home/forgotten/<source>.json`` with the source's own salt. Somebody who reads that file and can list
+all possible keys can find out which ones were erased: protect it like the landing.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.atomic_write import write_atomically
 
 SEPARATORS: Final = (r"""[\s,;|"'{}\[\]=]+""", r"""[\s,;|"'{}\[\]=:]+""", r"[^\w.@+-]+")
-"""What stands between the words of a record's raw text; a key may itself hold a colon, and JSON puts one before a bare
-number. The third is for whatever else a shop separates its values by."""
+"""Separators of the words in a record's raw text. A key may contain a colon, and JSON puts one before a bare number.
+The third pattern covers any other separator of a shop."""
 WHOLE_NUMBER: Final = r"\.0$"
-"""What programs write behind a key that is a number (17850.0)."""
+"""Suffix that programs add to a key that is a number (17850.0)."""
 
 
 class ErasedUsers(BaseModel):
-    """The users that a source has forgotten."""
+    """The erased users of a source."""
 
     salt: str = ""
     hashes: frozenset[str] = frozenset()
     decomposed: frozenset[str] = frozenset()
-    """The same of those keys that have a decomposed Unicode form (NFD): a broken record may name them so."""
+    """Hashes of the decomposed Unicode form (NFD) of those keys that have one; a broken record may contain it."""
 
     @field_serializer("hashes", "decomposed")
     def _in_order(self, hashes: frozenset[str]) -> list[str]:
@@ -41,36 +41,36 @@ class ErasedUsers(BaseModel):
         return bool(self.hashes)
 
     def knows(self, key: str) -> bool:
-        """Tell whether the key is a forgotten user's."""
+        """Return whether the key belongs to an erased user."""
         return bool(self.hashes) and hash_of(self.salt, key) in self.all_hashes
 
     @property
     def all_hashes(self) -> frozenset[str]:
-        """The hashes of every form in which a key may be written."""
+        """Hashes of all written forms of the keys."""
         return self.hashes | self.decomposed
 
     def is_named_in(self, text: str) -> bool:
-        """Tell whether a word of a record's raw text, or a value of it where it is JSON, is a forgotten user's key.
+        """Return whether a word of a record's raw text, or a value of its JSON object, is the key of an erased user.
 
-        A short key (7) is found wherever the same word stands, be it a price: then more is taken for hers than is.
+        A short key (7) also matches other values, such as a price. Such records are treated as the user's too.
         """
         words = {word for separator in SEPARATORS for word in re.split(separator, text)} | _values(text)
         return any(self.knows(re.sub(WHOLE_NUMBER, "", word)) for word in words)
 
 
 def hash_of(salt: str, key: str) -> str:
-    """Return what is kept of a key; Spark's ``sha2(concat(salt, key), 256)`` is the same."""
+    """Return the hash of a key; it equals Spark's ``sha2(concat(salt, key), 256)``."""
     return hashlib.sha256(f"{salt}{key}".encode()).hexdigest()
 
 
 def read_erased_users(settings: Settings, source: str) -> ErasedUsers:
-    """Return whom the source has forgotten."""
+    """Return the erased users of the source."""
     path = _path(settings, source)
     return ErasedUsers.model_validate_json(path.read_text()) if path.exists() else ErasedUsers()
 
 
 def remember(settings: Settings, source: str, keys: Iterable[str]) -> ErasedUsers:
-    """Add the users to the forgotten ones, and return all; those who are there already change nothing.
+    """Add the users to the erased users of the source and return all of them. Known users change nothing.
 
     Raises:
         ValueError: a key is empty.
@@ -99,7 +99,7 @@ def _path(settings: Settings, source: str) -> Path:
 
 def _values(text: str) -> set[str]:
     try:
-        told = json.loads(text)
+        record = json.loads(text)
     except ValueError:
         return set()
-    return {str(value) for value in told.values()} if isinstance(told, dict) else set()
+    return {str(value) for value in record.values()} if isinstance(record, dict) else set()

@@ -1,4 +1,4 @@
-"""Cuts JSON that is no line an object (an array, objects over several lines, one long line) into one object a line."""
+"""Rewrites JSON documents (an array, objects over several lines, one long line) as one object per line."""
 
 import json
 import re
@@ -11,11 +11,11 @@ _CHUNK: Final = 1 << 20
 _LONGEST_OBJECT: Final = 64 << 20
 """Characters."""
 _BETWEEN: Final = re.compile(r"[\s,\[\]]*")
-"""What may stand between two objects of one or several arrays."""
+"""Text between two objects of one or several arrays."""
 
 
 def is_document(start: str, is_cut: bool) -> bool:
-    """Whether a file that begins with `start` must be cut into lines; `is_cut` where it goes on after it."""
+    """Return whether a file that begins with `start` must be rewritten; `is_cut` if the file is longer than `start`."""
     text = start.lstrip("\ufeff \t\r\n")
     first, line_end, _ = text.partition("\n")
     if is_cut and not line_end:
@@ -34,10 +34,10 @@ def _is_json(text: str) -> bool:
 
 
 def object_lines(stream: IO[str], path: str) -> Iterator[str]:
-    """Yield the objects of a document, each on one line as it is written there.
+    """Yield the objects of a document, each on one line with its original text.
 
     Raises:
-        SourceError: the file holds something else, or ends within an object or an array; the message names the line.
+        SourceError: the file has other content, or ends within an object or an array; the message names the line.
     """
     text, line, open_arrays = stream.read(_CHUNK).removeprefix("\ufeff"), 1, 0
     place = 0
@@ -50,12 +50,12 @@ def object_lines(stream: IO[str], path: str) -> Iterator[str]:
             yield text[place:end].replace("\n", " ").replace("\r", " ")
             line, place = line + text.count("\n", place, end), end
             continue
-        # It may only be cut by the end of what was read.
+        # The object may only be cut off at the end of the chunk.
         more = stream.read(max(_CHUNK, len(text) - place)) if len(text) - place < _LONGEST_OBJECT else ""
         if not more and (place < len(text) or open_arrays):
             raise SourceError(
-                f"{path} is no JSON from line {line} on ({fault}, at {text[place : place + 40]!r}): it is cut off or "
-                f"damaged; deliver it again, best as one object a line (jq -c '.[]')"
+                f"{path} is not valid JSON from line {line} on ({fault}, at {text[place : place + 40]!r}): it is cut "
+                f"off or damaged; deliver it again, if possible as one object per line (jq -c '.[]')"
             )
         if not more:
             return
@@ -68,14 +68,14 @@ def _between(text: str, place: int) -> int:
 
 
 def _object_end(text: str, place: int) -> tuple[int, str | None]:
-    """Return where the object at `place` ends, and why there is none."""
+    """Return the end of the object at `place` and None, or `place` and the reason why there is no object."""
     if place == len(text):
         return place, "an array is not closed"
     if text[place] != "{":
-        return place, "this is no object"
+        return place, "this is not an object"
     try:
         return json.JSONDecoder().raw_decode(text, place)[1], None
     except json.JSONDecodeError as error:
         return place, error.msg
     except RecursionError:
-        return place, "too many brackets within one another"
+        return place, "too many nested brackets"

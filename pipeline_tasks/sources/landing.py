@@ -1,8 +1,8 @@
-"""What has been landed: ``landing/<source>/<kind>/ds=…/arrived=…/<landing>/*.parquet`` and a ledger of it.
+"""Landed files, ``landing/<source>/<kind>/ds=…/arrived=…/<landing>/*.parquet``, and their ledger.
 
-The ledger alone decides what is read. Every landing moves its parts into folders of its own name, then writes the
-ledger, which from that moment names them in place of the earlier ones, and removes last what no ledger names. A kill on
-the way leaves the state before or the one after it; the next landing removes what is left over.
+Readers read only files that the ledger lists. A landing first moves its parts into new folders. Then it writes the
+ledger, which from then on lists them in place of the earlier ones. Last it removes files that are not listed. A kill
+leaves the state before or after; the next landing removes leftovers.
 """
 
 import hashlib
@@ -24,23 +24,23 @@ Kind = Literal["events", "items", "users"]
 
 
 class LandedDay(BaseModel):
-    """Rows of one event day out of one delivery."""
+    """Rows of one event day in one delivery."""
 
     rows: int
     content: str
-    """Sum of the hashes of its records: equal for the same records in any order."""
+    """Sum of the records' hashes, which does not depend on their order."""
     folder: str = ""
-    """Below ``ds=…/arrived=…``, the folder of the landing that wrote the rows; empty for one before there were such."""
+    """Folder of the landing, below ``ds=…/arrived=…``; empty for landings of versions without such folders."""
 
 
 class Delivery(BaseModel):
-    """What the shop delivered for one day."""
+    """The shop's delivery of one day."""
 
     fingerprint: str
-    """Of the files and of the way they are read."""
+    """Hash of the files and of the way they are read."""
     days: dict[date, LandedDay] = {}
     columns: list[str] = []
-    """Names and types of the columns landed; empty where a part of them was rewritten with others."""
+    """Names and types of the landed columns; empty where a part was rewritten with other columns."""
 
 
 class Ledger(BaseModel):
@@ -48,30 +48,30 @@ class Ledger(BaseModel):
 
     deliveries: dict[date, Delivery] = {}
     undated: list[date] = []
-    """Days under which records without a day of their own were booked, where files do not name theirs."""
+    """Days assigned to records that have no day, where files do not name theirs."""
 
     def rows(self, ds: date) -> int:
-        """Return how many rows were landed for the event day."""
+        """Return the number of rows that were landed for the event day."""
         return sum(landed.rows for _, landed in self._by_day.get(ds, []))
 
     def days(self) -> list[date]:
-        """Return the event days that hold rows, oldest first."""
+        """Return the event days with rows, oldest first."""
         return sorted(self._by_day)
 
     def differing_columns(self, days: list[date]) -> bool:
-        """Whether the rows of the event days were landed with different columns."""
+        """Return whether the rows of the event days were landed with different columns."""
         wanted = set(days)
         seen = {tuple(one.columns) for one in self.deliveries.values() if wanted & one.days.keys()}
         return len(seen) > 1 or () in seen
 
     def content(self, ds: date) -> str:
-        """Return a hash of all that was landed for the event day."""
+        """Return a hash of all records that were landed for the event day."""
         parts = [f"{arrived} {landed.rows} {landed.content}" for arrived, landed in self._by_day.get(ds, [])]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def _by_day(self) -> dict[date, list[tuple[date, LandedDay]]]:
-        """What each event day got, by the day it arrived: 15 years have 5,000 of either, never looked up all by all."""
+        """Landed rows of each event day with their day of arrival, as an index: a log of 15 years has 5,000 of each."""
         found: dict[date, list[tuple[date, LandedDay]]] = {}
         for arrived, delivery in sorted(self.deliveries.items()):
             for ds, landed in delivery.days.items():
@@ -86,9 +86,9 @@ class Landing:
         self.folder = settings.landing / source / kind
 
     def ledger(self) -> Ledger:
-        """Return the ledger, empty when nothing was landed yet.
+        """Return the ledger, which is empty before the first landing.
 
-        A delivery of which a folder is missing has no fingerprint: it is landed again.
+        A delivery with a missing folder gets an empty fingerprint, so that it is landed again.
         """
         path = self.folder / "deliveries.json"
         ledger = Ledger.model_validate_json(path.read_text()) if path.exists() else Ledger()
@@ -98,30 +98,30 @@ class Landing:
         return ledger
 
     def incoming(self) -> Path:
-        """Return an empty folder to write a delivery into before it is taken in."""
+        """Return an empty folder for the files of a delivery before `take_in`."""
         path = self.folder / "incoming"
         shutil.rmtree(path, ignore_errors=True)
         return path
 
     def take_in(self, incoming: Path, fingerprints: dict[date, str], undated: Iterable[date] = ()) -> None:
-        """Move `incoming` (``ds=…/arrived=…``) into place as the whole content of the deliveries `fingerprints`."""
+        """Move `incoming` (``ds=…/arrived=…``) into place as the complete content of the deliveries `fingerprints`."""
         ledger = self.ledger()
         ledger.undated = sorted({*ledger.undated, *undated})
-        # The columns first: then the files are moved.
+        # The columns are read first, because the files are then moved.
         columns, landed = _columns(incoming), self._move_in(incoming)
         for arrived, mark in fingerprints.items():
             ledger.deliveries[arrived] = Delivery(fingerprint=mark, days=landed.get(arrived, {}), columns=columns)
         self._write(ledger)
 
     def replace_parts(self, incoming: Path, parts: Iterable[tuple[date, date]]) -> None:
-        """Put what lies in `incoming` in the place of parts (event day, day of arrival); one that it lacks is gone.
+        """Replace parts (event day, day of arrival) by those of `incoming`; a part that it lacks is removed.
 
-        The deliveries keep their fingerprints: the shop's files are the same, and are not landed again.
+        The deliveries keep their fingerprints, because the shop's files are the same and are not landed again.
         """
         columns, ledger, landed = _columns(incoming), self.ledger(), self._move_in(incoming)
         for ds, arrived in parts:
             if ledger.deliveries[arrived].columns != columns:
-                # Days that were read together got the types that hold the values of all.
+                # Days that were read together got types that fit the values of all.
                 ledger.deliveries[arrived].columns = []
             days = ledger.deliveries[arrived].days
             if ds in landed.get(arrived, {}):
@@ -131,13 +131,13 @@ class Landing:
         self._write(ledger)
 
     def remove_leftovers(self) -> None:
-        """Remove landed files that the ledger does not name: of replaced parts, and of landings that were killed."""
+        """Remove landed files that the ledger does not list: of replaced parts and of killed landings."""
         named: dict[Path, set[str]] = {}
         for arrived, delivery in self.ledger().deliveries.items():
             for ds, landed in delivery.days.items():
                 named.setdefault(self._part(ds, arrived), set()).add(landed.folder)
         for entry in self.folder.glob("ds=*/*/*"):
-            # What was landed without a folder of its own lies in the part itself.
+            # Files of older versions are in the part itself, without a folder of their landing.
             if (entry.name if entry.is_dir() else "") not in named.get(entry.parent, ()):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         for folder in (*self.folder.glob("ds=*/*"), *self.folder.glob("ds=*")):
@@ -148,10 +148,10 @@ class Landing:
             unfinished.unlink()
 
     def files(self, days: list[date], ledger: Ledger | None = None) -> list[str]:
-        """Return the files of the event days that the ledger names; the present one unless an earlier one is given.
+        """Return the files of the event days that the ledger lists, by default the current ledger.
 
         Raises:
-            FileNotFoundError: the ledger names a part whose files are missing.
+            FileNotFoundError: files of a listed part are missing.
         """
         wanted = set(days)
         parts = [
@@ -163,13 +163,13 @@ class Landing:
         found = {part: sorted(part.glob("*.parquet")) for _, part in parts}
         if missing := [part for part, files in found.items() if not files]:
             raise FileNotFoundError(
-                f"{missing[0]} has no files, and the ledger {self.folder / 'deliveries.json'} names it: another "
-                "landing replaced it, or it was deleted. Run land_behavior again: what is missing is landed anew"
+                f"{missing[0]} has no files, but the ledger {self.folder / 'deliveries.json'} lists it: another "
+                "landing replaced it, or it was deleted. Run land_behavior again: it lands missing files anew"
             )
         return [str(file) for _, part in sorted(parts) for file in found[part]]
 
     def _move_in(self, incoming: Path) -> dict[date, dict[date, LandedDay]]:
-        """Move the parts into folders of this landing, which no ledger names yet; return their rows by arrival."""
+        """Move the parts into folders of this landing, which no ledger lists yet; return their rows by arrival."""
         landed, name, moved = _measure(incoming), uuid.uuid4().hex[:12], list[Path]()
         for arrived, days in landed.items():
             for ds, day in days.items():
@@ -191,7 +191,7 @@ class Landing:
 
 
 def arrivals(incoming: Path) -> list[date]:
-    """Return the days of delivery that were written below `incoming`."""
+    """Return the days of delivery below `incoming`."""
     return sorted({date.fromisoformat(part.name.removeprefix("arrived=")) for part in incoming.glob("ds=*/arrived=*")})
 
 
@@ -201,10 +201,10 @@ def _columns(incoming: Path) -> list[str]:
 
 
 def _measure(incoming: Path) -> dict[date, dict[date, LandedDay]]:
-    """Return what lies in `incoming`, by arrival and event day. DuckDB reads one narrow column: no Spark job."""
+    """Return the rows in `incoming` by arrival and event day. DuckDB reads one narrow column, without a Spark job."""
     if not any(incoming.glob("ds=*/arrived=*/*.parquet")):
         return {}
-    # Imported here: later steps read the ledger alone, and a process without DuckDB ends sooner (see job_errors).
+    # Imported here, because later steps only read the ledger, and a process without DuckDB ends sooner (job_errors).
     import duckdb
 
     with duckdb.connect() as connection:

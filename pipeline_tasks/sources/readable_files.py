@@ -1,6 +1,6 @@
-"""Makes delivered files readable by lines: unpacks archives, and rewrites documents and encodings that have no lines.
+"""Makes delivered files readable by lines: unpacks archives, and rewrites documents and encodings without lines.
 
-What Spark reads line by line as it is (also in gzip and bzip2) is left where it lies.
+Files that Spark can read line by line (also in gzip and bzip2) are not copied.
 """
 
 import io
@@ -32,15 +32,15 @@ class ReadableFiles:
     form: FileForm
     paths: list[str]
     origins: dict[str, str] = field(default_factory=dict)
-    """The file that was delivered, of every path that is a copy."""
+    """Path of a copy -> the delivered file."""
 
 
 @contextmanager
 def readable_files(form: FileForm, paths: Sequence[str], scratch: Path) -> Iterator[ReadableFiles]:
-    """Give the files as they can be read: copies below `scratch`, which is removed at the end, or themselves.
+    """Yield readable files: the files themselves, or copies below `scratch`, which is removed at the end.
 
     Raises:
-        SourceError: a file is damaged, holds no file, or unpacks to far more than it is.
+        SourceError: a file is damaged, an empty archive, or far larger when unpacked.
     """
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -66,7 +66,7 @@ def _readable_form(form: FileForm) -> FileForm:
 
 
 def _is_recoded(form: FileForm) -> bool:
-    """Whether Spark cannot find the line ends of the files' encoding, or does not know it."""
+    """Return whether Spark does not support the files' encoding, or cannot find line ends in it."""
     if require_encoding(form) is None or form.format == "parquet":
         return False
     name = spark_encoding(form)
@@ -74,9 +74,9 @@ def _is_recoded(form: FileForm) -> bool:
 
 
 def _copies(form: FileForm, path: str, folder: Path) -> list[str]:
-    """Write the readable copies of a file into `folder` and return their paths; none where it is readable itself."""
+    """Write readable copies of a file into `folder` and return their paths; none if the file itself is readable."""
     packed = path.lower().endswith(_PACKED) or form.format == "xlsx"
-    if not (packed or _is_recoded(form) or _is_rewritten(form, path)):
+    if not (packed or _is_recoded(form) or _must_be_rewritten(form, path)):
         return []
     folder.mkdir(parents=True, exist_ok=True)
     copies: list[str] = []
@@ -91,11 +91,11 @@ def _copies(form: FileForm, path: str, folder: Path) -> list[str]:
     return copies
 
 
-def _is_rewritten(form: FileForm, path: str) -> bool:
-    """Whether a file is a JSON document, which must be cut into lines.
+def _must_be_rewritten(form: FileForm, path: str) -> bool:
+    """Return whether a file is a JSON document, which must be rewritten as lines.
 
     Raises:
-        SourceError: a file of lines is no text; the message names the remedy.
+        SourceError: a file of lines is not text; the message names the remedy.
     """
     if form.format == "parquet":
         return False
@@ -104,7 +104,7 @@ def _is_rewritten(form: FileForm, path: str) -> bool:
         with system.open_input_stream(inner, compression="detect") as stream:
             start = stream.read(_SAMPLE_BYTES if form.format == "json" else _FIRST_BYTES)
     except OSError:
-        # Whatever reads the file to its end will say so.
+        # The later reading of the whole file reports the error.
         return False
     require_text(path, start)
     return form.format == "json" and _is_json_document(form, start)

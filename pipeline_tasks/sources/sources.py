@@ -21,11 +21,11 @@ def preset_names() -> list[str]:
 
 
 def load_source(name: str, source_path: str | None = None, config: Settings | None = None) -> Source:
-    """Load the source `name`, its folder resolved; `source_path` overrides the folder, as does `settings.source_path`.
+    """Return the source `name` with its folder resolved. `source_path` or `settings.source_path` overrides the folder.
 
     Raises:
-        FileNotFoundError: no such preset, registered source or file.
-        SourceError: the TOML is not valid; the message names the file, the key and what is wrong.
+        FileNotFoundError: there is no such preset, registered source or file.
+        SourceError: the TOML is not valid; the message names the file, the key and the problem.
     """
     config = config or settings()
     file = _find(name, config)
@@ -35,10 +35,10 @@ def load_source(name: str, source_path: str | None = None, config: Settings | No
 
 
 def register_source(file: Path, config: Settings | None = None, *, replace: bool = False) -> Source:
-    """Keep a shop's own TOML file, checked and resolved, under `home/sources`: later steps find it by its name.
+    """Check and resolve a shop's TOML file and keep it under `home/sources`, where later steps find it by its name.
 
-    A file that was registered before may change. A name belongs to its first file, also after `remove_source`, as the
-    tables and landed files of that name do; with `replace` it goes to this one.
+    A registered file may change. A name belongs to its first file, also after `remove_source`, because the tables and
+    landed files of that name stay. With `replace` the name is transferred to this file.
 
     Raises:
         SourceError: the TOML is not valid, or its name belongs to a preset or another file.
@@ -62,11 +62,11 @@ def register_source(file: Path, config: Settings | None = None, *, replace: bool
 
 
 def _require_own_name(source: Source, file: Path, kept: Path, origin: Path) -> None:
-    """Raise SourceError where the source's name belongs to another file than this one."""
+    """Raise SourceError if the source's name belongs to another file."""
     if origin.exists():
         owner, is_own = origin.read_text(), origin.read_text() == str(file.resolve())
     else:
-        # Registered before files were remembered: then the shop's folder tells sources apart.
+        # Older versions did not keep the file's path. The shop's folder then identifies the source.
         owner = _parse(kept).path if kept.exists() else ""
         is_own = owner in ("", source.path)
     if not is_own:
@@ -77,43 +77,43 @@ def _require_own_name(source: Source, file: Path, kept: Path, origin: Path) -> N
 
 
 def registered_names(config: Settings | None = None) -> list[str]:
-    """Return the names of the sources that were registered."""
+    """Return the names of the registered sources."""
     return sorted(file.stem for file in ((config or settings()).home / "sources").glob("*.json"))
 
 
 def remove_source(name: str, config: Settings | None = None) -> Path:
-    """Forget a registered source and return the file that was removed; its tables and landed files stay.
+    """Remove a registered source and return its removed file; its tables and landed files stay.
 
     Raises:
-        SourceError: no source of that name was registered.
+        SourceError: no source of that name is registered.
     """
     config = config or settings()
     if name not in registered_names(config):
-        there = ", ".join(registered_names(config)) or "none"
-        raise SourceError(f"source {name!r} is not registered, so that it cannot be removed; registered are: {there}")
+        known = ", ".join(registered_names(config)) or "none"
+        raise SourceError(f"source {name!r} is not registered and cannot be removed; registered are: {known}")
     file = config.home / "sources" / f"{name}.json"
     file.unlink()
     return file
 
 
 def offered_sources(config: Settings | None = None) -> list[str]:
-    """Return the names that a form offers: presets, registered sources, and the nightly source."""
+    """Return the sources that a form offers: presets, registered sources, and the nightly source."""
     config = config or settings()
     return sorted({*preset_names(), *registered_names(config), config.source})
 
 
 def source_of_form(source: str, config: Settings | None = None) -> str:
-    """Return the name of a source that somebody chose in a form.
+    """Return the name of a source that was chosen in a form.
 
-    A form must not read files: what lies at a path is registered by whoever may run commands on the machine.
+    A form must not read files, so a path is refused. Only users who may run commands on the machine can register files.
 
     Raises:
-        FileNotFoundError: it is none of `offered_sources`.
+        FileNotFoundError: the source is not one of `offered_sources`.
     """
     config = config or settings()
     if source not in offered_sources(config):
         raise FileNotFoundError(
-            f"source {source!r} is unknown: a form takes a preset or a registered source, and no path. Register a TOML "
+            f"source {source!r} is unknown: a form takes a preset or a registered source, not a path. Register a TOML "
             "file on the machine by `nightshelf source add FILE`, then choose it by its name. There are "
             + ", ".join(offered_sources(config))
         )
@@ -179,6 +179,6 @@ def _folder(source: Source, file: Path, config: Settings) -> str:
     path = source.path.replace("{home}", str(config.home.resolve()))
     if "://" in path or Path(path).is_absolute():
         return path
-    # A preset has no folder of its own: its files are looked for under `home/data`.
+    # The files of a preset are expected under `home/data`.
     base = config.home.resolve() / "data" if file.parent == _presets() else file.resolve().parent
     return str(base / path)

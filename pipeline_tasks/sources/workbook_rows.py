@@ -9,12 +9,12 @@ _LINE_END: Final = re.compile(r"[\r\n]+")
 
 
 def write_csv(workbook: IO[bytes], out: IO[str]) -> None:
-    """Write the sheet's rows, one a line; numbers without a needless point, times as Excel means them.
+    """Write one line per row of the sheet; whole numbers without a decimal point, times in ISO format.
 
     Raises:
-        zipfile.BadZipFile, KeyError, ValueError: it is no workbook.
+        zipfile.BadZipFile, KeyError, ValueError: the file is not a workbook.
     """
-    # Imported here: only a shop that delivers workbooks needs it.
+    # Imported here, because only a shop that delivers workbooks needs it.
     from openpyxl import load_workbook  # type: ignore[import-untyped]
 
     sheet = load_workbook(workbook, read_only=True, data_only=True).worksheets[0]
@@ -23,7 +23,7 @@ def write_csv(workbook: IO[bytes], out: IO[str]) -> None:
     for row in sheet.iter_rows(values_only=True):
         values = _without_end([_text(value) for value in row])
         if values:
-            # As wide as the header: a sheet ends each row at its last cell.
+            # Padded to the width of the header, because a sheet ends each row at its last cell.
             width = width or len(values)
             writer.writerow(values + [""] * (width - len(values)))
 

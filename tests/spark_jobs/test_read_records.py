@@ -63,7 +63,7 @@ def test_a_byte_that_the_encoding_lacks_is_one_refused_record(shop: OneShop) -> 
 
 def test_an_unknown_encoding_is_said(shop: OneShop) -> None:
     write(shop, "a.csv", LINES)
-    with pytest.raises(SourceError, match="encoding = 'cp9999' is not known: correct"):
+    with pytest.raises(SourceError, match="encoding = 'cp9999' is unknown: correct"):
         views(shop, 'options = { encoding = "cp9999" }').land(window_days=0)
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_encoding_is_said(shop: OneShop) -> None:
     ("content", "says"),
     [
         (b"PK\x03\x04 and so on", "a.csv is a zip archive .*: unpack it"),
-        (gzip.compress(LINES.encode(), mtime=0), "a.csv is compressed by gzip, which its name does not say"),
+        (gzip.compress(LINES.encode(), mtime=0), "a.csv is compressed by gzip, but its name does not end in .gz"),
         (LINES.encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
         ("Größe\n1\n".encode("cp1252"), "a.csv: its header 'Gr..e' is not UTF-8: say its encoding with options"),
     ],

@@ -31,12 +31,14 @@ def test_every_object_is_one_line(text: str, lines: list[str], chunk: int, monke
     ("text", "says"),
     [
         ('[{"a": 1},\n{"b"', r"line 2 on \(Expecting ':' delimiter"),
-        ('[{"a": 1}, 5]', r"line 1 on \(this is no object, at '5\]'"),
-        ('{"a": 1}}', r"line 1 on \(this is no object, at '}'"),
+        ('[{"a": 1}, 5]', r"line 1 on \(this is not an object, at '5\]'"),
+        ('{"a": 1}}', r"line 1 on \(this is not an object, at '}'"),
         ('[{"a": 1},\n{"a": 2}\n', r"line 3 on \(an array is not closed"),
     ],
 )
-def test_what_is_left_over_is_said(text: str, says: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_line_and_the_fault(
+    text: str, says: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(json_documents, "_CHUNK", chunk)
     with pytest.raises(SourceError, match=says):
         list(object_lines(io.StringIO(text), "a.json"))
@@ -53,11 +55,11 @@ def test_what_is_left_over_is_said(text: str, says: str, chunk: int, monkeypatch
         ('\ufeff{\n"a": 1\n}', False, True),
     ],
 )
-def test_only_what_has_no_lines_is_a_document(start: str, is_cut: bool, wanted: bool) -> None:
+def test_a_file_of_one_object_per_line_is_not_a_document(start: str, is_cut: bool, wanted: bool) -> None:
     assert is_document(start, is_cut) is wanted
 
 
-def test_multi_line_json_is_cut_into_lines_and_the_copy_removed(tmp_path: Path) -> None:
+def test_multi_line_json_is_rewritten_as_lines_and_the_copy_removed(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text('{"a": 1,\n"b": 2}\n{"a": 3}')
     form = FileForm(format="json", options={"multiLine": "true"})

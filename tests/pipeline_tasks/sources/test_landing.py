@@ -1,4 +1,4 @@
-"""The ledger alone decides what is read, wherever a landing was killed."""
+"""Only files that the ledger lists are read, wherever a landing was killed."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ FIRST = {(MONDAY, MONDAY): [1, 2], (MONDAY, TUESDAY): [3], (TUESDAY, TUESDAY): [
 CORRECTED = {(MONDAY, TUESDAY): [3, 33], (TUESDAY, TUESDAY): [4]}
 AGAIN = {(MONDAY, TUESDAY): [30], (TUESDAY, TUESDAY): [40, 50, 60]}
 OPERATIONS = ("mkdir", "rename", "replace", "fsync", "unlink", "rmdir")
-"""What a landing does to the file system: it may die behind any of them."""
+"""File operations of a landing, which may be killed after any of them."""
 Parts = dict[tuple[date, date], list[int]]
 
 
@@ -47,7 +47,7 @@ def land(landing: Landing, parts: Parts, marks: dict[date, str]) -> None:
 
 
 def rows(landing: Landing, ds: date) -> list[int]:
-    """Return what is read of an event day, and check that the ledger tells of as many rows."""
+    """Return the rows that are read for an event day, and check their number against the ledger."""
     found = [
         number
         for file in landing.files([ds])
@@ -58,7 +58,7 @@ def rows(landing: Landing, ds: date) -> list[int]:
 
 
 def killed_after(operations: int, work: Callable[[], None]) -> bool:
-    """Do the work in a process that dies behind so many operations; return whether it died."""
+    """Do the work in a process that is killed after so many operations; return whether it was killed."""
     process = multiprocessing.get_context("fork").Process(target=_dying, args=(operations, work))
     process.start()
     process.join()
@@ -126,7 +126,7 @@ def test_a_part_that_the_correction_lacks_is_gone(landing: Landing) -> None:
     assert not (landing.folder / f"ds={TUESDAY}").exists()
 
 
-def test_a_landing_from_before_there_were_folders_is_read_and_replaced(landing: Landing) -> None:
+def test_a_landing_of_a_version_without_folders_is_read_and_replaced(landing: Landing) -> None:
     ledger = landing.ledger()
     for delivery in ledger.deliveries.values():
         for day in delivery.days.values():
@@ -150,7 +150,7 @@ def test_a_part_that_was_deleted_is_named_and_landed_again(landing: Landing) -> 
     assert marks == {MONDAY: "monday", TUESDAY: ""}, "no fingerprint of a file fits: Tuesday is landed again"
 
 
-def test_a_reader_that_began_before_a_landing_is_told_so(landing: Landing) -> None:
+def test_a_reader_that_began_before_a_landing_gets_a_clear_error(landing: Landing) -> None:
     before = landing.ledger()
     land(landing, CORRECTED, {TUESDAY: "corrected"})
     with pytest.raises(FileNotFoundError, match="another landing replaced it"):

@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_is_valid_and_says_where_to_get_its_files(name: str, home: Settings) -> None:
+def test_every_preset_is_valid_and_names_the_origin_of_its_files(name: str, home: Settings) -> None:
     source = load_source(name, config=home)
     assert source.name == name
     assert source.get
@@ -44,7 +44,7 @@ def test_presets_for_well_known_logs_are_there() -> None:
     assert wanted <= set(preset_names())
 
 
-def test_a_file_of_ones_own_is_found_by_its_name_once_registered(tmp_path: Path, home: Settings) -> None:
+def test_a_registered_file_is_found_by_its_name(tmp_path: Path, home: Settings) -> None:
     file = tmp_path / "shop.toml"
     file.write_text(SMALLEST)
     assert load_source(str(file), config=home).path == str(tmp_path / "logs")
@@ -64,7 +64,7 @@ def test_a_form_takes_registered_sources_and_presets(tmp_path: Path, home: Setti
     remove_source("my_shop", home)
     with pytest.raises(FileNotFoundError, match="'my_shop' is unknown: a form takes a preset or a registered source"):
         source_of_form("my_shop", home)
-    with pytest.raises(SourceError, match=r"'my_shop' is not registered, .* registered are: none"):
+    with pytest.raises(SourceError, match=r"'my_shop' is not registered and cannot be removed; registered are: none"):
         remove_source("my_shop", home)
 
 
@@ -100,8 +100,8 @@ def test_a_source_that_did_not_change_is_not_written_again(tmp_path: Path, home:
     assert load_source("my_shop", config=home).path == str(tmp_path / "elsewhere")
 
 
-def test_a_source_without_ratings_is_written_as_before_there_were_any(tmp_path: Path, home: Settings) -> None:
-    """What is written decides whether a day is cleaned again: all days of all sources would be."""
+def test_the_written_form_of_a_source_without_ratings_has_no_rating(tmp_path: Path, home: Settings) -> None:
+    """The written form decides whether days are cleaned again. A new key would clean all days of all sources."""
     file = tmp_path / "shop.toml"
     for rating in ("", 'rating = "stars"\n'):
         file.write_text(SMALLEST + rating)
@@ -122,7 +122,7 @@ def test_a_source_without_ratings_is_written_as_before_there_were_any(tmp_path: 
         (('"my_shop"', '"movielens"'), "name 'movielens' is a preset's: choose another name"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_key(
+def test_an_invalid_source_is_refused_with_file_and_key(
     change: tuple[str, str], says: str, tmp_path: Path, home: Settings
 ) -> None:
     file = tmp_path / "shop.toml"
@@ -142,7 +142,7 @@ def test_an_unknown_name_lists_the_known_ones(home: Settings) -> None:
 
 
 @pytest.mark.parametrize("named", ["shop.toml", "./shop.toml", "my_shop"])
-def test_the_setting_source_path_is_of_the_setting_source_however_it_is_named(
+def test_the_setting_source_path_applies_to_the_setting_source_in_every_spelling(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -166,7 +166,7 @@ def test_a_file_that_is_the_setting_source_is_loaded_from_the_setting_source_pat
     assert load_source("shop.toml", config=config).path == "s3://bucket/logs"
 
 
-def test_a_price_that_the_gate_would_refuse_is_no_highest_price(tmp_path: Path, home: Settings) -> None:
+def test_a_highest_price_above_the_limit_of_the_gate_is_refused(tmp_path: Path, home: Settings) -> None:
     file = tmp_path / "shop.toml"
     file.write_text(SMALLEST + "[rules]\nhighest_price = 1e10\n")
     with pytest.raises(SourceError, match=r"rules\.highest_price: Input should be less than or equal to 1000000000"):
@@ -197,7 +197,7 @@ def test_a_name_that_another_file_has_is_refused_unless_confirmed(
         register_source(first, home)
 
 
-def test_a_name_registered_before_files_were_remembered_belongs_to_its_folder(tmp_path: Path, home: Settings) -> None:
+def test_a_name_registered_without_its_file_belongs_to_its_folder(tmp_path: Path, home: Settings) -> None:
     file = tmp_path / "shop.toml"
     file.write_text(SMALLEST)
     register_source(file, home)
