@@ -1,1 +1,1 @@
-"""Texts and pictures as vectors: the pre-trained encoders, and stage 1 of training, which fine-tunes them."""
+"""Pre-trained text and image encoders, and stage 1 of training, which fine-tunes the text encoder."""

@@ -1,7 +1,7 @@
-"""Stage 1 of training: fine-tuning of the text encoder on what the same users wanted near in time.
+"""Stage 1 of training: contrastive fine-tuning of the text encoder.
 
-Items with items, and queries with the items wanted after them; from the log given, which must be train only. Held-out
-pairs say when it is enough.
+Positive pairs are items that the same users wanted near in time, and queries with the items wanted after them. The log
+must hold train only. The loss of held-out pairs decides when the training ends.
 """
 
 import math
@@ -23,39 +23,39 @@ from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 from pipeline_tasks.encoders.trainable_encoder import Tuning, keep_tuned, make_trainable
 
 GREATEST_NORM: Final = 5.0
-"""Of a step's gradient; what is longer is shortened to it, as in stage 2. Loss of held-out pairs after 24 steps with it
-and without (1,500 titles of the simulated shop, one seed): all weights 1.41 and 1.51, two blocks 2.37 and 2.44; LoRA's
-gradient is hardly ever longer (39 of 40 steps)."""
+"""Norm to which a step's gradient is clipped, as in stage 2. Loss of held-out pairs after 24 steps with and without it
+(1,500 titles of the simulated shop, one seed): all weights 1.41 and 1.51, two blocks 2.37 and 2.44. LoRA's gradient is
+shorter in 39 of 40 steps."""
 _MOST_HELD_OUT = 256
 _MEASUREMENTS = 8
-"""Times that the held-out pairs are looked at, over the steps given."""
+"""Measurements of the held-out pairs during the training."""
 
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """What may be tuned of stage 1."""
+    """Options of stage 1."""
 
     tuning: Tuning = "lora"
     layers: int = 2
-    """Blocks that last_layers tunes."""
+    """Transformer blocks that the tuning last_layers trains."""
     steps: int = 40
     pairs: int = 32
     walk: int = 8
-    """Pairs in a row that share texts."""
+    """Consecutive pairs of one random walk, which share texts."""
     query_share: float = 0.25
-    """Of the pairs of a batch, where there are queries."""
+    """Share of a batch's pairs that are queries with items, where there are queries."""
     part: int = 256
-    """Texts encoded at a time with gradients; halved, and said so, when a GPU runs out of memory."""
+    """Texts encoded at a time with gradients. It is halved, with a message, when a GPU runs out of memory."""
     learning_rate: float = 0.0
-    """0: 5e-4 for LoRA's own weights, which start at nothing; 5e-5 for weights that are trained already."""
+    """0 stands for 5e-4 for LoRA, which starts from zero, and 5e-5 for weights that are already trained."""
     patience: int = 3
-    """Measurements without a better one that end the training."""
+    """Measurements without improvement after which the training ends."""
     seed: int = 1
 
 
 @dataclass(frozen=True)
 class AskedItems:
-    """What was typed before events of train: m queries (empty: none), and the events' items."""
+    """Queries typed before the m events of train (empty: no query), and the items of those events."""
 
     queries: list[str]
     items: Integers
@@ -63,12 +63,12 @@ class AskedItems:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What came of stage 1."""
+    """Result of stage 1."""
 
     encoder: TextEncoder
-    """At its best on the held-out pairs, ready for use."""
+    """The encoder with the best weights on the held-out pairs, ready for use."""
     stopped: str | None = None
-    """What ended the training before its time; None for nothing."""
+    """Why the training ended early; None where it did not."""
 
 
 def adapt_encoder(
@@ -81,19 +81,19 @@ def adapt_encoder(
     after_step: Callable[[int, float], None] = lambda step, loss: None,
     asked: AskedItems | None = None,
 ) -> Adapted:
-    """Fine-tune the encoder, keep what was tuned in `folder` and return it ready for use.
+    """Fine-tune the encoder, write the tuned weights to `folder` and return the encoder ready for use.
 
-    A loss or a gradient that is no number ends the training: the encoder is then as it was at its best before, or as it
-    came where nothing was held out to judge by.
+    A loss or gradient that is not finite ends the training. The encoder then has its best weights so far, or its
+    original ones where no pairs were held out.
 
     Raises:
-        TrainingError: there are no pairs, or a GPU has no memory for a single text.
+        TrainingError: there are no pairs, or a GPU lacks memory for a single text.
     """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     queries, wanted = query_pairs(asked.queries, asked.items, len(texts)) if asked else ([], None)
-    learned, held = hold_out(item_pairs(log, len(texts)), _MOST_HELD_OUT, rng)
-    draw = PairDraw(learned, len(texts) + len(queries), wanted, options.query_share)
+    train, held = hold_out(item_pairs(log, len(texts)), _MOST_HELD_OUT, rng)
+    draw = PairDraw(train, len(texts) + len(queries), wanted, options.query_share)
     tuned = make_trainable(encoder, options.tuning, options.layers)
     batch = PairBatch(tuned, TokenizedTexts(tuned, [*texts, *queries]), draw, options.part)
     best = _BestWeights(batch, (held.left, held.right), options.patience)
@@ -101,7 +101,7 @@ def adapt_encoder(
     stopped = _train(batch, options, rng, best, after_step)
     if stopped:
         print(f"{stopped}; the encoder goes on as it was after step {best.step}, its best so far", flush=True)
-    if stopped or best.judges:
+    if stopped or best.can_measure:
         best.restore()
     return Adapted(keep_tuned(tuned, folder), stopped)
 
@@ -113,7 +113,7 @@ def _train(
     best: "_BestWeights",
     after_step: Callable[[int, float], None],
 ) -> str | None:
-    """Return what ended the training before its time."""
+    """Train, and return why the training ended early, or None."""
     rate = options.learning_rate or (5e-4 if options.tuning == "lora" else 5e-5)
     weights = open_weights(batch.encoder)
     optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01, fused=True)
@@ -131,34 +131,35 @@ def _train(
         optimizer.step()
         optimizer.zero_grad()
         after_step(step, loss)
-        if step % every == 0 and not best.is_worth_going_on(step):
+        if step % every == 0 and not best.measure(step):
             break
     return None
 
 
 def open_weights(encoder: TextEncoder) -> list[Tensor]:
-    """Return the weights that are trained."""
+    """Return the weights that are trained, those with requires_grad."""
     return [weight for weight in encoder.model.parameters() if weight.requires_grad]
 
 
 class _BestWeights:
-    """Measures held-out pairs and keeps the best weights, those from before the first step among them."""
+    """Measures the loss of held-out pairs and keeps the best weights, including those before the first step."""
 
     def __init__(self, batch: PairBatch, held: tuple[Integers, Integers], patience: int) -> None:
         self.batch, self.held, self.left, self.patience = batch, held, patience, patience
-        self.judges = len(held[0]) > 1
+        self.can_measure = len(held[0]) > 1
         self.step, self.loss = 0, math.inf
-        self._kept = self._present()
-        self.is_worth_going_on(0)
+        self._kept = self._current_weights()
+        self.measure(0)
 
-    def is_worth_going_on(self, step: int) -> bool:
-        if not self.judges:
+    def measure(self, step: int) -> bool:
+        """Measure the loss, keep the weights where it is the best, and return whether to continue."""
+        if not self.can_measure:
             return True
         loss = self.batch.loss(self.held)
         print(f"encoder, step {step}: loss of held-out pairs {loss:.4f}", flush=True)
         if loss < self.loss:
             self.step, self.loss, self.left = step, loss, self.patience
-            self._kept = self._present()
+            self._kept = self._current_weights()
         else:
             self.left -= 1
         return self.left > 0
@@ -168,5 +169,5 @@ class _BestWeights:
             for weight, kept in zip(open_weights(self.batch.encoder), self._kept, strict=True):
                 weight.copy_(kept)
 
-    def _present(self) -> list[Tensor]:
+    def _current_weights(self) -> list[Tensor]:
         return [weight.detach().clone() for weight in open_weights(self.batch.encoder)]

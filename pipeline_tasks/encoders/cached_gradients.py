@@ -1,7 +1,7 @@
 """Gradient caching: the loss of a large batch with the memory of a small one.
 
-Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup: all texts are encoded without
-gradients, the loss gives each vector its gradient, and each part is encoded again to pass its own on.
+Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup. All texts are encoded without
+gradients. The loss gives the gradient of each vector. Then each part is encoded again, to pass on its gradient.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
 
 _CPU_GROUP = 32
-"""Texts of like length encoded together on a CPU; a GPU takes a whole part."""
+"""Texts of similar length that a CPU encodes together. A GPU encodes a whole part."""
 
 
 def encode_rows(encoder: TextEncoder, tokens: TokenizedTexts, ordered: Integers, part: int) -> Tensor:
-    """Return (n, width) vectors of the distinct texts `ordered`, the shortest first, with gradients where there are."""
+    """Return (n, width) vectors of the distinct texts `ordered` (shortest first), with gradients where enabled."""
     most = min(part, _CPU_GROUP) if encoder.model.device.type == "cpu" else part
     return torch.cat([encoder.vectors(group) for group in tokens.groups(ordered, most)])
 
@@ -26,9 +26,10 @@ def encode_rows(encoder: TextEncoder, tokens: TokenizedTexts, ordered: Integers,
 def backward_through_parts(
     encoder: TextEncoder, tokens: TokenizedTexts, ordered: Integers, loss_of: Callable[[Tensor], Tensor], part: int
 ) -> float:
-    """Add the gradient of loss_of((n, width) vectors of the texts `ordered`) to the encoder, `part` texts at a time.
+    """Add the gradients of a loss to the encoder, `part` texts at a time, and return the loss.
 
-    With all texts in one part nothing is encoded twice. Returns the loss.
+    `loss_of` maps the (n, width) vectors of the texts `ordered` to the loss. If all texts fit into one part, none is
+    encoded twice.
     """
     if part >= len(ordered):
         loss = loss_of(encode_rows(encoder, tokens, ordered, part))
@@ -45,7 +46,7 @@ def backward_through_parts(
     assert vectors.grad is not None
     for number, state in enumerate(states):
         chosen = slice(number * part, (number + 1) * part)
-        # The same dropout as the first time: the gradient belongs to those very vectors.
+        # The same dropout as in the first pass, because the gradient belongs to those vectors.
         _restore(encoder, state)
         again = encode_rows(encoder, tokens, ordered[chosen], part)
         again.backward(vectors.grad[chosen].to(again.dtype))

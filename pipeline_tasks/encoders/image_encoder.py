@@ -1,4 +1,4 @@
-"""Pictures of items as vectors of any Hugging Face vision model; off unless training.image_encoder names one."""
+"""Vectors of item pictures by a Hugging Face vision model. It is off unless training.image_encoder names one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image
 from pyarrow import fs
 from torch.nn.functional import normalize
 
-# Not from transformers itself: its own name asks for torchvision, which reading with Pillow can do without.
+# Not from the transformers top level, which requires torchvision. Pillow reads the pictures without it.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from pipeline_tasks.data.interactions import Floats
@@ -29,13 +29,13 @@ _BATCH: Final = 32
 
 
 class ImageError(ValueError):
-    """A picture that the catalog names cannot be read."""
+    """A picture of the catalog cannot be read."""
 
 
 class ImageEncoder:
-    """Processor and vision model; a picture's vector is the model's pooled output, of length 1.
+    """Processor and vision model. A picture's vector is the model's pooled output, scaled to length 1.
 
-    A model that pools nothing gives the mean over its places; one of pictures and texts its vector of pictures.
+    Without a pooler it is the mean over the positions. A model of pictures and texts gives its image features.
     """
 
     def __init__(self, processor: Any, model: Any, *, pools: bool = True) -> None:  # noqa: ANN401
@@ -53,10 +53,10 @@ class ImageEncoder:
 
 
 def load_image_encoder(name: str, device: str = "cpu") -> ImageEncoder:
-    """Load the vision model `name`, a Hugging Face id or a path.
+    """Return the vision model `name`, a Hugging Face id or a path.
 
     Raises:
-        EncoderError: it does not exist, is not whole, or is no vision model.
+        EncoderError: it does not exist, is incomplete, or is no vision model.
     """
     try:
         processor = AutoImageProcessor.from_pretrained(name, backend="pil")
@@ -68,18 +68,18 @@ def load_image_encoder(name: str, device: str = "cpu") -> ImageEncoder:
         ) from error
     refuse_missing(f"image encoder {name!r}", [weight for weight in missing if not is_pooler(weight)])
     refuse_broken(f"image encoder {name!r}", model)
-    # A classifier's files hold no pooler: one of random numbers would be another one every night.
+    # Files of a classifier hold no pooler. A randomly initialized one would differ in every run.
     return ImageEncoder(processor, model.to(device).train(mode=False), pools=not missing)
 
 
 def image_block(encoder: ImageEncoder, images: Sequence[str | None]) -> Floats:
-    """Return (items, width) vectors of the pictures, NaN for an item without one. Equal pictures are read once.
+    """Return (items, width) vectors of the pictures, NaN for items without one. Each picture is read once.
 
     Raises:
         ImageError: a picture is missing or broken, or its vector is not finite.
     """
     unique = sorted({image for image in images if image})
-    # Of a blank one first: its length is the width, whatever the model calls it, where no item has a picture.
+    # A blank picture gives the width, which models name differently, even where no item has a picture.
     parts = [np.full_like(encoder.encode([Image.new("RGB", (64, 64))]), np.nan)]
     for start in range(0, len(unique), _BATCH):
         batch = unique[start : start + _BATCH]
@@ -90,7 +90,7 @@ def image_block(encoder: ImageEncoder, images: Sequence[str | None]) -> Floats:
 
 
 def _refuse_broken(vectors: Floats, images: Sequence[str]) -> None:
-    """NaN stands for an item without a picture."""
+    """Raise ImageError for NaN, which stands for an item without a picture."""
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
         raise ImageError(
@@ -99,7 +99,7 @@ def _refuse_broken(vectors: Floats, images: Sequence[str]) -> None:
 
 
 def open_picture(image: str) -> Image.Image:
-    """Return the picture at a path or URI, in colors.
+    """Return the picture at a path or URI in RGB.
 
     Raises:
         ImageError: it is missing or broken.
@@ -108,9 +108,9 @@ def open_picture(image: str) -> Image.Image:
         system, path = fs.FileSystem.from_uri(image if "://" in image else str(Path(image).resolve()))
         with system.open_input_file(path) as file:
             return Image.open(file).convert("RGB")
-    # Pillow's own errors are OSError (unknown form, cut short) and SyntaxError (a broken PNG).
+    # Pillow raises OSError (unknown format, truncated file) and SyntaxError (broken PNG).
     except (OSError, SyntaxError, pa.ArrowInvalid) as error:
         raise ImageError(
-            f"picture {image} cannot be read ({error}): mend the file, clear the item's attribute image, or set "
+            f"picture {image} cannot be read ({error}): repair the file, clear the item's attribute image, or set "
             "training.image_encoder to nothing"
         ) from error

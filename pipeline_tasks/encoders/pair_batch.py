@@ -1,7 +1,7 @@
-"""Loss and gradients of one batch of pairs of texts: in-batch InfoNCE, each distinct text encoded once.
+"""Loss and gradients of a batch of text pairs: in-batch InfoNCE, in which each distinct text is encoded once.
 
-logQ correction (Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling): frequent texts are drawn as negatives more
-often, and would otherwise be pushed down for it.
+The logQ correction (Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling) is applied, because frequent texts are
+drawn as negatives more often and would otherwise be pushed down.
 """
 
 import math
@@ -21,7 +21,7 @@ from pipeline_tasks.training_error import TrainingError
 
 
 class PairBatch:
-    """Turns drawn pairs into gradients of the encoder's open weights."""
+    """Computes the loss of drawn pairs and the gradients of the encoder's trained weights."""
 
     def __init__(
         self, encoder: TextEncoder, tokens: TokenizedTexts, draw: PairDraw, part: int, temperature: float = 0.05
@@ -31,10 +31,10 @@ class PairBatch:
         self.half = has_bfloat16(encoder.model.device)
 
     def backward(self, pairs: tuple[Integers, Integers]) -> float:
-        """Add the gradients of the batch and return its loss; on a full GPU with ever smaller parts.
+        """Add the gradients of the batch and return its loss. Parts get smaller when the GPU runs out of memory.
 
         Raises:
-            TrainingError: the GPU has no memory for a single text.
+            TrainingError: the GPU lacks memory for a single text.
         """
         ordered, rows = self._texts(pairs)
 
@@ -43,7 +43,7 @@ class PairBatch:
                 self.encoder, self.tokens, ordered, lambda vectors: self._loss(vectors, rows, pairs), self.part
             )
 
-        return self._with_less_each_time(attempt, 2 * len(pairs[0]))
+        return self._with_oom_retry(attempt, 2 * len(pairs[0]))
 
     @torch.no_grad()
     def loss(self, pairs: tuple[Integers, Integers]) -> float:
@@ -57,12 +57,12 @@ class PairBatch:
 
         trains = self.encoder.model.training
         self.encoder.model.train(mode=False)
-        found = self._with_less_each_time(attempt, 2 * len(pairs[0]))
+        found = self._with_oom_retry(attempt, 2 * len(pairs[0]))
         self.encoder.model.train(mode=trains)
         return found
 
-    def _with_less_each_time(self, attempt: Callable[[], float], texts: int) -> float:
-        """Return what `attempt` does; as long as the GPU is full it is repeated, with half as many texts at a time."""
+    def _with_oom_retry(self, attempt: Callable[[], float], texts: int) -> float:
+        """Return the result of `attempt`, repeated with half as many texts while the GPU is out of memory."""
         while True:
             try:
                 with torch.autocast(self.encoder.model.device.type, torch.bfloat16, enabled=self.half):
@@ -73,14 +73,14 @@ class PairBatch:
                         "the GPU is out of memory with one text at a time: free the GPU, train on the CPU "
                         "(CUDA_VISIBLE_DEVICES=), or leave tuned candidates out of training.candidates"
                     ) from error
-            # Behind the exception, whose stack holds on to what filled the memory.
+            # Outside the except block, because the exception's stack keeps the tensors alive.
             self.part = max(1, min(self.part, texts) // 2)
             print(f"the GPU is out of memory: encoding {self.part} texts at a time from here on", flush=True)
             self.encoder.model.zero_grad()
             torch.cuda.empty_cache()
 
     def _texts(self, pairs: tuple[Integers, Integers]) -> tuple[Integers, Integers]:
-        """Return the distinct texts of the pairs, the shortest first, and where each pair's two are among them."""
+        """Return the distinct texts of the pairs, shortest first, and the index there of each pair's two texts."""
         distinct, place = np.unique(self.tokens.text_of[np.concatenate(pairs)], return_inverse=True)
         ordered = self.tokens.by_length(distinct)
         at = np.empty(len(ordered), dtype=np.int64)
@@ -101,10 +101,11 @@ def pair_loss(
     temperature: float,
     together: Flags,
 ) -> Tensor:
-    """Return InfoNCE of (pairs, width) vectors of length 1: each first text among all second ones, logQ-corrected.
+    """Return the logQ-corrected InfoNCE loss of (pairs, width) vectors of length 1.
 
-    `together` (pairs, pairs) is true where a first and a second text belong together: no negatives, as is no text of
-    itself. Without that, texts are pushed away from themselves until all vectors are one.
+    Each first text is classified among all second texts. `together` (pairs, pairs) is true where a first and a second
+    text are a positive pair. Such texts are no negatives, nor is a text of itself: otherwise texts would be pushed away
+    from themselves until all vectors are equal.
     """
     left, right = pairs
     device = first.device

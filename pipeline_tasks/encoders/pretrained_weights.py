@@ -1,7 +1,7 @@
-"""Weights of pre-trained models as their files hold them: what is missing or broken there is refused.
+"""Checks of pre-trained weights: missing or broken weights are refused.
 
-transformers fills up what is missing with random numbers, and torch computes with NaN: neither ends a training, both
-spoil its model.
+transformers replaces missing weights by random numbers, and torch computes with NaN. Neither ends a training, but both
+spoil the model.
 """
 
 import pickle
@@ -13,22 +13,22 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
-"""What reading a model's files raises: they are not there, cut short, or do not belong together."""
-_NAMED: Final = 3
+"""Errors of reading a model's files: they are missing, truncated, or do not belong together."""
+_MOST_NAMED: Final = 3
 
 
 class EncoderError(ValueError):
-    """An encoder cannot be loaded, or is not what it says it is."""
+    """An encoder cannot be loaded, or its files are not the published ones."""
 
 
 def read_weights(path: str) -> tuple[Any, list[str]]:
-    """Return the model at `path`, and the names of the weights that its files lack, which are random numbers."""
-    model, told = AutoModel.from_pretrained(path, output_loading_info=True)
-    return model, sorted(told["missing_keys"])
+    """Return the model at `path`, and the names of weights that its files lack. Those have random values."""
+    model, loading_info = AutoModel.from_pretrained(path, output_loading_info=True)
+    return model, sorted(loading_info["missing_keys"])
 
 
 def is_pooler(weight: str) -> bool:
-    """Return whether a weight is of the pooler behind the last layer: no part of what is said of the single places."""
+    """Return whether a weight belongs to the pooler after the last layer, which no token vector depends on."""
     return "pooler" in weight.split(".")
 
 
@@ -36,10 +36,10 @@ def refuse_missing(encoder: str, missing: Sequence[str]) -> None:
     """Raise EncoderError where weights are missing.
 
     Args:
-        encoder: as messages name it. missing: names of weights that its vectors depend on.
+        encoder: its name in messages. missing: names of weights that its vectors depend on.
     """
     if missing:
-        some = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+        some = ", ".join(missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
         raise EncoderError(
             f"the files of {encoder} lack {len(missing)} of its weights ({some}), which would be random numbers: give "
             "a folder whose config.json and weights belong together"
@@ -47,7 +47,7 @@ def refuse_missing(encoder: str, missing: Sequence[str]) -> None:
 
 
 def refuse_broken(encoder: str, model: torch.nn.Module) -> None:
-    """Raise EncoderError where weights of `model` are not finite; `encoder` is as messages name it."""
+    """Raise EncoderError where weights of `model` are not finite. `encoder` is its name in messages."""
     for name, weight in model.state_dict().items():
         broken = int((~torch.isfinite(weight)).sum())
         if broken:
@@ -58,5 +58,5 @@ def refuse_broken(encoder: str, model: torch.nn.Module) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return what the error says, its kind where it says nothing."""
+    """Return the error's message, or its type where the message is empty."""
     return str(error) or type(error).__name__

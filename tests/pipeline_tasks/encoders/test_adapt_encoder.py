@@ -23,7 +23,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("tuning", get_args(Tuning))
-def test_tuning_brings_what_is_wanted_together_nearer_and_is_read_back(tuning: Tuning, tmp_path: Path) -> None:
+def test_tuning_brings_pairs_nearer_and_can_be_loaded(tuning: Tuning, tmp_path: Path) -> None:
     texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
     before = load_encoder(PACKAGED_ENCODER).encode(texts)
@@ -44,7 +44,7 @@ def test_tuning_brings_what_is_wanted_together_nearer_and_is_read_back(tuning: T
     assert torch.isfinite(torch.from_numpy(after)).all()
 
 
-def test_only_what_is_named_is_tuned() -> None:
+def test_only_the_named_weights_are_trained() -> None:
     encoder = make_trainable(load_encoder(PACKAGED_ENCODER), "last_layers", 2)
     opened = {name.split(".")[2] for name, weight in encoder.model.named_parameters() if weight.requires_grad}
     assert opened == {"4", "5"}
@@ -54,7 +54,7 @@ def test_only_what_is_named_is_tuned() -> None:
         make_trainable(encoder, "some")  # type: ignore[arg-type]
 
 
-def test_queries_come_nearer_to_what_was_wanted_after_them(tmp_path: Path) -> None:
+def test_queries_come_nearer_to_items_wanted_after_them(tmp_path: Path) -> None:
     texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
     asked = AskedItems(["zorp", "Zorp ", "", "quux"] * 3, np.array([0, 0, 1, 2] * 3))
@@ -77,8 +77,8 @@ def things_log(users: int, days: int) -> Interactions:
     return log_of({f"u{n}": [(n % 3 * 8 + (n + day * 3) % 8, day) for day in range(days)] for n in range(users)})
 
 
-def test_the_weights_kept_are_the_best_on_pairs_held_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The losses are scripted: the best after 2 of 8 measurements, and the training ends three later."""
+def test_the_best_weights_on_held_out_pairs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The losses are scripted: the second of 8 is the best, and the training ends three measurements later."""
     losses, kept = iter([3.0, 2.0, 1.0, 1.5, 1.4, 1.3, 0.5]), []
 
     def loss(self: PairBatch, pairs: object) -> float:
@@ -97,10 +97,10 @@ def test_the_weights_kept_are_the_best_on_pairs_held_out(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 @pytest.mark.parametrize(("judged", "kept"), [(True, 4), (False, 0)])
-def test_a_loss_that_is_no_number_keeps_the_best_weights_and_says_in_which_step(
+def test_a_loss_that_is_not_finite_keeps_the_best_weights(
     *, broken: str, judged: bool, kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Step 6 of 16 is pretended to break; the held-out pairs, where there are some, are at their best after step 4."""
+    """Step 6 of 16 is made to break. The held-out pairs, where there are any, are best after step 4."""
     log = things_log(60, 3) if judged else things_log(3, 2)
     weights: list[torch.Tensor] = []
     backward, losses = PairBatch.backward, iter([3.0, 2.0, 1.0, 1.5])
@@ -126,7 +126,7 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_says_in_which_step(
     assert np.isfinite(adapted.encoder.encode(THINGS)).all()
 
 
-def test_a_step_of_a_long_gradient_is_shortened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_long_gradient_is_clipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
     backward, taken = PairBatch.backward, []

@@ -15,7 +15,7 @@ def drawn(left: Integers, right: Integers, n_texts: int) -> Reals:
     return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 
-def test_pairs_are_neighbors_of_the_log_given() -> None:
+def test_pairs_co_occur_in_the_log() -> None:
     log = log_of({"a": [(0, 1), (1, 2)], "b": [(2, 1), (3, 2)], "c": [(4, 1)]})
     left, right = PairDraw(item_pairs(log, 5), 5).draw(300, np.random.default_rng(0))
     assert {frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)} == {
@@ -42,7 +42,7 @@ def test_a_walk_has_half_the_texts() -> None:
     assert texts[1] < 0.6 * texts[0]
 
 
-def test_queries_stand_left_by_their_share_and_know_their_items() -> None:
+def test_queries_are_on_the_left_by_their_share() -> None:
     queries, asked = query_pairs(["Red  kettle", "red kettle", "", "sofa"], np.array([0, 0, 1, 2]), 3)
     assert queries == ["red kettle", "sofa"]
     assert (asked.left.tolist(), asked.right.tolist()) == ([3, 4], [0, 2])
@@ -59,7 +59,7 @@ def test_queries_stand_left_by_their_share_and_know_their_items() -> None:
     assert PairDraw(items, 3, nobody[1]).query_share == 0
 
 
-def test_what_is_held_out_is_not_drawn() -> None:
+def test_held_out_pairs_are_not_drawn() -> None:
     pairs = item_pairs(random_log(100, 50, seed=2), 50)
     learned, held = hold_out(pairs, 20, np.random.default_rng(4))
     assert len(held) == min(20, len(pairs) // 20)

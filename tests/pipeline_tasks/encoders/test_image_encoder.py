@@ -1,4 +1,4 @@
-"""Against a tiny vision transformer with random weights, and pictures of one color."""
+"""Tests with a tiny vision transformer of random weights, and pictures of one color."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def changed(encoder: str, folder: Path, weights: dict[str, torch.Tensor]) -> str
     return str(folder)
 
 
-def test_pictures_become_vectors_and_missing_ones_none(encoder: str, pictures: list[str]) -> None:
+def test_pictures_become_vectors_and_a_missing_one_nan(encoder: str, pictures: list[str]) -> None:
     red, blue, gray = pictures
     block = image_block(load_image_encoder(encoder), [red, None, f"file://{blue}", gray, red])
     assert block.shape == (5, 16)
@@ -56,7 +56,7 @@ def test_pictures_become_vectors_and_missing_ones_none(encoder: str, pictures: l
     assert np.isnan(image_block(load_image_encoder(encoder), [None])).all()
 
 
-def test_they_stand_beside_the_text_and_an_item_without_one_at_their_center(encoder: str, pictures: list[str]) -> None:
+def test_image_vectors_follow_text_vectors_and_missing_ones_are_centered(encoder: str, pictures: list[str]) -> None:
     catalog = ItemCatalog(["a", "b", "c"], ["x", "y", "z"], [()] * 3, [pictures[0], pictures[1], None])
     texts = np.eye(3, 4, dtype=np.float32)
     content = fit_content(catalog, np.array([0, 1]), texts, TrainingSettings(image_encoder=encoder), "cpu")
@@ -70,16 +70,16 @@ def test_broken_and_missing_pictures_are_named(encoder: str, pictures: list[str]
     cut.write_bytes(Path(pictures[0]).read_bytes()[:40])
     (tmp_path / "words.png").write_text("no picture")
     for path in (cut, tmp_path / "words.png", tmp_path / "gone.png"):
-        with pytest.raises(ImageError, match=rf"picture {path} cannot be read .*mend the file"):
+        with pytest.raises(ImageError, match=rf"picture {path} cannot be read .*repair the file"):
             image_block(load_image_encoder(encoder), [pictures[0], str(path)])
     with pytest.raises(ImageError, match=r"picture carrier-pigeon://x/y\.png cannot be read"):
         image_block(load_image_encoder(encoder), ["carrier-pigeon://x/y.png"])
 
 
-def test_a_model_whose_files_have_no_pooler_gives_the_mean_over_its_places(
+def test_a_model_without_a_pooler_gives_the_mean_over_positions(
     encoder: str, pictures: list[str], tmp_path: Path
 ) -> None:
-    """As a classifier's: transformers would give it a pooler of random numbers, another one at every loading."""
+    """Like a classifier: transformers would initialize a random pooler at every load."""
     weights = load_file(Path(encoder) / "model.safetensors")
     folder = changed(encoder, tmp_path, {name: one for name, one in weights.items() if "pooler" not in name})
     first, second = (image_block(load_image_encoder(folder), pictures) for _ in range(2))
@@ -100,13 +100,13 @@ def test_weights_that_are_broken_or_missing_are_refused(encoder: str, tmp_path: 
         load_image_encoder(str(tmp_path))
 
 
-def test_a_picture_whose_vector_is_not_finite_does_not_pass_for_none(encoder: str, pictures: list[str]) -> None:
+def test_a_vector_that_is_not_finite_is_refused(encoder: str, pictures: list[str]) -> None:
     loaded = load_image_encoder(encoder)
     next(loaded.model.parameters()).data.fill_(torch.nan)
     with pytest.raises(ImageError, match=rf"picture {sorted(pictures)[0]} has a vector that is not finite"):
         image_block(loaded, pictures)
 
 
-def test_a_model_that_is_not_there_is_named() -> None:
+def test_a_missing_model_is_named() -> None:
     with pytest.raises(EncoderError, match="image encoder '/nowhere/vit' cannot be loaded"):
         load_image_encoder("/nowhere/vit")

@@ -62,7 +62,7 @@ def test_parts_give_the_gradients_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(("texts", "part"), [(3, 2), (1, 1)])
-def test_a_full_gpu_gets_smaller_parts_and_holds_nothing_of_the_larger_ones(
+def test_a_full_gpu_gets_smaller_parts_and_frees_the_larger_ones(
     texts: int, part: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = on_full_gpu(texts, monkeypatch)
@@ -71,7 +71,7 @@ def test_a_full_gpu_gets_smaller_parts_and_holds_nothing_of_the_larger_ones(
     assert f"encoding {part} texts at a time" in capsys.readouterr().out
 
 
-def test_a_gpu_that_is_full_when_pairs_are_judged_gets_smaller_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_on_a_full_gpu_gets_smaller_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = on_full_gpu(1, monkeypatch)
     batch.encoder.model.train()
     assert np.isfinite(batch.loss(PAIRS))
@@ -79,7 +79,7 @@ def test_a_gpu_that_is_full_when_pairs_are_judged_gets_smaller_parts_too(monkeyp
     assert batch.encoder.model.training
 
 
-def test_a_gpu_without_memory_for_one_text_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_without_memory_for_one_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrainingError, match="with one text at a time: free the GPU, train on the CPU") as told:
         on_full_gpu(0, monkeypatch).backward(PAIRS)
     assert isinstance(told.value, EXPECTED)

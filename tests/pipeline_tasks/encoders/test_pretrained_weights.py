@@ -1,4 +1,4 @@
-"""Folders of encoders that are not what they should be: a small random transformer behind a real tokenizer."""
+"""Broken folders of encoders: a small random transformer with a real tokenizer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +62,7 @@ def of_another_width(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (with_nan, r"3 of 488352 numbers in embeddings\.word_embeddings\.weight of text encoder '.*' are not finite"),
         (under_other_names, r"text encoder '.*' lack 21 of its weights \(embeddings\.LayerNorm\.bias, .*, …\)"),
@@ -73,13 +73,13 @@ def of_another_width(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         (of_another_width, r"text encoder '.*' cannot be loaded"),
     ],
 )
-def test_weights_that_are_broken_or_missing_are_refused(folder: Path, change: Change, said: str) -> None:
-    with pytest.raises(EncoderError, match=said):
+def test_weights_that_are_broken_or_missing_are_refused(folder: Path, change: Change, message: str) -> None:
+    with pytest.raises(EncoderError, match=message):
         load_encoder(changed(folder, change))
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])
-def test_files_that_are_cut_short_are_named(folder: Path, share: float) -> None:
+def test_truncated_files_are_named(folder: Path, share: float) -> None:
     whole = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(
@@ -89,7 +89,7 @@ def test_files_that_are_cut_short_are_named(folder: Path, share: float) -> None:
     assert isinstance(told.value, EXPECTED)
 
 
-def test_a_pooler_may_be_missing_as_it_says_nothing_of_a_mean(folder: Path, tmp_path: Path) -> None:
+def test_a_pooler_may_be_missing(folder: Path, tmp_path: Path) -> None:
     titles = ["rose seed tray", "desk lamp"]
     whole = load_encoder(str(folder)).encode(titles)
     changed(folder, lambda weights: {name: one for name, one in weights.items() if "pooler" not in name})
@@ -98,7 +98,7 @@ def test_a_pooler_may_be_missing_as_it_says_nothing_of_a_mean(folder: Path, tmp_
     assert np.isfinite(load_encoder(str(masked)).encode(titles)).all()
 
 
-def test_a_vector_that_is_not_finite_does_not_pass_for_a_missing_text(folder: Path) -> None:
+def test_a_vector_that_is_not_finite_is_refused(folder: Path) -> None:
     encoder = load_encoder(str(folder))
     lamp = encoder.tokenizer("lamp")["input_ids"][1]
     encoder.model.get_input_embeddings().weight.data[lamp] = torch.inf
@@ -134,7 +134,7 @@ LONG = BertModel, BertConfig(**SMALL, max_position_embeddings=300)
 
 
 @pytest.mark.parametrize(("model", "limit"), [(BERT, 20), (ROBERTA, 18), (LONG, MAX_TOKENS)])
-def test_no_text_is_too_long_for_an_encoder_of_few_places(
+def test_texts_are_cut_for_an_encoder_of_few_positions(
     model: tuple[type[torch.nn.Module], object], limit: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build, shape = model
@@ -146,7 +146,7 @@ def test_no_text_is_too_long_for_an_encoder_of_few_places(
     assert TokenizedTexts(encoder, texts).lengths.tolist() == [4, limit]
 
 
-def test_a_tokenizer_may_take_fewer_tokens_than_the_model(folder: Path) -> None:
+def test_a_tokenizer_may_allow_fewer_tokens_than_the_model(folder: Path) -> None:
     told = folder / "tokenizer_config.json"
     told.write_text(told.read_text().replace('"model_max_length": 512', '"model_max_length": 12'))
     encoder = load_encoder(str(folder))

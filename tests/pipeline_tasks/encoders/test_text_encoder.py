@@ -17,7 +17,7 @@ def encoder() -> TextEncoder:
     return load_encoder(PACKAGED_ENCODER)
 
 
-def test_like_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> None:
+def test_similar_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> None:
     vectors = encoder.encode([*TITLES, "tray for rose seeds"])
     assert vectors.shape == (7, encoder.width)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -27,11 +27,11 @@ def test_like_titles_are_near_and_equal_titles_equal(encoder: TextEncoder) -> No
 
 
 def test_padding_changes_nothing(encoder: TextEncoder) -> None:
-    # Half precision, where the CPU has it.
+    # Tolerance of half precision, where the CPU has it.
     np.testing.assert_allclose(encoder.encode(TITLES)[1], encoder.encode(TITLES[1:2])[0], atol=5e-3)
 
 
-def test_texts_that_are_cut_are_counted_and_said_once(encoder: TextEncoder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cut_texts_are_counted_and_reported_once(encoder: TextEncoder, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [*TITLES, *(f"long {number} " * 50 for number in range(100)), "word " * (MAX_TOKENS - 2)]
     encoder.encode(texts, batch=8)
     TokenizedTexts(encoder, texts)
@@ -41,7 +41,7 @@ def test_texts_that_are_cut_are_counted_and_said_once(encoder: TextEncoder, caps
     assert not capsys.readouterr().out
 
 
-def test_an_encoder_that_is_not_there_is_named() -> None:
+def test_a_missing_encoder_is_named() -> None:
     with pytest.raises(EncoderError, match="'/nowhere/bert' cannot be loaded"):
         load_encoder("/nowhere/bert")
 
