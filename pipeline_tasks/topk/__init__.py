@@ -1,1 +1,1 @@
-"""Exact top-k of very many users and items, on processors and GPUs."""
+"""Exact top-k of many users and items by dot product, on CPUs and GPUs."""

@@ -1,4 +1,4 @@
-"""The scores that tables hold: dot products in float64, the same wherever and however often they are computed."""
+"""Dot products in float64 with a fixed order of additions: the scores in the published tables."""
 
 from typing import Final
 
@@ -7,19 +7,19 @@ import numpy as np
 from pipeline_tasks.topk.arrays import Indices, Scores, Vectors
 
 _RESCORED_NUMBERS: Final = 8_000_000
-"""float64 numbers gathered at a time for the second pass: 64 MB."""
+"""float64 numbers in memory at a time: 64 MB."""
 
 
 def dot_products(users: Vectors, items: Vectors, rows: Indices, columns: Indices) -> Scores:
-    """Return the float64 dot products of pairs (users[rows], items[columns]): the score that tables hold."""
+    """Return the float64 dot products of the pairs (users[rows], items[columns])."""
     width = max(users.shape[1], 1)
     step = max(_RESCORED_NUMBERS // width, 1)
     scores = np.zeros(len(rows), np.float64)
     for first in range(0, len(rows), step):
         part = slice(first, first + step)
         products = users[rows[part]].astype(np.float64) * items[columns[part]]
-        # Not einsum or matmul: their order of additions depends on where in the block a row lies. By 128, as far as
-        # numpy's own order needs no recursion: exact_dot.dot adds alike.
+        # Not einsum or matmul, whose order of additions depends on the position of a row in the block. In steps of
+        # 128, up to which numpy's pairwise sum does not recurse; exact_dot.dot adds in the same order.
         for start in range(0, width, 128):
             scores[part] += products[:, start : start + 128].sum(axis=1)
     return scores

@@ -1,4 +1,4 @@
-"""The float64 dot product in machine code, to the bit that of `dot_products`."""
+"""The float64 dot product in machine code, bitwise equal to `dot_products`."""
 
 from typing import Any
 
@@ -12,9 +12,10 @@ from pipeline_tasks.topk.arrays import Vectors
 
 
 def _type_sum(typing: Any, user: Any, item: Any, first: Any, last: Any) -> Any:  # noqa: ANN401
-    """Return the sum of user[i] * item[i] of first <= i < last, a multiple of eight, as ((a+b)+(c+d))+((e+f)+(g+h)).
+    """Return the sum of user[i] * item[i] over first <= i < last, added as ((a+b)+(c+d))+((e+f)+(g+h)).
 
-    By hand: LLVM does not see that eight sums in eight variables are one vector (89 ns in place of 24 for 128 numbers).
+    The range must be a multiple of eight long. Written by hand, because LLVM does not vectorize eight sums in eight
+    variables (89 ns instead of 24 for 128 numbers).
     """
     return types.float64(user, item, types.intp, types.intp), _emit_sum
 
@@ -24,10 +25,10 @@ _sum_of_eights: Any = intrinsic(_type_sum)
 
 @njit(cache=True, nogil=True)
 def dot(user: Vectors, item: Vectors) -> float:
-    """Return the float64 dot product of contiguous vectors in the order of additions of `dot_products`, to the bit.
+    """Return the float64 dot product of contiguous vectors, with the order of additions of `dot_products`.
 
-    128 numbers at a time, and among them as numpy's pairwise sum adds: eight sums side by side, then what is left over.
-    No recursion: numba's cached code of a recursive function crashes when it is loaded again.
+    It takes 128 numbers at a time and adds them like numpy's pairwise sum: eight parallel sums, then the remainder.
+    There is no recursion, because numba's cached code of a recursive function crashes when it is loaded again.
     """
     width = len(user)
     total = 0.0

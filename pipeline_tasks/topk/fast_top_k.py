@@ -1,6 +1,6 @@
-"""The top-k of large tables: a first pass in int8 where the CPU multiplies bytes, settled in float64.
+"""The top-k of large tables on a CPU: a first pass in int8 or float32, and exact scores in float64.
 
-tests/benchmarks/bench_top_k.py measures it beside faiss, `implicit`, Spark ALS and the float32 product alone.
+tests/benchmarks/bench_top_k.py compares it with faiss, `implicit`, Spark ALS and a float32 product alone.
 """
 
 import math
@@ -12,26 +12,25 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, MappedItems, Scores, Vectors, mapped
 from pipeline_tasks.topk.byte_products import multiplies_bytes
 from pipeline_tasks.topk.first_pass import FirstPass, first_pass
-from pipeline_tasks.topk.mapped_items import MappedItems, mapped
 from pipeline_tasks.topk.select_kernels import TILE, Candidates, Tile, gather, guess_bounds
 from pipeline_tasks.topk.settle_kernels import settle
 
 _USERS: Final = 512
 """Users of a block."""
 _PROBED: Final = 64
-"""Users for whom int8 is balanced, and on whom it is tried first: some milliseconds."""
+"""Users for whom int8 is balanced and tried first. It takes some milliseconds."""
 _LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
-"""Below every score of a first pass; twice that is an excluded item's."""
-_PASSES: Final = 2
-"""Kept at a time: int8 and float32 of one shelf."""
-_KEPT: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict()
+"""Below every score of a first pass. An excluded item gets twice this value."""
+_MOST_PREPARED: Final = 2
+"""Prepared first passes in memory at most: int8 and float32 of the same items."""
+_PREPARED: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict()
 
 
 def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
-    """Return the first pass that suits these vectors: int8 unless it leaves most users too many candidates."""
+    """Return the first pass for these vectors: int8, unless it leaves too many candidates for 10 % of the users."""
     probed = users[:: -(-len(users) // _PROBED)]
     small = _prepare(probed, items, multiplies_bytes())
     if not small.is_bytes:
@@ -41,25 +40,25 @@ def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
 
 
 def _prepare(users: Vectors, items: Vectors, small: bool) -> FirstPass:
-    """Return what was prepared for the first users of mapped items: a process scores many batches by one shelf."""
+    """Return the prepared items, from the cache for mapped items: a process scores many batches with the same items."""
     key = mapped(items)
     if key is None:
         return first_pass(items, small, users)
-    prepared = _KEPT.pop((key, small), None) or first_pass(items, small, users)
-    _KEPT[key, small] = prepared
-    while len(_KEPT) > _PASSES:
-        _KEPT.popitem(last=False)
+    prepared = _PREPARED.pop((key, small), None) or first_pass(items, small, users)
+    _PREPARED[key, small] = prepared
+    while len(_PREPARED) > _MOST_PREPARED:
+        _PREPARED.popitem(last=False)
     return prepared
 
 
 def fast_top_k(
     users: Vectors, items: Vectors, k: int, banned: Exclusions | None, prepared: FirstPass
 ) -> Iterator[Block]:
-    """Yield the best of up to 512 users at a time, in order; not settled are users with more equals than there is room
-    for, or whose guessed bound was wrong (one in thousands).
+    """Yield the best items of up to 512 users at a time, in order.
 
-    Each of torch's threads takes blocks of its own: threads that share a block wait for one another 49 times a block.
-    Memory: 512 x (8 (4 k + 2,048) + 8 k) bytes and a tile of 4 MB per thread, whatever the users.
+    A user gets the count -1, so not proven, if more equal scores exist than there is room for, or if the guessed bound
+    was wrong (one user in thousands). Each thread takes whole blocks, because threads that share a block wait for one
+    another 49 times. Memory per thread: 512 x (8 (4 k + 2,048) + 8 k) bytes and a tile of 4 MB.
     """
 
     def block(start: int) -> Block:
@@ -74,7 +73,7 @@ def fast_top_k(
 def _best_of_block(
     users: Vectors, items: Vectors, k: int, hidden: tuple[Indices, Indices], prepared: FirstPass
 ) -> tuple[Indices, Indices, Scores]:
-    found = _nothing_found(len(users), 4 * k + TILE)
+    found = _empty_candidates(len(users), 4 * k + TILE)
     multiplied, margins = prepared.multiplied(users)
     for number, tile in prepared.scores(multiplied):
         lowest, seen = _LOWEST[tile.dtype.name], (number + 1) * TILE
@@ -89,7 +88,7 @@ def _best_of_block(
     return found.counts, found.columns[:, :k][filled].astype(np.int64), scores[filled]
 
 
-def _nothing_found(rows: int, capacity: int) -> Candidates:
+def _empty_candidates(rows: int, capacity: int) -> Candidates:
     return Candidates(
         np.empty((rows, capacity), np.int32),
         np.empty((rows, capacity), np.float32),
@@ -99,8 +98,10 @@ def _nothing_found(rows: int, capacity: int) -> Candidates:
 
 
 def _guessed_rank(expected: float) -> int:
-    """Return how many of a random sample's best reach the k-th best of all, where `expected` are expected to, at most:
-    four standard deviations (Poisson) and four more, which one user in some hundred thousand exceeds."""
+    """Return an upper bound on the sampled items that reach the k-th best score, where `expected` are expected.
+
+    It is four standard deviations (Poisson) plus four above. About one user in a hundred thousand exceeds it.
+    """
     return math.ceil(expected + 4 * math.sqrt(expected) + 4)
 
 

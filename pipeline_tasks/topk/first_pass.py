@@ -1,7 +1,7 @@
-"""The items of a fast top-k as its first pass multiplies them, and a proven bound on what that loses.
+"""The first pass of a fast top-k: prepared items, approximate scores, and a proven bound on their error.
 
-Where the processor multiplies bytes the first pass is one of int8: each user has a scale, and each tile of items, which
-are sorted by their largest number so that those of a tile are of like size; dimensions are balanced before.
+On a CPU with byte products the first pass is in int8. Each user and each tile of items has a scale. Items are sorted by
+their largest number, so that items of a tile have similar size, and dimensions are balanced first.
 """
 
 from collections.abc import Iterator
@@ -18,42 +18,42 @@ from pipeline_tasks.topk.lane_masks import LANES
 from pipeline_tasks.topk.select_kernels import TILE, Columns, Margins, Tile
 
 _SAMPLE: Final = 8
-"""One in so many items, drawn at random, comes first: bounds are guessed from them."""
+"""One in so many items, drawn at random, comes first. Bounds are guessed from this sample."""
 _UNITS: Final = 2.0**-20
-"""Of the product of two lengths: more than the float32 of a candidate's low, of its bound and of the mean's removal
-lose together, 2^-24 each."""
+"""Error per product of two lengths. It covers the float32 rounding of a candidate's low, of its bound and of the mean's
+removal, 2^-24 each."""
 
 
 @dataclass(frozen=True)
 class FirstPass:
-    """Items less their mean, which changes no user's order but leaves smaller numbers to round."""
+    """Items minus their mean. That changes no user's order, but leaves smaller numbers to round."""
 
     items: torch.Tensor
-    """(n, d) int8 or float32; n is filled up to a multiple of 64 with zeros, in int8 d to one of 4."""
+    """(n, d) int8 or float32. Zeros pad n to a multiple of 64, and in int8 d to a multiple of 4."""
     order: Columns
     """(items,) the item at each place."""
     places: Indices
     """(items,) the place of each item."""
     sampled: int
-    """Places whose items were drawn at random: whole tiles."""
+    """Number of leading places with randomly drawn items, in whole tiles."""
     tiles: tuple[Scores, Scores, Scores]
-    """(tiles,) scales, norms, lost: see `Margins`."""
+    """(tiles,) each: scales, norms and lost of `Margins`."""
     longest: float
-    """Length of the longest item with the mean."""
+    """Length of the longest item, mean included."""
     balance: Vectors
-    """(d,) see `dimension_balance`; ones for float32, which has its scale in every number."""
+    """(d,) factors of `dimension_balance`; ones in float32, where every number has its own exponent."""
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it multiplies int8."""
+        """Whether the pass is in int8."""
         return self.items.dtype == torch.int8
 
     def multiplied(self, users: Vectors) -> tuple[torch.Tensor, Margins]:
-        """Return the users as they are multiplied, and how wrong that is.
+        """Return the users in the precision of the pass, and the bounds on the error of their scores.
 
-        That of both operands by Cauchy-Schwarz, |u . v - u' . v'| <= |u - u'| |v| + |u'| |v - v'|, measured; that of
-        float32 sums in any order by Higham (Accuracy and Stability of Numerical Algorithms, 2nd ed., 3.5), doubled; and
-        that of the float64 sums that settle, of items with the mean.
+        The error of both operands is bounded by Cauchy-Schwarz: |u . v - u' . v'| <= |u - u'| |v| + |u'| |v - v'|. The
+        error of float32 sums in any order is twice that of Higham (Accuracy and Stability of Numerical Algorithms, 2nd
+        ed., 3.5). The error of the final float64 sums, of items with their mean, is added.
         """
         longest, width = norms(users) * self.longest, users.shape[1]
         users = users * self.balance
@@ -70,7 +70,7 @@ class FirstPass:
         return ours, Margins(scales, of_norm, lengths + lost, flat, of_float32, *self.tiles)
 
     def scores(self, users: torch.Tensor) -> Iterator[tuple[int, Tile]]:
-        """Yield (number, scores) tile by tile; the scores are overwritten by the next."""
+        """Yield (number, scores) of each tile. The next tile overwrites the scores."""
         kind = torch.int32 if self.is_bytes else torch.float32
         multiply = torch._int_mm if self.is_bytes else torch.mm
         room = torch.empty(len(users) * TILE, dtype=kind)
@@ -81,14 +81,14 @@ class FirstPass:
 
 
 def first_pass(items: Vectors, small: bool, users: Vectors | None = None) -> FirstPass:
-    """Prepare the items, in int8 where `small`, else in float32; a tile at a time.
+    """Return the prepared items, in int8 where `small`, else in float32.
 
-    `users` are some of those who will be multiplied: int8 is balanced for them, and right for all others too.
+    `users` is a sample of the users to score. int8 is balanced for them, and remains correct for all others.
     """
     center = items.mean(axis=0, dtype=np.float64).astype(np.float32)
     balance = np.ones(items.shape[1], np.float32)
     if small and users is not None:
-        balance = dimension_balance(np.abs(users).max(axis=0, initial=0.0), _spread(items, center))
+        balance = dimension_balance(np.abs(users).max(axis=0, initial=0.0), _largest_distance(items, center))
     order = _order(items, center, balance)
     shape = -(-len(items) // LANES) * LANES, padded_width(items.shape[1]) if small else items.shape[1]
     multiplied = torch.zeros(shape, dtype=torch.int8 if small else torch.float32)
@@ -99,7 +99,7 @@ def first_pass(items: Vectors, small: bool, users: Vectors | None = None) -> Fir
         if small:
             scales[number] = byte_scale(np.abs(tile).max(initial=0.0))
             tile, each = to_bytes(tile, scales[number : number + 1, None])
-            # What a power of two rounds to none after all.
+            # Division by a power of two may still underflow.
             lost[number] = each.max() + items.shape[1] * SMALLEST
         multiplied[first : first + len(tile)] = torch.as_tensor(tile)
     places = np.empty(len(items), np.int64)
@@ -109,15 +109,15 @@ def first_pass(items: Vectors, small: bool, users: Vectors | None = None) -> Fir
     return FirstPass(multiplied, order, places, sampled, (scales, longest, lost), farthest, balance)
 
 
-def _spread(items: Vectors, center: Vectors) -> Vectors:
-    """Return (d,) how far an item is from the mean at most."""
+def _largest_distance(items: Vectors, center: Vectors) -> Vectors:
+    """Return (d,) the largest distance of an item from the mean."""
     tiles = (items[first : first + TILE] - center for first in range(0, len(items), TILE))
     largest: Vectors = np.max([np.abs(tile).max(axis=0) for tile in tiles], axis=0)
     return largest
 
 
 def _order(items: Vectors, center: Vectors, balance: Vectors) -> Columns:
-    """Return the sample, then the others by their largest number, the largest first."""
+    """Return the item indices: first the sample, then the others by their largest number, descending."""
     tiles = ((items[first : first + TILE] - center) / balance for first in range(0, len(items), TILE))
     largest = [np.abs(tile).max(axis=1) for tile in tiles]
     drawn = np.random.default_rng(0).permutation(len(items))[: len(items) // _SAMPLE // TILE * TILE]

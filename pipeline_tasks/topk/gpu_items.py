@@ -1,4 +1,4 @@
-"""The items of a top-k as a GPU multiplies them: in bfloat16, less their mean, with a bound on what that loses."""
+"""The items of a top-k on a GPU: in bfloat16, minus their mean, with a bound on the error."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,11 +9,11 @@ import torch
 from pipeline_tasks.topk.arrays import SMALLEST, Vectors
 
 HALF = torch.bfloat16
-"""What tensor cores multiply. Not final: Triton's interpreter multiplies the bits of bfloat16 as integers, so that the
-test which interprets takes float16."""
+"""The type that tensor cores multiply. Not Final, because the interpreted test sets float16: Triton's interpreter
+multiplies the bits of bfloat16 as integers."""
 _SUMS: Final = 2.0**-20
-"""Per number of a vector, of the product of two lengths: what a tensor core's float32 sum loses at most. It cuts off
-where IEEE rounds, aligned to its largest term; this is eight times float32's own bound."""
+"""Error bound of a tensor core's float32 sum, per dimension and product of two lengths. A tensor core truncates where
+IEEE rounds, aligned to its largest term. This is eight times the bound of float32."""
 
 
 @dataclass(frozen=True)
@@ -21,43 +21,47 @@ class GpuItems:
     """n items on a device."""
 
     exact: torch.Tensor
-    """(n, d) float32, as they are."""
+    """(n, d) float32, unchanged."""
     center: torch.Tensor
     """(d,) float32 mean."""
     halves: torch.Tensor
-    """(m, w) bfloat16 less the mean, filled up with zeros to whole tiles of items and whole steps of numbers."""
+    """(m, w) bfloat16 minus the mean, padded with zeros to whole tiles of items and whole steps of dimensions."""
     sample: torch.Tensor
-    """(s, w) bfloat16: some of them, drawn at random."""
+    """(s, w) bfloat16: a random sample of `halves`."""
     sampled: int
-    """How many of the sample are items."""
+    """Items in the sample, without padding."""
     largest: float
-    """Length of the longest item, less the mean."""
+    """Length of the longest item, minus the mean."""
     lost: float
-    """Largest length of what bfloat16 lost of one."""
+    """Largest length of an item's bfloat16 rounding error."""
     longest: float
-    """Length of the longest item with the mean."""
+    """Length of the longest item, mean included."""
 
     def errors(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (n,) float64 bounds on what the product in bfloat16 and the float32 scores are wrong by.
+        """Return (n,) float64 bounds on the errors of the bfloat16 product and of the float32 scores.
 
-        Cauchy-Schwarz over what the operands lost, and sums in any order; both of items less their mean.
+        They follow from Cauchy-Schwarz for rounded operands, and cover sums in any order. Both are of items minus their
+        mean.
         """
         lost = lengths(users - users.to(HALF).float())
         own, width = lengths(users), users.shape[1]
         halves = lost * self.largest + (own + lost) * self.lost + width * _SUMS * own * self.largest
-        # Removing the mean rounds once; the float64 sums that settle are of items with it.
+        # Removing the mean rounds once. The final float64 sums are of items with their mean.
         settled = width * (2.0**-51 * own * self.longest + 2 * SMALLEST)
         return halves + settled, (width + 2) * 2.0**-23 * own * self.largest + settled
 
 
 def lengths(vectors: torch.Tensor) -> torch.Tensor:
-    """Return (n,) float64 lengths."""
+    """Return (n,) Euclidean lengths in float64."""
     found: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
     return found
 
 
 def filled_up(vectors: torch.Tensor, rows: int, step: int) -> torch.Tensor:
-    """Return bfloat16 with zeros up to a multiple of `rows`, and up to a power of two or a multiple of `step` wide."""
+    """Return bfloat16 vectors, padded with zeros.
+
+    The number of rows becomes a multiple of `rows`; the width a power of two or a multiple of `step`.
+    """
     width = max(16, 1 << (vectors.shape[1] - 1).bit_length())
     width = width if width <= step else -(-vectors.shape[1] // step) * step
     filled = torch.zeros(-(-len(vectors) // rows) * rows, width, dtype=HALF, device=vectors.device)
@@ -66,7 +70,7 @@ def filled_up(vectors: torch.Tensor, rows: int, step: int) -> torch.Tensor:
 
 
 def gpu_items(items: Vectors, device: str, share: int, tile: int, step: int) -> GpuItems:
-    """Put the items on the device, one in `share` of them into the sample too, in tiles of `tile` items."""
+    """Return the items on the device, in tiles of `tile` items. The sample has one in `share` of them."""
     exact = torch.tensor(items, device=device)
     center = exact.mean(dim=0, dtype=torch.float64).float()
     drawn = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(items))[: -(-len(items) // share)]))
@@ -85,9 +89,9 @@ def gpu_items(items: Vectors, device: str, share: int, tile: int, step: int) -> 
 
 
 def ordered_dots(users: torch.Tensor, items: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Return (n, m) float64 products of users (n, d) with items[chosen (n, m)], to the bit `dot_products`.
+    """Return (n, m) float64 products of users (n, d) with items[chosen (n, m)], bitwise equal to `dot_products`.
 
-    Each addition is an operation of its own, so that none is fused with a product.
+    Each addition is a separate operation, so that none is fused with a product.
     """
     width = users.shape[1]
     total = torch.zeros(chosen.shape, dtype=torch.float64, device=users.device)

@@ -1,9 +1,9 @@
-"""The top-k of large tables on a GPU: selection within the tiles of a bfloat16 product, settled in float64.
+"""The top-k of large tables on a GPU: candidates from a bfloat16 product, and exact scores in float64.
 
-For some thousand users at a time: the best scores of groups of 16 in a random sample of the items tell where to cut;
-the groups of all items that reach the cut are listed, without writing any other score; the best of those are scored
-again in float32, the best of them in float64. What was cut off is proven to be below the k-th best, or the user is not
-settled here. Not measured on a GPU yet.
+For some thousand users at a time, in four steps. The best scores of groups of 16 items in a random sample give a cut.
+The groups of all items that reach the cut are listed; no other score is written. The best of them are scored again in
+float32, and the best of those in float64. If the rest is not proven to be below the k-th best, the user is left to the
+dense pass. Not measured on a GPU yet.
 """
 
 import math
@@ -16,36 +16,35 @@ import numpy as np
 import torch
 
 from pipeline_tasks.topk import group_kernels as kernels
-from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, Scores, Vectors
+from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, MappedItems, Scores, Vectors, mapped
 from pipeline_tasks.topk.gpu_items import GpuItems, filled_up, gpu_items, ordered_dots
-from pipeline_tasks.topk.mapped_items import MappedItems, mapped
 
 _USERS: Final = 8_192
 """Users of a block."""
 _SHARE: Final = 32
-"""One in so many items is in the sample."""
+"""One in this many items is in the sample."""
 _SLACK: Final = 28
 """Candidates beyond k that are scored in float64."""
-_SETTLED: Final = 512
+_RESCORED_USERS: Final = 512
 """Users whose candidates are scored in float64 at a time: 64 MB at k = 100, d = 128."""
 _SPREAD: Final = 64
-"""Parts of the items that are multiplied side by side for each 128 users."""
+"""Parts of the items that are multiplied in parallel for each 128 users."""
 _ITEMS: Final = kernels.TILE_ITEMS // kernels.GROUPS
-"""Of a group."""
+"""Items of a group."""
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """The groups of items that are left to a block of users."""
+    """The candidate groups of a block of users."""
 
     listed: torch.Tensor
-    """(n, m) int32, -1 for none."""
+    """(n, m) int32 group numbers, -1 for an empty place."""
     below: torch.Tensor
-    """(n,) float64: in bfloat16, what is not listed does not exceed it."""
+    """(n,) float64 upper bounds on the bfloat16 scores of items that are not listed."""
 
 
 def prepare_on(items: Vectors, device: str) -> GpuItems:
-    """Put the items on the device; those of a shelf once a process."""
+    """Return the items on the device. Mapped items are prepared only once in a process."""
     key = mapped(items)
     return _prepare(items, device) if key is None else _prepare_mapped(key, device)
 
@@ -60,9 +59,9 @@ def _prepare(items: Vectors, device: str) -> GpuItems:
 
 
 def gpu_top_k(users: Vectors, k: int, banned: Exclusions | None, prepared: GpuItems) -> Iterator[Block]:
-    """Yield the best of some thousand users at a time, in order, as `fast_top_k` does.
+    """Yield the best items of some thousand users at a time, in order, as `fast_top_k` does.
 
-    Memory on the GPU: the items (6 bytes a number), and for k = 100 and d = 128 some 60 KB for each of 8,192 users.
+    GPU memory: 6 bytes per number of the items, and about 60 KB for each of 8,192 users at k = 100 and d = 128.
     """
     k, device = min(k, len(prepared.exact)), prepared.exact.device
     for first in range(0, len(users), _USERS):
@@ -87,10 +86,10 @@ def _best_of_block(
     values, places = scores.topk(min(k + _SLACK, scores.shape[1]), dim=1)
     kth = values[:, min(k, values.shape[1]) - 1].double()
     proven = (cut.below + rough < kth - fine) | (cut.below == -math.inf)
-    # Nothing that is within the rounding of the k-th best lies behind the last.
+    # No item within the rounding of the k-th best comes after the last candidate.
     proven &= (values[:, -1].double() < kth - 2 * fine) | (values[:, -1] == -math.inf) | _all_taken(values, scores)
     proven &= (kth > -math.inf) & (values.shape[1] >= k)
-    columns, exact = _settled(users, items, _item_of(cut.listed, places), values, k)
+    columns, exact = _exact_best(users, items, _item_of(cut.listed, places), values, k)
     counts = torch.where(proven, k, -1).cpu().numpy().astype(np.int64)
     return counts, columns, exact
 
@@ -100,24 +99,24 @@ def _all_taken(values: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 
 
 def _cut(halves: torch.Tensor, items: GpuItems, wanted: torch.Tensor, rough: torch.Tensor, k: int) -> _Cut:
-    """List the groups that may hold one of the `wanted` best (k, and what is hidden of them)."""
+    """Return the groups that may hold one of the `wanted` best items: k plus the excluded ones."""
     guessed = _guessed(halves, items, wanted)
     listed, maxima, counts = _listed(halves, items, guessed, 8 * k + 512)
     n = len(wanted)
     best, places = maxima[:n].topk(min(2 * k + 65, maxima.shape[1]), dim=1)
-    # Of so many groups each has an item at least as good; hidden ones are counted in.
+    # So many groups each have an item at least as good; excluded items are included in the count.
     reached = best.gather(1, (wanted[:, None] - 1).clamp(max=best.shape[1] - 1))[:, 0].double() - 2 * rough
     reached = reached.masked_fill(wanted > best.shape[1], -math.inf)
     dropped = best[:, -1].double() if best.shape[1] < maxima.shape[1] else torch.full_like(rough, -math.inf)
     below = torch.maximum(torch.maximum(guessed[:n].double(), dropped), reached)
     kept = listed[:n].gather(1, places).masked_fill_((best.double() < below[:, None]) | (best == -math.inf), -1)
-    # Groups without room could hold anything.
+    # Groups that found no room may hold any score.
     below = below.masked_fill(counts[:n] > listed.shape[1], math.inf)
     return _Cut(kept.contiguous(), below)
 
 
 def _guessed(halves: torch.Tensor, items: GpuItems, wanted: torch.Tensor) -> torch.Tensor:
-    """Return (users,) float32: scores that more than `wanted` items are likely to reach, by the sample."""
+    """Return (users,) float32 scores that more than `wanted` items probably reach, estimated from the sample."""
     tiles = len(items.sample) // kernels.TILE_ITEMS
     maxima = torch.empty(len(halves), tiles * kernels.GROUPS, device=halves.device)
     grid, each = _grid(halves, tiles)
@@ -134,7 +133,7 @@ def _guessed(halves: torch.Tensor, items: GpuItems, wanted: torch.Tensor) -> tor
         GROUPS=kernels.GROUPS,
     )
     expected = wanted * (items.sampled / len(items.exact))
-    # Four standard deviations (Poisson) and four more: one user in some hundred thousand has more in the sample.
+    # Four standard deviations (Poisson) plus four; about one user in a hundred thousand has more in the sample.
     ranks = (expected + 4 * expected.sqrt() + 4).ceil().long()
     enough = ranks <= maxima.shape[1]
     best = maxima.topk(int(ranks.clamp(max=maxima.shape[1]).max()), dim=1).values[: len(wanted)]
@@ -147,7 +146,7 @@ def _guessed(halves: torch.Tensor, items: GpuItems, wanted: torch.Tensor) -> tor
 def _listed(
     halves: torch.Tensor, items: GpuItems, cuts: torch.Tensor, capacity: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return (users, capacity) groups and their best scores, and (users,) how many there were."""
+    """Return (users, capacity) groups, (users, capacity) their best scores, and (users,) the number of groups."""
     tiles = len(items.halves) // kernels.TILE_ITEMS
     capacity = min(capacity, tiles * kernels.GROUPS)
     counts = torch.zeros(len(halves), dtype=torch.int32, device=halves.device)
@@ -174,13 +173,13 @@ def _listed(
 
 
 def _grid(halves: torch.Tensor, tiles: int) -> tuple[tuple[int, int], int]:
-    """Return the programs, and the tiles that each goes through."""
+    """Return the grid of programs, and the number of tiles of each program."""
     each = -(-tiles // _SPREAD)
     return (len(halves) // kernels.TILE_USERS, -(-tiles // each)), each
 
 
 def _scores(users: torch.Tensor, items: GpuItems, listed: torch.Tensor) -> torch.Tensor:
-    """Return (users, groups x 16) float32 scores, -inf where there is no item."""
+    """Return (users, groups x 16) float32 scores, -inf for places without an item."""
     slots = 8
     scores = torch.empty(len(users), listed.shape[1] * _ITEMS, device=users.device)
     kernels.score_groups[(len(users), -(-listed.shape[1] // slots))](
@@ -201,16 +200,16 @@ def _scores(users: torch.Tensor, items: GpuItems, listed: torch.Tensor) -> torch
 
 
 def _item_of(listed: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return the items at `places` of the scores of listed groups."""
+    """Return the items at the given places of the scores of listed groups."""
     groups = listed.gather(1, places // _ITEMS).long()
     tile, group = groups // kernels.GROUPS, groups % kernels.GROUPS
     return tile * kernels.TILE_ITEMS + group + places % _ITEMS * kernels.GROUPS
 
 
 def _hide(scores: torch.Tensor, listed: torch.Tensor, hidden: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Take the excluded items out of the scores."""
+    """Set the scores of excluded items to -inf, in place."""
     rows, items = hidden
-    # So many at a time that the comparison takes 64 MB.
+    # In parts, so that the comparison takes 64 MB.
     for first in range(0, len(rows), max(1, 2**26 // listed.shape[1])):
         part = slice(first, first + max(1, 2**26 // listed.shape[1]))
         inner = items[part] % kernels.TILE_ITEMS
@@ -219,15 +218,15 @@ def _hide(scores: torch.Tensor, listed: torch.Tensor, hidden: tuple[torch.Tensor
         scores[rows[part][pair], slot * _ITEMS + inner[pair] // kernels.GROUPS] = -math.inf
 
 
-def _settled(
+def _exact_best(
     users: torch.Tensor, items: GpuItems, chosen: torch.Tensor, rough: torch.Tensor, k: int
 ) -> tuple[Indices, Scores]:
     """Return (n, k) items and float64 scores, best first and ties by index, of `chosen` (n, m)."""
     columns, scores = np.zeros((len(users), k), np.int64), np.zeros((len(users), k))
-    for first in range(0, len(users), _SETTLED):
-        part = slice(first, first + _SETTLED)
+    for first in range(0, len(users), _RESCORED_USERS):
+        part = slice(first, first + _RESCORED_USERS)
         there = rough[part] > -math.inf
-        # Where there is none any item will do: it scores -inf.
+        # A place without an item gets an arbitrary one, with the score -inf.
         by_index = torch.where(there, chosen[part], 2**40).sort(dim=1)
         there = there.gather(1, by_index.indices)
         indices = torch.where(there, by_index.values, 0)

@@ -1,8 +1,8 @@
-"""GPU loops of the top-k, in Triton: scores stay in registers, and only groups of items that matter are written.
+"""GPU kernels of the top-k in Triton. Scores stay in registers; only candidate groups of items are written.
 
-Items stand in tiles; a tile's group g holds its items g, g + GROUPS, g + 2 GROUPS, …, whose scores one thread of a
-tensor core's output holds, so that their maximum needs no exchange between threads. Not measured on a GPU yet: checked
-by Triton's interpreter on a CPU (tests/pipeline_tasks/topk/test_gpu_top_k.py).
+Items are arranged in tiles. Group g of a tile has its items g, g + GROUPS, g + 2 GROUPS, … One thread holds their
+scores in a tensor core's output, so their maximum needs no exchange between threads. Not measured on a GPU yet.
+Triton's interpreter checks them on a CPU (tests/pipeline_tasks/topk/test_gpu_top_k.py).
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, N803
@@ -15,15 +15,15 @@ import triton.language as tl
 TILE_USERS: Final = 128
 TILE_ITEMS: Final = 128
 GROUPS: Final = 8
-"""Of a tile: a group has 16 items."""
+"""Groups of a tile; a group has 16 items."""
 STEP: Final = 256
-"""Numbers of a vector that are multiplied at a time; users no wider are read once."""
+"""Dimensions that are multiplied at a time. Users of at most this width are read only once."""
 
 
 @triton.jit
 def _maxima(ours, users, items, rows, tile, WIDTH: tl.constexpr, STEP: tl.constexpr, USERS: tl.constexpr,
             ITEMS: tl.constexpr, GROUPS: tl.constexpr):  # fmt: skip
-    """Return (USERS, GROUPS) the best score of each group of a tile."""
+    """Return (USERS, GROUPS): the best score of each group of a tile."""
     columns = (tile * ITEMS + tl.arange(0, ITEMS)).to(tl.int64)
     dims = tl.arange(0, STEP)
     scores = tl.dot(ours, tl.load(items + columns[None, :] * WIDTH + dims[:, None]))
@@ -36,7 +36,7 @@ def _maxima(ours, users, items, rows, tile, WIDTH: tl.constexpr, STEP: tl.conste
 @triton.jit
 def write_maxima(users, items, maxima, n_tiles, tiles_each, WIDTH: tl.constexpr, STEP: tl.constexpr,
                  USERS: tl.constexpr, ITEMS: tl.constexpr, GROUPS: tl.constexpr):  # fmt: skip
-    """Write (users, tiles x GROUPS) float32: every group's best score. For a sample of the items."""
+    """Write (users, tiles x GROUPS) float32: the best score of every group, for a sample of the items."""
     rows = (tl.program_id(0) * USERS + tl.arange(0, USERS)).to(tl.int64)
     ours = tl.load(users + rows[:, None] * WIDTH + tl.arange(0, STEP)[None, :])
     first = tl.program_id(1) * tiles_each
@@ -50,9 +50,9 @@ def write_maxima(users, items, maxima, n_tiles, tiles_each, WIDTH: tl.constexpr,
 def list_groups(users, items, cuts, counts, listed, maxima, n_tiles, tiles_each, CAPACITY: tl.constexpr,
                 WIDTH: tl.constexpr, STEP: tl.constexpr, USERS: tl.constexpr, ITEMS: tl.constexpr,
                 GROUPS: tl.constexpr):  # fmt: skip
-    """List (users, CAPACITY) int32 groups whose best score reaches the user's cut, with that score, in any order.
+    """Write (users, CAPACITY) int32 groups with a best score at or above the user's cut, and that score, unordered.
 
-    `counts` (users,) int32 begins as 0 and may exceed CAPACITY: what found no room is left out.
+    `counts` (users,) int32 starts at 0 and may exceed CAPACITY. Groups beyond CAPACITY are left out.
     """
     rows = (tl.program_id(0) * USERS + tl.arange(0, USERS)).to(tl.int64)
     ours = tl.load(users + rows[:, None] * WIDTH + tl.arange(0, STEP)[None, :])
@@ -75,9 +75,9 @@ def list_groups(users, items, cuts, counts, listed, maxima, n_tiles, tiles_each,
 @triton.jit
 def score_groups(users, items, center, listed, scores, n_items, width, n_listed, SLOTS: tl.constexpr,
                  ITEMS: tl.constexpr, GROUPS: tl.constexpr, STEP: tl.constexpr):  # fmt: skip
-    """Write (users, n_listed x 16) float32 scores of the items of listed groups, less their mean; -inf for none.
+    """Write (users, n_listed x 16) float32 scores of the items of listed groups, minus the mean; -inf without an item.
 
-    A listed group of -1 is none, and is not read.
+    A listed group of -1 is an empty place and is not read.
     """
     row = tl.program_id(0).to(tl.int64)
     slots = tl.program_id(1) * SLOTS + tl.arange(0, SLOTS)

@@ -1,8 +1,9 @@
-"""How the vectors of a user and an item make a score, wherever they are ranked by it: from vectors alone, no model.
+"""Scores of a user vector and an item vector, and the ranking by them. No model is needed.
 
-The dot product is ranked by `top_k`. The additive matching's score is weights . tanh(u + v) over the first numbers of
-both vectors (see matching) plus the dot product of the others: popularity trends and the collaborative part add to it
-as they add to any matching. Its float32 pass is bounded like that of the dot product and settled in float64: as exact.
+There are two kinds. The dot product is ranked by `top_k`. The score of the additive matching is weights . tanh(u + v)
+over the first dimensions (see matching), plus the dot product of the others, which hold popularity features and the
+item-to-item part. The error of its float32 pass is bounded like that of the dot product, and its final scores are
+float64, so it is as exact.
 """
 
 from collections.abc import Iterator
@@ -13,30 +14,30 @@ import numpy as np
 
 from pipeline_tasks.topk.arrays import Exclusions, Indices, Part, Scores, TopK, Vectors, join_parts, norms
 from pipeline_tasks.topk.dot_products import dot_products
-from pipeline_tasks.topk.fit_input import refuse_bad_input
+from pipeline_tasks.topk.input_checks import refuse_bad_input
 from pipeline_tasks.topk.top_k import best_of_block, rounding_of_dots, top_k
 
 _TILE: Final = 64
-"""Users whose hidden numbers are made at a time: those of one dimension stay in the cache."""
+"""Users at a time, so that the hidden values of one dimension stay in the cache."""
 
 Real = TypeVar("Real", Vectors, Scores)
 
 
 class PairScores(Protocol):
-    """A score of users (n, d) and items (m, d)."""
+    """A score for users (n, d) and items (m, d)."""
 
     def all(self, users: Real, items: Real) -> Real:
-        """Return (n, m) in the precision of the vectors."""
+        """Return (n, m) scores in the precision of the vectors."""
 
     def pairs(self, users: Vectors, items: Vectors, rows: Indices, columns: Indices) -> Scores:
-        """Return the float64 scores of pairs (users[rows], items[columns]): what tables hold."""
+        """Return the float64 scores of the pairs (users[rows], items[columns]), as in the published tables."""
 
     def best(self, users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> TopK:
         """Return each user's k best items; see `top_k`."""
 
 
 class DotScores:
-    """u . v."""
+    """The score u . v."""
 
     def all(self, users: Real, items: Real) -> Real:
         """Return (n, m) products."""
@@ -53,13 +54,13 @@ class DotScores:
 
 @dataclass(frozen=True)
 class AdditiveScores:
-    """weights . tanh(u + v) over the first numbers, plus the dot product of the rest."""
+    """The score weights . tanh(u + v) over the first dimensions, plus the dot product of the rest."""
 
     weights: Vectors = field(repr=False)
     """(a,)"""
 
     def all(self, users: Real, items: Real) -> Real:
-        """Return (n, m); memory beside the result is 64 x m numbers."""
+        """Return (n, m) scores. It needs memory for 64 x m numbers in addition to the result."""
         width = len(self.weights)
         scores = users[:, width:] @ items[:, width:].T
         for start in range(0, len(users), _TILE):
@@ -76,14 +77,14 @@ class AdditiveScores:
         """Return the float64 scores of pairs."""
         width = len(self.weights)
         scores = dot_products(users[:, width:], items[:, width:], rows, columns)
-        # One number at a time, like `all`: no block size changes an order of additions, and memory is that of a column.
+        # One dimension at a time, like `all`. So no block size changes the order of additions, and memory is small.
         for place, weight in enumerate(self.weights.tolist()):
             inner = users[rows, place].astype(np.float64) + items[columns, place]
             scores += weight * np.tanh(inner)
         return scores
 
     def best(self, users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> TopK:
-        """Return each user's k best items; memory is bounded at block x m x 12 bytes."""
+        """Return each user's k best items. It needs at most block x m x 12 bytes of memory."""
         refuse_bad_input(users, items, k, block)
         return join_parts(list(self._parts(users, items, k, exclusions, block)))
 
@@ -100,19 +101,20 @@ class AdditiveScores:
             yield best_of_block(self.all(ours, items), self._rounding(ours, items), k, banned, exact)
 
     def _rounding(self, users: Vectors, items: Vectors) -> Scores:
-        """Return (n,) a bound on what float32 is wrong by.
+        """Return (n,) bounds on the float32 error.
 
-        A tanh is wrong by less than 8 units (its argument's rounding counts for half a unit at most, because
-        x (1 - tanh^2 x) < .45), a sum of a terms by a units (Higham 3.5): doubled, of the sum of |weights|.
+        The error of tanh is below 8 units; the rounding of its argument adds at most half a unit, because
+        x (1 - tanh^2 x) < .45. A sum of a terms adds a units (Higham 3.5). The bound is twice that, times the sum of
+        |weights|.
         """
         width = len(self.weights)
         hidden = (width + 16) * 2.0**-23 * float(np.abs(self.weights).sum(dtype=np.float64))
         dots = rounding_of_dots(users[:, width:], items[:, width:])
-        # The dot product is added first: each of the sums that follow rounds it once more.
+        # The dot product is added first, so each of the later sums rounds it once more.
         carried = (width + 1) * 2.0**-23 * norms(users[:, width:]) * float(norms(items[:, width:]).max(initial=0.0))
         return np.asarray(dots + hidden + carried)
 
 
 def pair_scores(additive_weights: Vectors) -> PairScores:
-    """Return the dot product where there are no weights, else the additive score."""
+    """Return the additive score, or the dot product where there are no weights."""
     return AdditiveScores(additive_weights.astype(np.float32)) if len(additive_weights) else DotScores()

@@ -1,4 +1,4 @@
-"""Where the bulk top-k computes: the CPU, unless a Spark task says that it was given a GPU."""
+"""The device of the top-k of large tables: the CPU, unless a Spark task sets its GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _DEVICE: Final[ContextVar[str]] = ContextVar("scoring_device", default="cpu")
 
 @contextmanager
 def scoring_on(device: str) -> Iterator[None]:
-    """Let `top_k` compute large tables on a torch device, cpu or cuda:<number>."""
+    """Use a torch device (cpu or cuda:<number>) for large tables within the context."""
     before = _DEVICE.set(device)
     try:
         yield
@@ -19,5 +19,5 @@ def scoring_on(device: str) -> Iterator[None]:
 
 
 def scoring_device() -> str:
-    """Return the device of `scoring_on`, outside of it the CPU."""
+    """Return the device that `scoring_on` set, or cpu."""
     return _DEVICE.get()

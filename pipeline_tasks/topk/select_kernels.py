@@ -1,7 +1,7 @@
-"""Machine-code loops of the fast top-k that gather what may be among the best of a tile of scores.
+"""Machine-code loops of the fast top-k that collect candidates for the best items from tiles of scores.
 
-A first-pass score s of a tile stands for scale x s, wrong by at most the user's error in that tile. What is kept of a
-candidate is its *low*, scale x s - error: the true score lies between it and it plus twice the error.
+A first-pass score s stands for scale x s, with at most the user's error in that tile. A candidate is stored with its
+*low*, which is scale x s - error. The true score is between the low and the low plus twice the error.
 """
 
 from typing import Any, Final, NamedTuple
@@ -17,46 +17,46 @@ Columns = npt.NDArray[np.int32]
 Tile = npt.NDArray[np.int32] | Vectors
 
 TILE: Final = 2_048
-"""Items of a tile: with 512 users 4 MB of scores, in the cache when they are looked through."""
+"""Items of a tile. With 512 users its scores take 4 MB, so they are still in the cache when they are scanned."""
 
 
 class Margins(NamedTuple):
-    """By how much first-pass scores can be wrong, and what they stand for."""
+    """Scales of first-pass scores, and the parts of their error bounds."""
 
     scales: Scores
-    """(rows,): with the tile's, what a score of 1 stands for."""
+    """(rows,) value of a score of 1, to be multiplied by the tile's scale."""
     of_norm: Scores
     """(rows,) error per length of an item."""
     of_lost: Scores
-    """(rows,) error per length of what the first pass lost of an item."""
+    """(rows,) error per length of an item's rounding error."""
     flat: Scores
-    """(rows,) error anywhere."""
+    """(rows,) constant error."""
     of_float32: Scores
-    """(rows,) error of the float32 product with any item as it is."""
+    """(rows,) error of the float32 product with any unrounded item."""
     tile_scales: Scores
     """(tiles,)"""
     tile_norms: Scores
     """(tiles,) length of the longest item."""
     tile_lost: Scores
-    """(tiles,) largest length of what the first pass lost of an item."""
+    """(tiles,) largest length of an item's rounding error."""
 
 
 class Candidates(NamedTuple):
-    """What may be among each row's best."""
+    """Candidates for each row's best items."""
 
     columns: Columns
-    """(rows, capacity), filled to `counts`: places of items."""
+    """(rows, capacity) places of items, filled up to `counts`."""
     lows: Vectors
     """(rows, capacity)"""
     counts: Indices
-    """(rows,), -1 where there was not room enough, or a guess was wrong."""
+    """(rows,) -1 where the room was too small or a guess was wrong."""
     bounds: Vectors
-    """(rows,): nothing was left out that could exceed it."""
+    """(rows,) upper bounds on the items that were left out."""
 
 
 @njit(cache=True, nogil=True)
 def error_of(margins: Margins, row: int, tile: int) -> float:
-    """Return by how much the first pass is wrong at most."""
+    """Return the bound on the error of a row's first-pass scores in a tile."""
     error: float = (
         margins.of_norm[row] * margins.tile_norms[tile]
         + margins.of_lost[row] * margins.tile_lost[tile]
@@ -65,12 +65,12 @@ def error_of(margins: Margins, row: int, tile: int) -> float:
     return error
 
 
-# Without NaN the least and the largest of many are found side by side.
+# Without NaN, the loop for minimum and maximum is vectorized.
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def reached_by(numbers: npt.NDArray[Any], k: int) -> Any:  # noqa: ANN401
-    """Return a number that k of the array (no NaN) reach, and k + 1 do not unless they are equal.
+    """Return a number that k numbers of the array reach, and k + 1 do not unless they are equal. No NaN is allowed.
 
-    Found by counting above a middle: of 900 some ten counts, all vectorized, where a partition would move data.
+    It is found by bisection with vectorized counts, about ten for 900 numbers. A partition would move data.
     """
     low = high = numbers[0]
     for place in range(len(numbers)):
@@ -91,7 +91,7 @@ def reached_by(numbers: npt.NDArray[Any], k: int) -> Any:  # noqa: ANN401
 
 @njit(cache=True, nogil=True)
 def count_reaching(numbers: npt.NDArray[Any], bound: Any) -> int:  # noqa: ANN401
-    """Return how many are not below the bound."""
+    """Return how many numbers are at or above the bound."""
     count = np.int32(0)
     for place in range(len(numbers)):
         count += np.int32(numbers[place] >= bound)
@@ -100,21 +100,21 @@ def count_reaching(numbers: npt.NDArray[Any], bound: Any) -> int:  # noqa: ANN40
 
 @njit(cache=True, nogil=True)
 def drop_below(found: Candidates, margins: Margins, row: int, rank: int) -> None:
-    """Raise a row's bound to its `rank`-th largest low, and drop in place what cannot exceed it."""
+    """Raise a row's bound to its `rank`-th largest low, and drop candidates that cannot exceed it, in place."""
     columns, lows, count = found.columns[row], found.lows[row], found.counts[row]
     bound = max(reached_by(lows[:count], rank), found.bounds[row])
     kept = 0
     for place in range(count):
         column, low = columns[place], lows[place]
         columns[kept], lows[kept] = column, low
-        # No branch: whether one stays is anybody's guess, the processor's too.
+        # Without a branch, because the CPU could not predict it.
         kept += int(low + 2 * error_of(margins, row, column // TILE) >= bound)
     found.counts[row], found.bounds[row] = kept, bound
 
 
 @njit(cache=True, nogil=True)
 def guess_bounds(found: Candidates, margins: Margins, rank: int) -> None:
-    """Raise each row's bound to its `rank`-th largest low where it has so many; `settle` says whether it was right."""
+    """Raise each row's bound to its `rank`-th largest low where it has so many. `settle` checks the guess."""
     for row in range(len(found.counts)):
         if found.counts[row] >= rank:
             drop_below(found, margins, row, rank)
@@ -122,11 +122,11 @@ def guess_bounds(found: Candidates, margins: Margins, rank: int) -> None:
 
 @njit(cache=True, nogil=True)
 def gather(scores: Tile, number: int, lowest: float, k: int, rank: int, margins: Margins, found: Candidates) -> None:
-    """Add to each row's candidates what of tile `number` can exceed its bound.
+    """Add the items of tile `number` that can exceed a row's bound to its candidates.
 
     Args:
-        scores: (rows, width) int32 or float32, width a multiple of 64; an excluded item's is below `lowest`.
-        rank: where not 0, a row without a bound begins with a guess: that so many of this tile reach it.
+        scores: (rows, width) int32 or float32, width a multiple of 64. Excluded items are below `lowest`.
+        rank: if not 0, a row without a bound starts with a guess: the score that so many of this tile reach.
     """
     capacity = found.columns.shape[1]
     for row in range(len(scores)):
@@ -139,7 +139,7 @@ def gather(scores: Tile, number: int, lowest: float, k: int, rank: int, margins:
         wanted = (found.bounds[row] - error) / scale
         if wanted > -lowest:
             continue
-        # Cut towards zero: an integer never more than it has to be.
+        # Conversion truncates towards zero.
         threshold = scores.dtype.type(max(wanted, lowest))
         for start in range(0, len(line), LANES):
             if count < 0:

@@ -1,7 +1,7 @@
-"""Machine-code loops of the fast top-k that settle what was gathered: all of it in float32, what is left in float64.
+"""Machine-code loops of the fast top-k that rank the candidates: first in float32, then the rest in float64.
 
-Of 100,000 items int8 leaves some 320 for a top-100, float32 a hundred and one at most. Both together take 23 us a user;
-float64 alone took 31.
+Of 100,000 items int8 leaves about 320 candidates for a top-100, and float32 at most 101. Both passes take 23 us per
+user; float64 alone took 31.
 """
 
 from typing import Final
@@ -15,19 +15,19 @@ from pipeline_tasks.topk.lane_masks import prefetch
 from pipeline_tasks.topk.select_kernels import Candidates, Columns, Margins, drop_below, reached_by
 
 _AHEAD: Final = 6
-"""Items that are brought from memory while one is multiplied."""
+"""Items to prefetch ahead of the one that is multiplied."""
 
 
 @njit(cache=True, nogil=True)
 def settle(
     users: Vectors, items: Vectors, order: Columns, k: int, margins: Margins, found: Candidates, scores: Scores
 ) -> None:
-    """Leave each row's k best at the front of `columns`, best first and ties by index, with float64 `scores`.
+    """Put each row's k best items at the front of `columns`, best first, ties by index, with float64 `scores`.
 
-    Rows without proof get the count -1.
+    Rows without a proof get the count -1.
 
     Args:
-        users: (rows, d). items: (n, d) as they are. order: (n,) the item at each place. scores: (rows, k).
+        users: (rows, d). items: (n, d), unrounded. order: (n,) the item at each place. scores: (rows, k), output.
     """
     exact = np.empty(found.columns.shape[1], np.float64)
     for row in range(len(users)):
@@ -36,7 +36,7 @@ def settle(
         if found.counts[row] < 0:
             continue
         user, columns, lows = users[row], found.columns[row], found.lows[row]
-        count = _sharpen(user, items, order, columns[: found.counts[row]], lows, k, 2 * margins.of_float32[row])
+        count = _drop_by_float32(user, items, order, columns[: found.counts[row]], lows, k, 2 * margins.of_float32[row])
         for place in range(count):
             exact[place] = dot(user, items[columns[place]])
         found.counts[row] = rank_best(columns[:count], exact[:count], k, scores[row])
@@ -44,7 +44,7 @@ def settle(
 
 @njit(cache=True, nogil=True)
 def _prove(margins: Margins, found: Candidates, row: int, k: int) -> None:
-    """Drop what cannot be among the row's k best; where its bound was guessed, and wrong, its count becomes -1."""
+    """Drop candidates that cannot be among the row's k best. If its guessed bound was wrong, its count becomes -1."""
     guessed = found.bounds[row]
     if found.counts[row] >= k:
         found.bounds[row] = -np.inf
@@ -53,7 +53,7 @@ def _prove(margins: Margins, found: Candidates, row: int, k: int) -> None:
         found.counts[row] = -1
 
 
-# Sums in any order: the bound holds for all of them.
+# The compiler may reorder the sum, because the bound holds for any order.
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _float32_dot(user: Vectors, item: Vectors) -> np.float32:
     total = np.float32(0)
@@ -63,14 +63,16 @@ def _float32_dot(user: Vectors, item: Vectors) -> np.float32:
 
 
 @njit(cache=True, nogil=True)
-def _sharpen(
+def _drop_by_float32(
     user: Vectors, items: Vectors, order: Columns, columns: Columns, products: Vectors, k: int, apart: float
 ) -> int:
-    """Put items in place of `columns`, their places, and drop those whose float32 product is more than `apart` below
-    the k-th best; return how many are left. What float64 reads next is in the cache by then.
+    """Replace places in `columns` by items, drop candidates by their float32 product, and return how many are left.
+
+    Items are dropped if their product is more than `apart` below the k-th best. The others are then in the cache for
+    the float64 pass.
 
     Args:
-        products: room for as many as there are columns.
+        products: working memory of the length of `columns`.
     """
     count = len(columns)
     for place in range(count):
@@ -90,7 +92,7 @@ def _sharpen(
 
 @njit(cache=True, nogil=True)
 def rank_best(columns: Columns, exact: Scores, k: int, scores: Scores) -> int:
-    """Put the k best to the front of `columns` and `scores`, best first and ties by index; return how many they are."""
+    """Put the k best at the front of `columns` and `scores`, best first, ties by index. Return their number."""
     by_index = np.argsort(columns)
     ranked = by_index[np.argsort(-exact[by_index], kind="mergesort")][:k]
     best = columns[ranked]

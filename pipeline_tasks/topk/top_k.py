@@ -1,9 +1,9 @@
 """Exact top-k of users x items by dot product, block by block, with items excluded per user.
 
-A first pass multiplies in float32, for large tables in int8 (fast_top_k.py) or on a GPU (gpu_top_k.py). Its rounding
-is bounded, so only items within that bound of the k-th best can belong to the answer; those are scored again in
-float64, in an order of additions that no block size, thread count, BLAS or first pass changes. Equal vectors therefore
-give equal scores, wherever and however often they are computed.
+A first pass multiplies in float32, or for large tables in int8 (fast_top_k.py) or on a GPU (gpu_top_k.py). Its rounding
+error is bounded, so only items within that bound of the k-th best can belong to the result. Those are scored again in
+float64, in an order of additions that does not depend on block size, thread count, BLAS or first pass. Equal vectors
+therefore always give equal scores.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline_tasks.topk.arrays import (
     SMALLEST,
+    Block,
     Exclusions,
     Indices,
     Part,
@@ -23,26 +24,27 @@ from pipeline_tasks.topk.arrays import (
     norms,
 )
 from pipeline_tasks.topk.dot_products import dot_products
-from pipeline_tasks.topk.fit_input import refuse_bad_input
+from pipeline_tasks.topk.input_checks import refuse_bad_input
 from pipeline_tasks.topk.pass_choice import takes_fast_pass
+from pipeline_tasks.topk.scoring_device import scoring_device
 
 _SLACK: Final = 16
-"""Candidates beyond k that the first pass keeps; more are looked at only where more lie within its rounding."""
+"""Candidates beyond k that the first pass keeps. More are considered only where more are within its rounding."""
 
 
 def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None = None, block: int = 2_048) -> TopK:
-    """Return each user's k items of highest dot product; at equal scores the lower item index is first.
+    """Return each user's k items of highest dot product. Of equal scores the lower item index is first.
 
     Args:
         users: (n_users, d) finite float32.
         items: (n_items, d) finite float32.
-        k: items per user; a user gets fewer only where fewer are allowed, none where none is.
-        exclusions: items a user must not get.
-        block: users scored at a time: bounds memory at block x n_items x 12 bytes (float32 scores, and the int64 places
-            that they are sorted by), large tables need less.
+        k: items per user; fewer only where fewer items are allowed.
+        exclusions: items that a user must not get.
+        block: users scored at a time. It bounds memory to block x n_items x 12 bytes (float32 scores and int64
+            places); large tables need less.
 
     Raises:
-        ValueError: k or block below 1, vectors of different widths, or a number that is not finite.
+        ValueError: k or block is below 1, the widths of the vectors differ, or a number is not finite.
     """
     refuse_bad_input(users, items, k, block)
     fast = takes_fast_pass(len(users), len(items))
@@ -58,23 +60,35 @@ def _parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None
 
 
 def _fast_parts(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None, block: int) -> Iterator[Part]:
-    from pipeline_tasks.topk.fast_blocks import fast_blocks
-
-    for first, counts, columns, scores in fast_blocks(users, items, k, exclusions):
-        crowded = np.flatnonzero(counts < 0)
-        if not len(crowded):
+    for first, counts, columns, scores in _fast_blocks(users, items, k, exclusions):
+        unproven = np.flatnonzero(counts < 0)
+        if not len(unproven):
             yield counts, columns, scores
             continue
-        banned = exclusions.of(first + crowded) if exclusions else None
-        dense = join_parts(list(_parts(users[first + crowded], items, k, banned, block)))
-        yield _merge((counts, columns, scores), crowded, (np.diff(dense.starts), dense.items, dense.scores))
+        banned = exclusions.of(first + unproven) if exclusions else None
+        dense = join_parts(list(_parts(users[first + unproven], items, k, banned, block)))
+        yield _merge((counts, columns, scores), unproven, (np.diff(dense.starts), dense.items, dense.scores))
 
 
-def _merge(fast: Part, crowded: Indices, dense: Part) -> Part:
-    """Put the users `crowded`, whom the fast pass left out, into their places."""
+def _fast_blocks(users: Vectors, items: Vectors, k: int, banned: Exclusions | None) -> Iterator[Block]:
+    """Yield the first pass of consecutive blocks of users, on the scoring device. Unproven users have the count -1."""
+    # The kernels read contiguous rows.
+    items, device = np.ascontiguousarray(items), scoring_device()
+    if device == "cpu":
+        from pipeline_tasks.topk.fast_top_k import fast_top_k, prepare
+
+        yield from fast_top_k(users, items, k, banned, prepare(users, items, k))
+    else:
+        from pipeline_tasks.topk.gpu_top_k import gpu_top_k, prepare_on
+
+        yield from gpu_top_k(users, k, banned, prepare_on(items, device))
+
+
+def _merge(fast: Part, unproven: Indices, dense: Part) -> Part:
+    """Return the fast result with the dense results of the unproven users inserted."""
     counts = fast[0].copy()
-    counts[crowded] = dense[0]
-    is_dense = np.repeat(np.isin(np.arange(len(counts)), crowded), counts)
+    counts[unproven] = dense[0]
+    is_dense = np.repeat(np.isin(np.arange(len(counts)), unproven), counts)
     columns, scores = np.empty(len(is_dense), np.int64), np.empty(len(is_dense), np.float64)
     columns[is_dense], scores[is_dense] = dense[1], dense[2]
     columns[~is_dense], scores[~is_dense] = fast[1], fast[2]
@@ -97,7 +111,7 @@ def best_of_block(
     banned: tuple[Indices, Indices] | None,
     exact: Callable[[Indices, Indices], Scores],
 ) -> Part:
-    """Return the k best of `rough` (n, items) by their `exact` scores; `rounding` (n,) bounds how they differ."""
+    """Return the k best items by `exact` scores. `rounding` (n,) bounds their difference from `rough` (n, items)."""
     if banned is not None:
         rough[banned] = -np.inf
     rows, columns = _candidates(rough, k, rounding)
@@ -110,12 +124,12 @@ def best_of_block(
 
 
 def _candidates(rough: Vectors, k: int, rounding: Scores) -> tuple[Indices, Indices]:
-    """Return (row, column) of every score that may belong to its row's k best, given the rounding of each row."""
+    """Return (row, column) of every score that may be among its row's k best, given each row's rounding."""
     width = rough.shape[1]
     kept = min(k + _SLACK, width)
     columns = np.argpartition(rough, width - kept, axis=1)[:, width - kept :]
     values = np.sort(np.take_along_axis(rough, columns, axis=1), axis=1)[:, ::-1]
-    # Both the k-th best and the candidate may be off by the rounding.
+    # Both the k-th best and the candidate may have the rounding error.
     bound = values[:, min(k, kept) - 1].astype(np.float64) - 2 * rounding
     enough = (values[:, -1] < bound) | (kept == width)
     near = np.take_along_axis(rough, columns, axis=1) >= bound[:, None]
@@ -130,16 +144,16 @@ def _candidates(rough: Vectors, k: int, rounding: Scores) -> tuple[Indices, Indi
 
 
 def rounding_of_dots(users: Vectors, items: Vectors) -> Scores:
-    """Return (n,) a bound on |float32 - exact| of each user's dot products with `items`."""
+    """Return (n,) bounds on |float32 - exact| of each user's dot products with `items`."""
     return _rounding(users, float(norms(items).max(initial=0.0)))
 
 
 def _rounding(users: Vectors, longest: float) -> Scores:
-    """Return a bound on |float32 - exact| of each user's dot products with items no longer than `longest`.
+    """Return (n,) bounds on |float32 - exact| of each user's dot products with items of length `longest` at most.
 
     Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., (3.5): n u / (1 - n u) times the sum of absolute
-    products, which Cauchy-Schwarz bounds by the norms; holds for any order of additions. Plus what products lose that
-    are so small that their last bits are not kept.
+    products, for any order of additions. Cauchy-Schwarz bounds that sum by the norms. A term for the underflow of small
+    products is added.
     """
     unit = users.shape[1] * 2.0**-24
     bound: Scores = unit / (1 - unit) * norms(users) * longest + users.shape[1] * SMALLEST

@@ -1,4 +1,4 @@
-"""Run by test_gpu_top_k.py with TRITON_INTERPRET=1: the GPU's top-k on the CPU, beside the dense one."""
+"""Compares the GPU's top-k, interpreted on the CPU, with the dense one. test_gpu_top_k.py sets TRITON_INTERPRET=1."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.pipeline_tasks.topk.test_top_k import exclusions_of
 
 
 def settled_alike(users: Vectors, items: Vectors, k: int, banned: Exclusions | None, at_least: float) -> None:
-    """Raise AssertionError where a settled user differs, or fewer than a share of them are settled."""
+    """Raise AssertionError where a proven user differs, or where fewer than a share of the users are proven."""
     dense = join_parts(list(dense_parts(users, items, k, banned, 64)))
     settled = 0
     for first, counts, columns, scores in module.gpu_top_k(users, k, banned, module.prepare_on(items, "cpu")):
@@ -30,23 +30,23 @@ def settled_alike(users: Vectors, items: Vectors, k: int, banned: Exclusions | N
 
 
 def main() -> None:
-    """Settle six problems."""
+    """Check six problems."""
     rng = np.random.default_rng(1)
     draw = rng.standard_normal
     users, items = draw((24, 40), np.float32), draw((3_000, 40), np.float32)
     banned = exclusions_of([set(rng.integers(0, 3_000, 20).tolist()) for _ in users])
     settled_alike(users, items, 10, None, 0.9)
-    # Excluded are the very best of each, too.
+    # The best items of each user are excluded too.
     best = [set(np.argsort(-row)[:8].tolist()) for row in users @ items.T]
     settled_alike(users, items + 5, 10, exclusions_of(best), 0.9)
-    # More numbers than are multiplied at a time, and a catalog that ends within a tile.
+    # Vectors longer than a step, and a catalog that ends within a tile.
     settled_alike(draw((10, 300), np.float32), draw((1_111, 300), np.float32), 5, None, 0.9)
-    # Ties everywhere: what cannot be proven is left to the CPU, and the rest is right.
+    # Many ties: unproven users are left to the CPU, and the others are right.
     few = rng.choice([-1.0, 1.0], (1_000, 6)).astype(np.float32)
     settled_alike(few[:10], few, 5, exclusions_of([{1, 2}] * 10), 0.0)
     # Fewer items than k + slack.
     settled_alike(users[:10], items[:30], 10, Exclusions(banned.starts[:11] * 0, banned.items[:0]), 0.9)
-    # What is left to the CPU joins the rest.
+    # Users that are left to the CPU join the others.
     with scoring_on("cpu:0"):
         mixed = top_k(few[:10], few, 5)
     dense = join_parts(list(dense_parts(few[:10], few, 5, None, 64)))

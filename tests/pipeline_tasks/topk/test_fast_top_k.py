@@ -18,7 +18,7 @@ from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, pro
 
 @pytest.fixture(autouse=True)
 def always_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the fast path however small the table is."""
+    """Take the fast path for tables of any size."""
     monkeypatch.setattr(pass_choice, "REPAID", 0)
     monkeypatch.setattr(pass_choice, "SMALL_CALL", 0)
 
@@ -33,8 +33,8 @@ def test_equals_brute_force(problem: tuple[Vectors, Vectors, int, list[set[int]]
 
 @pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("shift", [0.0, 50.0, -50.0])
-def test_either_first_pass_gives_what_the_dense_one_gives(small: bool, shift: float) -> None:
-    """Also where a part that all items share is many times larger than what tells them apart."""
+def test_both_first_passes_equal_the_dense_one(small: bool, shift: float) -> None:
+    """Also where a part that all items share is many times larger than their differences."""
     rng = np.random.default_rng(7)
     users = rng.standard_normal((700, 40)).astype(np.float32)
     items = (rng.standard_normal((20_000, 40)) + shift).astype(np.float32)
@@ -46,8 +46,8 @@ def test_either_first_pass_gives_what_the_dense_one_gives(small: bool, shift: fl
     assert np.array_equal(np.concatenate([part[3] for part in fast]), np.concatenate([part[2] for part in dense]))
 
 
-def test_dimensions_of_unlike_size_leave_bytes_no_more_candidates() -> None:
-    """As a trained model's are: a few of trends, and hundreds of tastes that tell items apart."""
+def test_dimensions_of_different_size_give_int8_no_more_candidates() -> None:
+    """Like a trained model: a few large popularity features, and hundreds of small embedding dimensions."""
     if not multiplies_bytes():
         pytest.skip("this processor does not sum products of bytes in one instruction")
     rng = np.random.default_rng(8)
@@ -66,7 +66,7 @@ def test_dimensions_of_unlike_size_leave_bytes_no_more_candidates() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_shelf_that_is_mapped_read_only_is_scored_alike() -> None:
+def test_mapped_read_only_items_give_equal_scores() -> None:
     rng = np.random.default_rng(9)
     users, items = rng.standard_normal((30, 16), np.float32), rng.standard_normal((500, 16), np.float32)
     expected = top_k(users, items, 5)
@@ -76,7 +76,7 @@ def test_a_shelf_that_is_mapped_read_only_is_scored_alike() -> None:
     assert np.array_equal(result.scores, expected.scores)
 
 
-def test_a_mapped_shelf_is_prepared_once_for_many_batches() -> None:
+def test_mapped_items_are_prepared_once_for_many_batches() -> None:
     rng = np.random.default_rng(9)
     users, shelves = rng.standard_normal((30, 16), np.float32), rng.standard_normal((3, 500, 16), np.float32)
     shelves.flags.writeable = False
@@ -87,11 +87,11 @@ def test_a_mapped_shelf_is_prepared_once_for_many_batches() -> None:
     assert prepare(users, shelves[0], 5) is not first, "two are kept, not all that ever were"
 
 
-def test_users_with_more_equals_than_there_is_room_for_are_scored_densely() -> None:
+def test_users_with_too_many_equal_scores_are_scored_densely() -> None:
     rng = np.random.default_rng(3)
     users = rng.standard_normal((40, 8)).astype(np.float32)
     items = rng.standard_normal((6_000, 8)).astype(np.float32)
-    # To users along the first axis, 4,000 items are equal and the best; others see 4,000 different ones.
+    # For users along the first axis, 4,000 best items are equal; for others they differ.
     users[::3] = np.eye(1, 8, dtype=np.float32)
     items[500:4_500, 0] = 9.0
     banned = exclusions_of([{500, 501} if user % 2 else {700} for user in range(40)])
@@ -103,11 +103,11 @@ def test_users_with_more_equals_than_there_is_room_for_are_scored_densely() -> N
     assert result.items[:11].tolist() == [*range(500, 510), result.items[10]]
 
 
-def test_users_whose_bound_was_guessed_wrong_are_scored_densely() -> None:
+def test_users_with_a_wrong_guessed_bound_are_scored_densely() -> None:
     rng = np.random.default_rng(4)
     users, items = rng.standard_normal((20, 8), np.float32), rng.standard_normal((20_000, 8), np.float32)
     prepared = first_pass(items, True)
-    # All that is drawn at random is far above all else, for the first ten users.
+    # For the first ten users, the random sample scores far above all other items.
     users[:10, 0], items[prepared.order[: prepared.sampled], 0] = 9.0, 9.0
     assert (next(fast_top_k(users, items, 60, None, first_pass(items, True)))[1][:10] < 0).all()
     result = top_k(users, items, 60)
@@ -116,7 +116,7 @@ def test_users_whose_bound_was_guessed_wrong_are_scored_densely() -> None:
 
 
 @given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=50), st.integers(1, 50))
-def test_so_many_reach_the_bound(numbers: list[float], k: int) -> None:
+def test_k_numbers_reach_the_bound(numbers: list[float], k: int) -> None:
     exact = np.array(numbers, np.float32)
     k = min(k, len(exact))
     bound = reached_by(exact, k)
@@ -127,7 +127,7 @@ def test_so_many_reach_the_bound(numbers: list[float], k: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 100, 128, 129, 276, 1_000])
-def test_scores_are_to_the_bit_those_of_the_dense_pass(width: int) -> None:
+def test_scores_are_bitwise_equal_to_the_dense_pass(width: int) -> None:
     rng = np.random.default_rng(width)
     users, items = rng.standard_normal((2, 200, width)).astype(np.float32)
     rows = np.arange(200)
@@ -137,7 +137,7 @@ def test_scores_are_to_the_bit_those_of_the_dense_pass(width: int) -> None:
 
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("width", [1, 2, 5, 16, 127, 128])
-def test_products_of_bytes_are_exact_or_not_used(width: int, balanced: bool) -> None:
+def test_byte_products_are_exact_or_not_used(width: int, balanced: bool) -> None:
     if not multiplies_bytes():
         pytest.skip("this processor does not sum products of bytes in one instruction")
     rng = np.random.default_rng(width)
@@ -145,7 +145,7 @@ def test_products_of_bytes_are_exact_or_not_used(width: int, balanced: bool) -> 
     users[:, 0] = items[:, 0] = 127.0
     items[:, -1] *= 1_000.0
     prepared = first_pass(items, True, users if balanced else None)
-    # Of one dimension all items are equal: nothing is left beside their mean.
+    # With one dimension all items equal their mean, so nothing is left.
     assert (prepared.balance[-1] > 8) == (balanced and width > 1)
     multiplied, margins = prepared.multiplied(users)
     scores = np.concatenate([tile.copy() for _, tile in prepared.scores(multiplied)], axis=1)[:, : len(items)]
@@ -157,8 +157,8 @@ def test_products_of_bytes_are_exact_or_not_used(width: int, balanced: bool) -> 
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-18, 1e-21, 1e12])
-def test_float32_between_the_passes_loses_no_item_of_the_answer(size: float) -> None:
-    """Also of items so close to one another, or so small, that their float32 products are equal or none."""
+def test_the_float32_pass_loses_no_item_of_the_result(size: float) -> None:
+    """Also for items so close or so small that their float32 products are equal or zero."""
     rng = np.random.default_rng(11)
     users = (size * rng.standard_normal((64, 24))).astype(np.float32)
     around = rng.standard_normal((1, 24)) + 1e-7 * rng.standard_normal((3_000, 24))

@@ -1,4 +1,4 @@
-"""The GPU's top-k, its kernels interpreted on the CPU where Triton is installed (torch's CUDA builds bring it)."""
+"""Tests of the GPU's top-k. A CPU interprets the kernels where Triton is installed (part of torch's CUDA builds)."""
 
 import os
 import subprocess
@@ -21,8 +21,8 @@ needs_triton = pytest.mark.skipif(
 
 
 @needs_triton
-def test_the_interpreted_kernels_give_what_the_cpu_gives() -> None:
-    """In a process of its own: Triton decides when it is imported whether it interprets."""
+def test_interpreted_kernels_equal_the_cpu() -> None:
+    """In a separate process, because Triton chooses the interpreter at import."""
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])}
     command = [sys.executable, "-m", "tests.pipeline_tasks.topk.interpreted_gpu_top_k"]
     done = subprocess.run(
@@ -33,7 +33,7 @@ def test_the_interpreted_kernels_give_what_the_cpu_gives() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 100, 128, 129, 276])
-def test_scores_are_to_the_bit_those_of_the_cpu(width: int) -> None:
+def test_scores_are_bitwise_equal_to_the_cpu(width: int) -> None:
     rng = np.random.default_rng(width)
     users, items = rng.standard_normal((20, width), np.float32), rng.standard_normal((50, width), np.float32)
     chosen = rng.integers(0, 50, (20, 6))
@@ -58,7 +58,7 @@ def test_products_in_bfloat16_are_within_their_bound() -> None:
 @pytest.mark.parametrize(
     ("width", "filled"), [(1, 16), (16, 16), (100, 128), (128, 128), (256, 256), (257, 512), (800, 1024)]
 )
-def test_vectors_are_filled_up_to_what_is_multiplied_at_a_time(width: int, filled: int) -> None:
+def test_vectors_are_padded_to_whole_steps(width: int, filled: int) -> None:
     halves = filled_up(torch.ones(3, width), 128, 256)
     assert halves.shape == (128, filled)
     assert halves.sum() == 3 * width

@@ -10,7 +10,7 @@ A, REST, USERS, ITEMS = 5, 3, 70, 90
 def example(seed: int = 0) -> tuple[Vectors, Vectors, Vectors]:
     rng = np.random.default_rng(seed)
     users, items = (rng.standard_normal((n, A + REST)).astype(np.float32) for n in (USERS, ITEMS))
-    # Twins: equal scores must go to the lower index.
+    # Duplicate items: of equal scores the lower index must be first.
     items[50] = items[7]
     return users, items, rng.standard_normal(A).astype(np.float32)
 
@@ -21,7 +21,7 @@ def by_hand(users: Vectors, items: Vectors, weights: Vectors) -> np.ndarray:
     return np.asarray(hidden @ weights.astype(np.float64) + wide[:, A:] @ other[:, A:].T)
 
 
-def test_the_formula() -> None:
+def test_scores_follow_the_formula() -> None:
     users, items, weights = example()
     scoring, expected = AdditiveScores(weights), by_hand(users, items, weights)
     np.testing.assert_allclose(scoring.all(users, items), expected, atol=1e-4)
@@ -32,7 +32,7 @@ def test_the_formula() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 33, 2_048])
-def test_the_best_are_exact_in_every_block_size(block: int) -> None:
+def test_best_items_are_exact_for_every_block_size(block: int) -> None:
     users, items, weights = example()
     banned = Exclusions(np.arange(USERS + 1), np.full(USERS, 4))
     best = AdditiveScores(weights).best(users, items, 6, banned, block)
@@ -45,7 +45,7 @@ def test_the_best_are_exact_in_every_block_size(block: int) -> None:
     np.testing.assert_array_equal(best.scores, whole.scores)
 
 
-def test_float32_is_never_wrong_by_more_than_the_bound() -> None:
+def test_the_float32_error_is_within_the_bound() -> None:
     users, items, weights = example(3)
     users[:, :A] *= 4
     scoring = AdditiveScores(weights)
@@ -53,14 +53,14 @@ def test_float32_is_never_wrong_by_more_than_the_bound() -> None:
     assert (wrong <= scoring._rounding(users, items)).all()
 
 
-def test_a_state_beyond_all_bends_prefers_nothing() -> None:
+def test_a_saturated_state_prefers_no_item() -> None:
     _, items, weights = example()
     nobody = np.full((1, A + REST), 1e4, np.float32)
     nobody[:, A:] = 0
     assert len(np.unique(AdditiveScores(weights).all(nobody, items))) == 1
 
 
-def test_no_weights_mean_the_dot_product() -> None:
+def test_without_weights_the_score_is_the_dot_product() -> None:
     users, items, weights = example()
     dot: PairScores = pair_scores(np.zeros(0, np.float32))
     assert isinstance(dot, DotScores)

@@ -10,14 +10,14 @@ from pipeline_tasks.topk.pass_choice import REPAID, SMALL_CALL, Tally, takes_fas
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Tally:
-    """Count from nothing, as a new process does."""
+    """Start the tally at zero, as in a new process."""
     tally = Tally()
     monkeypatch.setattr(pass_choice, "TALLY", tally)
     return tally
 
 
-def test_batches_of_a_night_add_up() -> None:
-    """A batch of 2,048 users and 10,000 items is a twentieth of what repays the fast pass."""
+def test_batches_of_a_run_add_up() -> None:
+    """A batch of 2,048 users and 10,000 items has a twentieth of the pairs that repay the fast pass."""
     batches = -(-REPAID // (2_048 * 10_000))
     chosen = [takes_fast_pass(2_048, 10_000) for _ in range(batches + 3)]
     assert chosen == [False] * (batches - 1) + [True] * 4
@@ -30,7 +30,7 @@ def test_a_small_call_stays_dense_and_counts(fresh: Tally) -> None:
     assert fresh.pairs == REPAID + 2 * SMALL_CALL - 1
 
 
-def test_the_change_of_pass_shows_in_no_number(fresh: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_change_of_pass_changes_no_number(fresh: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     users = rng.standard_normal((600, 24), dtype=np.float32)
     items = rng.standard_normal((2_000, 24), dtype=np.float32)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.topk import fit_input
+from pipeline_tasks.topk import input_checks
 from pipeline_tasks.topk.arrays import Exclusions, TopK, Vectors
 from pipeline_tasks.topk.dot_products import dot_products
 from pipeline_tasks.topk.top_k import top_k
 
 
 def brute_force(users: Vectors, items: Vectors, k: int, excluded: list[set[int]]) -> list[list[tuple[int, float]]]:
-    """Python's own arithmetic on every pair: higher score first, then lower index."""
+    """Rank every pair in plain Python: higher score first, then lower index."""
     shelves = []
     for user, banned in zip(users.astype(np.float64), excluded, strict=True):
         scored = [
@@ -39,7 +39,7 @@ def exclusions_of(excluded: list[set[int]]) -> Exclusions:
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Vectors, Vectors, int, list[set[int]], int]:
     n_users, n_items, width = draw(st.integers(1, 9)), draw(st.integers(1, 60)), draw(st.integers(1, 5))
-    # Few different numbers: ties everywhere, also across the k-th place.
+    # Few distinct numbers give many ties, also at the k-th place.
     numbers = draw(st.sampled_from([[0.0, 1.0], [-1.0, 0.1, 0.3], [1e-8, 1.0, -1e7, 0.7]]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     users = rng.choice(numbers, (n_users, width)).astype(np.float32)
@@ -105,7 +105,7 @@ def test_scores_are_the_dot_products() -> None:
         (np.ones((2, 3)), np.ones((0, 3)), 1, "no item vectors"),
     ],
 )
-def test_bad_input_is_refused_in_words(
+def test_bad_input_is_refused_with_a_message(
     users: npt.NDArray[np.float64], items: npt.NDArray[np.float64], k: int, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -122,15 +122,15 @@ def test_memory_is_bounded_by_the_block() -> None:
     assert peak < 16_000_000
 
 
-def test_items_that_nobody_can_write_to_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_items_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    look = fit_input.refuse_bad_vectors
+    look = input_checks.refuse_bad_vectors
 
     def told(name: str, vectors: Vectors) -> None:
         looked.append(name)
         look(name, vectors)
 
-    monkeypatch.setattr(fit_input, "refuse_bad_vectors", told)
+    monkeypatch.setattr(input_checks, "refuse_bad_vectors", told)
     users, items = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
     for _ in range(2):
         top_k(users, items, 1)

@@ -1,15 +1,14 @@
-"""Refuses what cannot be ranked."""
+"""Checks of the input of a top-k."""
 
 from functools import lru_cache
 
 import numpy as np
 
-from pipeline_tasks.topk.arrays import Vectors
-from pipeline_tasks.topk.mapped_items import MappedItems, mapped
+from pipeline_tasks.topk.arrays import MappedItems, Vectors, mapped
 
 
 def refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None:
-    """Raise ValueError where nothing can be ranked: see `top_k`."""
+    """Raise ValueError for input that cannot be ranked; see `top_k`."""
     if k < 1 or block < 1:
         raise ValueError(f"k is {k} and block is {block}: both must be at least 1")
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
@@ -18,7 +17,7 @@ def refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None
             f"(run embed_shelf again)"
         )
     if len(items) == 0:
-        raise ValueError("there are no item vectors: run embed_shelf again on a night with a catalog")
+        raise ValueError("there are no item vectors: run embed_shelf again on a day with a catalog")
     refuse_bad_vectors("user", users)
     key = mapped(items)
     if key is None:
@@ -29,12 +28,12 @@ def refuse_bad_input(users: Vectors, items: Vectors, k: int, block: int) -> None
 
 @lru_cache(maxsize=2)
 def _refuse_bad_items(key: MappedItems) -> None:
-    """Look once at items that nobody can write to: 68 ms for 100,000 of 130 numbers, at every 2,048 users."""
+    """Check read-only items only once: it takes 68 ms for 100,000 items of 130 numbers, for every 2,048 users."""
     refuse_bad_vectors("item", key.items)
 
 
 def refuse_bad_vectors(name: str, vectors: Vectors) -> None:
-    """Raise ValueError where a number is NaN, or so large that the float32 product of two vectors overflows."""
+    """Raise ValueError where a number is NaN, or so large that a float32 product of two vectors may overflow."""
     wrong = np.flatnonzero(~(np.abs(vectors).max(axis=1, initial=0.0) < 1e15))
     if len(wrong):
         raise ValueError(
