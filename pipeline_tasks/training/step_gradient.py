@@ -139,7 +139,7 @@ class StepGradient:
             return head_losses
         chosen = states.flatten(0, 1).index_select(0, self._tensor(batch.place))
         if batch.queries is not None:
-            chosen = self.inputs.asking(chosen, batch.queries, member)
+            chosen = self.inputs.with_last_queries(chosen, batch.queries, member)
         # Each member has its own loss; with several members it is that of a dot product.
         users, items = self.model.member_vectors(chosen, table.vectors)
         popularity = self.trends.at(table.levels, batch.events)

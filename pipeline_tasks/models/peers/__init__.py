@@ -1,1 +1,1 @@
-"""Models that ours must beat, under the same interface: SASRec, ALS, BPR, and every peer by its name."""
+"""Peer models for comparison, with the interface of ours: SASRec, ALS and BPR, and a registry of all by name."""

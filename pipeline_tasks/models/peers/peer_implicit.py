@@ -1,4 +1,4 @@
-"""The two classics of the library `implicit`: its ALS (conjugate gradient) and Bayesian personalized ranking."""
+"""Two models of the library `implicit`: ALS (conjugate gradient) and Bayesian personalized ranking."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline_tasks.evaluation.ranking_task import matrix_of
 
 @dataclass(frozen=True)
 class ImplicitAlsScorer:
-    """Solves a user's factors from the history."""
+    """Item factors of ALS; a user's factors are solved from the history."""
 
     name: str
     evidence: DataExtent
@@ -30,9 +30,10 @@ class ImplicitAlsScorer:
 
 @dataclass(frozen=True)
 class ImplicitBprScorer:
-    """Knows users by key, since the method has no way to place a history: a stranger gets the mean user's scores.
+    """User and item factors of BPR, which cannot score a history; unknown users get the mean user's scores.
 
-    It would therefore not pass `leak_probes.refuse_lookup`; what it looks up was fitted on what may be known.
+    Users are looked up by key, so it would not pass `leak_probes.refuse_lookup`. Its factors were fitted on events
+    before the cut-off only.
     """
 
     name: str
@@ -57,11 +58,11 @@ def fit_implicit_als(
     iterations: int = 15,
     seed: int = 1,
 ) -> ImplicitAlsScorer:
-    """Fit on what each sequence holds, once per item; an item of a history counts `alpha` times as any other.
+    """Fit on the distinct items of each sequence; an item of a history has `alpha` times the weight of any other.
 
     The defaults were chosen on Online Retail's validation part: discovery NDCG@10 .0985; alpha 10 gave .0870.
     """
-    # The library warns of, and suffers from, a BLAS that starts threads within its own.
+    # The library is slow, and warns, if BLAS starts threads of its own.
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=factors,
@@ -83,7 +84,7 @@ def fit_implicit_bpr(
     iterations: int = 100,
     seed: int = 1,
 ) -> ImplicitBprScorer:
-    """Fit by stochastic gradient on pairs; in one thread, as several race and make every run another model.
+    """Fit by stochastic gradient descent on pairs, in one thread, because several threads race and differ by run.
 
     The rate was chosen on Online Retail's validation part: discovery NDCG@10 .0615; .05 gave .0570.
     """

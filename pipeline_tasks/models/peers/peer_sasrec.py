@@ -1,8 +1,7 @@
-"""SASRec trained with full softmax cross-entropy: the sequential model to beat.
+"""SASRec trained with full softmax cross-entropy, as a sequential baseline.
 
-The loss is not the paper's binary cross-entropy with one negative, which is known to hold it back (Petrov and Macdonald
-2023, Klenitskiy and Vasilev 2023), but the softmax over the whole catalog at every position. Adam at a constant rate,
-as published.
+The loss is the softmax over the whole catalog at every position. The paper's binary cross-entropy with one negative is
+known to be worse (Petrov and Macdonald 2023, Klenitskiy and Vasilev 2023). Adam has a constant rate, as published.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pipeline_tasks.training_error import TrainingError
 
 _SCORED_AT_ONCE = 512
 _DENSE = 50
-"""Mean events per history: MovieLens-1M has 165, Amazon Beauty 9."""
+"""Minimum of mean events per history for a dense log; MovieLens-1M has 165, Amazon Beauty 9."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ class SasrecScorer:
 
     @torch.inference_mode()
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, n): zeros where there is no history."""
+        """Return (histories, n); zeros for an empty history."""
         self.network.train(False)
         device = self.network.items.weight.device
         windows = _item_windows(histories, self.max_length)
         scores = np.zeros((len(histories), self.network.items.num_embeddings), dtype=np.float32)
         sizes = (windows >= 0).sum(axis=1)
-        # Equal lengths together: nobody pays for a longer neighbor's padding.
+        # Sorted by length, so that batches have little padding.
         order = np.argsort(sizes, kind="stable")
         order = order[sizes[order] > 0]
         for start in range(0, len(order), _SCORED_AT_ONCE):
@@ -62,11 +61,11 @@ def fit_sasrec(
 ) -> SasrecScorer:
     """Train on every position of every history's last `max_length + 1` items.
 
-    For the epochs of the options, or until `after_epoch(epoch, mean loss, scorer)` returns False. Without options, with
-    the paper's for such a log and `seed`.
+    Stops after the epochs of the options, or once `after_epoch(epoch, mean loss, scorer)` returns False. The default
+    options are `paper_options` with `seed`.
 
     Raises:
-        TrainingError: no history has two events, or the loss is no number.
+        TrainingError: no history has two events, or the loss is not finite.
     """
     options = options or replace(paper_options(log), seed=seed)
     device = prepare_torch(0)
@@ -81,7 +80,7 @@ def fit_sasrec(
     scorer = SasrecScorer("sasrec", log.evidence, network, options.max_length)
     for epoch in range(1, options.epochs + 1):
         losses = []
-        # Batches of equally many places: with equally many histories of like length, long ones would count less.
+        # Batches have equal numbers of positions. With equal numbers of histories, long ones would have less weight.
         for batch in batch_windows(windows, options.batch_positions, rng):
             loss = _loss(network, torch.from_numpy(batch).to(device), precision)
             if not torch.isfinite(loss):
@@ -96,7 +95,7 @@ def fit_sasrec(
 
 
 def paper_options(log: Interactions) -> SasrecOptions:
-    """Return the paper's choice for logs as sparse as Amazon's, or as dense as MovieLens'."""
+    """Return the paper's options for sparse logs (Amazon) or for dense ones (MovieLens)."""
     dense = len(log.items) >= _DENSE * len(log)
     return SasrecOptions(dropout=0.2, max_length=200) if dense else SasrecOptions()
 
@@ -104,15 +103,15 @@ def paper_options(log: Interactions) -> SasrecOptions:
 def _loss(network: Sasrec, windows: Tensor, precision: torch.dtype) -> Tensor:
     network.train(True)
     inputs, targets = windows[:, :-1], windows[:, 1:]
-    # The last item of a window is a target only: as input it would shift the positions of all others by one.
+    # The last item of a window is only a target; as an input it would shift the positions of all others by one.
     inputs = torch.where(targets >= 0, inputs, -1)
-    asked = targets >= 0
-    states, wanted = network(inputs)[asked], targets[asked][:, None]
+    has_target = targets >= 0
+    states, wanted = network(inputs)[has_target], targets[has_target][:, None]
     once = torch.ones_like(wanted, dtype=torch.float32)
     total = catalog_loss(states.to(precision), network.items.weight.to(precision), wanted, once)
     return total / len(wanted)
 
 
 def _item_windows(log: Interactions, length: int) -> Integers:
-    """Return (sequences, length): the last items of each, left-aligned, -1 beyond the end."""
+    """Return (sequences, length): the last items of each sequence, left-aligned, -1 beyond the end."""
     return np.append(log.items, -1)[last_windows(log, length)]

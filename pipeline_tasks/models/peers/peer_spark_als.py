@@ -1,4 +1,4 @@
-"""Spark's ALS for implicit feedback (Hu, Koren and Volinsky 2008): the recommender that comes with a Spark cluster."""
+"""Spark's ALS for implicit feedback (Hu, Koren and Volinsky 2008)."""
 
 import os
 import tempfile
@@ -21,14 +21,14 @@ from pipeline_tasks.local_runtime.java import java_home
 
 @dataclass(frozen=True)
 class AlsOptions:
-    """Hyperparameters, by the names that Spark gives them."""
+    """Hyperparameters of Spark's ALS."""
 
     rank: int = 64
     iterations: int = 15
     regularization: float = 0.05
-    """Times the number of items of a user (Zhou et al. 2008), as Spark scales it."""
+    """Scaled by Spark with the number of items of a user (Zhou et al. 2008)."""
     alpha: float = 1.0
-    """An item of a history counts with confidence 1 + alpha, any other with 1.
+    """An item of a history has the confidence 1 + alpha, any other 1.
 
     On Online Retail's validation part (discovery NDCG@10, 8 iterations): 1 gives .0979, 3 .0946, 10 .0835.
     """
@@ -37,12 +37,12 @@ class AlsOptions:
 
 @dataclass(frozen=True)
 class AlsScorer:
-    """Item factors; a user's are solved from the history, as Spark's own last half step does."""
+    """Item factors; a user's factors are solved from the history, as in the last half step of Spark's ALS."""
 
     name: str
     evidence: DataExtent
     items: Reals
-    """(items, rank), 0 where Spark saw none."""
+    """(items, rank); 0 for items without events."""
     options: AlsOptions
 
     def scores(self, histories: Interactions) -> Floats:
@@ -50,7 +50,7 @@ class AlsScorer:
         return np.asarray(self.user_factors(histories) @ self.items.T, dtype=np.float32)
 
     def user_factors(self, histories: Interactions) -> Reals:
-        """Return (histories, rank): the ridge solution of each history; 0 without one."""
+        """Return (histories, rank): the ridge solution of each history; 0 for an empty one."""
         matrix = matrix_of(histories, len(self.items))
         alpha, rank = self.options.alpha, self.items.shape[1]
         gram = self.items.T @ self.items
@@ -63,9 +63,9 @@ class AlsScorer:
 
 
 def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = None, seed: int = 1) -> AlsScorer:
-    """Fit on what each sequence holds, once per item, in the present Spark session or one that ends with the fit.
+    """Fit on the distinct items of each sequence, in the active Spark session or in one that ends with the fit.
 
-    Without options, with the defaults and `seed`.
+    The default options are those of `AlsOptions` with `seed`.
     """
     options = options or AlsOptions(seed=seed)
     with _session() as spark:
@@ -74,11 +74,11 @@ def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = 
 
 
 def train_als(spark: SparkSession, matrix: csr_matrix, options: AlsOptions) -> tuple[Reals, Reals]:
-    """Return user factors and item factors of a matrix (users, items) of 1; 0 for rows and columns without any."""
+    """Return user and item factors of a binary matrix (users, items); 0 for empty rows and columns."""
     rows, items = matrix.nonzero()
     ratings = pd.DataFrame({"user": rows.astype(np.int32), "item": items.astype(np.int32), "rating": np.float32(1)})
     with tempfile.TemporaryDirectory() as folder:
-        # Without checkpoints the plan grows with every iteration: at 15 the tasks' stack overflowed.
+        # Without checkpoints the plan grows with every iteration, and overflowed the tasks' stack at 15.
         spark.sparkContext.setCheckpointDir(folder)
         als = ALS(
             rank=options.rank,
@@ -88,7 +88,7 @@ def train_als(spark: SparkSession, matrix: csr_matrix, options: AlsOptions) -> t
             seed=options.seed,
             implicitPrefs=True,
             checkpointInterval=4,
-            # Ten by default: on two cores most of the time of a small log went into starting tasks.
+            # With the default of ten blocks, a small log spends most of its time on starting tasks.
             numUserBlocks=spark.sparkContext.defaultParallelism,
             numItemBlocks=spark.sparkContext.defaultParallelism,
         )

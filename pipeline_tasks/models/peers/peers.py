@@ -1,6 +1,6 @@
-"""Every peer by its name: what mlflow/registry.yaml and the benchmarks can ask for.
+"""The registry of peer models by name, for mlflow/registry.yaml and the benchmarks.
 
-Named as module and function, and imported when one is fitted: a night that measures EASE imports no Spark.
+A peer's module is imported when it is fitted, so that a run without Spark's ALS does not import Spark here.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ PEERS: Final = {
 }
 """Name -> ``module:function`` within pipeline_tasks; each function is ``fit(log, n_items) -> Scorer``."""
 DRAWN: Final = ("sasrec", "spark_als", "implicit_als", "implicit_bpr")
-"""Peers that begin from random numbers: their functions take a ``seed`` too."""
+"""Peers with random start values; their functions take a ``seed`` too."""
 
 
 def fit_peer(name: str, log: Interactions, n_items: int, seed: int = 1) -> Scorer:
-    """Fit a peer at its default settings on all of `log`; `seed` is for those of `DRAWN`.
+    """Fit a peer with its default settings on all of `log`; `seed` is used for those of `DRAWN`.
 
     Raises:
         ValueError: there is no peer of that name.
         ModuleNotFoundError: the peer's library is not installed (`implicit` comes with the extra `dev`).
     """
     if name not in PEERS:
-        raise ValueError(f"{name!r} is no peer: choose from {', '.join(PEERS)}")
+        raise ValueError(f"{name!r} is not a peer: choose from {', '.join(PEERS)}")
     module, _, function = PEERS[name].partition(":")
     fit: Callable[..., Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
     return fit(log, n_items, seed=seed) if name in DRAWN else fit(log, n_items)

@@ -1,8 +1,8 @@
 """SASRec's network, as its authors released it (Kang and McAuley 2018, Self-Attentive Sequential Recommendation).
 
-Item plus learned position embeddings; causal blocks whose attention has normed queries over unnormed keys and values
-and no projection behind it, and a two-layer ReLU network of the same width, each added to its normed input; scores by
-dot product with the same item table. Items only: no text, no times, no event types.
+The input is item plus learned position embeddings. A causal block has attention with normed queries and unnormed keys
+and values, without an output projection, and then a two-layer ReLU network of the same width; each is added to its
+normed input. Scores are dot products with the item table. The network reads items only: no text, times or event types.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class SasrecOptions:
-    """Hyperparameters; the defaults are the paper's for Amazon reviews, but for the width (50 there) and the loss."""
+    """Hyperparameters; the defaults are the paper's for Amazon reviews, except for the width (50 there)."""
 
     epochs: int = 30
-    """Amazon Beauty gains no more on validation after 26."""
+    """Amazon Beauty does not improve on validation after 26."""
     dimension: int = 64
     blocks: int = 2
     heads: int = 1
     dropout: float = 0.5
     max_length: int = 50
     batch_positions: int = 1_024
-    """Places of a batch, padding included: 128 histories of Amazon Beauty are as many."""
+    """Positions of a batch with padding; about 128 histories of Amazon Beauty."""
     learning_rate: float = 1e-3
     seed: int = 1
 
@@ -42,15 +42,15 @@ class SasrecBlock(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(batch, length, width) in and out."""
-        asking = self.norms[0](states)
-        seen = self.norms[1](asking + self._attend(asking, states))
+        normed = self.norms[0](states)
+        seen = self.norms[1](normed + self._attend(normed, states))
         inner = self.dropout(torch.relu(self.inner(seen)))
         return torch.as_tensor(seen + self.dropout(self.outer(inner)))
 
-    def _attend(self, asking: Tensor, states: Tensor) -> Tensor:
+    def _attend(self, normed: Tensor, states: Tensor) -> Tensor:
         shape = (*states.shape[:2], self.heads, -1)
         query, key, value = (
-            part.reshape(shape).transpose(1, 2) for part in (self.query(asking), self.key(states), self.value(states))
+            part.reshape(shape).transpose(1, 2) for part in (self.query(normed), self.key(states), self.value(states))
         )
         later = torch.ones(states.shape[1], states.shape[1], dtype=torch.bool, device=states.device).triu(1)
         levels = (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).masked_fill(later, -torch.inf)
@@ -59,7 +59,7 @@ class SasrecBlock(nn.Module):
 
 
 class Sasrec(nn.Module):
-    """The network. Histories are left-aligned, so that a causal mask alone hides the padding from real positions."""
+    """The network. Histories are left-aligned, so that the causal mask also hides the padding."""
 
     def __init__(self, n_items: int, options: SasrecOptions) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Sasrec(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """Return (batch, length, width) states of windows (batch, length) of item indices, -1 where padded.
 
-        Positions count back from the last item, as in the paper, whose histories end at the last position.
+        Positions are counted back from the last item, as in the paper, where histories end at the last position.
         """
         lengths = (windows >= 0).sum(dim=1, keepdim=True)
         back = (lengths - 1 - torch.arange(windows.shape[1], device=windows.device)).clamp(min=0)

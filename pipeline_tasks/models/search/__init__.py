@@ -1,1 +1,1 @@
-"""What a shop's search box asks for: words and meaning, fused."""
+"""Item search for a shop's search box: text match and vector similarity, fused."""

@@ -1,8 +1,7 @@
 """Text match of queries and items by BM25.
 
-Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), with the idf that is never
-negative (Lucene's). On scikit-learn's counts and one sparse product: a library of its own would bring an index format
-and a tokenizer for what is these few lines.
+Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), with Lucene's idf, which is never
+negative. It needs only scikit-learn's counts and one sparse product, so no search library is used.
 """
 
 from typing import Final
@@ -13,15 +12,15 @@ from scipy import sparse
 from pipeline_tasks.topk.arrays import Indices, Scores
 
 SATURATION: Final = 1.2
-"""k1: how soon more of the same word says no more. As Lucene."""
+"""k1, the saturation of repeated words; Lucene's default."""
 LENGTH: Final = 0.75
-"""b: how much a long text is held against itself. As Lucene."""
+"""b, the normalization by text length; Lucene's default."""
 _BATCH_QUERIES: Final = 256
-"""Queries: bounds memory at so many rows of the items that share a word with them."""
+"""Queries scored at a time, which bounds the memory of the sparse scores."""
 
 
 class TextIndex:
-    """n texts to be searched by their words."""
+    """A BM25 index of n texts."""
 
     def __init__(self, texts: list[str]) -> None:
         from sklearn.feature_extraction.text import CountVectorizer
@@ -36,13 +35,13 @@ class TextIndex:
         self.weights = None if counts is None else _bm25_weights(counts)
 
     def best(self, queries: list[str], k: int) -> list[tuple[Indices, Scores]]:
-        """Return for each query the (at most) k best texts and their scores, best first, the lower index at ties."""
+        """Return for each query the (at most) k best texts and their scores, best first; the lower index wins a tie."""
         if self.weights is None:
             return [(np.zeros(0, np.int64), np.zeros(0)) for _ in queries]
         found = []
         for start in range(0, len(queries), _BATCH_QUERIES):
-            asked = self.words.transform(queries[start : start + _BATCH_QUERIES]).sign().astype(np.float64)
-            scores = (asked @ self.weights).tocsr()
+            query_words = self.words.transform(queries[start : start + _BATCH_QUERIES]).sign().astype(np.float64)
+            scores = (query_words @ self.weights).tocsr()
             for row in range(scores.shape[0]):
                 part = slice(scores.indptr[row], scores.indptr[row + 1])
                 items, values = scores.indices[part], np.round(scores.data[part], 9)
@@ -51,7 +50,7 @@ class TextIndex:
         return found
 
     def covers(self, query: str, text: int) -> bool:
-        """Whether the text holds every word of the query."""
+        """Return whether the text contains every word of the query."""
         if self.weights is None:
             return False
         wanted = self.words.build_analyzer()(query)
@@ -60,7 +59,7 @@ class TextIndex:
 
 
 def _bm25_weights(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return (words, texts): what each word of a text adds to the score of a query that holds it."""
+    """Return (words, texts): the score of each word of a text for a query with that word."""
     n = counts.shape[0]
     lengths = np.asarray(counts.sum(axis=1)).ravel()
     holding = np.bincount(counts.indices, minlength=counts.shape[1])

@@ -1,4 +1,4 @@
-"""The night's top queries, and the vectors of queries and items by the champion's text encoder."""
+"""The top queries of a run, and the vectors of queries and items by the champion's text encoder."""
 
 from datetime import date
 from pathlib import Path
@@ -19,23 +19,25 @@ QUERIES = pa.schema([("query", pa.string()), ("searches", pa.int64())])
 
 
 def top_queries(lake: Lake, window: tuple[date, date], scoring: ScoringSettings) -> pa.Table:
-    """Return (query, searches), the most asked first, of the window's searches (of any event with a query where none is
-    called a search). Queries of fewer than `search_min_shoppers` users or sessions are left out.
+    """Return (query, searches) of the window's search events, the most frequent first.
+
+    If no event has the type search, all events with a query count. Queries of fewer than `search_min_shoppers` users or
+    sessions are left out.
     """
     files = lake.files("events", window)
     if not files or scoring.search_queries == 0:
         return QUERIES.empty_table()
     system, paths = table_location(files)
-    # Read batch by batch with the filter: a window of 20 million events has few searches.
-    asked = ds.dataset(paths, filesystem=system, format="parquet").to_table(
+    # The filter is applied while reading, because a window of 20 million events has few searches.
+    events = ds.dataset(paths, filesystem=system, format="parquet").to_table(
         ["query", "event_type", "user_key", "session_id"], filter=ds.field("query").is_valid()
     )
-    searches = pc.equal(asked["event_type"], "search")
+    searches = pc.equal(events["event_type"], "search")
     if pc.any(searches).as_py():
-        asked = asked.filter(searches)
-    who = pc.coalesce(asked["user_key"], asked["session_id"])
+        events = events.filter(searches)
+    who = pc.coalesce(events["user_key"], events["session_id"])
     counted = (
-        pa.table({"query": asked["query"], "who": who})
+        pa.table({"query": events["query"], "who": who})
         .group_by("query")
         .aggregate([("query", "count"), ("who", "count_distinct")])
     )
@@ -45,9 +47,9 @@ def top_queries(lake: Lake, window: tuple[date, date], scoring: ScoringSettings)
 
 
 def write_search(folder: Path, queries: pa.Table, saved: SavedRecommender, catalog: ItemCatalog, device: str) -> None:
-    """Write queries.parquet, query_texts.npy (queries, w) and item_texts.npy (items of `catalog`, w) of length 1.
+    """Write queries.parquet, query_texts.npy (queries, w) and item_texts.npy (items, w), with vectors of length 1.
 
-    Nothing but queries.parquet where nobody searched.
+    Without queries, only queries.parquet is written.
     """
     pq.write_table(queries, folder / "queries.parquet")
     if not queries.num_rows:

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy over a catalog where a logit is a tanh per hidden number, in chunks of positions."""
+"""Softmax cross-entropy over a catalog with additive matching, computed in chunks of positions."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 _CELLS: Final = 4_000_000
-"""Hidden numbers held at a time (positions x items x width): 16 MB, and as much again for their gradient."""
+"""Maximum size of the hidden layer (positions x items x width): 16 MB, and as much again for the gradient."""
 
 
 def additive_loss(
@@ -21,24 +21,24 @@ def additive_loss(
     popularity: PopularityLevels | None = None,
     offsets: Tensor | None = None,
 ) -> Tensor:
-    """Return the weighted sum of -log softmax(outward . tanh(users + items)) at the targets, in float32.
+    """Return the weighted sum of -log softmax(output_weights . tanh(users + items)) at the targets, in float32.
 
-    A chunk's hidden numbers are computed again for its gradient: kept, they were positions x items x width.
+    The hidden layer of a chunk is computed again for its gradient, as storing it takes positions x items x width.
 
     Args:
-        users: (n, a), with a crowd (n, a + h): the last h weigh its levels.
+        users: (n, a), or (n, a + h) with `popularity`; the last h columns are the weights of its levels.
         items: (catalog, a).
-        outward: (a,).
+        output_weights: (a,).
         targets: (n, s) item indices.
-        weights: (n, s) of each answer, 0 where there is none.
-        crowd: levels that are added, as they are at each position's moment.
-        offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
+        weights: (n, s) of each target, 0 for none.
+        popularity: levels of the items, added to the logits with the users' weights.
+        offsets: (catalog,) added to all logits; the sampling correction of `sampled_items`.
     """
     rows = max(1, _CELLS // (len(items) * len(output_weights)))
     total = torch.zeros((), device=users.device)
     for start in range(0, len(users), rows):
         part = slice(start, start + rows)
-        levels = None if popularity is None else popularity.levels[popularity.moments[part].to(users.device)]
+        levels = None if popularity is None else popularity.levels[popularity.buckets[part].to(users.device)]
         chunk: Tensor = checkpoint(
             _loss,
             users[part],

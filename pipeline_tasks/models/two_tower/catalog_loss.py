@@ -1,7 +1,7 @@
-"""Softmax cross-entropy over the whole catalog, forward and backward fused, in chunks of rows.
+"""Softmax cross-entropy over the whole catalog, with forward and backward pass fused, in chunks of rows.
 
-The logits of all positions at once would be positions x items x 4 bytes (1.5 GB for 100,000 x 3,700): only one chunk
-of them exists at a time, and its gradient is made while it is there.
+The logits of all positions would take positions x items x 4 bytes (1.5 GB for 100,000 x 3,700). Only one chunk exists
+at a time, and its gradient is computed with it.
 """
 
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 
 _CACHED_ROWS = 256
-"""Rows of logits at a time on a CPU: 6 MB in bfloat16 for 12,101 items."""
+"""Rows of logits computed at a time on a CPU: 6 MB in bfloat16 for 12,101 items."""
 _BLOCK_ROWS = 512
-"""Rows whose gradients share one product: 2,048 x 12,101 x 128 in bfloat16 takes 46 ms so on two cores, with products
-of 64 rows 55 ms, and 124 ms with everything in chunks of 1,024."""
+"""Rows per product of the gradient. 2,048 x 12,101 x 128 in bfloat16 takes 46 ms on two cores, 55 ms with products of
+64 rows, and 124 ms with all in chunks of 1,024."""
 _DEVICE_CELLS = 64_000_000
-"""Logits held at a time on a GPU: 256 MB."""
+"""Maximum number of logits computed at a time on a GPU: 256 MB."""
 
 
 class PopularityLevels(NamedTuple):
-    """What is the same for everybody at a moment: added to the logits, not learned."""
+    """Popularity of the items by time bucket; it is added to the logits and not learned."""
 
     levels: Tensor
-    """(moments, items, h) how much each item is in demand."""
-    moments: Tensor
-    """(n,) of each position, on the CPU, ascending: positions of one moment share their levels."""
+    """(buckets, items, h) levels of demand."""
+    buckets: Tensor
+    """(n,) time bucket of each position, on the CPU, ascending."""
 
 
 class _CatalogLoss(torch.autograd.Function):
@@ -35,37 +35,37 @@ class _CatalogLoss(torch.autograd.Function):
         users: Tensor,
         items: Tensor,
         levels: Tensor,
-        moments: Tensor,
+        buckets: Tensor,
         offsets: Tensor | None,
         targets: Tensor,
         weights: Tensor,
     ) -> Tensor:
         width = items.shape[1]
-        own, pull = users[:, :width].contiguous(), users[:, width:].contiguous()
+        own, trend_weights = users[:, :width].contiguous(), users[:, width:].contiguous()
         user_gradient = torch.empty_like(users)
         item_gradient = torch.zeros_like(items, dtype=torch.float32)
         loss = torch.zeros((), device=users.device)
         totals = weights.sum(dim=1, keepdim=True)
-        # Of each row's answers: the rows' totals are applied to (n, d) at the end, and not to (n, items).
+        # Weights relative to each row's total; the totals are applied to (n, d) at the end, not to (n, items).
         parts = (weights / totals.clamp(min=1e-30)).to(users.dtype)
         rows, block = _rows(users.device, len(items))
         gradient = torch.empty((min(block, len(users)), len(items)), dtype=users.dtype, device=users.device)
         for first in range(0, len(users), block):
             whole = slice(first, min(first + block, len(users)))
-            for part, moment in _chunks(moments, whole, rows):
+            for part, bucket in _chunks(buckets, whole, rows):
                 logits = own[part] @ items.T
                 if len(levels):
-                    logits.addmm_(pull[part], levels[moment].T)
+                    logits.addmm_(trend_weights[part], levels[bucket].T)
                 if offsets is not None:
                     logits += offsets
                 shares = gradient[part.start - first : part.stop - first]
-                # Summed in float32, and rounded to the type of the products that follow.
+                # The softmax sums in float32, and rounds to the type of the following products.
                 torch.softmax(logits, dim=1, out=shares)
-                # 1e-30: a target that the model holds impossible must cost much, not infinity.
+                # 1e-30 keeps the loss of a target finite when its probability rounds to 0.
                 loss -= (weights[part] * shares.gather(1, targets[part]).float().clamp(min=1e-30).log()).sum()
                 shares.scatter_add_(1, targets[part], -parts[part])
                 if len(levels):
-                    user_gradient[part, width:] = shares @ levels[moment]
+                    user_gradient[part, width:] = shares @ levels[bucket]
             used, scale = gradient[: whole.stop - first], totals[whole].to(users.dtype)
             user_gradient[whole, :width] = used @ items
             item_gradient += used.T @ (own[whole] * scale)
@@ -91,12 +91,12 @@ def catalog_loss(
     """Return the weighted sum of -log softmax(users @ items.T) at the targets.
 
     Args:
-        users: (n, d), with a crowd (n, d + h): the last h weigh its levels.
-        items: (catalog, d), of one type with users: in bfloat16 products and shares are, sums of the softmax are not.
-        targets: (n, s) item indices, several answers to one position.
-        weights: (n, s) of each answer, 0 where there is none; divide by their sum outside for a mean.
-        crowd: levels that are added, as they are at each position's moment.
-        offsets: (catalog,) added to everybody's logits: how many items each stands for, as a logarithm (sampled_items).
+        users: (n, d), or (n, d + h) with `popularity`; the last h columns are the weights of its levels.
+        items: (catalog, d), of the same type as users. In bfloat16, the sums of the softmax are still in float32.
+        targets: (n, s) item indices, s for each position.
+        weights: (n, s) of each target, 0 for none; the caller divides by their sum for a mean.
+        popularity: levels of the items, added to the logits with the users' weights.
+        offsets: (catalog,) added to all logits; the sampling correction of `sampled_items`.
     """
     if popularity is None:
         popularity = PopularityLevels(users.new_empty((0, len(items), 0)), torch.zeros(len(users), dtype=torch.long))
@@ -111,11 +111,11 @@ def _rows(device: torch.device, n_items: int) -> tuple[int, int]:
     return rows, rows
 
 
-def _chunks(moments: Tensor, whole: slice, rows: int) -> Iterator[tuple[slice, int]]:
-    """Cut `whole` into parts of at most `rows` positions of one moment."""
-    present, counts = torch.unique_consecutive(moments[whole], return_counts=True)
+def _chunks(buckets: Tensor, whole: slice, rows: int) -> Iterator[tuple[slice, int]]:
+    """Yield parts of `whole` of at most `rows` positions, each with its single time bucket."""
+    present, counts = torch.unique_consecutive(buckets[whole], return_counts=True)
     start = whole.start
-    for moment, count in zip(present.tolist(), counts.tolist(), strict=True):
+    for bucket, count in zip(present.tolist(), counts.tolist(), strict=True):
         for first in range(start, start + count, rows):
-            yield slice(first, min(first + rows, start + count)), moment
+            yield slice(first, min(first + rows, start + count)), bucket
         start += count

@@ -1,7 +1,7 @@
-"""Every user's list at any level of new items, from their best known and their best new ones.
+"""Top lists at any boost of new items, from each user's best known items and best new items.
 
-One number for all new items leaves the order within each kind as it is, so a list of k is made from k of either,
-whatever the level: a catalog of 235,000 items is looked through twice, and not once for each of 28 levels.
+A constant boost does not change the order within known or new items, so a list of k needs only the best k of each. A
+catalog of 235,000 items is searched twice, and not once for each of 28 levels.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask
 
 @dataclass(frozen=True)
 class ColdStartBoost:
-    """What n users' lists are made from."""
+    """The best items of n users, from which their lists are built at any level."""
 
     items: Integers
-    """(n, k + k') the best known items and then the best new ones."""
+    """(n, k + k') the best k known items, then the best k' new ones."""
     scores: Floats
-    """(n, k + k') without a level."""
+    """(n, k + k') without a boost."""
     known: int
-    """k: at most 10, as k' is."""
+    """k; k and k' are at most 10."""
 
     def at(self, level: float) -> Integers:
-        """Return (n, 10) the items of the largest scores, best first, where new ones are raised by `level`."""
+        """Return (n, 10) the items with the highest scores, best first, with new items raised by `level`."""
         return np.take_along_axis(self.items, self._places(level), axis=1)
 
     def share(self, level: float) -> float:
-        """Return the share of the lists' places that new items take there."""
+        """Return the share of the lists' places that new items take at `level`."""
         return float((self._places(level) >= self.known).mean())
 
     def _places(self, level: float) -> Integers:
@@ -42,9 +42,9 @@ class ColdStartBoost:
 
 
 def cold_start_boost(scores: Floats, new: Flags, task: RankingTask) -> ColdStartBoost:
-    """Return what the lists of `scores` (n, items), which are overwritten, are made from; `new` (items,) flags.
+    """Return the best known and new items by `scores` (n, items), which are overwritten; `new` holds (items,) flags.
 
-    What the task masks is in none, unless there is nothing else.
+    Masked items of the task are used only if there are no others.
     """
     places = np.flatnonzero(new)
     mask_out(scores, task)

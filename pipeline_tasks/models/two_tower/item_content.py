@@ -1,6 +1,6 @@
-"""What describes items beside their structured values: raw vectors of text and picture, each whitened by itself.
+"""Content of items beside their structured values: raw vectors of text and image, in one block each.
 
-An item that lacks one of them stands at that block's center, where its whitened vector is 0.
+An item without a text or an image has the block's center, so that its whitened vector is 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +20,17 @@ from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary, fit_
 
 @dataclass(frozen=True)
 class ContentEncoders:
-    """All that is needed to describe items of another day."""
+    """The encoders and the vocabulary with which items of another day are described."""
 
     text: str
     adapter: Path | None
-    """Folder of what was tuned of the text encoder (a LoRA adapter, or all of it); None where it is as published."""
+    """Folder of the tuned weights of the text encoder (a LoRA adapter or all weights); None if used as published."""
     vocabulary: ItemVocabulary
     image: str = ""
-    """Name of the vision model; "" where pictures are not read."""
+    """Name of the vision model; "" if images are not used."""
 
     def open_text(self, device: str) -> TextEncoder:
-        """Load the text encoder as it was after its tuning."""
+        """Load the text encoder with its tuned weights."""
         return open_encoder(self.text, self.adapter, device)
 
 
@@ -41,16 +41,16 @@ class Content:
     raw: Floats
     """(items, sum of widths), finite."""
     widths: tuple[int, ...]
-    """Of the blocks: text, then pictures where they are read."""
+    """Widths of the blocks: text, then images if they are used."""
     vocabulary: ItemVocabulary
     values: Integers
-    """(items, most values of an item): numbers of structured values, see `ItemVocabulary`."""
+    """(items, most values of an item) numbers of structured values, see `ItemVocabulary`."""
 
 
 def fit_content(
     catalog: ItemCatalog, seen: Integers, texts: Floats, training: TrainingSettings, device: str
 ) -> Content:
-    """Return the content of the catalog: vocabulary and centers come from the items `seen` in training alone.
+    """Return the content of the catalog; vocabulary and centers are fitted on the items `seen` in training alone.
 
     Args:
         texts: (items, width) of `text_block`.
@@ -76,9 +76,9 @@ def recall_block(
     vectors: Floats,
     encode: Callable[[list[str]], Floats],
 ) -> Floats:
-    """Return (wanted, width) vectors of texts or pictures: of `known` ones from `vectors`, of others by `encode`.
+    """Return (wanted, width) vectors of texts or images: from `vectors` for `known` ones, by `encode` for new ones.
 
-    NaN where nothing is wanted, as in `text_block`. Nothing new, no encoder loaded: most nights.
+    Rows of empty entries are NaN, as in `text_block`. `encode` is not called if nothing is new, as in most runs.
     """
     places = {key: place for place, key in enumerate(known) if key}
     new = sorted({key for key in wanted if key and key not in places})
@@ -89,13 +89,13 @@ def recall_block(
 
 
 def join_blocks(blocks: Sequence[Floats], centers: Floats) -> Floats:
-    """Return (items, sum of widths): the blocks side by side, `centers` (sum of widths,) in place of what is NaN."""
+    """Return (items, sum of widths): the blocks side by side, with NaN replaced by `centers` (sum of widths,)."""
     joined = np.concatenate(blocks, axis=1)
     return np.asarray(np.where(np.isnan(joined), centers, joined), dtype=np.float32)
 
 
 def _centers(blocks: Sequence[Floats], seen: Integers) -> Floats:
-    """Return (sum of widths,): the mean over those of the items `seen` that have the block, 0 where none has it."""
+    """Return (sum of widths,): the mean of each column over the items `seen` that have the block; 0 if none has it."""
     joined = np.concatenate([block[seen] for block in blocks], axis=1)
     given = ~np.isnan(joined)
     sums = np.where(given, joined, 0).sum(axis=0, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a fitted model says of the items of a catalog: the same for whomever they are scored for."""
+"""The item side of a fitted model over one catalog, which is the same for all users."""
 
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from pipeline_tasks.models.two_tower.two_tower import TwoTower
 
 
 class ItemSide:
-    """Each part is worked out once, when it is first asked for: not while the model is trained on.
+    """Item vectors and factors; each is computed once at first use, so the model must not change meanwhile.
 
     Args:
         texts: (n, text) whitened.
@@ -28,7 +28,7 @@ class ItemSide:
 
     @cached_property
     def table(self) -> torch.Tensor:
-        """(n, d), on the model's device: what the item tower says of each item."""
+        """(n, d), on the model's device: the output of the item tower."""
         texts, values, rows = (part.to(self._model.device) for part in (self._texts, self._values, self._rows))
         vectors = self._model.item_vectors(texts, values, rows)
         if self._model.config.borrowed_ids and bool((rows < 0).any()):
@@ -46,12 +46,12 @@ class ItemSide:
 
     @cached_property
     def user_factors(self) -> Floats:
-        """(n, rank): what an item of a history adds to the collaborative part; zeros for one that has no id."""
+        """(n, rank) user-side factors of the item-to-item part; zeros for items without an id."""
         return self._by_id(self._model.linear_in)
 
     @cached_property
     def item_factors(self) -> Floats:
-        """(n, rank): what the collaborative part multiplies that by; zeros for an item that has no id."""
+        """(n, rank) item-side factors of the item-to-item part; zeros for items without an id."""
         return self._by_id(self._model.linear_out)
 
     def _by_id(self, factors: torch.Tensor) -> Floats:

@@ -1,4 +1,4 @@
-"""The structured values of items that a model has a vector for: those that items shared when it was fitted."""
+"""The vocabulary of structured item values that a model has embeddings for."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import numpy as np
 from pipeline_tasks.data.interactions import Integers
 
 MAX_VALUES: Final = 50_000
-"""Those that most items have; each is a vector to learn."""
+"""Maximum size of the vocabulary; the most frequent values are kept."""
 MAX_VALUES_PER_ITEM: Final = 32
-"""Values of one item that count: the first, so that the catalog's table stays narrow."""
+"""Maximum number of values of one item; the first ones are kept, which bounds the width of the table."""
 
 
 @dataclass(frozen=True)
 class ItemVocabulary:
-    """Values in the order of their numbers, from 1; 0 stands for none."""
+    """The values in the order of their numbers, which start at 1; 0 means none."""
 
     values: list[str]
 
@@ -27,7 +27,7 @@ class ItemVocabulary:
     def numbers(self, items: Sequence[Sequence[str]]) -> Integers:
         """Return (items, most values of an item): the numbers of each item's values, 0 where it has no more.
 
-        Values that were not there at fitting are left out.
+        Values that are not in the vocabulary are left out.
         """
         numbers = {value: number for number, value in enumerate(self.values, start=1)}
         known = [[numbers[value] for value in own if value in numbers][:MAX_VALUES_PER_ITEM] for own in items]
@@ -38,7 +38,7 @@ class ItemVocabulary:
 
 
 def fit_vocabulary(items: Sequence[Sequence[str]]) -> ItemVocabulary:
-    """Return the values that two or more of `items` have, but not all: one item's own, or everybody's, say nothing."""
+    """Return the vocabulary of the values that at least two, but not all, of `items` have."""
     counts = Counter(value for values in items for value in values)
-    telling = [value for value, count in counts.items() if 1 < count < len(items)]
-    return ItemVocabulary(sorted(sorted(telling, key=lambda value: (-counts[value], value))[:MAX_VALUES]))
+    shared = [value for value, count in counts.items() if 1 < count < len(items)]
+    return ItemVocabulary(sorted(sorted(shared, key=lambda value: (-counts[value], value))[:MAX_VALUES]))

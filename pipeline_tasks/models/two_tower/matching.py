@@ -1,7 +1,7 @@
-"""How a user's state and an item's vector make one number.
+"""Matching functions: the score of a user's state and an item's vector.
 
-All but the additive matching are dot products of what they fold both sides into: the bulk job multiplies, and knows of
-no matching. What a fold drops is the same for all items of a user: it changes neither a softmax nor an order.
+All but the additive matching fold both sides into vectors with a dot product as score, so the bulk scoring job only
+multiplies. A fold drops only terms that are equal for all items of a user, which change neither softmax nor order.
 """
 
 from typing import Final
@@ -16,13 +16,13 @@ from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, catal
 class DotMatching(nn.Module):
     """u . v."""
 
-    nobody = 0.0
-    """What every number of the folded state of a user without a history is: no item is nearer than another."""
+    unknown_user = 0.0
+    """Value of every column of the folded state of an unknown user, for whom all items must score equal."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
         self.width = dimension
-        """Numbers of both sides once folded."""
+        """Width of both sides after the fold."""
 
     def users(self, states: Tensor) -> Tensor:
         """(..., d) -> (..., width)."""
@@ -45,7 +45,7 @@ class DotMatching(nn.Module):
         return catalog_loss(users, items, targets, weights, popularity, offsets)
 
     def reset(self) -> None:
-        """Set the weights to what training starts from."""
+        """Set the weights to their start values."""
 
 
 class WeightedDotMatching(DotMatching):
@@ -60,14 +60,14 @@ class WeightedDotMatching(DotMatching):
         return states * self.weights
 
     def reset(self) -> None:
-        """Start as the dot product."""
+        """Start with the plain dot product."""
         nn.init.ones_(self.weights)
 
 
 class InverseDistanceMatching(DotMatching):
-    """-|u - v|^2, as logits (Snell et al. 2017, Prototypical Networks); 1 / (1 + |u - v|) ranks alike.
+    """-|u - v|^2 as logits (Snell et al. 2017, Prototypical Networks); 1 / (1 + |u - v|) gives the same order.
 
-    |u|^2 is dropped, so what is left is 2 u . v - |v|^2: a dot product of one more dimension.
+    |u|^2 is dropped, which leaves 2 u . v - |v|^2: a dot product with one more dimension.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -84,26 +84,26 @@ class InverseDistanceMatching(DotMatching):
 
 
 class AdditiveMatching(DotMatching):
-    """a . tanh(W_u u + b + W_i v) (Bahdanau et al. 2015): no dot product, see pair_scores for how it is ranked by."""
+    """a . tanh(W_u u + b + W_i v) (Bahdanau et al. 2015). It is not a dot product; `pair_scores` ranks by it."""
 
-    # tanh of so much is 1 whatever is added: the same for every item.
-    nobody = 1e4
+    # The tanh of so large a value is 1 for every item.
+    unknown_user = 1e4
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
-        # Every hidden number costs a tanh per pair of user and item.
+        # Each hidden unit costs one tanh per pair of user and item.
         self.width = max(16, dimension // 4)
         self.user_part = nn.Linear(dimension, self.width)
         self.item_part = nn.Linear(dimension, self.width, bias=False)
         self.weights = nn.Parameter(torch.zeros(self.width))
 
     def users(self, states: Tensor) -> Tensor:
-        """(..., d) -> (..., width): the user's part within the tanh."""
+        """(..., d) -> (..., width): the user's term within the tanh."""
         hidden: Tensor = self.user_part(states)
         return hidden
 
     def items(self, vectors: Tensor) -> Tensor:
-        """(n, d) -> (n, width): the item's part within the tanh."""
+        """(n, d) -> (n, width): the item's term within the tanh."""
         hidden: Tensor = self.item_part(vectors)
         return hidden
 
@@ -120,7 +120,7 @@ class AdditiveMatching(DotMatching):
         return additive_loss(users, items, self.weights, targets, weights, popularity, offsets)
 
     def reset(self) -> None:
-        """Start where tanh bends: what is linear in both parts cannot tell one user's order from another's."""
+        """Start in the nonlinear range of tanh; in its linear range all users would get the same order."""
         nn.init.normal_(self.user_part.weight, std=self.user_part.in_features**-0.5)
         nn.init.normal_(self.item_part.weight, std=self.item_part.in_features**-0.5)
         nn.init.normal_(self.weights, std=0.5)
@@ -135,7 +135,7 @@ MATCHINGS: Final = {
 
 
 def build_matching(name: str, dimension: int) -> DotMatching:
-    """Return the matching called `name`. Raises ValueError where there is none."""
+    """Return the matching called `name`; raises ValueError if there is none."""
     if name not in MATCHINGS:
         raise ValueError(f"matching {name!r} is unknown: choose among {', '.join(MATCHINGS)}")
     return MATCHINGS[name](dimension)

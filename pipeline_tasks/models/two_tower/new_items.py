@@ -1,11 +1,11 @@
-"""The level at which new items enter the ranking.
+"""Chooses the cold start boost: a constant that is added to the score of all new items.
 
-The ids that they borrow put new items in the right order among themselves, but too low among the others, which learned
-how often they are wanted. One constant for all of them mends that, at the cost of the others' places.
+Embeddings from neighbors order new items well among themselves, but too low among known items, which have learned their
+popularity. A constant boost corrects that, at the cost of places of known items.
 
-What it costs is seen on validation, where known items play new ones. They were trained with, so at one level they take
-more places than the really new do (Amazon Beauty, 1.25 spreads: .15 of them where the new take .11). What is carried
-over is therefore the share of places that is affordable, not the level.
+The cost is measured on validation. If it has too few new items, known items simulate new ones. Those were part of the
+training, so at an equal boost they take more places than real new items (Amazon Beauty, 1.25 spreads: .15 of the places
+against .11). Therefore the affordable share of places is carried over, and not the boost.
 """
 
 from dataclasses import replace
@@ -22,28 +22,28 @@ from pipeline_tasks.models.two_tower.cold_start_boost import ColdStartBoost, col
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 
 LEVELS: Final = (-2.0, -1.0, -0.5, *(step / 8 for step in range(25)))
-"""In units of the spread of the scores within a user."""
+"""Boosts that are tried, in units of the spread of the scores within a user."""
 MIN_NEW_LABELS: Final = 200
-"""Answers of validation that are new items, from which on they alone decide: the shop's own experience."""
+"""Minimum number of validation targets that are new items, to choose the boost on real new items."""
 SIMULATED_SHARE: Final = (0.05, 0.2)
-"""Share of the known items that play new ones where there are fewer: as many as there are new ones, within these."""
+"""Bounds of the share of known items that simulate new ones; within them, it is the share of new items."""
 SIMULATIONS: Final = 4
-"""Of items that play new ones: a single one's level went from 1.2 to 1.5 spreads (Amazon Beauty, 320 answers each)."""
+"""Number of simulations; the boost of a single one varied from 1.2 to 1.5 spreads (Amazon Beauty, 320 targets each)."""
 STOP_RATIO: Final = 0.8
-"""Of the best NDCG@10: below it no higher level is tried."""
+"""No higher boost is tried once NDCG@10 falls below this share of the best."""
 BISECTIONS: Final = 12
-"""Of the range of levels, to find the one of a share of places: to a thousandth of a spread."""
+"""Bisections to find the boost for a share of places, to a thousandth of a spread."""
 
 
 def choose_cold_start_boost(recommender: TwoTowerRecommender, task: RankingTask, training: TrainingSettings) -> None:
-    """Set the model's `new_item_level`: the highest that costs no more of NDCG@10 than `training.new_item_cost`.
+    """Set the model's `new_item_level`: the highest that costs at most the share `training.new_item_cost` of NDCG@10.
 
-    The cost is beside new items without a level; where some level gains, at most twice as much beside the best.
-    `training.cold_bias` is taken as it is where it is set. Both count in spreads of the scores within a user.
+    The cost is relative to no boost; if a boost improves NDCG@10, at most twice that share relative to the best. If
+    `training.cold_bias` is set, it is the level. Levels are in units of the spread of the scores within a user.
     """
     config = recommender.model.config
     config.borrowed_ids, config.new_item_level = True, 0.0
-    # The scores are made again below: held meanwhile, they would be a third matrix of 2 GB at most.
+    # The scores are computed again below; kept, they would be a third matrix of up to 2 GB.
     new, unit = _new(recommender), float(_scores(recommender, task).std(axis=1).mean())
     if training.cold_bias is not None:
         level = training.cold_bias
@@ -56,14 +56,14 @@ def choose_cold_start_boost(recommender: TwoTowerRecommender, task: RankingTask,
         )
         level, share = _affordable_level(played, training.new_item_cost)
         if new.any():
-            # Where they are fewer than those that played them, so are the places.
+            # Fewer new items than simulated ones get proportionally fewer places.
             fewer = min(1.0, new.sum() / _simulated_items(new))
             level = _level_for_share(share * fewer, cold_start_boost(_scores(recommender, task), new, task), unit)
     config.new_item_level = unit * level
 
 
 def _boost_curve(lists: ColdStartBoost, unit: float, task: RankingTask) -> Floats:
-    """Return (levels, 2): NDCG@10 at every level, and the share of places that new items take."""
+    """Return (levels, 2): NDCG@10 at every level, and the share of places of new items."""
     found: list[tuple[float, float]] = []
     for level in LEVELS:
         if found and found[-1][0] < STOP_RATIO * max(ndcg for ndcg, _ in found):
@@ -74,28 +74,28 @@ def _boost_curve(lists: ColdStartBoost, unit: float, task: RankingTask) -> Float
 
 
 def _simulated_curve(recommender: TwoTowerRecommender, task: RankingTask, unit: float, draw: tuple[int, int]) -> Floats:
-    """Return what `_boost_curve` returns of known items, drawn at random, in the part of new ones."""
+    """Return the `_boost_curve` of known items, drawn at random, that simulate new ones."""
     new = _new(recommender)
     known = np.flatnonzero(~new)
     chosen = np.random.default_rng(draw).choice(known, min(_simulated_items(new), len(known)), replace=False)
     rows, trends = recommender.rows.cpu().numpy().copy(), recommender.trends.copy()
     rows[chosen] = -1
-    # Nobody has wanted a new item yet.
+    # A new item has no events yet.
     trends[chosen] = trends.min(axis=0, initial=0.0)
     scores = _scores(replace(recommender, rows=torch.from_numpy(rows), trends=trends), task)
-    # They stand in the place of the really new, not beside them: of both, the level costs twice.
+    # Real new items are excluded; the cost would count twice with both.
     scores[:, new] = -np.inf
     return _boost_curve(cold_start_boost(scores, np.isin(np.arange(len(rows)), chosen), task), unit, task)
 
 
 def _simulated_items(new: Flags) -> int:
-    """Return how many known items play new ones."""
+    """Return the number of known items that simulate new ones."""
     known = int((~new).sum())
     return max(1, round(float(np.clip(new.sum() / max(1, known), *SIMULATED_SHARE)) * known))
 
 
 def _affordable_level(tried: Floats, cost: float) -> tuple[float, float]:
-    """Return the highest level that is affordable, between two that were tried, and the share of places there."""
+    """Return the highest affordable level, interpolated between two of LEVELS, and its share of places."""
     ndcg, without, best = tried[:, 0], tried[LEVELS.index(0.0), 0], tried[:, 0].max()
     enough = max((1 - cost) * without, (1 - 2 * cost) * best)
     last = int(np.flatnonzero(ndcg >= enough)[-1])
@@ -106,7 +106,7 @@ def _affordable_level(tried: Floats, cost: float) -> tuple[float, float]:
 
 
 def _level_for_share(share: float, lists: ColdStartBoost, unit: float) -> float:
-    """Return the highest level at which new items take no more than that share of the places."""
+    """Return the highest level at which new items take at most `share` of the places."""
     low, high = LEVELS[0], LEVELS[-1]
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -120,7 +120,7 @@ def _new(recommender: TwoTowerRecommender) -> Flags:
 
 
 def _scores(recommender: TwoTowerRecommender, task: RankingTask) -> Floats:
-    """Without what is added for a user's own items, which is weighed later: of new items there is none."""
+    """Return the scores without the repeat models, which are tuned later and never score new items."""
     ready = recommender.prepared()
     users, items = ready.user_matrix(task.histories), ready.item_matrix()
     return np.asarray(ready.pair_scores.all(users, items), dtype=np.float32)

@@ -1,38 +1,47 @@
-"""A recommender as a folder: weights, catalog with its content, what encodes content, and how it was made.
+"""Saves and loads a recommender as a folder: weights, catalog with its content, encoders, and facts of its training.
 
-Everything is safetensors, Parquet, .npy or JSON: reading a model runs nobody's code.
+All files are safetensors, Parquet, .npy or JSON, so loading a model executes no code.
 """
 
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
 from pipeline_tasks.data.item_catalog import ItemCatalog, load_catalog, save_catalog
+from pipeline_tasks.data.profile_values import ProfileValues
 from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
+from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, join_blocks, recall_block
 from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary
-from pipeline_tasks.models.two_tower.model_files import load_model
-from pipeline_tasks.models.two_tower.saved_repeat_model import load_repeat_model, save_repeat_model
-from pipeline_tasks.models.two_tower.saved_users import load_users, save_users
+from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
+from pipeline_tasks.models.two_tower.user_content import NOTHING, QueryVectors, UserContent
+
+_FORMER_NAMES: Final = {r"^(enter|blocks|trend_weights)\.": r"members.0.\1."}
+"""Names of weights in folders written before 2026-11-28, when there was one member -> present names."""
+_KEY_ERRORS: Final = ("missing_keys", "unexpected_keys", "mismatched_keys")
+
+
+class ModelFilesError(ValueError):
+    """The weights in a folder do not fit its config."""
 
 
 @dataclass
 class SavedRecommender:
-    """A fitted recommender with the catalog it was fitted on and the encoder behind its texts."""
+    """A fitted recommender with its catalog and its encoders."""
 
     recommender: TwoTowerRecommender
     catalog: ItemCatalog
     raw_texts: Floats
-    """(items, raw width) of the catalog's texts and pictures, side by side (see item_content)."""
+    """(items, raw width) vectors of the catalog's texts and images, side by side (see item_content)."""
     encoders: ContentEncoders
     facts: dict[str, Any]
-    """How it was made: split_id, ds, epochs, seed, …"""
+    """Facts of the training: split_id, ds, epochs, seed, …"""
 
     def save(self, folder: Path) -> None:
         """Write the folder, which must be new or empty."""
@@ -62,9 +71,9 @@ class SavedRecommender:
                 (target / file.name).write_bytes(file.read_bytes())
 
     def for_catalog(self, catalog: ItemCatalog, known: Interactions) -> TwoTowerRecommender:
-        """Return the recommender over another day's catalog, with the trends after the last event of `known`.
+        """Return the recommender over the catalog of another day, with the trends after the last event of `known`.
 
-        Items that the model has an id for keep it; the others, new since training, are described by their content.
+        Items with an id embedding keep it; items that are new since training are described by their content.
         """
         places = {item_id: place for place, item_id in enumerate(self.catalog.item_ids)}
         rows = self.recommender.rows.cpu().numpy()
@@ -76,11 +85,11 @@ class SavedRecommender:
         return self.knowing(recommender, known).at(known)
 
     def knowing(self, recommender: TwoTowerRecommender, log: Interactions) -> TwoTowerRecommender:
-        """Return the recommender with vectors of what was typed in `log`, where the model reads it."""
+        """Return the recommender with vectors of the queries of `log`, if the model reads queries."""
         return recommender.knowing(log, lambda new: self.encoders.open_text(self._device).encode(new))
 
     def text_vectors(self, texts: list[str]) -> Floats:
-        """Return (n, text width) of texts, NaN where one is empty; those of the catalog are not encoded again."""
+        """Return (n, text width) vectors, NaN for an empty text; texts of the catalog are not encoded again."""
         return recall_block(
             texts,
             self.catalog.texts,
@@ -90,7 +99,7 @@ class SavedRecommender:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of the blocks of `raw_texts`."""
+        """Widths of the blocks of `raw_texts`."""
         return tuple(self.facts["options"]["content_blocks"])
 
     def _raw_vectors(self, catalog: ItemCatalog) -> Floats:
@@ -113,8 +122,8 @@ def load_recommender(folder: Path) -> SavedRecommender:
     """Read a folder that `save` wrote.
 
     Raises:
-        FileNotFoundError: a part of it is missing.
-        ModelFilesError: its weights are not those of the model that its config describes.
+        FileNotFoundError: a file is missing.
+        ModelFilesError: the weights do not fit the config.
     """
     about = json.loads((folder / "recommender.json").read_text())
     catalog, id_rows = load_catalog(folder / "items.parquet")
@@ -138,3 +147,64 @@ def load_recommender(folder: Path) -> SavedRecommender:
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else None
     encoders = ContentEncoders(about["encoder"], adapter, vocabulary, about["image_encoder"])
     return SavedRecommender(recommender, catalog, raw_texts, encoders, about["facts"])
+
+
+def load_model(folder: Path) -> TwoTower:
+    """Read a model that `save_pretrained` wrote.
+
+    Raises:
+        ModelFilesError: the weights do not fit config.json.
+    """
+    loaded: Any = TwoTower.from_pretrained(folder, output_loading_info=True, key_mapping=_FORMER_NAMES)
+    model, info = loaded
+    # transformers fills missing weights with random numbers, and only warns.
+    if wrong := sorted(str(name) for kind in _KEY_ERRORS for name in info[kind]):
+        raise ModelFilesError(
+            f"the weights in {folder} do not fit its config.json: {', '.join(wrong[:3])}, {len(wrong)} in all; they "
+            "are damaged, or of a version that this one cannot read: train again (nightshelf run), or register a "
+            "version with intact files"
+        )
+    return cast(TwoTower, model)
+
+
+def save_repeat_model(own: RepeatModel, folder: Path) -> None:
+    """Write the model as own.json and levels.npy into `folder`."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "levels.npy", own.levels)
+    about = {name: getattr(own, name) for name in ("types", "unless", "span", "moment", "scale", "offset")}
+    (folder / "own.json").write_text(json.dumps(about | {"weights": own.weights.tolist()}, indent=1))
+
+
+def load_repeat_model(folder: Path) -> RepeatModel | None:
+    """Read what `save_repeat_model` wrote; None if there is no such folder."""
+    if not folder.is_dir():
+        return None
+    about = json.loads((folder / "own.json").read_text())
+    weights = np.array(about.pop("weights"), dtype=np.float32)
+    about |= {name: tuple(about[name]) for name in ("types", "unless")}
+    return RepeatModel(**about, weights=weights, levels=np.load(folder / "levels.npy", allow_pickle=False))
+
+
+def save_users(content: UserContent, folder: Path) -> None:
+    """Write profile.json, queries.json and query_vectors.npy into `folder`, if the model reads profiles or queries.
+
+    The files hold no user, and no rare query.
+    """
+    if not (len(content.profile) or content.queries.are_used):
+        return
+    folder.mkdir(exist_ok=True)
+    about = {"pairs": content.profile.pairs, "edges": content.profile.edges}
+    (folder / "profile.json").write_text(json.dumps(about, indent=1))
+    kept = content.queries.kept()
+    (folder / "queries.json").write_text(json.dumps(kept.texts, indent=0))
+    np.save(folder / "query_vectors.npy", kept.raw)
+
+
+def load_users(folder: Path) -> UserContent:
+    """Read what `save_users` wrote; NOTHING if there is no such folder."""
+    if not folder.is_dir():
+        return NOTHING
+    profile = ProfileValues(**json.loads((folder / "profile.json").read_text()))
+    texts = json.loads((folder / "queries.json").read_text())
+    raw = np.load(folder / "query_vectors.npy", allow_pickle=False)
+    return UserContent(profile, QueryVectors(texts, raw, np.ones(len(texts), dtype=np.bool_)))

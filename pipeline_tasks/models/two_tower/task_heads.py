@@ -1,4 +1,4 @@
-"""Heads on the user tower: each answers one question with yes or no, from the state after a user's last event."""
+"""Task heads on the user tower: each predicts one binary label from the state after a user's last event."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from pipeline_tasks.time_units import DAY, HOUR
 
 
 class TaskHead(nn.Module):
-    """Log-odds of yes, of the state and of how long ago it was."""
+    """Log-odds of a positive label, from the state and its age."""
 
     def __init__(self, dimension: int, dropout: float) -> None:
         super().__init__()
@@ -24,8 +24,8 @@ class TaskHead(nn.Module):
         Args:
             states: (k, d) of the user tower.
             lags: (k,) microseconds since the event.
-            items: (k, d) item vectors; not looked at by a question that is about no item.
-            leanings: (k, 2) of earlier answers, log-odds of the user and of the item; None where there are none.
+            items: (k, d) item vectors; not used by tasks that are not about items.
+            leanings: (k, 2) rating bias of the user and of the item, as log-odds; None if there is none.
         """
         hidden = functional.gelu(self.inward(torch.cat([states, ages(lags)], dim=1)))
         odds: Tensor = self.outward(functional.dropout(hidden, self.rate, self.training)).squeeze(1)
@@ -33,7 +33,7 @@ class TaskHead(nn.Module):
 
 
 class ItemHead(TaskHead):
-    """Log-odds of yes about an item: how it matches the state, beside how ready the user is for anything."""
+    """Log-odds of a positive label for an item: its match with the state, plus the log-odds of the state alone."""
 
     def __init__(self, dimension: int, dropout: float) -> None:
         super().__init__(dimension, dropout)
@@ -48,9 +48,10 @@ class ItemHead(TaskHead):
 
 
 class RatingHead(ItemHead):
-    """Log-odds of yes about an item, beside what earlier answers say of the user and of the item.
+    """Log-odds of a positive label for an item, plus the rating bias of the user and of the item.
 
-    Histories say what was rated, not how: without the answers, the head cannot tell who is strict from who likes all.
+    Histories hold which items were rated but not the ratings. Without the bias, the head could not distinguish strict
+    users from users who like everything.
     """
 
     def __init__(self, dimension: int, dropout: float) -> None:
@@ -58,7 +59,7 @@ class RatingHead(ItemHead):
         self.leaning = nn.Parameter(torch.ones(2))
 
     def reset(self) -> None:
-        """Start at the sum of the two."""
+        """Start with the sum of both biases."""
         nn.init.ones_(self.leaning)
 
     def forward(self, states: Tensor, lags: Tensor, items: Tensor, leanings: Tensor | None = None) -> Tensor:
@@ -68,17 +69,17 @@ class RatingHead(ItemHead):
 
 
 def ages(lags: Tensor) -> Tensor:
-    """Return (k, 2) of microseconds (k,): log(1 + hours) and log(1 + days)."""
+    """Return (k, 2): log(1 + hours) and log(1 + days) of microseconds (k,)."""
     return torch.stack([torch.log1p(lags / HOUR), torch.log1p(lags / DAY)], dim=1)
 
 
 HEADS: Final = {"purchase_intent": TaskHead, "session_converts": TaskHead, "click": ItemHead, "rating": RatingHead}
 ABOUT_ITEMS: Final = {name for name, head in HEADS.items() if issubclass(head, ItemHead)}
-"""Whose question is about an item."""
+"""Names of the tasks about items."""
 
 
 def build_heads(names: list[str], dimension: int, dropout: float) -> nn.ModuleDict:
-    """Return the heads called `names`. Raises ValueError where one does not exist."""
+    """Return the heads called `names`; raises ValueError if one does not exist."""
     if unknown := sorted(set(names) - set(HEADS)):
         raise ValueError(f"there is no head called {', '.join(unknown)}: there are {', '.join(HEADS)}")
     return nn.ModuleDict({name: HEADS[name](dimension, dropout) for name in sorted(names)})

@@ -1,4 +1,4 @@
-"""Cuts histories into windows and draws what each position is to predict: a new draw every epoch."""
+"""Cuts histories into windows, and draws the targets of each position anew for every epoch."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 
 
 def gap_buckets(log: Interactions, buckets: int) -> Integers:
-    """Return (m,) log2 buckets of the seconds since the event before; 0 for the first and for no time at all."""
+    """Return (m,) log2 buckets of the seconds since the previous event; 0 for the first event and for no gap."""
     gaps = np.diff(log.times, prepend=log.times[:1]) // 1_000_000
     starts = log.offsets[:-1][log.lengths > 0]
     gaps[starts] = 0
@@ -29,14 +29,14 @@ def cut_windows(log: Interactions, length: int, rng: np.random.Generator, shorte
 
 
 def last_windows(log: Interactions, length: int) -> Integers:
-    """Return (sequences, length): the last events of each, left-aligned, -1 beyond them."""
+    """Return (sequences, length): the last events of each sequence, left-aligned, -1 beyond them."""
     sizes = np.minimum(log.lengths, length)
     position = np.arange(length)
     return np.where(position < sizes[:, None], (log.offsets[1:] - sizes)[:, None] + position, -1)
 
 
 def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -> list[Integers]:
-    """Return `windows` (n, length) in shuffled batches of like length, of at most `positions` places each."""
+    """Return `windows` (n, length) in shuffled batches of similar length, of at most `positions` positions each."""
     windows = windows[rng.permutation(len(windows))]
     sizes = (windows >= 0).sum(axis=1)
     windows = windows[np.argsort(sizes, kind="stable")]
@@ -52,12 +52,12 @@ def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -
 
 
 class TargetDraw:
-    """Draws answers to positions: events of the same history after the position's own basket, within a reach."""
+    """Draws targets for positions: events of the same history after the position's own basket, within a reach."""
 
     def __init__(self, log: Interactions, reach: int, type_weights: Floats, repeat_weight: float) -> None:
         ends = log.offsets[1:][log.rows]
         index = np.arange(len(log.items))
-        # A basket shares one timestamp: its lines have no order, so none of them is the answer to another.
+        # The lines of a basket share one timestamp and have no order, so none is the target of another.
         later = np.flatnonzero(np.diff(log.times, append=-1) != 0) + 1
         step_end = later[np.searchsorted(later, index, side="right")] if len(index) else index
         self.start = np.minimum(step_end, ends)
@@ -66,13 +66,13 @@ class TargetDraw:
         self.weights = type_weights[log.types] * np.where(_first_of_its_item(log), 1.0, repeat_weight)
 
     def draw(self, events: Integers, answers: int, rng: np.random.Generator) -> tuple[Integers, Floats]:
-        """Return (n, answers) items and weights for the positions `events` (n,); weight 0 where nothing follows."""
+        """Return (n, answers) items and weights for the positions `events` (n,); weight 0 if nothing follows."""
         return self.draw_from(self.start[events], self.room[events], answers, rng)
 
     def draw_from(
         self, starts: Integers, rooms: Integers, answers: int, rng: np.random.Generator
     ) -> tuple[Integers, Floats]:
-        """Return the same of n stretches of the log: rooms[i] events from starts[i] on."""
+        """Return (n, answers) items and weights from n ranges of the log: rooms[i] events from starts[i] on."""
         room = rooms[:, None]
         chosen = starts[:, None] + (rng.random((len(starts), answers)) * room).astype(np.int64)
         chosen = np.where(room > 0, chosen, 0)

@@ -1,13 +1,15 @@
-"""The two-tower recommender: score = user vector . item vector, and nothing else (by default: see matching).
+"""The two-tower recommender: score = user vector . item vector (by default, see matching).
 
-Item tower: P (whitened text) + the vectors of its structured values + id embedding where there is one, then the item's
-popularity trends as they are.
-User tower: a causal transformer (post-LN) over the same item vectors with event type, time gap and, where the log has
-them, the query that led to an event and what users say of themselves, which also stands before the first event;
-beside its d numbers it gives one weight per trend, so how far a user follows the crowd is learned and the score
-stays one dot. Members are several such pairs of towers side by side in slices of all vectors, each taught by its own
-loss: their mean is one dot product of vectors as many times as wide.
-A linear part beside both (EASE in low rank) sums over the whole history, which the transformer sees only the end of.
+Item tower: the projection of the whitened text + embeddings of structured values + the id embedding, if there is one;
+then the item's popularity trends, unchanged.
+User tower: a causal transformer (post-LN) over the same item vectors with event type and time gap. If the log has them,
+it also reads the query that led to an event, and the user's attributes, which add a token before the first event.
+Besides the state of width d, it returns one weight per trend, so the model learns how strongly a user follows
+popularity, and the score stays a dot product.
+Members of the ensemble are several such towers in slices of all vectors, each with its own loss. Their mean score is
+one dot product.
+A linear item-to-item part (such as EASE in low rank) sums over the whole history, of which the transformer sees only
+the end.
 """
 
 import torch
@@ -23,7 +25,7 @@ from pipeline_tasks.models.two_tower.user_tower import UserTower
 
 
 class TwoTower(PreTrainedModel):
-    """Item and user towers over one catalog. `whitening_*` turn the encoder's raw text vectors into the tower's."""
+    """Item and user towers over one catalog; `whitening_*` map raw text vectors of the encoder to whitened ones."""
 
     config_class = TwoTowerConfig
     base_model_prefix = "two_tower"
@@ -37,7 +39,7 @@ class TwoTower(PreTrainedModel):
         width = config.dimension
         self.text_projection = nn.Linear(config.text_dimension, width, bias=False)
         self.item_ids = nn.Embedding(config.known_items, width)
-        # Number 0 is no value, and stays 0.
+        # Number 0 means no value; its vector stays 0.
         self.item_values = nn.Embedding(config.item_values + 1, width, padding_idx=0)
         self.positions = nn.Embedding(config.max_length, width)
         self.event_types = nn.Embedding(config.event_types, width)
@@ -65,8 +67,8 @@ class TwoTower(PreTrainedModel):
         if isinstance(module, DotMatching | RatingHead):
             module.reset()
         if isinstance(module, TwoTower):
-            # 1 in all: before training everybody follows the crowd. Not asked of the members: transformers passes over
-            # modules that have no weights of their own.
+            # The weights sum to 1, so before training all users follow popularity. Set here and not in the members,
+            # because transformers skips modules without weights of their own.
             for member in module.towers:
                 nn.init.constant_(member.trend_weights.bias, 1.0 / max(1, len(module.config.horizons)))
 
@@ -76,22 +78,22 @@ class TwoTower(PreTrainedModel):
         return [tower for tower in self.members if isinstance(tower, UserTower)]
 
     def whiten(self, raw: Tensor) -> Tensor:
-        """(n, raw) text vectors of the encoder -> (n, text) centered, decorrelated, of unit variance."""
+        """Return (n, text): text vectors (n, raw) of the encoder, centered and decorrelated, with unit variance."""
         return (raw - self.whitening_center) @ self.whitening_map
 
     def content_vectors(self, texts: Tensor, values: Tensor) -> Tensor:
-        """Return (n, d) of whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
+        """Return (n, d) from whitened texts (n, text) and numbers of structured values (n, most), 0 for none."""
         vectors: Tensor = self.text_projection(texts)
         if values.shape[1]:
-            # A sum, as every value adds to what is known of an item; the mean of a few says no less than that of one.
+            # A sum and not a mean, because every value adds information.
             own = functional.embedding_bag(values, self.item_values.weight, mode="sum", padding_idx=0)
             vectors = vectors + own
         return vectors
 
     def item_vectors(self, texts: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-        """Return (n, d) of content and id rows (n,), -1 for an item without one."""
+        """Return (n, d) from content and id rows (n,), -1 for an item without an id."""
         vectors = self.content_vectors(texts, values)
-        # A product, not torch.where: forward and backward 48 ms in place of 78 (12,101 x 256).
+        # A product is faster than torch.where: 48 ms instead of 78 forward and backward (12,101 x 256).
         ids: Tensor = self.item_ids(rows.clamp(min=0)) * (rows >= 0).unsqueeze(1)
         return vectors + ids
 
@@ -104,14 +106,17 @@ class TwoTower(PreTrainedModel):
         profiles: Tensor | None = None,
         member: int | None = None,
     ) -> Tensor:
-        """Return (batch, lead + length, d + members x trends): the state after each event of right-padded histories,
-        and before the first one where the model has a lead (lead is 1, else 0).
+        """Return (batch, lead + length, d + members x trends): the state after each event of right-padded histories.
+
+        A model with a lead (lead is 1, else 0) also returns the state before the first event.
 
         Args:
-            item_vectors: (batch, length, d). event_types, gaps: (batch, length) indices.
-            queries: (batch, length, text) whitened, of what led to each event, 0 for none; None where nobody typed.
-            profiles: (batch, most) numbers of attributes; of a model with a lead.
-            member: the one whose state is asked for, of its own part of the item vectors; None for all.
+            item_vectors: (batch, length, d), or the slice of `member`.
+            event_types: (batch, length) indices.
+            gaps: (batch, length) indices.
+            queries: (batch, length, text) whitened queries that led to each event, 0 for none; None without queries.
+            profiles: (batch, most) numbers of attributes, for a model with a lead.
+            member: compute the state of this member alone; None for all.
         """
         width, length = self.config.member_width, item_vectors.shape[1]
         part = slice(None) if member is None else slice(member * width, (member + 1) * width)
@@ -122,42 +127,46 @@ class TwoTower(PreTrainedModel):
         if self.profile is not None:
             tokens = self.profile(tokens, profiles, part)
         towers = self.towers if member is None else [self.towers[member]]
-        said = [tower(own) for tower, own in zip(towers, tokens.split(width, dim=-1), strict=True)]
-        return torch.cat([*(states for states, _ in said), *(trends for _, trends in said)], dim=-1)
+        outputs = [tower(own) for tower, own in zip(towers, tokens.split(width, dim=-1), strict=True)]
+        return torch.cat([*(states for states, _ in outputs), *(trends for _, trends in outputs)], dim=-1)
 
     def state_of_member(self, states: Tensor, member: int | None) -> Tensor:
-        """Return of (..., d + members x trends) the part that is a member's, all of it for None."""
+        """Return the part of states (..., d + members x trends) that belongs to `member`; all of it for None."""
         if member is None or self.config.members == 1:
             return states
         width, trends = self.config.member_width, len(self.config.horizons)
-        own, pull = states[..., : self.config.dimension], states[..., self.config.dimension :]
-        return torch.cat([own.split(width, -1)[member], pull[..., member * trends : (member + 1) * trends]], dim=-1)
+        own, weights = states[..., : self.config.dimension], states[..., self.config.dimension :]
+        return torch.cat([own.split(width, -1)[member], weights[..., member * trends : (member + 1) * trends]], dim=-1)
 
     def user_vectors(self, states: Tensor) -> Tensor:
-        """Return (..., width + trends) of states (..., d + members x trends): the side of the user in `matching`.
+        """Return (..., width + trends) from states (..., d + members x trends): the user side of `matching`.
 
-        A score is the mean over the members of what each says.
+        The score is the mean of the members' scores.
         """
         width, members = self.config.dimension, self.config.members
-        own, pull = states[..., :width], states[..., width:]
+        own, weights = states[..., :width], states[..., width:]
         if members > 1:
-            own, pull = own / members, pull.unflatten(-1, (members, len(self.config.horizons))).mean(dim=-2)
-        return torch.cat([self.matching.users(own), pull], dim=-1)
+            own, weights = own / members, weights.unflatten(-1, (members, len(self.config.horizons))).mean(dim=-2)
+        return torch.cat([self.matching.users(own), weights], dim=-1)
 
     def member_vectors(self, states: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both sides of what one member is taught by, of its states (n, d + trends) and its part of the item
-        vectors (items, d)."""
+        """Return the user and item vectors of one member's loss.
+
+        Args:
+            states: (n, d + trends) of the member.
+            vectors: (items, d), the member's slice of the item vectors.
+        """
         if self.config.members > 1:
             return states, vectors
         return self.user_vectors(states), self.matching.items(vectors)
 
     @property
     def popularity_weights(self) -> Tensor:
-        """(members x trends,) what the trends weigh for a user of whom nothing is known."""
+        """(members x trends,) weights of the trends for a user without history."""
         return torch.cat([tower.trend_weights.bias for tower in self.towers])
 
     def full_item_vectors(self, vectors: Tensor, rows: Tensor, trends: Tensor) -> Tensor:
-        """Return (n, width + trends + 1 + rank): what a user vector is matched with; the 1 says that an item is new."""
+        """Return (n, width + trends + 1 + rank): the item vectors for the dot product; the 1 flags a new item."""
         known = (rows >= 0).unsqueeze(1)
         linear = torch.where(known, self.linear_out[rows.clamp(min=0)], 0.0)
         return torch.cat([self.matching.items(vectors), trends, ~known, linear], dim=1)

@@ -1,4 +1,4 @@
-"""A fitted two-tower model over one catalog: item vectors, user vectors, scores."""
+"""A fitted two-tower model over one catalog: item vectors, user vectors and scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ _PAIRS = 100_000
 
 @dataclass
 class TwoTowerRecommender:
-    """The model with all it needs to score a catalog of n items at one moment."""
+    """The model, with all inputs for scoring a catalog of n items at one time."""
 
     name: str
     model: TwoTower
@@ -36,26 +36,27 @@ class TwoTowerRecommender:
     values: torch.Tensor
     """(n, most) numbers of each item's structured values, 0 for none."""
     trends: Floats
-    """(n, trends) at the moment of scoring."""
+    """(n, trends) at the time of scoring."""
     evidence: DataExtent
+    """Extent of the data that the recommender has seen."""
     moment: int
-    """Of scoring, epoch microseconds: what lies in a history is that old."""
+    """Time of scoring in epoch microseconds; the age of an event is relative to it."""
     own: RepeatModel | None = None
-    """Scores of what a user had before, where the log is one of repeats."""
+    """Model of previously purchased items; None if the log has few repeats."""
     looked_at: RepeatModel | None = None
-    """Scores of what a user looked at and has not had yet, where the log knows both."""
+    """Model of items viewed but not yet purchased; None if the log does not support it."""
     users: UserContent = NOTHING
-    """What is read of users beside their events; a query that is not in it is not read (see `knowing`)."""
-    _kept: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
-    """Of a recommender that is `prepared`; a copy whose items may differ has none."""
+    """Profiles and queries of users; a query that it does not hold is ignored (see `knowing`)."""
+    _prepared_items: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
+    """The cached item side of a `prepared` recommender; None in a copy, as its items may differ."""
 
     def prepared(self) -> "TwoTowerRecommender":
-        """Return the recommender for many calls of `scores`: what it says of items is worked out once for all of them.
+        """Return a copy that caches the item side for many calls of `scores`.
 
-        It is not to be used after the model has changed.
+        It must not be used after the model has changed.
         """
         ready = replace(self)
-        ready._kept = self._items()
+        ready._prepared_items = self._items()
         return ready
 
     @torch.inference_mode()
@@ -66,7 +67,7 @@ class TwoTowerRecommender:
 
     @property
     def additive_weights(self) -> Floats:
-        """(a,) of an additive matching; none of any other."""
+        """(a,) output weights of an additive matching; empty for any other matching."""
         matching = self.model.matching
         if not isinstance(matching, AdditiveMatching):
             return np.zeros(0, dtype=np.float32)
@@ -74,35 +75,39 @@ class TwoTowerRecommender:
 
     @property
     def pair_scores(self) -> PairScores:
-        """How user and item vectors make a score."""
+        """The function that scores user and item vectors."""
         return pair_scores(self.additive_weights)
 
     @torch.inference_mode()
     def user_matrix(self, histories: Interactions) -> Floats:
-        """Return (histories, width + trends + 1 + rank): after each last event and, where the model reads it, what was
-        typed since; without an event by attributes and query, and where there are none of them either, of trends only.
+        """Return (histories, width + trends + 1 + rank): the user vectors after each last event.
+
+        They include the queries typed since, if the model reads them. For users without events they follow from
+        attributes and queries; without those, from the trends only.
         """
         inputs = self._inputs(histories)
         states = torch.from_numpy(self._states(inputs)).to(self.model.device)
         if histories.queries is not None:
-            states = inputs.asking(states, histories.queries.last)
+            states = inputs.with_last_queries(states, histories.queries.last)
         vectors = self.model.user_vectors(states).float().cpu().numpy()
         width = self.model.matching.width
-        vectors[(histories.lengths == 0) & ~inputs.has_profile_or_query, :width] = self.model.matching.nobody
+        vectors[(histories.lengths == 0) & ~inputs.has_profile_or_query, :width] = self.model.matching.unknown_user
         vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
         level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
-        self._apply_new_user_weights(vectors, level, (histories.lengths == 0) & ~inputs.typed)
+        self._apply_new_user_weights(vectors, level, (histories.lengths == 0) & ~inputs.has_query)
         linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
         return np.concatenate([vectors, level, linear], axis=1)
 
     @torch.inference_mode()
     def states(self, histories: Interactions) -> Floats:
-        """Return (histories, d + members x trends): what the user tower says after each last event; with no event, what
-        it says of a user's attributes, and zeros where nothing is known of them."""
+        """Return (histories, d + members x trends): the output of the user tower after each last event.
+
+        Without events it is the output for the user's attributes; the first d columns are 0 if there are none.
+        """
         return self._states(self._inputs(histories))
 
     def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
-        """Return the recommender with vectors of all queries of `log`; those that are new are encoded."""
+        """Return the recommender with vectors of all queries of `log`; new queries are encoded."""
         return self._with_same_items(replace(self, users=self.users.knowing(log, encode)))
 
     def _inputs(self, histories: Interactions) -> UserInputs:
@@ -115,10 +120,10 @@ class TwoTowerRecommender:
         table = self.item_table()
         popularity = self.model.popularity_weights.float().cpu().numpy()
         vectors = np.zeros((len(histories), self.model.config.dimension + len(popularity)), dtype=np.float32)
-        # A user of whom nothing is known follows the crowd.
+        # A user without history or attributes follows popularity.
         vectors[:, self.model.config.dimension :] = popularity
         sizes = (windows >= 0).sum(axis=1)
-        # Equal lengths together: no user pays for a longer neighbor's padding.
+        # Sorted by length, so that batches have little padding.
         order = np.argsort(sizes, kind="stable")
         order = order[(sizes[order] > 0) | inputs.has_profile_or_query[order]]
         for start in range(0, len(order), _BATCH):
@@ -127,8 +132,10 @@ class TwoTowerRecommender:
         return vectors
 
     def _apply_new_user_weights(self, vectors: Floats, level: Floats, newcomers: Flags) -> None:
-        """Have `newcomers` (n,), who did nothing and typed nothing, follow trends and attributes as their like did in
-        validation. Vectors (n, width + trends) and levels of new items (n, 1) are changed in place."""
+        """Apply the weights for users without events and queries, flagged by `newcomers` (n,).
+
+        Changes vectors (n, width + trends) and levels of new items (n, 1) in place.
+        """
         config, width = self.model.config, self.model.matching.width
         if config.newcomer_trends:
             vectors[newcomers, :width] *= np.float32(config.newcomer_share)
@@ -136,7 +143,7 @@ class TwoTowerRecommender:
             level[newcomers] = config.newcomer_level
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, n): user vectors matched with item vectors, and what `own_additions` adds."""
+        """Return (histories, n): the matching of user and item vectors, plus the `own_additions`."""
         ready = self.prepared()
         scores = np.asarray(ready.pair_scores.all(ready.user_matrix(histories), ready.item_matrix()), dtype=np.float32)
         added = ready.own_additions(histories).tocoo()
@@ -144,21 +151,21 @@ class TwoTowerRecommender:
         return scores
 
     def own_additions(self, histories: Interactions) -> csr_matrix:
-        """Return (histories, n), sparse: what is added to the dot product for items of the user's own history."""
+        """Return (histories, n), sparse: the scores of the repeat models, which are added to the dot product."""
         added = csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
         for fitted in (self.own, self.looked_at):
             if fitted is not None:
-                # A pair of user and item is in one of them at most.
+                # The two models never score the same pair of user and item.
                 added = added + self.additions_of(fitted, histories)
         return added
 
     def additions_of(self, fitted: RepeatModel, histories: Interactions) -> csr_matrix:
-        """Return (histories, n), sparse: the additions of one scorer of own items."""
+        """Return (histories, n), sparse: the scores of one repeat model."""
         pairs = fitted.pairs(histories)
         return fitted.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
 
     def linear_scores(self, histories: Interactions, rows: Integers, items: Integers) -> Floats:
-        """Return (pairs,) the collaborative part's unweighted scores of items for histories, given pair by pair."""
+        """Return (pairs,) the item-to-item part's unweighted scores of `items` for the histories `rows`."""
         item_factors, sums = self._items().item_factors, self._linear_sums(histories)
         parts = [
             np.einsum("pr,pr->p", sums[rows[start:stop]], item_factors[items[start:stop]])
@@ -168,7 +175,7 @@ class TwoTowerRecommender:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     def at(self, known: Interactions, evidence: DataExtent | None = None) -> "TwoTowerRecommender":
-        """Return the recommender with the trends as they are after the last event of `known`."""
+        """Return the recommender with the trends after the last event of `known`."""
         trends = PopularityFeatures(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
         own, looked_at = (fitted and fitted.at(known, len(self.rows)) for fitted in (self.own, self.looked_at))
@@ -176,9 +183,9 @@ class TwoTowerRecommender:
         return replace(now, evidence=evidence or self.evidence)
 
     def as_of(self, moment: int) -> "TwoTowerRecommender":
-        """Return the recommender at `moment` where that is after its own: for events newer than all that it has seen.
+        """Return the recommender at `moment`, or unchanged if that is not later, to score newer events.
 
-        What happened after its own moment counts in full; trends and demand stay as they were last known.
+        Trends and demand stay as they were last known.
         """
         if moment <= self.moment:
             return self
@@ -186,12 +193,12 @@ class TwoTowerRecommender:
         return self._with_same_items(replace(self, moment=moment, own=own, looked_at=looked_at))
 
     def _with_same_items(self, other: "TwoTowerRecommender") -> "TwoTowerRecommender":
-        """Return `other`, which differs in nothing that items depend on, prepared where this one is."""
-        other._kept = self._kept
+        """Return `other`, which must have the same item side, with the cache of this recommender."""
+        other._prepared_items = self._prepared_items
         return other
 
     def _linear_sums(self, histories: Interactions) -> Floats:
-        """Return (histories, rank): the sum over the items of the whole history."""
+        """Return (histories, rank): the weighted sum of the user-side factors over the whole history."""
         config, user_factors = self.model.config, self._items().user_factors
         weights = history_weights(
             config.linear_kind, histories, len(user_factors), self.moment, config.linear_half_life
@@ -199,11 +206,11 @@ class TwoTowerRecommender:
         return np.asarray(weights @ user_factors, dtype=np.float32)
 
     def item_table(self) -> torch.Tensor:
-        """Return (n, d), on the model's device: what the item tower says of each item."""
+        """Return (n, d), on the model's device: the output of the item tower."""
         return self._items().table
 
     def _items(self) -> ItemSide:
-        return self._kept or ItemSide(self.model, self.texts, self.rows, self.values, self.trends)
+        return self._prepared_items or ItemSide(self.model, self.texts, self.rows, self.values, self.trends)
 
     def _last_states(self, inputs: UserInputs, windows: Integers, rows: Integers, table: torch.Tensor) -> Floats:
         device = table.device

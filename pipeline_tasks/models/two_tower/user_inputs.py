@@ -1,5 +1,4 @@
-"""What the user tower reads of a log, as tensors: items, event types, time gaps, and where it reads them, the queries
-that led to the events and what users say of themselves."""
+"""The user tower's inputs from a log, as tensors: items, event types, time gaps, queries and user attributes."""
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from pipeline_tasks.models.two_tower.user_modules import whiten_queries
 
 
 class UserInputs:
-    """Holds the columns of one log, and cuts windows out of them."""
+    """The input columns of one log, from which windows are taken."""
 
     def __init__(self, log: Interactions, model: TwoTower, content: UserContent) -> None:
         self.log, self.model = log, model
@@ -24,14 +23,14 @@ class UserInputs:
         self.profiles = profiles
         """(n, most) numbers of attributes."""
         self.queries: Tensor | None = None
-        """(texts, text) whitened; the first is none, and 0."""
+        """(texts, text) whitened; the first row stands for no query and is 0."""
         if model.queries is not None and log.queries is not None:
             raw = torch.from_numpy(content.queries.of(log.queries.texts)).to(model.device)
             self.queries = whiten_queries(raw, model.whitening_center, model.whitening_map)
 
     @property
-    def typed(self) -> Flags:
-        """(n,) whether something that can be read was typed since the last event."""
+    def has_query(self) -> Flags:
+        """(n,) whether a query that the model can read was typed since the last event."""
         if self.queries is None or self.log.queries is None:
             return np.zeros(len(self.log), dtype=np.bool_)
         readable = (self.queries != 0).any(dim=1).cpu().numpy()
@@ -39,15 +38,19 @@ class UserInputs:
 
     @property
     def has_profile_or_query(self) -> Flags:
-        """(n,) whether something is known of a user without any event: attributes, or what was typed last."""
-        return np.asarray((self.profiles > 0).any(axis=1) | self.typed)
+        """(n,) whether a user has attributes, or a query since the last event."""
+        return np.asarray((self.profiles > 0).any(axis=1) | self.has_query)
 
     def states(self, windows: Integers, rows: Integers, item_vectors: Tensor, member: int | None = None) -> Tensor:
-        """Return (batch, lead + length, d + members x trends): the states of windows (batch, length) of event indices,
-        -1 beyond the end, of the sequences `rows` (batch,); item_vectors (batch, length, d) are those of the windows'
-        items. Of one member, where one is named, both are its part alone.
+        """Return (batch, lead + length, d + members x trends): the states of windows.
 
-        The lead, where the model has one, is the state before the first event.
+        The lead, if the model has one, is the state before the first event.
+
+        Args:
+            windows: (batch, length) event indices, -1 beyond the end.
+            rows: (batch,) the sequence of each window.
+            item_vectors: (batch, length, d) of the windows' items.
+            member: compute this member alone, from its slice of the item vectors; None for all.
         """
         filled = np.maximum(windows, 0)
         led = None
@@ -59,12 +62,14 @@ class UserInputs:
         return states
 
     def rows_of(self, windows: Integers) -> Integers:
-        """Return (batch,) the sequence of each window of one event or more."""
+        """Return (batch,) the sequence of each window; a window has at least one event."""
         return np.asarray(np.searchsorted(self.log.offsets, windows[:, 0], side="right") - 1, dtype=np.int64)
 
-    def asking(self, states: Tensor, numbers: Integers, member: int | None = None) -> Tensor:
-        """Return states (n, d + members x trends), or a member's, of users who have typed the queries `numbers`
-        (n,), 0 for none, since."""
+    def with_last_queries(self, states: Tensor, numbers: Integers, member: int | None = None) -> Tensor:
+        """Return states (n, d + members x trends), or a member's, after the users typed queries.
+
+        `numbers` (n,) are the indices of the queries, 0 for none.
+        """
         if self.queries is None or self.model.queries is None:
             return states
         typed: Tensor = self.model.queries.last(self.queries[self._tensor(numbers)])

@@ -1,4 +1,4 @@
-"""Weights of the user tower that only some logs give reason for: of users' attributes, and of what they typed."""
+"""Optional modules of the user tower: the inputs of users' attributes and of their queries."""
 
 import math
 
@@ -8,30 +8,35 @@ from torch.nn import functional
 
 
 class ProfileInput(nn.Module):
-    """A user's attributes, added to a token before the first event and to every event's token.
+    """Adds a user's attributes to a token before the first event and to every event's token.
 
-    Attention alone learns to look back at the first token late (docs/experiments/user-inputs.md).
+    With the first token alone, attention learns to use it late (docs/experiments/user-inputs.md).
     """
 
     def __init__(self, values: int, width: int) -> None:
         super().__init__()
-        # Number 0 is no value, and stays 0.
+        # Number 0 means no value; its vector stays 0.
         self.values = nn.Embedding(values + 1, width, padding_idx=0)
         self.start = nn.Embedding(1, width)
 
     def forward(self, tokens: Tensor, profiles: Tensor, part: slice) -> Tensor:
-        """(batch, length, d) tokens of events, of which d may be a part, and (batch, most) numbers of attributes, 0 for
-        none -> (batch, 1 + length, d)."""
+        """Return (batch, 1 + length, d).
+
+        Args:
+            tokens: (batch, length, d) of events.
+            profiles: (batch, most) numbers of attributes, 0 for none.
+            part: the columns of the embeddings that the tokens hold.
+        """
         first = self.start.weight[:, part].expand(len(profiles), -1).unsqueeze(1)
-        led = torch.cat([first, tokens], dim=1)
+        extended = torch.cat([first, tokens], dim=1)
         if not profiles.shape[1]:
-            return led
-        said = functional.embedding_bag(profiles, self.values.weight, mode="sum", padding_idx=0)
-        return led + said[:, part].unsqueeze(1)
+            return extended
+        attributes = functional.embedding_bag(profiles, self.values.weight, mode="sum", padding_idx=0)
+        return extended + attributes[:, part].unsqueeze(1)
 
 
 class QueryInput(nn.Module):
-    """How queries enter: into the token of the event that each led to, and into the state where one has led to none."""
+    """Adds a query to the token of the event that it led to, or to the state if it has not led to an event yet."""
 
     def __init__(self, text_width: int, width: int, trends: int) -> None:
         super().__init__()
@@ -40,10 +45,10 @@ class QueryInput(nn.Module):
 
     @torch.no_grad()
     def start_from(self, text_projection: Tensor) -> None:
-        """Read a query as the item tower, (d, text), reads a title.
+        """Set the start weights from the item tower's `text_projection` (d, text).
 
-        A query that led to an event stands beside the item's vector, in its size; one that led to none stands beside a
-        state, whose numbers are of size 1, and says nothing of trends yet.
+        A query that led to an event is added to an item vector and has its scale. One that has not is added to a state
+        with values of scale 1, and does not change the trend weights.
         """
         self.led.weight.copy_(text_projection)
         size = text_projection.norm(dim=1).mean().clamp(min=1e-9)
@@ -52,15 +57,17 @@ class QueryInput(nn.Module):
 
 
 def whiten_queries(raw: Tensor, center: Tensor, turn: Tensor) -> Tensor:
-    """(n, width of the text encoder), NaN for none -> (n, text): whitened as items' texts are, of their mean length.
+    """Return (n, text): queries whitened like items' texts and scaled to their mean length; 0 for no query.
 
-    center, turn: of the items' blocks, of which text is the first; queries have no pictures, and stand at the center
-    of those. No query, or one where the items have no texts, is 0.
+    Args:
+        raw: (n, width of the text encoder), NaN for no query.
+        center: of the items' blocks, text first; the image block of a query is at its center.
+        turn: the whitening map.
     """
     whole = center.repeat(len(raw), 1)
     whole[:, : raw.shape[1]] = torch.where(raw.isnan(), whole[:, : raw.shape[1]], raw)
     whitened = (whole - center) @ turn
     length = whitened.norm(dim=1, keepdim=True)
-    # Queries are short and unlike titles: whitening alone makes some of them several times as long.
+    # Queries are short and unlike titles, so whitening alone makes some vectors several times as long.
     scaled: Tensor = whitened / length.clamp(min=1e-9) * math.sqrt(turn.shape[1])
     return scaled

@@ -14,7 +14,7 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.models.fit_repeat_model import fit_view_conversion
 from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe
 from pipeline_tasks.models.repeat_model import RepeatModel
-from pipeline_tasks.models.two_tower.saved_repeat_model import load_repeat_model, save_repeat_model
+from pipeline_tasks.models.two_tower.saved_recommender import load_repeat_model, save_repeat_model
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY

@@ -16,8 +16,12 @@ from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.repeat_pairs import own_pairs
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders
 from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary
-from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
-from pipeline_tasks.models.two_tower.saved_repeat_model import load_repeat_model, save_repeat_model
+from pipeline_tasks.models.two_tower.saved_recommender import (
+    SavedRecommender,
+    load_recommender,
+    load_repeat_model,
+    save_repeat_model,
+)
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training.fit_options import FitOptions

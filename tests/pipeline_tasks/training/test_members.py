@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.models.two_tower.model_files import ModelFilesError, load_model
+from pipeline_tasks.models.two_tower.saved_recommender import ModelFilesError, load_model
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -111,7 +111,7 @@ def test_weights_written_when_there_was_one_member_are_read(tmp_path: Path) -> N
 def test_weights_that_are_not_those_of_the_model_are_refused(tmp_path: Path) -> None:
     TwoTower(TwoTowerConfig(dimension=WIDTH, known_items=5)).save_pretrained(tmp_path)
     rename(tmp_path, "feed.0", "fed")
-    with pytest.raises(ModelFilesError, match=r"blocks\.0\.fed\.bias.* train anew"):
+    with pytest.raises(ModelFilesError, match=r"blocks\.0\.fed\.bias.* train again"):
         load_model(tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_every_name_is_that_of_a_function() -> None:
 
 
 def test_an_unknown_peer_is_named() -> None:
-    with pytest.raises(ValueError, match="'magic' is no peer: choose from popularity, "):
+    with pytest.raises(ValueError, match="'magic' is not a peer: choose from popularity, "):
         fit_peer("magic", TASK.known, ITEMS)
 
 

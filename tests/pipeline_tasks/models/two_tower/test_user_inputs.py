@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
-from pipeline_tasks.models.two_tower.saved_users import load_users, save_users
+from pipeline_tasks.models.two_tower.saved_recommender import load_users, save_users
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, NOTHING, UserContent, fit_user_content

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pipeline_tasks.models.two_tower.fast_dropout import fast_dropout
+from pipeline_tasks.models.two_tower.user_tower import fast_dropout
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5])
