@@ -1,4 +1,4 @@
-"""A search as a night runs it: real trials of the real model on a tiny shop, a real study, a real MLflow store."""
+"""An option search as in a nightly run: real trials, study and MLflow store, on a tiny shop."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def trials_of(candidate: Candidate) -> list[mlflow.entities.Run]:
 
 
 def forgetful_in(number: int, fit: Callable[..., object]) -> Callable[..., object]:
-    """That training loses all that it learns: whether another trial is pruned depends on the processor's rounding."""
+    """Make the training with that number lose what it learns, so that it is pruned on every processor."""
     trained: list[object] = []
 
     def forgetful(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:

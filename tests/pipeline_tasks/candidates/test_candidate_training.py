@@ -1,4 +1,4 @@
-"""Candidates compete on validation by the lists that are served: with own items where they are, without elsewhere."""
+"""Candidates compete on validation by the served lists, which hold previously purchased items if the policy allows."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ EXCLUDED = ScoringSettings(repeat_policy={"purchase": "excluded"})
 
 
 def purchases(own_items: int) -> Interactions:
-    """Return a log of users who buy ten times, of so many items of their own: of ten each is bought once."""
+    """Return a log of users who buy ten times, each from their own set of items."""
     rng = np.random.default_rng(4)
     histories = {}
     for user in range(60):

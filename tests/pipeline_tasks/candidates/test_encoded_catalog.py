@@ -15,7 +15,7 @@ from tests.pipeline_tasks.nights import last_asked
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
-def night() -> RunData:
+def run_data() -> RunData:
     return last_asked([f"mug {n}" for n in range(30)], random_log(40, 30, seed=3))
 
 
@@ -30,23 +30,23 @@ def test_a_step_of_stage_one_has_as_many_pairs_as_are_set(tmp_path: Path, monkey
     monkeypatch.setattr(PairBatch, "backward", counted)
     for pairs in (32, 64, 64):
         training = TRAINING.model_copy(update={"encoder_pairs": pairs})
-        train(night(), "lora", training, tmp_path, lambda metrics, step: None)
+        train(run_data(), "lora", training, tmp_path, lambda metrics, step: None)
     assert drawn == [32, 32, 64, 64], "other vectors were not taken for these; the same ones were"
 
 
 def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = night()
+    data = run_data()
     monkeypatch.setattr(PairBatch, "backward", lambda self, pairs: float("nan"))
     for _ in range(2):
         trained = train(data, "lora", TRAINING, tmp_path, lambda metrics, step: None)
         assert trained.saved.facts["stopped"].startswith("loss of the encoder is nan")
         assert "in step 1 of 2" in trained.saved.facts["stopped"]
         assert np.isfinite(trained.saved.recommender.scores(data.log)).all()
-    said = capsys.readouterr().out
-    assert said.count("the encoder goes on as it was after step 0") == 1
-    assert "reusing the text vectors of an earlier attempt" in said
+    printed = capsys.readouterr().out
+    assert printed.count("the encoder goes on as it was after step 0") == 1
+    assert "reusing the text vectors of an earlier attempt" in printed
 
 
 def test_a_gpu_bears_more_pairs() -> None:

@@ -1,4 +1,4 @@
-"""What an evaluation excludes because the tables do; tests/spark_jobs/test_judged_as_served.py compares both."""
+"""The items that an evaluation excludes as the tables do; tests/spark_jobs/test_judged_as_served.py compares both."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +22,9 @@ RULES = ReplenishRules(min_buyers=2, repurchase_share=0.3)
 
 
 def catalog(*attributes: str | None) -> ItemCatalog:
-    rows = [{"item_id": f"i{n}", "title": f"tea {n}", "attributes": said} for n, said in enumerate(attributes)]
+    rows = [
+        {"item_id": f"i{n}", "title": f"tea {n}", "attributes": described} for n, described in enumerate(attributes)
+    ]
     return catalog_of(rows, [])
 
 
@@ -41,9 +43,9 @@ def test_what_is_bought_on_two_days_by_enough_of_its_buyers_is_replenishable() -
 
 
 def test_the_shops_attribute_says_what_is_replenishable() -> None:
-    said = catalog('{"Eaten": true}', '{"Eaten": "yes"}', '{"Eaten": false}', None)
+    described = catalog('{"Eaten": true}', '{"Eaten": "yes"}', '{"Eaten": false}', None)
     rules = ReplenishRules(attribute="Eaten")
-    assert replenishable_items(rules, said, LOG).tolist() == [True, True, False, False]
+    assert replenishable_items(rules, described, LOG).tolist() == [True, True, False, False]
 
 
 def test_each_user_is_served_after_their_own_last_known_event(data: RunData) -> None:
@@ -85,8 +87,8 @@ def test_days_are_those_of_the_shop() -> None:
 
 def test_the_sentence_says_what_is_judged_and_what_is_not(data: RunData, tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text("[replenishable]\nmin_buyers = 1\n")
-    said = served_task(data, ScoringSettings(shelf_rules=tmp_path / "rules.toml")).describe()
-    assert said == (
+    described = served_task(data, ScoringSettings(shelf_rules=tmp_path / "rules.toml")).describe()
+    assert described == (
         "served_test judges the lists as served: an item that the user bought within 30 days is excluded, unless it is "
         "replenishable (repeat share 33.3%); blocked, sold out and delisted items, opt-outs, variety and slots for new "
         "items are not judged"

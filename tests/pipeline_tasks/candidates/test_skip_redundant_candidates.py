@@ -23,10 +23,10 @@ def lake_of(home: Path, *items: dict[str, object]) -> Lake:
 
 
 @pytest.mark.parametrize(
-    "said", [{"title": "a rose"}, {"category": "garden"}, {"attributes": '{"made of": "red clay"}'}]
+    "texts", [{"title": "a rose"}, {"category": "garden"}, {"attributes": '{"made of": "red clay"}'}]
 )
-def test_one_item_with_words_is_enough_to_tune_an_encoder(said: dict[str, object], tmp_path: Path) -> None:
-    assert worth_training(lake_of(tmp_path, {}, said), NIGHT, ["frozen", "lora"]) == ["frozen", "lora"]
+def test_one_item_with_words_is_enough_to_tune_an_encoder(texts: dict[str, object], tmp_path: Path) -> None:
+    assert worth_training(lake_of(tmp_path, {}, texts), NIGHT, ["frozen", "lora"]) == ["frozen", "lora"]
 
 
 def test_items_without_words_are_trained_on_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

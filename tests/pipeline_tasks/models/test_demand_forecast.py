@@ -16,7 +16,7 @@ def shop(items: int, days: int, growth: float = 0.0, seed: int = 6) -> Sales:
 
 
 def test_intervals_hold_on_the_last_14_days() -> None:
-    """The widening is chosen on the fortnight before; the last fortnight is seen by nobody."""
+    """The widening is chosen on the fortnight before the last; the last fortnight is held out."""
     sales = shop(800, 70)
     for days in (7, 14):
         widening, _ = calibrate(sales.until(56), days)
@@ -51,7 +51,7 @@ def test_purchase_intent_moves_the_level_halfway() -> None:
 
 
 def test_items_by_hand_without_rhythm_and_with_a_known_prior() -> None:
-    """Where all items are alike, the forecast is the common rate, however little a single one sold."""
+    """If all items have the same rate, the forecast is the common rate, even for items with few purchases."""
     counts = np.tile(np.array([[1, 0], [0, 1]]), (50, 14))
     made = forecast(Sales(counts, np.ones_like(counts, bool), np.arange(28) % 7), 14)
     assert made.expected == pytest.approx(np.full(100, 7.0), rel=0.02)

@@ -46,7 +46,7 @@ def test_features_end_before_the_cutoff_and_labels_begin_with_it() -> None:
 
 
 def shop(users: int, seed: int = 4) -> Histories:
-    """Return users who put something into the cart, and buy it within days with a chance of their own, or not."""
+    """Return users who put an item into the cart, and buy it within days with a user-specific probability."""
     rng = np.random.default_rng(seed)
     keys, sizes, rows = [], [], []
     for number in range(users):
@@ -80,7 +80,7 @@ def test_foresees_better_than_the_base_rate_and_is_calibrated() -> None:
 
 
 def test_probabilities_are_what_happens_among_shoppers_alike() -> None:
-    """Fitted on one shop, held against another of the same habits, in five groups of equal size."""
+    """The model is fitted on one shop and compared with a similar one, in five groups of equal size."""
     model = fit_intent(shop(3_000), END).model
     assert model is not None
     other = shop(4_000, seed=9)
@@ -115,7 +115,7 @@ def test_nothing_after_the_night_is_seen() -> None:
 
 def test_short_histories_are_learned_from_as_far_as_they_go() -> None:
     whole = shop(400)
-    for days, has_model, said in ((15, True, "needed to measure it"), (8, False, "stays empty")):
+    for days, has_model, expected_reason in ((15, True, "needed to measure it"), (8, False, "stays empty")):
         kept = whole.times >= END - days * DAY
         sizes = [int(kept[a:b].sum()) for a, b in zip(whole.offsets[:-1], whole.offsets[1:], strict=True)]
         short = Histories(
@@ -128,7 +128,7 @@ def test_short_histories_are_learned_from_as_far_as_they_go() -> None:
         )
         fitted = fit_intent(short, END)
         assert (fitted.model is not None, list(fitted.facts)) == (has_model, ["intent"])
-        assert fitted.facts["intent"].endswith(said) or said in fitted.facts["intent"]
+        assert fitted.facts["intent"].endswith(expected_reason) or expected_reason in fitted.facts["intent"]
 
 
 def test_a_log_without_purchases_gives_no_model_and_says_so() -> None:

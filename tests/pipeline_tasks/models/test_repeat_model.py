@@ -34,7 +34,7 @@ TEXTS = np.random.default_rng(2).standard_normal((ITEMS, 12)).astype(np.float32)
 
 
 def habits(users: int = 60, days: int = 60) -> Interactions:
-    """Every user wants one item every five days, and another one, never again, on every sixth."""
+    """Every user wants one item every five days, and on every sixth day another item only once."""
     rng = np.random.default_rng(1)
     sequences = {}
     for number in range(users):

@@ -92,7 +92,7 @@ def test_kinds_weigh_a_history_as_they_read_it() -> None:
 
 
 def _shop(moves: bool) -> RankingTask:
-    """A shop of two tastes whose items, where it moves, are in season for a while each, one after the other."""
+    """Return a shop with two tastes; with seasons, each item is in demand for a while, one after the other."""
     rng = np.random.default_rng(3)
     histories = {}
     for user in range(200):

@@ -1,4 +1,4 @@
-"""When a window differs from the champion's; test_fine_tuning_night uses a real registry."""
+"""When a window differs from the champion's; test_fine_tuning_run uses a real registry."""
 
 import pytest
 

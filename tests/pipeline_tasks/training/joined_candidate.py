@@ -1,4 +1,4 @@
-"""train_candidate as torchrun starts it, but in float32: in bfloat16, parts of a batch add up to the whole to .01 only.
+"""Runs train_candidate under torchrun in float32; in bfloat16, the parts of a batch add up to the whole only to .01.
 
 torchrun --standalone --nproc-per-node 2 -m tests.pipeline_tasks.training.joined_candidate --source … --candidate …
 """

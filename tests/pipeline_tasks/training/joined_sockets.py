@@ -1,4 +1,4 @@
-"""Joins, and writes what all processes of the training listen on into FOLDER/sockets.json.
+"""Joins the training processes, and writes the sockets that they listen on into FOLDER/sockets.json.
 
 torchrun -m tests.pipeline_tasks.training.joined_sockets FOLDER
 """

@@ -1,4 +1,4 @@
-"""The same small training in one process or in several that torchrun started, kept by the first.
+"""A small training in one process, or in several that torchrun starts; the first process saves the result.
 
 torchrun --standalone --nproc-per-node 2 -m tests.pipeline_tasks.training.joined_training FOLDER
 """
@@ -31,7 +31,7 @@ KINDS = {"full": PLAIN, "sampled": replace(PLAIN, negatives=16), "members": repl
 
 
 def trained(options: FitOptions, processes: Processes = ALONE) -> tuple[dict[str, torch.Tensor], list[float]]:
-    """Return the weights and the mean loss of each epoch, which the first process alone hears of."""
+    """Return the weights and the mean loss of each epoch; only the first process gets the losses."""
     trainer, losses = TwoTowerTrainer(LOG, TEXTS, options, processes=processes), []
 
     def after(epoch: int, loss: float) -> bool:
@@ -46,7 +46,7 @@ def trained(options: FitOptions, processes: Processes = ALONE) -> tuple[dict[str
 
 
 def resumed_after_one_epoch(path: Path, processes: Processes) -> dict[str, torch.Tensor]:
-    """Train one epoch, then let another attempt go on to the second; return its weights and how far it is."""
+    """Train one epoch, then resume in a second attempt; return its weights and its progress."""
     for epochs in (1, 2):
         trainer = TwoTowerTrainer(LOG, TEXTS, replace(PLAIN, epochs=epochs), processes=processes)
         if processes.rank:

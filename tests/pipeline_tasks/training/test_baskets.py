@@ -1,4 +1,4 @@
-"""Visits of a shop that knows nobody: each is one basket, whose lines have one time and no order."""
+"""A shop without user ids: each visit is one basket of lines with the same time and no order."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ ITEMS = GROUPS * SIZE
 
 
 def baskets(visits: int = 240) -> Interactions:
-    """Return visits that buy five of a group's six items, in any order, at one time."""
+    """Return visits that buy five of the six items of a group, in any order, at one time."""
     rng = np.random.default_rng(1)
     lines = {
         f"session:{n:04d}": [(int(group * SIZE + item), n) for item in rng.permutation(SIZE)[:5]]
@@ -37,7 +37,7 @@ def baskets(visits: int = 240) -> Interactions:
     return log_of(lines)
 
 
-def night(log: Interactions) -> RunData:
+def run_data(log: Interactions) -> RunData:
     return last_asked(["mug"] * ITEMS, log)
 
 
@@ -81,7 +81,7 @@ def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
 
 
 def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
-    data = night(baskets())
+    data = run_data(baskets())
     task = build_task(data.parts, "validation", "discovery", ITEMS)
     chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "basket"
@@ -94,7 +94,7 @@ def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
 
 
 def test_a_basket_is_compared_as_it_will_be_served() -> None:
-    task = build_task(night(baskets()).parts, "validation", "discovery", ITEMS)
+    task = build_task(run_data(baskets()).parts, "validation", "discovery", ITEMS)
     options = FitOptions(linear_rank=1, linear_kind="sequence", in_order=True)
     recipes = [replace(options, linear_kind=kind).item_to_item_recipe(1) for kind in ("basket", "sequence")]
     ndcg = []
@@ -106,7 +106,7 @@ def test_a_basket_is_compared_as_it_will_be_served() -> None:
 
 
 def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
-    task = build_task(night(random_log(200, ITEMS, seed=5)).parts, "validation", "discovery", ITEMS)
+    task = build_task(run_data(random_log(200, ITEMS, seed=5)).parts, "validation", "discovery", ITEMS)
     chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "sequence"
 
@@ -155,13 +155,13 @@ def test_kind_and_penalty_reach_the_model() -> None:
 def test_the_rest_of_a_basket_is_an_answer_where_it_is_asked_for() -> None:
     log, texts = baskets(), np.random.default_rng(0).normal(size=(ITEMS, 8)).astype(np.float32)
     options = FitOptions(dimension=8, epochs=1, linear_rank=0)
-    silent, asked = (TwoTowerTrainer(log, texts, replace(options, in_order=each)) for each in (False, True))
-    assert not silent.targets.room.any()
-    assert (asked.targets.room > 0).mean() == pytest.approx(0.8), "all lines but the last of five have one"
+    unordered, ordered = (TwoTowerTrainer(log, texts, replace(options, in_order=each)) for each in (False, True))
+    assert not unordered.targets.room.any()
+    assert (ordered.targets.room > 0).mean() == pytest.approx(0.8), "all lines but the last of five have one"
 
 
 def test_a_shop_of_anonymous_baskets_is_served(tmp_path: Path) -> None:
-    data = night(baskets())
+    data = run_data(baskets())
     training = TrainingSettings(epochs=2, dimension=16, threads=1)
     trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
     # Of six items of a group, three are shown to validation: three are left, and no order says which (.71 by chance).

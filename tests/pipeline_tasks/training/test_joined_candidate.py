@@ -1,4 +1,4 @@
-"""A candidate trained by two processes, from the command line to what is saved: as a machine with two GPUs does it."""
+"""Trains a candidate with two processes from the command line, as on a machine with two GPUs."""
 
 import json
 import os
@@ -32,7 +32,7 @@ START = (sys.executable, *TORCHRUN, "--nproc-per-node=2")
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A night that waits for its candidates, and the environment that says where it lies."""
+    """Return a run that is ready for its candidates, and the environment with its folder."""
     settings = Settings(home=tmp_path, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", training=TRAINING)
     lake = Lake.open(settings, NIGHT.source)
     write_tiny_shop(lake)

@@ -135,7 +135,7 @@ def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> Non
 
 
 def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
-    """Turned into its opposite, an answer changes what is said of later questions, and nothing said of its own."""
+    """A flipped label changes the rating bias of later examples, but not that of its own example."""
     rng = np.random.default_rng(5)
     log = random_log(40, 12, seed=3)
     opinions = BinaryLabels(log.rows, log.items, log.times, rng.random(len(log.items)) < 0.5)
@@ -155,7 +155,7 @@ def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
 
 @pytest.mark.parametrize("task", ["purchase_intent", "session_converts", "click", "rating"])
 def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
-    """The same questions over a log whose future was replaced by purchases of everything have the same answers."""
+    """The same examples in a log with another future have the same labels."""
     whole = random_log(60, 12, seed=3)
     whole = replace(whole, types=np.random.default_rng(1).integers(0, 4, len(whole.types)))
     cut = 40 * DAY

@@ -15,7 +15,7 @@ from tests.pipeline_tasks.training.joined_training import LOG, PLAIN, TEXTS
 
 
 def gradients(options: FitOptions, full_from: int | None = None) -> tuple[list[torch.Tensor], TwoTowerTrainer]:
-    """Return the gradients of one batch; a pretended GPU is full where `full_from` places and more are computed."""
+    """Return the gradients of one batch; a simulated GPU runs out of memory from `full_from` positions on."""
     trainer = TwoTowerTrainer(LOG, TEXTS, options)
     trainer.rng = np.random.default_rng(3)
     windows = cut_windows(LOG, 20, trainer.rng)[:30]

@@ -1,4 +1,4 @@
-"""Users without an event follow the trends and their attributes as newcomers of validation did, nobody else does."""
+"""Users without events get the weights that were tuned on the new users of validation; other users do not."""
 
 import copy
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.pipeline_tasks.telling_logs import ITEMS, item_texts, profile_log, qu
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
 CLUBS, OTHERS = profile_log(400, seed=1), profile_log(200, seed=2)
 WRONG = -9.0
-"""A weight of all trends by which everybody is shown what nobody wants."""
+"""A weight of all trends that ranks unwanted items first."""
 
 
 def fitted(log: Interactions, raw_queries: np.ndarray) -> TwoTowerRecommender:
@@ -29,7 +29,7 @@ def fitted(log: Interactions, raw_queries: np.ndarray) -> TwoTowerRecommender:
 
 
 def task_of(users: Interactions, seen: int) -> RankingTask:
-    """Ask what `users` want of whom `seen` events are known."""
+    """Return the task of what `users` want, with `seen` of their events known."""
     stops = np.full(len(users), seen)
     future = matrix_of(users.between(stops, users.lengths), ITEMS)
     nothing = csr_matrix(future.shape, dtype=np.float32)
@@ -46,7 +46,7 @@ def of_clubs() -> TwoTowerRecommender:
 
 @pytest.fixture
 def recommender(of_clubs: TwoTowerRecommender) -> TwoTowerRecommender:
-    """A model of its own, whose weights of the trends suit no newcomer."""
+    """Return a model with trend weights that do not suit new users."""
     own = replace(of_clubs, model=copy.deepcopy(of_clubs.model))
     own.model.config.trend_shift = [WRONG] * len(own.model.config.horizons)
     return own
@@ -72,7 +72,7 @@ def test_newcomers_get_weights_of_their_own_and_keep_what_their_attributes_tell(
 
 
 def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoTowerRecommender) -> None:
-    """The level is one for scores of users with a history, whose spread is another."""
+    """The boost is in units of the spread of users with a history, which differs from that of new users."""
     recommender.rows = recommender.rows.clone()
     recommender.rows[:5] = -1
     recommender.model.config.new_item_level = 1_000.0

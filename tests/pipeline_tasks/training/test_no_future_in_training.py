@@ -1,4 +1,4 @@
-"""The whole of a candidate's training is given the whole log, test included, and must use none of test."""
+"""A candidate's training gets the whole log, including the test part, and must not use the test part."""
 
 from dataclasses import replace
 from datetime import date

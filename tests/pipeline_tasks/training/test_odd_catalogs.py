@@ -1,4 +1,4 @@
-"""Catalogs and histories that no shop would boast of, through the whole of a candidate's training."""
+"""Trains candidates on unusual catalogs and histories."""
 
 from dataclasses import replace
 from pathlib import Path

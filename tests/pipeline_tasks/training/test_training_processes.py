@@ -22,7 +22,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_twice(module: str, folder: Path) -> None:
-    """Run the module in two processes, as a task does."""
+    """Run the module in two processes, as an Airflow task does."""
     subprocess.run(
         [sys.executable, *TORCHRUN, "--nproc-per-node=2", "-m", module, str(folder)],
         cwd=REPOSITORY,

@@ -52,15 +52,15 @@ def test_no_state_sees_a_later_item_or_the_padding() -> None:
 
 
 def test_a_listener_ends_the_training() -> None:
-    heard: list[int] = []
+    called_epochs: list[int] = []
 
     def on_metrics(epoch: int, loss: float, scorer: SasrecScorer) -> bool:
         assert np.isfinite(scorer.scores(TASK.histories)).all()
-        heard.append(epoch)
+        called_epochs.append(epoch)
         return epoch < 2
 
     fit_sasrec(TASK.known, ITEMS, SMALL, on_metrics)
-    assert heard == [1, 2]
+    assert called_epochs == [1, 2]
 
 
 def test_the_papers_settings_follow_the_density_of_the_log() -> None:

@@ -14,15 +14,15 @@ def test_items_without_text_have_no_vector_of_the_empty_text() -> None:
 
 
 def test_only_what_is_new_is_encoded() -> None:
-    asked: list[str] = []
+    encoded: list[str] = []
 
     def encode(new: list[str]) -> Floats:
-        asked.extend(new)
+        encoded.extend(new)
         return np.full((len(new), 2), 9, dtype=np.float32)
 
     known = np.array([[1, 1], [2, 2], [3, 3]], dtype=np.float32)
     block = recall_block(["b", "", "new", "a", None, "new"], ["a", "b", ""], known, encode)
-    assert asked == ["new"]
+    assert encoded == ["new"]
     np.testing.assert_array_equal(block[:, 0], [2, np.nan, 9, 1, np.nan, 9])
     recall_block(["a"], ["a", "b", ""], known, lambda new: pytest.fail("nothing is new"))
 

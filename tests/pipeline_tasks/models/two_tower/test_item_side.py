@@ -33,7 +33,7 @@ def recommender(task: RankingTask) -> TwoTowerRecommender:
 
 
 @pytest.fixture
-def asked(recommender: TwoTowerRecommender) -> Iterator[list[int]]:
+def computed_items(recommender: TwoTowerRecommender) -> Iterator[list[int]]:
     """How many items the item tower was asked for, call by call."""
     calls: list[int] = []
     hook = recommender.model.text_projection.register_forward_hook(lambda module, given, made: calls.append(len(made)))
@@ -42,14 +42,14 @@ def asked(recommender: TwoTowerRecommender) -> Iterator[list[int]]:
 
 
 def test_an_evaluation_asks_the_item_tower_once(
-    recommender: TwoTowerRecommender, task: RankingTask, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    recommender: TwoTowerRecommender, task: RankingTask, computed_items: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = evaluate(recommender, task)
-    assert asked == [ITEMS]
+    assert computed_items == [ITEMS]
     monkeypatch.setattr(full_ranking, "_BLOCK_CELLS", ITEMS * 16)
     parted = evaluate(recommender, task)
     assert len(task) > 5 * 16
-    assert asked == [ITEMS, ITEMS]
+    assert computed_items == [ITEMS, ITEMS]
     for name, values in whole.per_user.items():
         np.testing.assert_array_equal(parted.per_user[name], values)
 
@@ -62,13 +62,13 @@ def test_prepared_or_not_scores_are_the_same_to_the_bit(recommender: TwoTowerRec
 
 
 def test_later_events_ask_nothing_new_of_a_prepared_item_tower(
-    recommender: TwoTowerRecommender, task: RankingTask, asked: list[int]
+    recommender: TwoTowerRecommender, task: RankingTask, computed_items: list[int]
 ) -> None:
     """As a served model is asked, request by request."""
     ready = recommender.prepared()
     later = ready.as_of(ready.moment + 5).knowing(task.histories, lambda new: np.zeros((len(new), 1), np.float32))
     scores = [later.scores(task.histories) for _ in range(2)]
-    assert asked == [ITEMS]
+    assert computed_items == [ITEMS]
     np.testing.assert_array_equal(scores[0], recommender.as_of(ready.moment + 5).scores(task.histories))
 
 

@@ -33,14 +33,14 @@ OPTIONS = FitOptions(epochs=8, dimension=16, text_dimension=8, max_length=20, li
 CATALOG = catalog_of([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
 
 
-def night(log_seed: int = 4) -> RunData:
+def run_data(log_seed: int = 4) -> RunData:
     split = {"split_id": "s", "strategy": "leave_one_out"}
     return RunData(RunKey("shop", date(2026, 11, 20)), CATALOG, random_log(300, ITEMS, seed=log_seed), {}, split)
 
 
 @pytest.fixture(scope="module")
 def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
-    data, items = withhold_items(night(), seed=1, share=0.1)
+    data, items = withhold_items(run_data(), seed=1, share=0.1)
     assert len(items) == 6
     fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, OPTIONS).fit()
     assert (fitted.rows[torch.from_numpy(items)] == -1).all()
@@ -49,19 +49,19 @@ def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
 
 
 def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
-    whole = night()
+    whole = run_data()
     data, items = withhold_items(whole, seed=1, share=0.1)
-    before, asked = data.parts.known_before("test"), data.parts.future("test")
+    before, requested = data.parts.known_before("test"), data.parts.future("test")
     assert not np.isin(before.items, items).any()
     wanted = whole.parts.future("test")
-    assert np.isin(asked.items, items).sum() > 0.8 * np.isin(wanted.items, items).sum()
+    assert np.isin(requested.items, items).sum() > 0.8 * np.isin(wanted.items, items).sum()
     again, other = withhold_items(whole, seed=1, share=0.1)[1], withhold_items(whole, seed=2, share=0.1)[1]
     assert items.tolist() == again.tolist() != other.tolist()
 
 
 def test_a_history_too_short_for_the_question_is_emptied() -> None:
     log = log_of({"a": [(0, 1), (1, 2), (1, 3), (2, 4)], "b": [(2, 1), (3, 2), (4, 3), (5, 4)]})
-    data, items = withhold_items(replace(night(), log=log), seed=1, share=1.0)
+    data, items = withhold_items(replace(run_data(), log=log), seed=1, share=1.0)
     assert len(items) == ITEMS
     assert data.log.lengths.tolist() == [0, 0], "only test events were left, and would have been trained on"
 
@@ -80,15 +80,15 @@ def test_items_of_one_content_borrow_alike_however_many_they_are(monkeypatch: py
     contents = torch.from_numpy(rng.standard_normal((5, 4)).astype(np.float32))
     content, ids = torch.cat([contents, contents[[3, 1, 3]], contents[[1]]]), torch.arange(20.0).view(5, 4)
     rows = torch.tensor([0, 1, 2, 3, 4, -1, -1, -1, -1])
-    asked: list[int] = []
+    requested: list[int] = []
 
     def counted(users: Floats, *given: Any, **more: Any) -> TopK:  # noqa: ANN401
-        asked.append(len(users))
+        requested.append(len(users))
         return top_k(users, *given, **more)
 
     monkeypatch.setattr(cold_start_embeddings, "top_k", counted)
     borrowed = fill_cold_start_embeddings(content, ids, rows)
-    assert asked == [2], "two contents of four items"
+    assert requested == [2], "two contents of four items"
     cosines = torch.nn.functional.cosine_similarity(contents[[3, 1], None], contents[None], dim=2)
     expected = (cosines / cold_start_embeddings.TEMPERATURE).softmax(dim=1) @ ids
     torch.testing.assert_close(borrowed[5:], expected[[0, 1, 0, 1]], atol=1e-4, rtol=1e-4)
@@ -110,7 +110,7 @@ def test_new_items_are_found_at_a_bounded_cost(
 
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_the_level_counts_in_spreads_of_the_scores_that_rank(matching: str) -> None:
-    data, _ = withhold_items(night(), seed=1, share=0.1)
+    data, _ = withhold_items(run_data(), seed=1, share=0.1)
     brief = replace(OPTIONS, epochs=1, matching=matching)
     fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, brief).fit()
     task = build_task(data.parts, "validation", "discovery", ITEMS)

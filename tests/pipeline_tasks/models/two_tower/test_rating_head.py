@@ -99,13 +99,13 @@ def test_it_knows_who_is_strict_and_says_so_of_those_whose_answers_it_is_given()
     figures = evaluate_heads(model, LOG, CUT, TaskLabels(opinions=opinions))
     assert figures["rating_auc"] > 0.8
     known, moments, items = LOG.until(CUT), np.full(USERS, CUT), np.arange(USERS) % ITEMS
-    told = predict(model, "rating", known, moments, items, opinions)
+    probabilities = predict(model, "rating", known, moments, items, opinions)
     untold = predict(model, "rating", known, moments, items)
     mild = (np.arange(USERS) // 2) % 2 == 0
-    assert told[mild].mean() - told[~mild].mean() > 0.5
+    assert probabilities[mild].mean() - probabilities[~mild].mean() > 0.5
     assert abs(untold[mild].mean() - untold[~mild].mean()) < 0.2
     later = replace(opinions, liked=np.where(opinions.times >= CUT, ~opinions.liked, opinions.liked))
-    np.testing.assert_array_equal(told, predict(model, "rating", known, moments, items, later))
+    np.testing.assert_array_equal(probabilities, predict(model, "rating", known, moments, items, later))
 
 
 def test_it_is_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_path: Path) -> None:

@@ -123,15 +123,15 @@ def test_parts_of_a_batch_ask_what_the_whole_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "said"),
+    ("weights", "message"),
     [
         ({"churn": 1.0}, "task_weights has unknown churn: there are next_item, purchase_intent"),
         ({"click": -1.0}, "'click': -1.0"),
         ({"next_item": 0.0, "click": 1.0}, "next_item to 0, with click"),
     ],
 )
-def test_weights_that_contradict_are_refused(weights: dict[str, float], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_weights_that_contradict_are_refused(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         TrainingSettings(task_weights=weights)
 
 

@@ -117,8 +117,8 @@ def test_a_history_cut_short_forgets_what_was_typed_after_it() -> None:
 
 def test_only_who_says_nothing_at_all_is_nobody(of_clubs: TwoTowerRecommender, of_queries: TwoTowerRecommender) -> None:
     nobody = log_of({"a": [], "b": []})
-    said = nobody.described({"b": '{"club": "c1"}', "a": '{"club": "of one"}'})
-    vectors = of_clubs.user_matrix(said)[:, :16]
+    described_users = nobody.described({"b": '{"club": "c1"}', "a": '{"club": "of one"}'})
+    vectors = of_clubs.user_matrix(described_users)[:, :16]
     assert vectors.any(axis=1).tolist() == [False, True]
     assert not of_clubs.user_matrix(nobody)[:, :16].any()
     assert not of_queries.user_matrix(nobody)[:, :16].any()
@@ -175,10 +175,10 @@ def test_saved_and_read_again_it_says_the_same_and_holds_no_rare_query(
 
 
 def test_queries_of_another_day_are_encoded_once(of_queries: TwoTowerRecommender) -> None:
-    asked: list[str] = []
+    encoded: list[str] = []
 
     def encode(new: list[str]) -> Floats:
-        asked.extend(new)
+        encoded.extend(new)
         return query_vectors()[:1]
 
     day = query_log(5, seed=3)
@@ -188,6 +188,6 @@ def test_queries_of_another_day_are_encoded_once(of_queries: TwoTowerRecommender
     unread = of_queries.scores(day)
     reads = of_queries.knowing(day, encode)
     assert reads.knowing(day, encode).users is reads.users
-    assert asked == ["never heard"]
+    assert encoded == ["never heard"]
     assert (first_kind(reads.scores(day)) == 0).all()
     np.testing.assert_array_equal(unread, of_queries.scores(typing(day, np.zeros(5, np.int64))))

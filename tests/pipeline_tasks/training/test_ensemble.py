@@ -1,4 +1,4 @@
-"""Towers side by side in one model: each learns alone, and their mean is one dot product."""
+"""The ensemble: each member has its own loss, and the mean of the members' scores is one dot product."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A night whose model learns, beside the next item, whether users buy, click and like: from lake to figures."""
+"""Trains a model with all task heads (purchase, click, rating) beside the next item, from the lake to the metrics."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 
 
 def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was looked at was shown a minute before, and with it an item that was not; a stranger saw one, too."""
+    """Each viewed item was shown a minute before, beside an item that was not viewed; an unknown user saw one, too."""
     who = {"user_key": sequence["user_key"]} if sequence["user_key"] else {"session_id": "s1"}
     looks = zip(sequence["item_ids"], sequence["event_types"], sequence["timestamps"], strict=True)
     shown = [

@@ -1,4 +1,4 @@
-"""One night of fine-tuning as the DAG runs it, against a real MLflow store: nothing is replaced but the size."""
+"""One run of fine-tuning as the DAG runs it, with a real MLflow store; only the size is reduced."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class FineTuned:
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
+def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     home = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db", training=TRAINING)
     write_tiny_shop(Lake.open(settings, NIGHT.source))
@@ -66,11 +66,11 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     return FineTuned(settings, parent, reason, candidates, evaluation)
 
 
-def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTuned) -> None:
-    api, lake = client(night.settings), Lake.open(night.settings, NIGHT.source)
-    for candidate in night.candidates:
+def test_every_candidate_is_a_child_run_with_what_it_was_made_from(fine_tuned: FineTuned) -> None:
+    api, lake = client(fine_tuned.settings), Lake.open(fine_tuned.settings, NIGHT.source)
+    for candidate in fine_tuned.candidates:
         run = api.get_run(candidate.run_id)
-        assert run.data.tags["mlflow.parentRunId"] == night.parent_run_id
+        assert run.data.tags["mlflow.parentRunId"] == fine_tuned.parent_run_id
         assert run.info.status == "FINISHED"
         assert run.data.tags["validation_task"] == "served_validation"
         assert run.data.params["split_id"] == "split-5"
@@ -84,48 +84,48 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(night: FineTu
         # What comes after the last epoch gains, but for what new items may cost; choices are made in half precision.
         assert (1 - TRAINING.new_item_cost) * max(history) <= candidate.validation["ndcg@10"] + 0.005
         assert not (candidate.folder.parent / "unfinished").exists()
-    lora = night.candidates[1]
+    lora = fine_tuned.candidates[1]
     assert len(api.get_metric_history(lora.run_id, "encoder_loss")) == TRAINING.encoder_steps
     assert (lora.folder / "adapter" / "adapter_model.safetensors").exists()
 
 
-def test_only_candidates_of_the_run_that_is_evaluated_compete(night: FineTuned) -> None:
-    """Files of an earlier run of the night stay: its settings, or a candidate that is not asked for tonight."""
-    earlier = candidate_path(night.settings, NIGHT, "earlier")
-    left = night.candidates[0].model_copy(update={"name": "earlier", "parent_run_id": "another"})
+def test_only_candidates_of_the_run_that_is_evaluated_compete(fine_tuned: FineTuned) -> None:
+    """Files of an earlier run of the same day remain, such as a candidate that this run does not train."""
+    earlier = candidate_path(fine_tuned.settings, NIGHT, "earlier")
+    left = fine_tuned.candidates[0].model_copy(update={"name": "earlier", "parent_run_id": "another"})
     try:
         earlier.write_text(left.model_dump_json())
-        found = read_candidates(night.settings, NIGHT, "split-5", night.parent_run_id)
+        found = read_candidates(fine_tuned.settings, NIGHT, "split-5", fine_tuned.parent_run_id)
     finally:
         earlier.unlink()
-    assert found == sorted(night.candidates, key=lambda candidate: candidate.name)
+    assert found == sorted(fine_tuned.candidates, key=lambda candidate: candidate.name)
     with pytest.raises(FileNotFoundError, match="No candidate of tiny_shop 2026-11-20 was trained in run another on"):
-        read_candidates(night.settings, NIGHT, "split-5", "another")
+        read_candidates(fine_tuned.settings, NIGHT, "split-5", "another")
     with pytest.raises(FileNotFoundError, match="on split other"):
-        read_candidates(night.settings, NIGHT, "other", night.parent_run_id)
+        read_candidates(fine_tuned.settings, NIGHT, "other", fine_tuned.parent_run_id)
 
 
-def test_the_best_on_validation_is_compared_and_becomes_champion(night: FineTuned) -> None:
-    reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in night.candidates}
+def test_the_best_on_validation_is_compared_and_becomes_champion(fine_tuned: FineTuned) -> None:
+    reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in fine_tuned.candidates}
     # Two steps of stage 1 may leave two candidates level.
-    assert reached[night.evaluation.candidate] == max(reached.values())
-    assert night.evaluation == read_evaluation(night.settings, NIGHT)
-    assert "discovery_test.ease.ndcg@10" in night.evaluation.metrics
-    assert len(night.evaluation.reasons) == 5
-    champion = champion_version(night.settings, NIGHT)
+    assert reached[fine_tuned.evaluation.candidate] == max(reached.values())
+    assert fine_tuned.evaluation == read_evaluation(fine_tuned.settings, NIGHT)
+    assert "discovery_test.ease.ndcg@10" in fine_tuned.evaluation.metrics
+    assert len(fine_tuned.evaluation.reasons) == 5
+    champion = champion_version(fine_tuned.settings, NIGHT)
     assert champion is not None
-    assert str(champion.version) == night.evaluation.version
+    assert str(champion.version) == fine_tuned.evaluation.version
     assert champion.tags["split_id"] == "split-5"
-    table = mlflow.artifacts.load_dict(f"runs:/{night.parent_run_id}/evaluation/evaluation.json")
+    table = mlflow.artifacts.load_dict(f"runs:/{fine_tuned.parent_run_id}/evaluation/evaluation.json")
     assert {row[table["columns"].index("scorer")] for row in table["data"]} >= {"two_tower", "popularity", "item_knn"}
-    logged = client(night.settings).list_artifacts(night.parent_run_id, "evaluation")
+    logged = client(fine_tuned.settings).list_artifacts(fine_tuned.parent_run_id, "evaluation")
     assert {Path(entry.path).name for entry in logged} == {
         *("evaluation.csv", "evaluation.json", "segments.csv"),
         *("evaluation.png", "segments.png", "diversity.png"),
     }
 
 
-def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> None:
+def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -> None:
     model = mlflow.pyfunc.load_model(f"models:/nightshelf-{NIGHT.source}@champion")
     histories = pd.DataFrame(
         {
@@ -148,10 +148,10 @@ def test_the_registered_model_recommends_through_mlflow(night: FineTuned) -> Non
         model.predict(histories.assign(event_types=pd.Series([["view", "view"], ["view", "view"]])))
 
 
-def test_the_logged_model_is_served_where_nightshelf_is_not_installed(night: FineTuned, tmp_path: Path) -> None:
-    version = champion_version(night.settings, NIGHT)
+def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned: FineTuned, tmp_path: Path) -> None:
+    version = champion_version(fine_tuned.settings, NIGHT)
     assert version is not None
-    model = kept_version(night.settings, version)
+    model = kept_version(fine_tuned.settings, version)
     answer, ours = served_alone(model, tmp_path)
     here = mlflow.pyfunc.load_model(str(model)).predict(pd.DataFrame(ASKED), params={"top_k": 3})
     assert answer == list(here["item_ids"][0])
@@ -163,9 +163,9 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(night: Fin
     assert distributions_of(ours) <= set(NEEDED)
 
 
-def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(night: FineTuned) -> None:
-    meta = embed_catalog(night.settings, NIGHT)
-    folder = night_folder(night.settings, NIGHT) / "vectors"
+def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(fine_tuned: FineTuned) -> None:
+    meta = embed_catalog(fine_tuned.settings, NIGHT)
+    folder = night_folder(fine_tuned.settings, NIGHT) / "vectors"
     assert meta == json.loads((folder / "meta.json").read_text())
     items, ids = np.load(folder / "items.npy"), pq.read_table(folder / "item_ids.parquet")["item_id"].to_pylist()
     users = pq.read_table(folder / "users")
@@ -177,16 +177,16 @@ def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_mod
     assert np.isfinite(visitors).all()
     assert items[ids.index("i060")].any(), "an item without events is described by its text"
     first = (folder / "users" / "part-00000.parquet").read_bytes(), items.tobytes()
-    embed_catalog(night.settings, NIGHT)
+    embed_catalog(fine_tuned.settings, NIGHT)
     again = (folder / "users" / "part-00000.parquet").read_bytes(), np.load(folder / "items.npy").tobytes()
     assert first == again
 
 
-def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
-    champion = champion_version(night.settings, NIGHT)
+def test_a_model_read_back_scores_as_before(fine_tuned: FineTuned) -> None:
+    champion = champion_version(fine_tuned.settings, NIGHT)
     assert champion is not None
-    saved = load_version(night.settings, NIGHT.source, champion)
-    moved = saved.for_catalog(saved.catalog, _log(night))
+    saved = load_version(fine_tuned.settings, NIGHT.source, champion)
+    moved = saved.for_catalog(saved.catalog, _log(fine_tuned))
     np.testing.assert_allclose(moved.texts, saved.recommender.texts, atol=1e-5)
     # A new title beside known ones is encoded as the known ones were: by the same, possibly tuned, encoder.
     known, content = saved.catalog, saved.recommender.model.config.dimension
@@ -197,32 +197,32 @@ def test_a_model_read_back_scores_as_before(night: FineTuned) -> None:
         [*known.values, ("category=garden", "never=seen"), ("category=office",), ()],
         [*known.images, None, None, None],
     )
-    vectors = saved.for_catalog(more, _log(night)).item_matrix()[len(known) :, :content]
+    vectors = saved.for_catalog(more, _log(fine_tuned)).item_matrix()[len(known) :, :content]
     assert np.isfinite(vectors).all()
     assert not np.allclose(vectors[0], vectors[1]), "items of one title are told apart by their structured values"
     assert np.abs(vectors[2]).max() < np.abs(vectors[0]).max(), "of an item without content nothing is claimed"
 
 
-def test_when_a_retrain_is_due(night: FineTuned) -> None:
-    assert night.reason_before == "tiny_shop has no champion yet"
-    assert why_retrain(night.settings, NIGHT) is None
+def test_when_a_retrain_is_due(fine_tuned: FineTuned) -> None:
+    assert fine_tuned.reason_before == "tiny_shop has no champion yet"
+    assert why_retrain(fine_tuned.settings, NIGHT) is None
     tomorrow = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=1))
-    lake = Lake.open(night.settings, NIGHT.source)
+    lake = Lake.open(fine_tuned.settings, NIGHT.source)
     write_tiny_shop(lake, tomorrow)
-    assert "is 1 days old" in (why_retrain(night.settings, tomorrow) or "")
-    weekly = night.settings.model_copy(update={"training": TRAINING.model_copy(update={"retrain_every_days": 7})})
+    assert "is 1 days old" in (why_retrain(fine_tuned.settings, tomorrow) or "")
+    weekly = fine_tuned.settings.model_copy(update={"training": TRAINING.model_copy(update={"retrain_every_days": 7})})
     assert why_retrain(weekly, tomorrow) is None
     write_tiny_shop(lake, NIGHT, seed=6)
-    assert "was made from another split" in (why_retrain(night.settings, NIGHT) or "")
+    assert "was made from another split" in (why_retrain(fine_tuned.settings, NIGHT) or "")
     assert WINDOW == 30
 
 
-def test_a_night_that_was_not_split_says_so(night: FineTuned) -> None:
+def test_a_night_that_was_not_split_says_so(fine_tuned: FineTuned) -> None:
     empty = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=9))
     with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
-        train_candidate(night.settings, empty, "frozen", night.parent_run_id)
-    assert not list(Path(night_folder(night.settings, empty)).rglob("*.json"))
+        train_candidate(fine_tuned.settings, empty, "frozen", fine_tuned.parent_run_id)
+    assert not list(Path(night_folder(fine_tuned.settings, empty)).rglob("*.json"))
 
 
-def _log(night: FineTuned) -> Interactions:
-    return read_night(Lake.open(night.settings, NIGHT.source), NIGHT).log
+def _log(fine_tuned: FineTuned) -> Interactions:
+    return read_night(Lake.open(fine_tuned.settings, NIGHT.source), NIGHT).log

@@ -1,4 +1,4 @@
-"""What a user looked at, and has not had yet, gets a score of its own."""
+"""Items that a user viewed but did not purchase yet get a score of their own."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ RECIPE = ItemToItemRecipe("set", 4)
 
 
 def window_shoppers(users: int = 150, days: int = 60) -> Interactions:
-    """Every user looks at four items, any, on every fifth day, puts one into the cart, and buys it a week later."""
+    """Every user views four random items on every fifth day, puts one into the cart, and buys it a week later."""
     rng = np.random.default_rng(1)
     sequences, kinds = {}, []
     for number in range(users):
