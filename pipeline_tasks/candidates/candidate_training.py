@@ -44,7 +44,7 @@ from pipeline_tasks.training.tune_item_to_item_weight import tune_item_to_item
 from pipeline_tasks.training.tune_repeat_weight import copy_weights, tune_repeat_weight
 from pipeline_tasks.training_error import TrainingError
 
-JUDGES = 5_000
+MAX_VALIDATION_USERS = 5_000
 """Maximum number of validation users that choices are made on; the standard error of NDCG@10 is then about .002."""
 MAX_SCORES = 500_000_000
 """Maximum size of a score matrix (2 GB). Beyond 100,000 items it lowers the number of users, to 500 at a million."""
@@ -227,7 +227,7 @@ def _log_head_metrics(
 
 
 def _max_users(data: RunData) -> int:
-    return min(JUDGES, max(1, MAX_SCORES // len(data.catalog)))
+    return min(MAX_VALIDATION_USERS, max(1, MAX_SCORES // len(data.catalog)))
 
 
 def _validation(data: RunData, training: TrainingSettings) -> RankingTask:

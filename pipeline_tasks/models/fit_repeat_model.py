@@ -11,7 +11,7 @@ from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_t
 from pipeline_tasks.models.repeat_model import RepeatModel, demand_levels, pair_features
 from pipeline_tasks.models.repeat_pairs import filter_events, own_pairs
 
-_INNER: Final = 0.75
+_INNER_SHARE: Final = 0.75
 """Share of the events before the inner cut-off, as train is to train plus validation in a split of 6:2:2."""
 
 
@@ -38,7 +38,7 @@ def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRec
 def _fit(
     known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
 ) -> RepeatModel | None:
-    inner = known.until(int(np.quantile(known.times, _INNER)))
+    inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
     pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
     moment = inner.evidence.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))

@@ -37,7 +37,7 @@ class HybridBlend:
         total = np.array(self.first.scores(histories), dtype=np.float32)
         for part, weight in zip(self.others, self.weights, strict=True):
             if weight:
-                total += np.float32(weight) * _of_greatest(part.scores(histories))
+                total += np.float32(weight) * _scaled_to_max(part.scores(histories))
         return total
 
 
@@ -46,7 +46,7 @@ def choose_weights(first: Scorer, others: Sequence[Scorer], task: RankingTask) -
     total = np.array(first.scores(task.histories), dtype=np.float32)
     unit, weights = float(total.std(axis=1).mean()), []
     for part in others:
-        scores = _of_greatest(part.scores(task.histories))
+        scores = _scaled_to_max(part.scores(task.histories))
         found = [(ndcg_from_scores(total + np.float32(share * unit) * scores, task), share * unit) for share in SHARES]
         # The first, smallest weight wins a tie.
         weight = max(found, key=lambda pair: pair[0])[1]
@@ -55,6 +55,6 @@ def choose_weights(first: Scorer, others: Sequence[Scorer], task: RankingTask) -
     return weights
 
 
-def _of_greatest(scores: Floats) -> Floats:
+def _scaled_to_max(scores: Floats) -> Floats:
     greatest = np.abs(scores).max(axis=1, keepdims=True)
     return np.asarray(scores / np.where(greatest > 0, greatest, 1), dtype=np.float32)

@@ -36,18 +36,18 @@ def sequence_factors(log: Interactions, n_items: int, rank: int, seed: int) -> t
     left, right = left * np.sqrt(values), right.T * np.sqrt(values)
     user_side[:, :n_directions], item_side[:, :n_directions] = left, right
     if n_directions < rank and n_items > rank:
-        codes = _codes(n_items, rank - n_directions, seed)
+        codes = _random_codes(n_items, rank - n_directions, seed)
         user_side[:, n_directions:], item_side[:, n_directions:] = (
-            _held(weights, codes) - left @ (right.T @ codes),
+            _successor_codes(weights, codes) - left @ (right.T @ codes),
             codes,
         )
     return user_side, item_side
 
 
-def _codes(n_items: int, width: int, seed: int) -> Floats:
+def _random_codes(n_items: int, width: int, seed: int) -> Floats:
     signs = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=np.float32), (n_items, width))
     return np.asarray(signs / np.sqrt(width), dtype=np.float32)
 
 
-def _held(weights: csr_matrix, codes: Floats) -> Floats:
+def _successor_codes(weights: csr_matrix, codes: Floats) -> Floats:
     return np.asarray(weights @ codes, dtype=np.float32)

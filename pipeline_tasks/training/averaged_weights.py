@@ -27,7 +27,7 @@ class AveragedWeights:
         """Add the current weights to the average; to be called after every step."""
         self.steps += 1
         share = (self.power + 1) / (self.steps + self.power)
-        torch._foreach_lerp_(self.mean, self._held(), share)
+        torch._foreach_lerp_(self.mean, self._current(), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -40,7 +40,7 @@ class AveragedWeights:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the current weights and their average by parameter name, inside `applied` as outside."""
-        held, other = (dict(zip(self.names, kept, strict=True)) for kept in (self._held(), self.mean))
+        held, other = (dict(zip(self.names, kept, strict=True)) for kept in (self._current(), self.mean))
         return (other, held) if self.inside else (held, other)
 
     def restore(self, mean: Mapping[str, Tensor], steps: int) -> None:
@@ -56,5 +56,5 @@ class AveragedWeights:
         for place, one in enumerate(self.parameters):
             one.data, self.mean[place] = self.mean[place], one.data
 
-    def _held(self) -> list[Tensor]:
+    def _current(self) -> list[Tensor]:
         return [one.detach() for one in self.parameters]

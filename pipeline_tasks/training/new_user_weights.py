@@ -17,7 +17,7 @@ from pipeline_tasks.models.two_tower.matching import AdditiveMatching
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.item_to_item_weight import SHARES, TREND_SHARES, best_weight, spread_of
 
-LEAST: Final = 50
+MIN_NEW_USERS: Final = 50
 """Minimum number of new users to tune on; the standard error of NDCG@10 is then about .04."""
 _SPREAD_USERS: Final = 500
 """Number of users that a spread is measured on."""
@@ -34,7 +34,7 @@ def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, o
         of_others: the task on which `new_item_level` was chosen.
     """
     model, config = recommender.model, recommender.model.config
-    if len(task) < LEAST or not config.horizons or isinstance(model.matching, AdditiveMatching):
+    if len(task) < MIN_NEW_USERS or not config.horizons or isinstance(model.matching, AdditiveMatching):
         return
     recommender = recommender.prepared()
     items, width = recommender.item_matrix(), model.matching.width
@@ -45,7 +45,7 @@ def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, o
         return ndcg_from_scores(recommender.user_matrix(task.histories) @ items.T, task), level
 
     general, _ = at_level(0.0)
-    weights, popularity = _follow(recommender.trends.T, task)
+    weights, popularity = _tune_trend_weights(recommender.trends.T, task)
     own = recommender.user_matrix(task.histories)[:, :width] @ items[:, :width].T
     unit = spread_of(popularity) / max(spread_of(own), 1e-9) if own.any() else 0.0
     share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, own, task)
@@ -61,15 +61,15 @@ def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, o
     print(f"new users: validation ndcg@10 {best:.4f}, with the general weights {general:.4f}", flush=True)
 
 
-def _follow(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
+def _tune_trend_weights(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
     """Return the weights of trends (h, items) and their weighted sum (n, items); the best trend is added first."""
     spreads = trends.std(axis=1)
     units = np.divide(1, spreads, out=np.zeros_like(spreads), where=spreads > 0)
-    alone = [ndcg_from_scores(_for_all(unit * trend, task), task) for unit, trend in zip(units, trends, strict=True)]
+    alone = [ndcg_from_scores(_tiled(unit * trend, task), task) for unit, trend in zip(units, trends, strict=True)]
     order = np.argsort(alone)[::-1]
     weights = np.zeros(len(trends))
     weights[order[0]] = units[order[0]]
-    total = _for_all(units[order[0]] * trends[order[0]], task)
+    total = _tiled(units[order[0]] * trends[order[0]], task)
     for column in order[1:]:
         unit = spread_of(total) * units[column]
         weights[column], _ = best_weight(unit, TREND_SHARES, total, trends[column], task)
@@ -77,6 +77,6 @@ def _follow(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
     return weights.tolist(), total
 
 
-def _for_all(scores: Floats, task: RankingTask) -> Floats:
+def _tiled(scores: Floats, task: RankingTask) -> Floats:
     """Return (n, items): the same scores (items,) for every user, as an array that may be overwritten."""
     return np.tile(scores.astype(np.float32), (len(task), 1))

@@ -34,7 +34,7 @@ def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -
         if task_labels.opinions is None or not len(task_labels.opinions.times):
             raise TrainingError(
                 "training.task_weights has rating, but no event of the window has one: map events.columns.rating in "
-                'the source\'s TOML (such as rating = "stars") and run the night again, or leave rating out'
+                'the source\'s TOML (such as rating = "stars") and run again, or leave rating out'
             )
         return RatingSampler(log, task_labels.opinions)
     return PurchaseIntentSampler(log) if task == "purchase_intent" else SessionSampler(log)

@@ -32,9 +32,9 @@ def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
     if not options.linear_rank:
         return options
     if options.in_order:
-        measured = _of_baskets(task, options)
+        measured = _basket_choices(task, options)
     elif options.linear_kind != "sequence" and choose_horizons(task.known):
-        measured = _of_all_users(task, options)
+        measured = _set_and_season_choices(task, options)
     else:
         return options
     best, chosen = max(measured, key=lambda found: found[0])
@@ -43,9 +43,9 @@ def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
     return chosen
 
 
-def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
+def _basket_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items, moment = task.relevant.shape[1], task.known.evidence.last_timestamp + 1
-    best = max(PENALTIES, key=lambda penalty: _whole(task, *basket_weights(task.known, n_items, penalty)))
+    best = max(PENALTIES, key=lambda penalty: _full_rank_ndcg(task, *basket_weights(task.known, n_items, penalty)))
     # At the final rank: at 512, the codes of a sequence keep nearly all of its quality, and a basket nine tenths.
     baskets = replace(options, linear_kind="basket", linear_penalty=best)
     for tried in (baskets, replace(options, linear_kind="sequence")):
@@ -55,7 +55,7 @@ def _of_baskets(task: RankingTask, options: FitOptions) -> Iterator[tuple[float,
         yield ndcg_from_scores(weights @ user_side @ item_side.T, task), tried
 
 
-def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
+def _set_and_season_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items = task.relevant.shape[1]
     yield set_ndcg(task, PENALTY), replace(options, linear_kind="set")
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
@@ -69,10 +69,10 @@ def _of_all_users(task: RankingTask, options: FitOptions) -> Iterator[tuple[floa
 def set_ndcg(task: RankingTask, penalty: float) -> float:
     """Return NDCG@10 on the task of EASE, fitted on the task's known events, over the most frequent items."""
     chosen = frequent_items(task.known, task.relevant.shape[1])
-    return _whole(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
+    return _full_rank_ndcg(task, chosen, ease_weights(task.known, task.relevant.shape[1], chosen, penalty))
 
 
-def _whole(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
+def _full_rank_ndcg(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
     """Return NDCG@10 of the histories times weights (chosen, chosen)."""
     held = matrix_of(task.histories, task.relevant.shape[1])[:, chosen]
     return _ndcg(task, held @ weights.numpy(), chosen)

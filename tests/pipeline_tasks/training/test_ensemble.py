@@ -76,7 +76,7 @@ def first_member(*, second_changed: bool) -> dict[str, Tensor]:
 
 def test_a_member_learns_as_if_there_were_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     # A gradient too long is shortened as a whole, which is all that they share.
-    monkeypatch.setattr(training_optimizer, "GREATEST_NORM", 1e9)
+    monkeypatch.setattr(training_optimizer, "MAX_NORM", 1e9)
     beside, other = first_member(second_changed=False), first_member(second_changed=True)
     for name, weights in beside.items():
         torch.testing.assert_close(other[name], weights, rtol=1e-5, atol=1e-6, msg=name)
