@@ -1,1 +1,1 @@
-"""The shelves: vectors of the night, the shop's rules, variety, reasons."""
+"""Makes recommendations from vectors: offered items, the shop's rules, diversity and reasons."""

@@ -1,8 +1,8 @@
-"""What the shop's rules keep off the shelves, resolved against the night's catalog.
+"""Finds the items that the shop's rules exclude, for all users or for single users.
 
-Nobody gets blocked items, items of blocked categories, items out of stock or items that the shop's catalog no longer
-lists; a user does not get what they opted out of. Ids that the catalog does not hold are counted and otherwise
-ignored: a list of blocked items may outlive its items.
+For all users these are blocked items, items of blocked categories, items out of stock, and items that the shop's
+catalog no longer lists. For single users these are the items that they opted out of. Ids that are not in the catalog
+are counted and ignored, because a list of blocked items may be older than the catalog.
 """
 
 import math
@@ -21,22 +21,22 @@ from pipeline_tasks.data.interactions import Flags
 from pipeline_tasks.topk.arrays import Exclusions
 
 OPT_OUTS = pa.schema([("user_key", pa.string()), ("item_id", pa.string())])
-"""NULL in place of the item: the user wants no shelf at all."""
+"""A NULL item_id means that the user wants no recommendations at all."""
 
 
 @dataclass
 class Excluded:
-    """The rules of one night."""
+    """The excluded items of one day."""
 
     items: dict[str, str]
-    """Item that nobody gets -> the rule that says so: blocked, blocked_category, out_of_stock or delisted."""
+    """Item -> the rule that excludes it for all users: blocked, blocked_category, out_of_stock or delisted."""
     opt_outs: pa.Table
-    """Of schema OPT_OUTS."""
+    """Rows of schema OPT_OUTS."""
     unknown: dict[str, list[str]] = field(default_factory=dict)
-    """List -> its ids (or categories) that the catalog does not hold."""
+    """List -> its ids (or categories) that are not in the catalog."""
 
     def describe(self) -> dict[str, str]:
-        """Return the counts, as facts of a manifest."""
+        """Return the counts as facts of a manifest."""
         counts = dict.fromkeys(("blocked", "blocked_category", "out_of_stock", "delisted"), 0)
         for rule in self.items.values():
             counts[rule] += 1
@@ -45,15 +45,15 @@ class Excluded:
 
 
 def find_excluded(rules: ExcludeRules, catalog: pa.Table) -> Excluded:
-    """Resolve the rules against the catalog, rows of the table `items`.
+    """Return the items in `catalog` (rows of the table `items`) that the rules exclude.
 
     Raises:
         ValueError: a file of the rules cannot be read, or lacks a column.
     """
     ids: list[str] = catalog["item_id"].to_pylist()
     excluded = Excluded(dict.fromkeys(_delisted(catalog), "delisted"), OPT_OUTS.empty_table())
-    out = _read(rules.stock_file, "item_id", "stock") if rules.stock_file else []
-    sold_out = [str(row["item_id"]) for row in out if _stock(row, rules.stock_file) <= 0]
+    stock = _read(rules.stock_file, "item_id", "stock") if rules.stock_file else []
+    sold_out = [str(row["item_id"]) for row in stock if _stock(row, rules.stock_file) <= 0]
     _add(excluded, "out_of_stock", "stock_file", sold_out, ids)
     below = _below(catalog, rules.blocked_categories)
     for category, members in below.items():
@@ -66,13 +66,13 @@ def find_excluded(rules: ExcludeRules, catalog: pa.Table) -> Excluded:
 
 
 def only(exclusions: Exclusions, kept: Flags) -> Exclusions:
-    """Return the exclusions that are flagged."""
+    """Return the exclusions for which `kept` is true."""
     before = np.concatenate([[0], np.cumsum(kept)])
     return Exclusions(before[exclusions.starts], exclusions.items[kept])
 
 
 def joined(first: Exclusions, second: Exclusions) -> Exclusions:
-    """Return what either excludes, for the same users."""
+    """Return the items that either excludes, for the same users."""
     sizes = [np.diff(each.starts) for each in (first, second)]
     owners = np.concatenate([np.repeat(np.arange(len(size)), size) for size in sizes])
     order = np.argsort(owners, kind="stable")
@@ -89,16 +89,16 @@ def _add(excluded: Excluded, rule: str, listing: str, found: Iterable[str], know
 
 
 def _delisted(catalog: pa.Table) -> list[str]:
-    """Return the items that an earlier night's catalog listed and this one does not."""
+    """Return the items that an earlier day's catalog listed and this one does not."""
     if "listed" not in catalog.column_names:
-        # A night that was cleaned before `items` told.
+        # Items of an earlier version have no column `listed`.
         return []
     ids: list[str] = catalog.filter(pc.invert(catalog["listed"]))["item_id"].to_pylist()
     return ids
 
 
 def _below(catalog: pa.Table, categories: list[str]) -> dict[str, list[str]]:
-    """Return the items of each category and of all below it."""
+    """Return the items of each category and of all categories below it."""
     members: dict[str, list[str]] = {category: [] for category in categories}
     for item_id, path in zip(catalog["item_id"].to_pylist(), catalog["category"].to_pylist(), strict=True):
         for category in categories:
@@ -116,10 +116,10 @@ def _opt_outs(rows: list[dict[str, str | None]], catalog: pa.Table, excluded: Ex
         if item in known or not (item or category):
             pairs.append((user, item))
         pairs += [(user, member) for member in below.get(category or "", ())]
-        strangers = [item] if item and item not in known else []
-        strangers += [category] if category and not below[category] else []
-        if strangers:
-            excluded.unknown.setdefault("opt_outs_file", []).extend(strangers)
+        unknown = [item] if item and item not in known else []
+        unknown += [category] if category and not below[category] else []
+        if unknown:
+            excluded.unknown.setdefault("opt_outs_file", []).extend(unknown)
     users, items = zip(*dict.fromkeys(pairs), strict=True) if pairs else ((), ())
     return pa.table([pa.array(users, pa.string()), pa.array(items, pa.string())], schema=OPT_OUTS)
 
@@ -129,10 +129,10 @@ def _read(path: Path, *columns: str) -> list[dict[str, str | None]]:
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"The file {path} of the shelf rules cannot be read: {error}") from None
+        raise ValueError(f"The file {path} of the business rules cannot be read: {error}") from None
     missing = [name for name in columns if name not in table.column_names]
     if missing:
-        raise ValueError(f"The file {path} of the shelf rules has no column {missing[0]!r}: {table.column_names}")
+        raise ValueError(f"The file {path} of the business rules has no column {missing[0]!r}: {table.column_names}")
     rows: list[dict[str, str | None]] = pa.table(
         {name: pc.cast(table[name], pa.string()) for name in table.column_names}
     ).to_pylist()
@@ -140,7 +140,7 @@ def _read(path: Path, *columns: str) -> list[dict[str, str | None]]:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    """Read every column as text: as a number an id loses its zeros, and an id NA among numbers is no value."""
+    """Read every column as text. Read as numbers, ids would lose leading zeros, and an id NA would become NULL."""
     with pa_csv.open_csv(path) as reader:
         types = dict.fromkeys(reader.schema.names, pa.string())
     options = pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
@@ -154,7 +154,7 @@ def _stock(row: dict[str, str | None], path: Path | None) -> float:
         stock = math.nan
     if math.isnan(stock):
         raise ValueError(
-            f"{path}: stock of {row['item_id']} is {row['stock']!r}, not a number: correct it, or leave it empty where "
-            "there is none"
+            f"{path}: stock of {row['item_id']} is {row['stock']!r}, not a number: correct it, or leave it empty "
+            "where there is no stock"
         )
     return stock

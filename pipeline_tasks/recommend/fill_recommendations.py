@@ -1,4 +1,4 @@
-"""Fills the shelves of a block of users: the model's best, varied, with slots for new items."""
+"""Fills the slots of a block of users with the model's best items, diversified, and with new items."""
 
 from dataclasses import dataclass
 
@@ -15,26 +15,26 @@ from pipeline_tasks.topk.arrays import Exclusions, Indices, Scores, Vectors
 
 @dataclass(frozen=True)
 class Filled:
-    """(n, k) slots of n users."""
+    """The k slots of n users: arrays (n, k)."""
 
     items: Indices
-    """Index on the shelf, `NOTHING` in a slot that stays empty."""
+    """Index among the offered items, `NOTHING` in an empty slot."""
     scores: Scores
     new: Flags
-    """Whether the slot was kept for a new item."""
+    """Whether the slot was reserved for a new item."""
 
     @classmethod
     def empty(cls, n: int, k: int) -> "Filled":
-        """Return n empty shelves."""
+        """Return k empty slots for each of n users."""
         return cls(np.full((n, k), NOTHING, np.int64), np.full((n, k), -np.inf), np.zeros((n, k), bool))
 
     def put(self, rows: Indices, filled: "Filled") -> None:
-        """Set the shelves of some users."""
+        """Set the slots of some users."""
         self.items[rows], self.scores[rows], self.new[rows] = filled.items, filled.scores, filled.new
 
 
 def fill_recommendations(
-    shelf: OfferedItems,
+    offered: OfferedItems,
     users: Vectors,
     banned: Exclusions,
     known: Exclusions,
@@ -43,46 +43,46 @@ def fill_recommendations(
     plan: RecommendationPlan,
     block: int,
 ) -> Filled:
-    """Return the k slots of each of the `users` (n, d); slots stay empty only where fewer items are allowed.
+    """Return the k slots of each of the `users` (n, d). Slots stay empty only where fewer items are allowed.
 
-    New items get `exploration_share` of the slots, at even distances (of 20 slots and a share of .1: the 10th and the
-    20th), each user's best by the model among those not `known` to them; where too few are allowed, or the caps
-    leave too few, the others move up. Caps hold, and items differ, over the whole shelf.
+    New items get `exploration_share` of the slots, at even distances: of 20 slots and a share of .1, the 10th and the
+    20th. They are the user's best new items by the model that are not `known` to the user. Where too few are allowed,
+    or the caps leave too few, the other items move up. The caps, and that no item is repeated, hold for all slots.
     """
-    allowed = shelf.vectors[: shelf.allowed]
-    # Known by an addition, too: it is not in a new item's score.
+    allowed = offered.vectors[: offered.allowed]
+    # Items with a repeat score are hidden too, because the score of a new item does not include it.
     hidden = joined(joined(banned, known), own.pairs)
-    explored = _best_new(shelf, users, hidden, int(plan.exploration_share * k + 1e-9), plan, block)
+    explored = _best_new(offered, users, hidden, int(plan.exploration_share * k + 1e-9), plan, block)
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
-    best = best_with_own(users, allowed, wanted, banned, own, block, shelf.scoring)
-    varied = diversify(best, shelf.likeness, plan, k, explored.items)
+    best = best_with_own(users, allowed, wanted, banned, own, block, offered.scoring)
+    varied = diversify(best, offered.likeness, plan, k, explored.items)
     return _interleave(varied, explored, k)
 
 
 def _best_new(
-    shelf: OfferedItems, users: Vectors, banned: Exclusions, slots: int, plan: RecommendationPlan, block: int
+    offered: OfferedItems, users: Vectors, banned: Exclusions, slots: int, plan: RecommendationPlan, block: int
 ) -> Candidates:
-    """Return (n, slots): each user's best new items; no column where nothing is new."""
-    new = shelf.new_items(plan.new_item_days)
+    """Return each user's best new items (n, slots); without columns where no item is new."""
+    new = offered.new_items(plan.new_item_days)
     slots = min(slots, len(new))
     if slots == 0:
         return Candidates(np.zeros((len(users), 0), np.int64), np.zeros((len(users), 0)))
-    places = np.full(len(shelf.vectors), NOTHING, np.int64)
+    places = np.full(len(offered.vectors), NOTHING, np.int64)
     places[new] = np.arange(len(new))
     banned_new = places[banned.items]
     among_new = only(Exclusions(banned.starts, banned_new), banned_new != NOTHING)
     by_score = plan.model_copy(update={"mmr_lambda": 1.0})
     wanted = slots if by_score.by_score_alone else min(slots * plan.candidates_per_slot, len(new))
-    found = as_candidates(shelf.scoring.best(users, shelf.vectors[new], wanted, among_new, block), wanted)
+    found = as_candidates(offered.scoring.best(users, offered.vectors[new], wanted, among_new, block), wanted)
     best = Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
     if by_score.by_score_alone:
         return best
-    return diversify(best, shelf.likeness, by_score, slots, best.items[:, :0], gives_way=False)
+    return diversify(best, offered.likeness, by_score, slots, best.items[:, :0], relax_caps=False)
 
 
 def _interleave(varied: Candidates, explored: Candidates, k: int) -> Filled:
-    """Put the new items into their slots and the others, in order, around them."""
+    """Put the new items into their slots, and the others in order into the rest."""
     n, slots = explored.items.shape
     kept = {-(-(number + 1) * k // slots) - 1: number for number in range(slots)}
     items, scores = np.full((n, k), NOTHING, np.int64), np.full((n, k), -np.inf)
@@ -96,10 +96,10 @@ def _interleave(varied: Candidates, explored: Candidates, k: int) -> Filled:
         items[other, column] = varied.items[rows[other], following[other]]
         scores[other, column] = varied.scores[rows[other], following[other]]
         following += other
-    return _pushed_together(items, scores, new)
+    return _empty_slots_last(items, scores, new)
 
 
-def _pushed_together(items: Indices, scores: Scores, new: Flags) -> Filled:
+def _empty_slots_last(items: Indices, scores: Scores, new: Flags) -> Filled:
     """Move empty slots to the end."""
     order = np.argsort(items == NOTHING, axis=1, kind="stable")
     return Filled(

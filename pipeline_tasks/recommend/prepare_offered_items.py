@@ -1,4 +1,4 @@
-"""Writes the night's shelf, once, on the driver: item vectors that may be shown, then the others, and the rules."""
+"""Writes the offered items of a day, once, on the driver: vectors, item data and the results of the shop's rules."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ from pipeline_tasks.topk.input_checks import refuse_bad_vectors
 
 
 def read_meta(vectors: Path) -> dict[str, Any]:
-    """Return what embed_shelf says of its vectors.
+    """Return the meta.json of the day's vectors.
 
     Raises:
-        FileNotFoundError: they are missing or incomplete.
+        FileNotFoundError: the vectors are missing or incomplete.
     """
     path = vectors / "meta.json"
     if not path.exists():
-        raise FileNotFoundError(f"No vectors of this night: {path} is missing; run embed_shelf for it first")
+        raise FileNotFoundError(f"{path} is missing: run the task embed_shelf of that day first")
     meta: dict[str, Any] = json.loads(path.read_text())
     return meta
 
@@ -33,21 +33,21 @@ def read_meta(vectors: Path) -> dict[str, Any]:
 def prepare_offered_items(
     vectors: Path, catalog: pa.Table, excluded: Excluded, replenishable: set[str]
 ) -> tuple[str, int]:
-    """Write the shelf of the items that have a vector and are in `catalog`.
+    """Write the items that have a vector and are in `catalog` to a new folder beside `vectors`.
 
-    Return its folder, a fresh one beside `vectors`, and how many vectors are left out. Earlier folders are removed;
-    processes that still map them keep what they see.
+    Return the folder, and the number of vectors that are left out. Earlier folders are removed; processes that still
+    map their files can go on reading them.
 
     Args:
-        vectors: folder written by embed_shelf.
-        catalog: rows of the table `items` of the night.
-        excluded: what the shop's rules keep off the shelf.
-        replenishable: items that may be shown again as soon as they were bought.
+        vectors: the folder that the task embed_shelf wrote.
+        catalog: rows of the table `items` of the day.
+        excluded: the items that the shop's rules exclude.
+        replenishable: items that may be shown again directly after they were bought.
 
     Raises:
         FileNotFoundError: there are no vectors.
-        ValueError: vectors that are not finite, of another width than meta.json says, or for none of the catalog; or
-            the rules leave nothing to show.
+        ValueError: the vectors are not finite, have another width than in meta.json, or belong to no item of the
+            catalog; or the rules exclude all items.
     """
     meta = read_meta(vectors)
     item_ids = pq.read_table(vectors / "item_ids.parquet")["item_id"].combine_chunks()
@@ -58,16 +58,18 @@ def prepare_offered_items(
     places = pc.index_in(item_ids, value_set=catalog["item_id"].combine_chunks())
     kept = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
     if not len(kept):
-        raise ValueError(f"none of the {len(item_ids)} embedded items is in the catalog of the night: embed it again")
+        raise ValueError(
+            f"None of the {len(item_ids)} items with vectors is in the catalog: run the task embed_shelf again"
+        )
     hidden = pc.is_in(item_ids.take(kept), value_set=pa.array(list(excluded.items), pa.string()))
     hidden = hidden.to_numpy(zero_copy_only=False)
     if hidden.all():
-        raise ValueError(f"The shelf rules exclude all {len(kept)} items of the catalog: nothing is left to show")
-    # Those that may be shown come first: scoring maps a slice, not a copy.
+        raise ValueError(f"The business rules exclude all {len(kept)} items of the catalog: correct the rules")
+    # Items that may be shown come first, so that scoring uses a slice of the mapped vectors and not a copy.
     order = kept[np.argsort(hidden, kind="stable")]
     for earlier in vectors.parent.glob("shelf-*"):
         shutil.rmtree(earlier)
-    # A name of its own: `open_offered_items` remembers shelves by their folder.
+    # Each call writes a folder with a new name, because `open_offered_items` caches by the name.
     folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
     _write(folder, matrix[order], item_ids.take(order), catalog.take(places.take(order)), meta)
     np.save(folder / "visitors.npy", visitors[order])
@@ -81,24 +83,26 @@ def prepare_offered_items(
 def _read_matrix(path: Path, what: str, rows: int, dimension: int) -> Vectors:
     """Return the mapped array. Raises ValueError unless it is finite and (rows, dimension)."""
     if not path.exists():
-        raise FileNotFoundError(f"No vectors of this night: {path} is missing; run embed_shelf for it first")
+        raise FileNotFoundError(f"{path} is missing: run the task embed_shelf of that day first")
     matrix: Vectors = np.load(path, mmap_mode="r")
     if matrix.shape != (rows, dimension):
         raise ValueError(
             f"{path.name} in {path.parent} is {matrix.shape}, but there are {rows} ids of width {dimension}: run "
-            "embed_shelf again"
+            "the task embed_shelf again"
         )
     refuse_bad_vectors(what, matrix)
     return matrix
 
 
 def refuse_bad_users(vectors: Path, dimension: int) -> None:
-    """Raise unless every user vector is finite and `dimension` wide; reads one file at a time."""
+    """Raise ValueError unless every user vector is finite and has `dimension` numbers. Files are read one by one."""
     for path in sorted((vectors / "users").glob("*.parquet")):
         column = pq.read_table(path, columns=["vector"])["vector"].combine_chunks()
         widths = pc.unique(pc.list_value_length(column)).to_pylist()
         if widths not in ([dimension], []):
-            raise ValueError(f"user vectors in {path} are {widths} wide, items {dimension}: run embed_shelf again")
+            raise ValueError(
+                f"user vectors in {path} are {widths} wide, items {dimension}: run the task embed_shelf again"
+            )
         refuse_bad_vectors("user", column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension))
 
 
@@ -114,8 +118,8 @@ def _write(folder: Path, matrix: Vectors, item_ids: pa.Array, catalog: pa.Table,
 
 
 def _write_rules(folder: Path, item_ids: pa.Array, allowed: Flags, excluded: Excluded, replenishable: set[str]) -> None:
-    """Write what the rules say of each item, in the order of the shelf, and the opt-outs; the gate reads both too."""
-    again = pc.is_in(item_ids, value_set=pa.array(sorted(replenishable), pa.string()))
-    columns = {"item_id": item_ids, "allowed": pa.array(allowed), "replenishable": again}
+    """Write the results of the rules, in the order of the vectors, and the opt-outs. The gate reads both files."""
+    is_replenishable = pc.is_in(item_ids, value_set=pa.array(sorted(replenishable), pa.string()))
+    columns = {"item_id": item_ids, "allowed": pa.array(allowed), "replenishable": is_replenishable}
     pq.write_table(pa.table(columns), folder / "rules.parquet")
     pq.write_table(excluded.opt_outs, folder / "opt_outs.parquet")

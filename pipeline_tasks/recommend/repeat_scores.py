@@ -1,7 +1,7 @@
-"""What the model adds to the dot product for items of a user's own history, beside the exact top-k of all others.
+"""Adds repeat scores to the scores of items in a user's own history, and merges these with the top-k of all others.
 
-An addition concerns a handful of items per user, so the top-k of everything else stays one bounded matrix product,
-and own items join it with scores of their own: the shelf is exactly the model's order, whatever the additions are.
+Only few items of each user have an addition. The top-k of all other items stays one matrix product, and the items of
+the history are merged with their own scores. The result is exactly the order of the model's scores.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _DOT: Final = DotScores()
 
 @dataclass(frozen=True)
 class RepeatScores:
-    """User u's own items are items[starts[u]:starts[u + 1]]; each gets its addition."""
+    """The items of user u are items[starts[u]:starts[u + 1]], each with an addition to its score."""
 
     starts: Indices
     items: Indices
@@ -28,12 +28,12 @@ class RepeatScores:
 
     @classmethod
     def none(cls, users: int) -> "RepeatScores":
-        """Return no addition for anybody."""
+        """Return `users` users without additions."""
         return cls(np.zeros(users + 1, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
     @property
     def pairs(self) -> Exclusions:
-        """Who has which item."""
+        """The pairs of users and items."""
         return Exclusions(self.starts, self.items)
 
     @property
@@ -42,25 +42,25 @@ class RepeatScores:
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
     def only(self, kept: Flags) -> "RepeatScores":
-        """Return the items that are flagged."""
+        """Return the items for which `kept` is true."""
         pairs = only(self.pairs, kept)
         return RepeatScores(pairs.starts, pairs.items, self.additions[kept])
 
     def of(self, users: Indices) -> "RepeatScores":
-        """Return those of some users, in their order."""
+        """Return the items of some users, in the order of `users`."""
         spans = [np.arange(self.starts[user], self.starts[user + 1]) for user in users]
         starts = np.concatenate([[0], np.cumsum([len(span) for span in spans])]).astype(np.int64)
         chosen = np.concatenate([self.starts[:0], *spans]).astype(np.int64)
         return RepeatScores(starts, self.items[chosen], self.additions[chosen])
 
     def block(self, first: int, last: int) -> "RepeatScores":
-        """Return those of the users first..last-1, or as many of them as there are."""
+        """Return the items of the users first to last - 1; users beyond the last one are left out."""
         starts = self.starts[first : last + 1]
         inside = slice(starts[0], starts[-1])
         return RepeatScores(starts - starts[0], self.items[inside], self.additions[inside])
 
     def without(self, banned: Exclusions, n_items: int) -> "RepeatScores":
-        """Return what is not banned and among the first `n_items`."""
+        """Return the items that are not banned and are among the first `n_items`."""
         inside = self.items < n_items
         hidden = np.repeat(np.arange(len(banned.starts) - 1), np.diff(banned.starts)) * n_items + banned.items
         return self.only(inside & ~np.isin(self.rows * n_items + self.items, hidden))
@@ -75,7 +75,7 @@ def best_with_own(
     block: int,
     scoring: PairScores = _DOT,
 ) -> Candidates:
-    """Return (n, wanted) best items by score plus addition, ties by the lower index."""
+    """Return the best items (n, wanted) by score plus addition. Of equal items the lower index is first."""
     own = own.without(banned, len(items))
     others = as_candidates(scoring.best(users, items, wanted, joined(banned, own.pairs), block), wanted)
     if not len(own.items):

@@ -1,4 +1,4 @@
-"""What queries find: words (BM25) and meaning (the fine-tuned encoder) fused, the best of it kept for reordering."""
+"""Finds items for queries by words (BM25) and by meaning (the fine-tuned encoder), and fuses the two rankings."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,29 +18,35 @@ from pipeline_tasks.topk.arrays import Indices, Scores
 from pipeline_tasks.topk.top_k import top_k
 
 DEPTH: Final = 100
-"""Places of each ranking that are fused."""
+"""The number of best items of each ranking that are fused."""
 REORDERED: Final = 50
-"""Items per query that a user's own order chooses from: the rest is too far from the query for any taste."""
+"""The number of best items of each query that are reordered for a user. Others are too far from the query."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What q queries find."""
+    """The results of q queries."""
 
     queries: list[str]
     items: list[Indices]
-    """Of each query, at most `REORDERED` indices on the shelf, best first."""
+    """For each query, at most `REORDERED` indices of offered items, best first."""
     scores: list[Scores]
     covered: list[list[bool]]
-    """Whether each item has every word of the query."""
+    """Whether each item contains every word of the query."""
 
 
-def find_items(vectors: Path, shelf: OfferedItems, catalog: pa.Table) -> Found:
-    """Search the items that may be shown for the queries that embed_shelf wrote; `catalog` is the night's `items`."""
-    queries = pq.read_table(vectors / "queries.parquet")["query"].to_pylist() if _searched(vectors) else []
+def find_items(vectors: Path, offered: OfferedItems, catalog: pa.Table) -> Found:
+    """Return the results of the day's top queries among the items that may be shown.
+
+    Args:
+        vectors: the folder that the task embed_shelf wrote, with the queries.
+        offered: the items of the day.
+        catalog: rows of the table `items` of the day.
+    """
+    queries = pq.read_table(vectors / "queries.parquet")["query"].to_pylist() if _has_queries(vectors) else []
     if not queries:
         return Found([], [], [], [])
-    allowed = shelf.item_ids.slice(0, shelf.allowed)
+    allowed = offered.item_ids.slice(0, offered.allowed)
     described = {row["item_id"]: describe_item(row) for row in catalog.to_pylist()}
     index = TextIndex([described[item_id] for item_id in allowed.to_pylist()])
     by_words = index.best(queries, DEPTH)
@@ -51,19 +57,22 @@ def find_items(vectors: Path, shelf: OfferedItems, catalog: pa.Table) -> Found:
 
 
 def say_why(query: str, covered: bool, taste: bool) -> str:
-    """Return the reason of one result, in words that the user could read."""
-    why = f"matches “{query}”" if covered else f"close to “{query}”"
-    return f"{why} and what you like" if taste else why
+    """Return the reason of a result in words that the user can read; `taste` is whether it was reordered for a user."""
+    reason = f"matches “{query}”" if covered else f"close to “{query}”"
+    return f"{reason} and what you like" if taste else reason
 
 
 def suggest(queries: pa.Table, rows: int, longest: int) -> list[tuple[str, int, str, int]]:
-    """Return (prefix, rank, query, searches) of every prefix up to `longest` characters; (query, searches) come in."""
+    """Return (prefix, rank, query, searches) for every prefix of up to `longest` characters of the `queries`.
+
+    `queries` has the columns query and searches. Each prefix has up to `rows` queries, the most frequent first.
+    """
     by_prefix: dict[str, list[tuple[str, int]]] = {}
-    asked = zip(queries["query"].to_pylist(), queries["searches"].to_pylist(), strict=True)
-    for query, searches in sorted(asked, key=lambda pair: (-pair[1], pair[0])):
+    pairs = zip(queries["query"].to_pylist(), queries["searches"].to_pylist(), strict=True)
+    for query, searches in sorted(pairs, key=lambda pair: (-pair[1], pair[0])):
         for length in range(1, min(len(query), longest) + 1):
             prefix = query[:length]
-            # A prefix that ends in a space says no more than the one before it.
+            # A prefix that ends in a space has the same queries as the one before it.
             if not prefix.endswith(" ") and len(best := by_prefix.setdefault(prefix, [])) < rows:
                 best.append((query, searches))
     return [
@@ -75,7 +84,7 @@ def suggest(queries: pa.Table, rows: int, longest: int) -> list[tuple[str, int, 
 
 @lru_cache(maxsize=1)
 def open_found(path: str) -> Found:
-    """Read what `save_found` wrote, once per process."""
+    """Read the file of `save_found`, once in each process."""
     table = pq.read_table(path)
     return Found(
         table["query"].to_pylist(),
@@ -86,7 +95,7 @@ def open_found(path: str) -> Found:
 
 
 def save_found(found: Found, path: Path) -> None:
-    """Write it for the processes that reorder it for users."""
+    """Write the results for the processes that reorder them for users."""
     columns = {
         "query": pa.array(found.queries, pa.string()),
         "items": pa.array(found.items, pa.list_(pa.int64())),
@@ -96,12 +105,12 @@ def save_found(found: Found, path: Path) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _searched(vectors: Path) -> bool:
+def _has_queries(vectors: Path) -> bool:
     return (vectors / "queries.parquet").exists()
 
 
 def _nearest(vectors: Path, allowed: pa.Array) -> list[Indices]:
-    """Return for each query the nearest of the `allowed` items by text."""
+    """Return for each query the `allowed` items with the most similar text, best first."""
     ids = pq.read_table(vectors / "item_ids.parquet")["item_id"].combine_chunks()
     places = pc.index_in(allowed, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int64)
     texts = np.load(vectors / "item_texts.npy", mmap_mode="r")[places]

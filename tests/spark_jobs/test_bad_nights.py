@@ -89,7 +89,7 @@ def test_bad_vectors_end_in_one_clear_error(
         ("[shelf]\nmmr_lambda = 1.2", r"mmr_lambda is 1.2: Input should be less than or equal to 1"),
         ("[[arms]]\nname = 'a'\nshare = 1\nmmr_lambda = -0.1", r"mmr_lambda is -0.1: Input should be greater than"),
         ("[exclude]\nblocked_items_file = 'gone.csv'", r"gone.csv"),
-        (f"[exclude]\nblocked_items = {ITEMS}", "The shelf rules exclude all 12 items of the catalog"),
+        (f"[exclude]\nblocked_items = {ITEMS}", "The business rules exclude all 12 items of the catalog"),
     ],
 )
 def test_rules_that_do_not_fit_end_in_one_clear_error(

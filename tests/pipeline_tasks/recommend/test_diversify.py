@@ -17,7 +17,7 @@ def likeness(n: int, rng: np.random.Generator) -> Likeness:
 def by_hand(
     scores: list[float], items: list[int], like: Likeness, plan: RecommendationPlan, k: int, taken: list[int]
 ) -> list[int]:
-    """Maximal marginal relevance as it is written down: one choice after another, beside those `taken`."""
+    """Return the items by the definition of maximal marginal relevance, one choice after another, after `taken`."""
     low, high = min(scores), max(scores)
     worth = {item: (score - low) / (high - low) for item, score in zip(items, scores, strict=True)}
     chosen = list(taken)
@@ -47,7 +47,7 @@ def test_equals_the_greedy_definition(
     plan = RecommendationPlan(mmr_lambda=mmr_lambda, max_per_category=per_category, max_per_brand=per_brand)
     items = np.stack([rng.permutation(40)[:15] for _ in range(7)])
     scores = -np.sort(-rng.standard_normal((7, 15)), axis=1)
-    # On some shelves are three already, on others fewer: some of the candidates, and others.
+    # Some users have three taken items, others fewer; some of these are candidates.
     taken = np.stack([rng.permutation(np.append(items[row, :4], 39)) for row in range(7)])[:, :on_it]
     taken[3:5, 1:] = NOTHING
     found = diversify(Candidates(items, scores), like, plan, 6, taken)
@@ -59,32 +59,32 @@ def test_equals_the_greedy_definition(
         assert len(set(found.items[row])) == 6
 
 
-def test_lambda_one_is_the_models_order_and_scores_stay_with_their_items() -> None:
+def test_lambda_one_keeps_the_order_of_the_scores() -> None:
     like = likeness(9, np.random.default_rng(1))
     candidates = Candidates(np.array([[4, 2, 8, 1]]), np.array([[3.0, 2.0, 1.0, 0.5]]))
     found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1), 3, NOBODY)
     assert (found.items.tolist(), found.scores.tolist()) == ([[4, 2, 8]], [[3.0, 2.0, 1.0]])
 
 
-def test_a_cap_gives_way_before_a_slot_stays_empty() -> None:
+def test_a_cap_is_relaxed_before_a_slot_stays_empty() -> None:
     like = Likeness(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.zeros(4, np.int64))
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
     found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1, max_per_category=1), 4, NOBODY)
     assert found.items.tolist() == [[0, 3, 1, 2]]
 
 
-def test_a_place_stays_empty_where_the_cap_must_not_give_way() -> None:
+def test_a_slot_stays_empty_where_caps_are_not_relaxed() -> None:
     like = Likeness(np.eye(5, dtype=np.float32), np.array([0, 0, -1, -1, 1]), np.zeros(5, np.int64))
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
     plan = RecommendationPlan(mmr_lambda=1, max_per_category=1)
-    found = diversify(candidates, like, plan, 4, np.array([[4, NOTHING]]), gives_way=False)
+    found = diversify(candidates, like, plan, 4, np.array([[4, NOTHING]]), relax_caps=False)
     assert found.items.tolist() == [[0, 2, 3, NOTHING]], "unknown categories have no cap"
-    assert diversify(candidates, like, plan, 4, np.array([[1, 4]]), gives_way=False).items.tolist() == [
+    assert diversify(candidates, like, plan, 4, np.array([[1, 4]]), relax_caps=False).items.tolist() == [
         [2, 3, NOTHING, NOTHING]
     ]
 
 
-def test_what_is_on_the_shelf_is_not_chosen_again_and_short_rows_end_early() -> None:
+def test_taken_items_are_not_chosen_again_and_short_rows_end_early() -> None:
     like = likeness(5, np.random.default_rng(2))
     items: Indices = np.array([[0, 1, 2], [3, NOTHING, NOTHING]])
     candidates = Candidates(items, np.array([[2.0, 1.0, 0.5], [1.0, -np.inf, -np.inf]]))

@@ -27,7 +27,7 @@ def test_lists_categories_and_stock_together(tmp_path: Path) -> None:
     rules = ExcludeRules(
         blocked_items=["old"],
         blocked_items_file=tmp_path / "blocked.csv",
-        # With what is below it; "Home > Teas" only begins alike.
+        # Categories below it are included; "Home > Teas" only has the same beginning.
         blocked_categories=["Home > Tea", "Garden"],
         stock_file=tmp_path / "stock.csv",
     )
@@ -41,9 +41,9 @@ def test_lists_categories_and_stock_together(tmp_path: Path) -> None:
     assert found.unknown == {"stock_file": ["gone"], "blocked_categories": ["Garden"], "blocked_items": ["old"]}
 
 
-def test_what_the_catalog_no_longer_lists_is_nobodys(tmp_path: Path) -> None:
-    told = CATALOG.append_column("listed", pa.array([True, False, None, False, True]))
-    found = find_excluded(ExcludeRules(blocked_items=["saw"]), told)
+def test_items_that_the_catalog_no_longer_lists_are_excluded(tmp_path: Path) -> None:
+    catalog = CATALOG.append_column("listed", pa.array([True, False, None, False, True]))
+    found = find_excluded(ExcludeRules(blocked_items=["saw"]), catalog)
     assert found.items == {"pot": "delisted", "saw": "blocked"}, "an item that no catalog ever listed is shown"
     assert (found.describe()["items_delisted"], found.unknown) == ("1", {})
 
@@ -56,7 +56,7 @@ def test_opt_outs_of_items_categories_and_everything(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(rows), tmp_path / "opt_outs.parquet")
     found = find_excluded(ExcludeRules(opt_outs_file=tmp_path / "opt_outs.parquet"), CATALOG)
-    # A category that is unknown must not turn into "no shelf at all".
+    # An unknown category must not turn into "no recommendations at all".
     assert pairs_of(found) == [("ann", "saw"), ("ann", "tea"), ("ann", "pot"), ("bob", None)]
     assert found.unknown == {"opt_outs_file": ["gone", "Garden"]}
 
@@ -65,7 +65,7 @@ def test_ids_are_text_as_written(tmp_path: Path) -> None:
     catalog = pa.table({"item_id": ["0012", "NA", "null", " 7"], "category": ["1", "01", None, None]})
     (tmp_path / "blocked.csv").write_text("item_id\n0012\n7\n")
     (tmp_path / "stock.csv").write_text("item_id,stock\nNA,0\n0012,2.50\n")
-    # bob wants nothing of an item called NA; only who leaves both fields empty wants no shelf.
+    # bob does not want the item NA. Only a row with both fields empty means no recommendations at all.
     (tmp_path / "opt_outs.csv").write_text('user_key,item_id,category\n007,0012,\nbob,NA,\nNA,"",01\neve,"",\n')
     files = {name: tmp_path / f"{name.removesuffix('_file')}.csv" for name in ("stock_file", "opt_outs_file")}
     found = find_excluded(ExcludeRules(blocked_items_file=tmp_path / "blocked.csv", **files), catalog)
@@ -74,7 +74,7 @@ def test_ids_are_text_as_written(tmp_path: Path) -> None:
     assert pairs_of(found) == [("007", "0012"), ("bob", "NA"), ("NA", "NA"), ("eve", None)]
 
 
-def test_an_item_and_a_category_of_one_row_are_both_unwanted(tmp_path: Path) -> None:
+def test_an_item_and_a_category_in_one_row_are_both_excluded(tmp_path: Path) -> None:
     rows = "user_key,item_id,category\nann,saw,Home > Tea\nbob,gone,Home > Teas\ncleo,saw,Garden\ndan,lost,Sea\n"
     (tmp_path / "opt_outs.csv").write_text(rows)
     found = find_excluded(ExcludeRules(opt_outs_file=tmp_path / "opt_outs.csv"), CATALOG)
@@ -82,7 +82,7 @@ def test_an_item_and_a_category_of_one_row_are_both_unwanted(tmp_path: Path) -> 
     assert found.unknown == {"opt_outs_file": ["gone", "Garden", "lost", "Sea"]}
 
 
-def test_a_file_with_nothing_below_its_header_excludes_nothing(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_excludes_nothing(tmp_path: Path) -> None:
     (tmp_path / "stock.csv").write_text("item_id,stock\n")
     assert find_excluded(ExcludeRules(stock_file=tmp_path / "stock.csv"), CATALOG).items == {}
 
@@ -90,16 +90,16 @@ def test_a_file_with_nothing_below_its_header_excludes_nothing(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("stock_file", None, "stock_file.csv of the shelf rules cannot be read"),
+        ("stock_file", None, "stock_file.csv of the business rules cannot be read"),
         ("stock_file", "item_id,left\na,1\n", "has no column 'stock'"),
-        ("stock_file", "", "stock_file.csv of the shelf rules cannot be read"),
-        ("stock_file", "item_id,stock\ntea\n", "stock_file.csv of the shelf rules cannot be read"),
+        ("stock_file", "", "stock_file.csv of the business rules cannot be read"),
+        ("stock_file", "item_id,stock\ntea\n", "stock_file.csv of the business rules cannot be read"),
         ("stock_file", "item_id,stock\ntea,plenty\n", "stock of tea is 'plenty', not a number: correct it"),
         ("stock_file", "item_id,stock\ntea,NaN\n", "stock of tea is 'NaN', not a number: correct it"),
         ("opt_outs_file", "user\na\n", "has no column 'user_key'"),
     ],
 )
-def test_files_that_cannot_be_used_are_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+def test_errors_name_the_file(tmp_path: Path, name: str, text: str | None, message: str) -> None:
     path = tmp_path / f"{name}.csv"
     if text is not None:
         path.write_text(text)

@@ -33,7 +33,7 @@ def test_equals_sorting_all_scores(seed: int, wanted: int, block: int) -> None:
         np.testing.assert_allclose(best.scores[user][: len(shown)], [scores[item] for item in shown], atol=1e-9)
 
 
-def test_those_of_some_users_come_in_the_order_asked() -> None:
+def test_items_of_some_users_are_returned_in_their_order() -> None:
     own = own_of([{3: 0.5}, {}, {1: 2.0, 4: -1.0}]).of(np.array([2, 1, 0]))
     assert own.starts.tolist() == [0, 2, 2, 3]
     assert own.items.tolist() == [1, 4, 3]
@@ -42,7 +42,7 @@ def test_those_of_some_users_come_in_the_order_asked() -> None:
     assert (left.starts.tolist(), left.items.tolist()) == ([0, 0, 0, 1], [3])
 
 
-def test_those_of_neighbors_are_cut_out_as_they_lie() -> None:
+def test_a_block_is_a_range_of_users() -> None:
     own = own_of([{3: 0.5}, {}, {1: 2.0, 4: -1.0}])
     for part in (own.block(1, 3), own.block(1, 9)):
         assert (part.starts.tolist(), part.items.tolist(), part.additions.tolist()) == ([0, 0, 2], [1, 4], [2.0, -1.0])
