@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Tell whether a role of this image really does its work: ``check_health.py ROLE`` exits 0, or 1 with the reason.
+"""Checks whether a role of this image works: ``check_health.py ROLE`` exits with 0, or with 1 and the reason.
 
-Asked of the servers over HTTP with the standard library alone (0.1 s): ``airflow jobs check`` imports all of Airflow,
-5 s of processor time at every check of every container.
+It asks the servers over HTTP with the standard library only (0.1 s). ``airflow jobs check`` would import all of
+Airflow, which takes 5 s of processor time in every check of every container.
 """
 
 import base64
@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 
 AIRFLOW_HEALTH = "http://airflow-api:8080/api/v2/monitor/health"
-# /health answers 200 even when the API refuses the caller's Host header: ask the API, by the name its clients use.
+# The API is called by the name that its clients use. /health returns 200 even when the API refuses that name.
 MLFLOW_API = "http://mlflow:5000/api/2.0/mlflow/experiments/search?max_results=1"
 SPARK_MASTER = "http://spark-master:8080/json/"
 DATA_DOCS = "http://127.0.0.1:8090/"
@@ -28,41 +28,41 @@ AIRFLOW_PARTS = {
 
 
 def fetch(url: str, login: str = "") -> bytes:
-    """Return the body of a 2xx answer; raises OSError otherwise. `login` is USER:PASSWORD."""
+    """Return the body of a 2xx response. Raises OSError otherwise. `login` is USER:PASSWORD."""
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
-        body: bytes = answer.read()
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as response:
+        body: bytes = response.read()
     return body
 
 
-def airflow_complaint(role: str) -> str | None:
-    """Return what is wrong with a part of Airflow by the heartbeats that its API reports."""
+def find_airflow_problem(role: str) -> str | None:
+    """Return the problem of a part of Airflow, from the heartbeats that its API reports; None for no problem."""
     part: dict[str, Any] = json.loads(fetch(AIRFLOW_HEALTH))[AIRFLOW_PARTS[role]]
     return None if part["status"] == "healthy" else f"{role} is not healthy: {part}"
 
 
-def spark_worker_complaint() -> str | None:
-    """Return what is wrong when the master does not count this container among its live workers."""
+def find_spark_worker_problem() -> str | None:
+    """Return a problem where the master does not list this container among its live workers."""
     workers = json.loads(fetch(SPARK_MASTER))["workers"]
     alive = {worker["host"] for worker in workers if worker["state"] == "ALIVE"}
     host = socket.gethostname()
     return None if host in alive else f"{host} is not among the master's live workers {sorted(alive)}"
 
 
-def celery_worker_complaint() -> str | None:
-    """Return what is wrong when the worker's log server is closed: brokers differ in what else they can be asked."""
+def find_celery_worker_problem() -> str | None:
+    """Return None. Raises OSError where the worker's log server is closed; other checks would depend on the broker."""
     socket.create_connection(CELERY_LOGS, timeout=5).close()
     return None
 
 
-def complaint(role: str) -> str | None:
-    """Return what is wrong with the role, None when nothing is."""
+def find_problem(role: str) -> str | None:
+    """Return the problem of the role, None where it works. Raises OSError where a server does not respond."""
     if role in AIRFLOW_PARTS:
-        return airflow_complaint(role)
+        return find_airflow_problem(role)
     if role == "spark-worker":
-        return spark_worker_complaint()
+        return find_spark_worker_problem()
     if role == "airflow-worker":
-        return celery_worker_complaint()
+        return find_celery_worker_problem()
     if role == "mlflow":
         fetch(MLFLOW_API, f"{os.environ['MLFLOW_AUTH_ADMIN_USERNAME']}:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}")
         return None
@@ -73,9 +73,9 @@ def complaint(role: str) -> str | None:
 def main(role: str) -> None:
     """Exit 0, or 1 with the reason on stderr."""
     try:
-        problem = complaint(role)
+        problem = find_problem(role)
     except OSError as error:
-        problem = f"{role} does not answer: {error}"
+        problem = f"{role} does not respond: {error}"
     sys.exit(problem)
 
 

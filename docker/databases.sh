@@ -1,10 +1,10 @@
 #!/bin/bash
-# Makes a database for each part, owned by a user of its own: no part reads another's.
+# Creates a database with a user of its own for each part, so that no part can read the data of another.
 set -euo pipefail
 
 for part in airflow mlflow lake celery; do
     variable=${part^^}_DATABASE_PASSWORD
-    # From the environment: a command line is seen by every process of the machine.
+    # The password comes from the environment, because every process can read command lines.
     PART=$part PART_PASSWORD=${!variable} psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv part PART
 \getenv password PART_PASSWORD

@@ -1,10 +1,10 @@
 #!/bin/bash
-# One image, many roles: `docker run nightshelf ROLE [more arguments]`; what is no role is run as a command.
+# Starts a role of the image: `docker run nightshelf ROLE [arguments]`. Anything that is not a role runs as a command.
 set -euo pipefail
-# What a role writes, its own user alone may read.
+# Only the user of a role may read the files that it writes.
 umask 077
 
-# Metadata tables, the pools that tasks ask for, the Iceberg catalog: made once, before anything else starts.
+# Creates the metadata tables, the pools of the tasks and the Iceberg catalog, before the other roles start.
 initialize() {
     airflow db migrate
     cat > /tmp/pools.json <<POOLS
@@ -15,8 +15,8 @@ POOLS
     python -c "from pipeline_tasks.lake.lake import open_catalog; from pipeline_tasks.config.settings import settings; open_catalog(settings())"
 }
 
-# In this container alone, with a link where the command line looks for it: `docker compose exec airflow-api nightshelf
-# run --date D` logs itself in. The volume itself is read by every role.
+# Writes the password in this container only, because every role can read the volume. The link is where the command line
+# expects the file, so that `docker compose exec airflow-api nightshelf run --date D` can log in.
 write_admin_password() {
     local file=$AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE
     python -c 'import json, os; print(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))' > "$file"
@@ -24,7 +24,7 @@ write_admin_password() {
     ln -sfn "$file" "$NIGHTSHELF_HOME/airflow/passwords.json"
 }
 
-# Users and their rights lie beside the runs, in MLflow's own database.
+# Users and their permissions are stored in MLflow's database, like the runs.
 write_mlflow_users() {
     export MLFLOW_AUTH_CONFIG_PATH=/tmp/basic_auth.ini
     cat > "$MLFLOW_AUTH_CONFIG_PATH" <<INI
@@ -49,7 +49,7 @@ case $role in
     airflow-scheduler) exec airflow scheduler "$@" ;;
     airflow-dag-processor) exec airflow dag-processor "$@" ;;
     airflow-triggerer) exec airflow triggerer "$@" ;;
-    # CELERY_QUEUES: machines without a GPU serve `default` alone, those with one serve `gpu`.
+    # CELERY_QUEUES: use `default` on machines without a GPU, and `gpu` on machines with one.
     airflow-worker) exec airflow celery worker --queues "${CELERY_QUEUES:-default,gpu}" "$@" ;;
     mlflow)
         write_mlflow_users

