@@ -11,7 +11,7 @@ from tests.spark_jobs.one_shop import OneShop
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession) -> Iterator[OneShop]:
-    """A shop of one's own: an empty home, and an empty folder for its files."""
+    """A shop with an empty home and an empty folder for its files."""
     monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path / "home"))
     settings.cache_clear()
     (tmp_path / "files").mkdir()
@@ -21,7 +21,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession) -
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The small night's home: published tables, vectors, and rules that keep the model's own order."""
+    """The home of the small run: published tables, vectors, and rules that keep the order of the model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NIGHTSHELF_HOME", str(tmp_path_factory.mktemp("recommend")))
         settings.cache_clear()

@@ -1,4 +1,4 @@
-"""What breaks each table: for the tests of the gates."""
+"""Defects of each table, for the tests of the gates."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -29,7 +29,7 @@ from tests.spark_jobs.gate_rows import (
 
 @dataclass(frozen=True)
 class Defect:
-    """Rows that break rules of one table: `expected` are (column, severity) of the findings that must result."""
+    """Rows that break rules of one table; `expected` holds the (column, severity) of the findings."""
 
     table: str
     rows: list[Row]

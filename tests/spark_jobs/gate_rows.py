@@ -1,4 +1,4 @@
-"""One small good frame per table: what the gates let through."""
+"""One small valid frame per table, which the gates accept."""
 
 from datetime import UTC, date, datetime
 from typing import Any, Final

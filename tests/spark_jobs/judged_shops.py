@@ -1,4 +1,4 @@
-"""Made-up shops of users who do or do not take an item again, and figures recomputed from the table they are served."""
+"""Synthetic shops of users who do or do not repeat items, and metrics recomputed from the served table."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Event:
 
 @dataclass
 class JudgedShop:
-    """Histories, cut into what is known and the test part."""
+    """Histories, split into the known part and the test part."""
 
     name: str
     histories: dict[str, list[Event]]
@@ -93,17 +93,17 @@ class JudgedShop:
 
 
 def reviews() -> JudgedShop:
-    """Nobody rates an item twice; each user rates items of one kind, and the last one is asked for."""
+    """No user rates an item twice; each rates items of one kind, and the last one is the test."""
     return JudgedShop("reviews", _never_again(7), "leave_one_out")
 
 
 def ratings() -> JudgedShop:
-    """Nobody rates an item twice; cut in time."""
+    """No user rates an item twice; the split is temporal."""
     return JudgedShop("ratings", _never_again(8), "temporal")
 
 
 def grocery() -> JudgedShop:
-    """Each user buys a few items of one kind again and again, some of them weekly."""
+    """Each user buys a few items of one kind repeatedly, some of them weekly."""
     rng = np.random.default_rng(9)
     histories = {}
     for number in range(USERS):

@@ -1,4 +1,4 @@
-"""A synthetic night of any size as `recommend_items` finds it: published tables and random vectors."""
+"""A synthetic run of any size as `recommend_items` reads it: published tables and random vectors."""
 
 import json
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _KINDS: Final = np.array(["view", "view", "view", "cart", "purchase"], object)
 
 @dataclass(frozen=True)
 class LargeNight:
-    """How large."""
+    """Size of the run."""
 
     users: int
     items: int
@@ -165,7 +165,7 @@ class _Deeds:
 
 
 def _filled(name: str, columns: dict[str, pa.Array]) -> pa.Table:
-    """Return the contract's columns, those not given empty."""
+    """Return the columns of the contract; those that are not given are empty."""
     schema = arrow_schema(TABLES[name])
     rows = len(next(iter(columns.values())))
     return pa.table({field.name: _column(columns, field, rows) for field in schema}, schema=schema)

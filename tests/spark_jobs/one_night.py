@@ -1,4 +1,4 @@
-"""One small night of a shop as `recommend_items` finds it: published tables, vectors and searches."""
+"""One small run of a shop as `recommend_items` reads it: published tables, vectors and searches."""
 
 import json
 from datetime import UTC, date, datetime
@@ -61,7 +61,7 @@ def item(name: str, number: int) -> dict[str, Any]:
 
 
 def events() -> list[dict[str, Any]]:
-    """What the histories were built from, and who searched for what."""
+    """Return the events of the sequences, and the searches."""
     rows = [
         event(one["user_key"], micro, kind, item_id)
         for one in SEQUENCES
@@ -98,7 +98,7 @@ def write_vectors(
     own: dict[str, dict[int, float]] | None = None,
     additive: tuple[float, ...] = (),
 ) -> None:
-    """Write what embed_shelf writes; `own`: user -> item -> what is added to the score; `additive`: its weights."""
+    """Write the files of `embed_items`; `own`: user -> item -> repeat score; `additive`: its weights."""
     (folder / "users").mkdir(parents=True, exist_ok=True)
     np.save(folder / "items.npy", items)
     # Who turned to the first item wants what the last one is.
@@ -135,7 +135,7 @@ def item_vectors() -> Vectors:
 
 
 def prepare(settings: Settings) -> None:
-    """Publish the night's tables and write its vectors."""
+    """Publish the tables of the run and write its vectors."""
     lake = Lake.open(settings, NIGHT.source)
     write(lake, "sequences", SEQUENCES)
     write(lake, "items", [item(name, number) for number, name in enumerate(ITEMS)])

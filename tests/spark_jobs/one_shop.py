@@ -1,4 +1,4 @@
-"""A shop whose files a test writes, and the steps of its night as the jobs run them."""
+"""A shop with files that a test writes, and the steps of its run as the jobs execute them."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -56,7 +56,7 @@ HEADER = "time,kind,item,who,visit,price,units,words"
 
 @dataclass
 class OneShop:
-    """Runs the steps in this process, on the test's own Spark session."""
+    """Runs the steps in this process, on the Spark session of the test."""
 
     spark: SparkSession
     files: Path

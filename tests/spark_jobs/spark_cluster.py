@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on loopback: a master and two workers, each a process of its own."""
+"""A standalone Spark cluster on loopback: a master and two workers, each in its own process."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _SPARK: Final = Path(str(pyspark.__file__)).parent
 
 @dataclass(frozen=True)
 class SparkCluster:
-    """Where its master is, and its workers' processes."""
+    """The address of the master, and the processes of the workers."""
 
     master: str
     workers: list[subprocess.Popen[bytes]]
@@ -33,7 +33,7 @@ class SparkCluster:
 
 @contextmanager
 def running_cluster(folder: Path, worker_options: tuple[str, ...] = ()) -> Iterator[SparkCluster]:
-    """Start the cluster, its logs and work in `folder`, and end every process of it."""
+    """Start the cluster with its logs and work in `folder`; at the end, stop its processes."""
     started: list[subprocess.Popen[bytes]] = []
     address = f"spark://127.0.0.1:{_free_port()}"
     try:
@@ -57,7 +57,7 @@ def running_cluster(folder: Path, worker_options: tuple[str, ...] = ()) -> Itera
 
 
 def submit(cluster: SparkCluster, log: Path, *command: str) -> subprocess.Popen[bytes]:
-    """Start a job on the cluster, as Airflow's SparkSubmitOperator does; what it says goes to `log`."""
+    """Start a job on the cluster, as Airflow's SparkSubmitOperator does; its output goes to `log`."""
     options = ["--executor-memory", "512m", "--driver-memory", "700m"]
     options += ["--driver-java-options", spark_java_options(settings())]
     configuration = {
@@ -81,7 +81,7 @@ def _start(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Return what all processes of the cluster share with the driver: this environment, code and home."""
+    """Return the environment that all processes of the cluster share with the driver."""
     own = {
         "JAVA_HOME": str(java_home(settings())),
         "NIGHTSHELF_HOME": str(settings().home),

@@ -9,13 +9,13 @@ from pipeline_tasks.local_runtime.java import class_archive, spark_java_options
 from spark_jobs.archive_classes import archive_classes, typical_work
 
 
-def test_what_is_archived_is_work_like_that_of_the_jobs(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_archive_is_made_from_the_operations_of_the_jobs(spark: SparkSession, tmp_path: Path) -> None:
     rows = typical_work(spark, tmp_path).collect()
     assert len(rows) == 100 - 2 * 7
     assert {row["n"] for row in rows} == {14, 15}
 
 
-def test_a_spark_that_does_not_run_is_told(tmp_path: Path) -> None:
+def test_a_failed_spark_is_reported(tmp_path: Path) -> None:
     refused = Settings(spark_driver_java_options="-Xmx512m")
     with pytest.raises(RuntimeError, match=r"Spark did not run .*-Xmx512m"):
         archive_classes(refused, tmp_path / "classes.jsa")

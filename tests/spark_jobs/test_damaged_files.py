@@ -1,4 +1,4 @@
-"""Parquet files of the landing and of the lake that are damaged: named with what to do, and what is said works."""
+"""Damaged Parquet files of the landing and of the lake: they are named with a remedy, and the remedy works."""
 
 import os
 from datetime import timedelta
@@ -62,7 +62,7 @@ def test_a_damaged_day_of_events_is_cleaned_again(
     assert cleaned.rows("events") == before
 
 
-def test_a_file_with_damaged_values_ends_in_one_line_with_what_to_do(
+def test_a_file_with_damaged_values_ends_in_one_line_with_the_remedy(
     cleaned: OneShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = published(cleaned)

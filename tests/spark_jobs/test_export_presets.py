@@ -1,4 +1,4 @@
-"""Presets of programs that many shops use, on rows in the form that their vendors publish."""
+"""Presets of programs that many shops use, on rows in the format that their vendors publish."""
 
 import json
 from hashlib import sha256

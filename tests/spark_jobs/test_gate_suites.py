@@ -23,7 +23,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> GateRun:
 
 @pytest.fixture(scope="module", autouse=True)
 def interpreted(spark: SparkSession) -> Iterator[None]:
-    """As the gate's job does with small tables: compiling 30 queries takes longer than answering them."""
+    """Interpret queries, as the gate does for small tables: compiling 30 queries takes longer than running them."""
     spark.conf.set("spark.sql.codegen.wholeStage", "false")
     yield
     spark.conf.unset("spark.sql.codegen.wholeStage")
@@ -36,7 +36,7 @@ def frame(spark: SparkSession, table: str, rows: list[Row]) -> DataFrame:
 
 @pytest.fixture
 def night(spark: SparkSession) -> SparkSession:
-    """All good tables as views, and the facts behind recommendations."""
+    """All valid tables as views, and the facts of the recommendations."""
     for table, rows in GOOD.items():
         frame(spark, table, rows).createOrReplaceTempView(table)
     for view, (columns, facts) in VIEWS.items():
@@ -64,7 +64,7 @@ def test_defects_are_caught(gate: GateRun, night: SparkSession, name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name in DEFECTS if DEFECTS[name].table in SILVER and DEFECTS[name].rows])
 def test_defects_of_staged_files_are_caught(gate: GateRun, night: SparkSession, name: str, tmp_path: Path) -> None:
-    """Footers tell of most rules that they hold, and must not tell it of these."""
+    """Footers prove most rules; they must not prove the broken ones."""
     defect = DEFECTS[name]
     frame(night, defect.table, defect.rows).write.parquet(str(tmp_path / "staged"))
     rows = night.read.parquet(str(tmp_path / "staged"))

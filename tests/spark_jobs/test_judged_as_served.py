@@ -1,4 +1,4 @@
-"""What an evaluation says of a model is what the table reaches that users are served."""
+"""The metrics of an evaluation are those of the table that users are served."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -117,7 +117,7 @@ def _settings_of_others() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("shop", [reviews(), ratings()], ids=lambda shop: shop.name)
-def test_what_nobody_rates_again_is_neither_judged_nor_served(
+def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again(
     judge: Callable[[JudgedShop], Judged], shop: JudgedShop
 ) -> None:
     judged = judge(shop)
@@ -155,7 +155,7 @@ def test_what_nobody_rates_again_is_neither_judged_nor_served(
     assert ("item_id", "critical") in {(finding.column, finding.severity) for finding in judged.gate().findings}
 
 
-def test_what_is_bought_again_and_again_is_judged_and_served(judge: Callable[[JudgedShop], Judged]) -> None:
+def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: Callable[[JudgedShop], Judged]) -> None:
     shop = grocery()
     judged = judge(shop)
     inputs = judged.inputs()

@@ -19,7 +19,7 @@ def test_a_missing_file_names_itself_and_where_to_get_it(shop: OneShop) -> None:
     assert "Where to get it: ask the web team" in str(failed.value)
 
 
-def test_a_missing_catalog_of_which_nobody_says_where_to_get_it_says_so(shop: OneShop) -> None:
+def test_a_missing_catalog_without_where_to_get_is_one_clear_error(shop: OneShop) -> None:
     shop.describe("\n".join(line for line in (CLICKS + CATALOG).splitlines() if not line.startswith("get =")))
     shop.deliver(VIEW)
     with pytest.raises(
@@ -28,7 +28,7 @@ def test_a_missing_catalog_of_which_nobody_says_where_to_get_it_says_so(shop: On
         shop.land()
 
 
-def test_an_unmapped_column_names_the_column_the_key_and_what_there_is(shop: OneShop) -> None:
+def test_an_unmapped_column_error_names_the_key_and_the_columns(shop: OneShop) -> None:
     shop.describe(CLICKS.replace('"who"', '"customer"'))
     shop.deliver(VIEW)
     shop.land()
@@ -47,7 +47,7 @@ def test_a_time_in_seconds_is_not_guessed(shop: OneShop) -> None:
         shop.land()
 
 
-def test_where_on_text_that_is_no_number_leaves_the_row_out_instead_of_failing(
+def test_where_leaves_out_a_row_with_text_instead_of_a_number(
     shop: OneShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.describe(CLICKS.replace("[events]\n", '[events]\nwhere = "units > 0"\n', 1))
@@ -58,7 +58,7 @@ def test_where_on_text_that_is_no_number_leaves_the_row_out_instead_of_failing(
     assert "'rows_read': 4, 'left_out_by_where': 3" in capsys.readouterr().out
 
 
-def test_an_empty_day_is_one_clear_error_and_yesterday_stays(shop: OneShop) -> None:
+def test_an_empty_day_is_one_clear_error_and_the_day_before_stays(shop: OneShop) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
     shop.night(before)
@@ -73,7 +73,7 @@ def test_an_empty_day_is_one_clear_error_and_yesterday_stays(shop: OneShop) -> N
     assert shop.rows("events") == kept
 
 
-def test_a_line_of_100_megabytes_is_one_refused_record(shop: OneShop) -> None:
+def test_a_line_of_100_megabytes_is_one_rejected_record(shop: OneShop) -> None:
     shop.describe()
     with (shop.files / f"events-{DAY}.csv").open("w") as file:
         file.write(f"{HEADER}\n{VIEW}\n2026-11-20T09:00:00Z,view,")
@@ -102,7 +102,7 @@ def test_a_truncated_gzip_names_the_file_and_lands_nothing(shop: OneShop) -> Non
     assert shop.clean(rules="exact_duplicates").tables["events"].rows == 50_000
 
 
-def test_bytes_that_are_not_utf8_are_one_refused_record(shop: OneShop) -> None:
+def test_bytes_that_are_not_utf8_are_one_rejected_record(shop: OneShop) -> None:
     shop.describe()
     content = f"{HEADER}\n{VIEW}\n".encode() + b"2026-11-20T09:00:00Z,view,P\xff\xfe2,ann,s1,,,\n"
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
@@ -111,7 +111,7 @@ def test_bytes_that_are_not_utf8_are_one_refused_record(shop: OneShop) -> None:
     assert "view,P�" in shop.rows("quarantine")[0]["raw"]
 
 
-def test_an_encoding_can_be_said(shop: OneShop) -> None:
+def test_an_encoding_can_be_declared(shop: OneShop) -> None:
     shop.describe(CLICKS.replace("[events.columns]", '[events.options]\nencoding = "ISO-8859-1"\n[events.columns]'))
     content = f"{HEADER}\n2026-11-20T09:00:00Z,search,,ann,s1,,,Café\n".encode("latin-1")
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
@@ -156,7 +156,7 @@ def test_json_lines_of_several_files(shop: OneShop) -> None:
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "corrupt_record": 1}
 
 
-def test_a_reserved_column_name_is_refused_with_its_remedy_which_works(shop: OneShop) -> None:
+def test_the_remedy_for_a_reserved_column_name_works(shop: OneShop) -> None:
     shop.describe()
     header = HEADER.replace("words", "ds")
     shop.deliver(VIEW, header=header)

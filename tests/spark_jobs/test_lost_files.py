@@ -1,4 +1,4 @@
-"""Files of the lake or of the landing that somebody deleted are made again by the next run."""
+"""Deleted files of the lake or of the landing are written again by the next run."""
 
 import shutil
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.spark_jobs.one_shop import DAY, OneShop
 pytestmark = pytest.mark.spark
 
 
-def test_what_was_deleted_is_landed_and_cleaned_again(shop: OneShop) -> None:
+def test_deleted_files_are_landed_and_cleaned_again(shop: OneShop) -> None:
     before = DAY - timedelta(1)
     shop.describe()
     shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", "2026-11-19T10:00:00Z,view,,bob,s2,9.99,,", day=before)

@@ -1,4 +1,4 @@
-"""The documented example of a shop's TOML file, on files of that form."""
+"""The documented example of a shop's TOML file, on files of that format."""
 
 import re
 import tomllib

@@ -9,7 +9,6 @@ from spark_jobs.recommending.fallback_recommendations import build_fallback
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.night_shelves import by_score, shelf_of, shelves_only
 from tests.spark_jobs.one_night import (
     ITEMS,
     NIGHT,
@@ -20,6 +19,7 @@ from tests.spark_jobs.one_night import (
     user_vectors,
     write_vectors,
 )
+from tests.spark_jobs.recommendation_rows import by_score, recommendations_of, stage_only_recommendations
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def best_items(user: str, allowed: list[str], k: int) -> list[tuple[str, float]]
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
 
 
-def test_shelf_is_the_models_best_without_recent_purchases(manifest: Manifest) -> None:
+def test_recommendations_are_the_best_items_without_recent_purchases(manifest: Manifest) -> None:
     # i01 was bought yesterday; i02 longer than 5 days ago, so it may come again.
     allowed = [name for name in ITEMS if name != "i01"]
-    shelf = shelf_of(manifest, "ann")
+    shelf = recommendations_of(manifest, "ann")
     assert [row["item_id"] for row in shelf] == [name for name, _ in best_items("ann", allowed, 4)]
     assert [row["rank"] for row in shelf] == [1, 2, 3, 4]
     expected = [score for _, score in best_items("ann", allowed, 4)]
@@ -46,12 +46,14 @@ def test_shelf_is_the_models_best_without_recent_purchases(manifest: Manifest) -
     }
 
 
-def test_own_items_score_as_much_more_as_the_model_says(spark: SparkSession, home: Settings) -> None:
+def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, home: Settings) -> None:
     vectors = night_folder(home, NIGHT) / "vectors"
     # i01 was bought yesterday, and stays away for all its 500.
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {1: 500.0, 2: 100.0, 0: -100.0}})
     try:
-        shelf = shelf_of(shelves_only(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann")
+        shelf = recommendations_of(
+            stage_only_recommendations(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann"
+        )
     finally:
         write_vectors(vectors, user_vectors(), item_vectors())
     exact = dict(best_items("ann", ITEMS, len(ITEMS)))
@@ -65,7 +67,9 @@ def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: Spark
     vectors, weights = night_folder(home, NIGHT) / "vectors", (1.5, -2.0, 0.5)
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {2: 0.25}}, weights)
     try:
-        shelf = shelf_of(shelves_only(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann")
+        shelf = recommendations_of(
+            stage_only_recommendations(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann"
+        )
     finally:
         write_vectors(vectors, user_vectors(), item_vectors())
     user, matrix = user_vectors()["ann"].astype(np.float64), item_vectors().astype(np.float64)
@@ -76,14 +80,14 @@ def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: Spark
     assert [row["score"] for row in shelf] == pytest.approx(sorted(expected.values(), reverse=True))
 
 
-def test_every_known_shopper_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
-    counts = {user: len(shelf_of(manifest, user)) for user in SEGMENTS}
+def test_every_known_user_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
+    counts = {user: len(recommendations_of(manifest, user)) for user in SEGMENTS}
     assert counts == {"ann": 4, "bob": 4, "cleo": 0, "dan": 2, "eve": 4}
     assert len(rows_of(manifest, "recommendations")) == 14
 
 
-def test_reasons_come_from_the_shoppers_own_history(spark: SparkSession, home: Settings) -> None:
-    shelf = shelf_of(shelves_only(spark, top_k=12, exclude_purchased_days=0), "ann")
+def test_reasons_come_from_the_users_own_history(spark: SparkSession, home: Settings) -> None:
+    shelf = recommendations_of(stage_only_recommendations(spark, top_k=12, exclude_purchased_days=0), "ann")
     reasons = {row["item_id"]: row["reason"] for row in shelf}
     assert reasons["i06"] == "because you looked at Title i00"
     assert reasons["i00"] == "because you looked at it before"
@@ -112,7 +116,7 @@ def test_next_items_are_the_models_order_for_a_visitor_of_the_item(manifest: Man
         assert np.allclose([row["score"] for row in found], [left_out - score for score, _ in best], rtol=0, atol=1e-12)
 
 
-def test_next_items_are_none_where_none_are_wanted(spark: SparkSession, home: Settings) -> None:
+def test_next_items_are_empty_with_next_k_zero(spark: SparkSession, home: Settings) -> None:
     inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"next_k": 0}))
     assert stage_neighbors(inputs).tables["next_items"].rows == 0
 
@@ -138,7 +142,7 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
         assert [row["item_id"] for row in shelves[nobodys]] == [row["item_id"] for row in shelves["everyone"]]
 
 
-def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -> None:
+def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> None:
     inputs = read_run_inputs(spark, NIGHT, SCORING)
     few = inputs.sequences.where("user_key = 'bob'")
     segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
@@ -149,7 +153,7 @@ def test_fallback_is_topped_up_with_what_nobody_turned_to(spark: SparkSession) -
     assert len(rows) == 6 * 5
 
 
-def test_who_asked_this_week_has_an_order_of_their_own(manifest: Manifest) -> None:
+def test_recent_searchers_have_personal_results(manifest: Manifest) -> None:
     rows = rows_of(manifest, "search_results")
     asked = {(row["query"], row["user_key"]) for row in rows}
     # ann's "title" was asked 18 days ago.
@@ -161,7 +165,7 @@ def test_who_asked_this_week_has_an_order_of_their_own(manifest: Manifest) -> No
     assert "title " not in prefixes
 
 
-def test_profiles_audiences_and_demand_cover_everybody_and_everything(manifest: Manifest) -> None:
+def test_profiles_audiences_and_demand_cover_all_users_and_items(manifest: Manifest) -> None:
     profiles = {row["user_key"]: row for row in rows_of(manifest, "user_profiles")}
     assert {user: row["segment"] for user, row in profiles.items()} == SEGMENTS
     assert {row["cluster"] for row in profiles.values()} == {1, 2}
@@ -180,7 +184,7 @@ def test_profiles_audiences_and_demand_cover_everybody_and_everything(manifest: 
     assert intent["ann", "any"] > intent["eve", "any"]
 
 
-def test_the_same_night_again_is_the_same_to_the_bit_and_passes_its_gate(
+def test_a_repeated_run_gives_identical_tables_that_pass_the_gate(
     spark: SparkSession, home: Settings, manifest: Manifest
 ) -> None:
     again = build(spark, NIGHT, by_score(home).model_copy(update={"block_users": 1}))

@@ -19,7 +19,7 @@ def lines(folder: Path, kind: str, day: date) -> list[bytes]:
     )
 
 
-def test_a_day_depends_on_itself_alone(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_files_of_a_day_depend_on_that_day_alone(spark: SparkSession, tmp_path: Path) -> None:
     week = [LAST - timedelta(days=back) for back in range(6, -1, -1)]
     simulate_shop(spark, SMALL, str(tmp_path / "week"), week)
     simulate_shop(spark, SMALL, str(tmp_path / "day"), [LAST])
@@ -31,7 +31,7 @@ def test_a_day_depends_on_itself_alone(spark: SparkSession, tmp_path: Path) -> N
     assert lines(tmp_path / "day", "events", LAST) != alone
 
 
-def test_days_that_are_there_are_left_alone(spark: SparkSession, tmp_path: Path) -> None:
+def test_existing_days_are_not_written_again(spark: SparkSession, tmp_path: Path) -> None:
     simulate_shop(spark, SMALL, str(tmp_path), [LAST - timedelta(days=1)])
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "events").rglob("part-*")}
     simulate_shop(spark, SMALL, str(tmp_path), [LAST - timedelta(days=1), LAST])

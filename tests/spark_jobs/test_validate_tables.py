@@ -57,7 +57,7 @@ def test_a_closed_gate_ends_the_process_with_its_message(tmp_path: Path) -> None
 
 
 def shelf_of_rules(home: Path) -> Path:
-    """Write what the job says of the shop's rules: bob does not want i4."""
+    """Write the files of business rules as the job does: bob opted out of i4."""
     rules = {"item_id": ["i1", "i2", "i3", "i4"], "allowed": [True] * 4, "replenishable": [False] * 4}
     pq.write_table(pa.table(rules), home / "rules.parquet")
     pq.write_table(pa.table({"user_key": ["bob"], "item_id": ["i4"]}), home / "opt_outs.parquet")
@@ -89,7 +89,7 @@ def validate_recommendations(
     return validate_step(spark, settings, NIGHT, "recommend")
 
 
-def test_recommendations_are_held_against_the_published_tables(spark: SparkSession, tmp_path: Path) -> None:
+def test_recommendations_are_validated_against_published_tables(spark: SparkSession, tmp_path: Path) -> None:
     report = validate_recommendations(spark, tmp_path, top_k=2)
     assert report.findings == []
     assert report.passed
@@ -97,14 +97,14 @@ def test_recommendations_are_held_against_the_published_tables(spark: SparkSessi
     assert report.tables["recommendations"].rows == 4
 
 
-def test_too_few_rows_per_shopper_close_the_gate(spark: SparkSession, tmp_path: Path) -> None:
+def test_too_few_rows_per_user_close_the_gate(spark: SparkSession, tmp_path: Path) -> None:
     # ann may get 3 of the 4 items, and so may bob, who opted out of one: both have 2.
     report = validate_recommendations(spark, tmp_path, top_k=4)
     assert [finding.column for finding in report.critical] == ["user_key"]
     assert "user_key=ann, rows_due=3, rows=2" in report.critical[0].observed
 
 
-def test_what_users_already_have_closes_the_gate_where_it_is_excluded(spark: SparkSession, tmp_path: Path) -> None:
+def test_excluded_items_in_the_recommendations_close_the_gate(spark: SparkSession, tmp_path: Path) -> None:
     # Both are shown i2 and i3. ann has i1 and i4, bob viewed i1 and does not want i4: nothing else is due.
     assert validate_recommendations(spark, tmp_path / "due", 4, excluded="purchase,view").passed
     # bob viewed i2, long before the last five days.

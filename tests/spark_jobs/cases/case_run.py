@@ -1,4 +1,4 @@
-"""Runs a case as a night runs it: land, clean, gate, publish and, where a case goes further, split with its gate."""
+"""Runs a case like a nightly run: land, clean, gate, publish and, where a case needs it, split with its gate."""
 
 from collections import Counter
 from datetime import date

@@ -1,4 +1,4 @@
-"""Files as pandas, Excel and people name and write them: types that differ by day, blanks in names, decimal commas."""
+"""Files as pandas, Excel and people write them: types that differ by day, blanks in names, decimal commas."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta
@@ -72,7 +72,7 @@ def test_a_column_may_change_its_type_between_files(shop: OneShop, null_coupons:
 
 
 @pytest.mark.parametrize("null_coupons", [False, True])
-def test_a_column_may_change_its_type_between_nights(shop: OneShop, null_coupons: bool) -> None:
+def test_a_column_may_change_its_type_between_runs(shop: OneShop, null_coupons: bool) -> None:
     deliver_pandas(shop, null_coupons)
     for day in (18, 19):
         shop.night(date(2026, 11, day), 0)
@@ -197,7 +197,7 @@ def test_an_excel_export_is_read_by_fields_and_where(shop: OneShop, capsys: pyte
     assert {row["title"] for row in shop.rows("items")} == {f"Teller, groß {n}" for n in range(9)}
 
 
-def test_a_first_line_that_is_no_header_is_shown_as_it_was_read(shop: OneShop) -> None:
+def test_a_first_line_that_is_no_header_is_shown_in_the_error(shop: OneShop) -> None:
     shop.describe(EXCEL)
     deliver_excel(shop)
     with pytest.raises(SourceError) as failed:
@@ -208,7 +208,7 @@ def test_a_first_line_that_is_no_header_is_shown_as_it_was_read(shop: OneShop) -
     assert "\n" not in message
 
 
-def test_numbers_with_a_decimal_comma_are_refused_never_guessed(shop: OneShop) -> None:
+def test_numbers_with_an_undeclared_decimal_comma_are_rejected(shop: OneShop) -> None:
     shop.describe(EXCEL.replace("\n[events.columns]", EXCEL_FIELDS) + EXCEL_ITEMS)
     deliver_excel(shop)
     shop.night(window_days=0)

@@ -1,4 +1,4 @@
-"""An id with white space, or a decomposed letter, is the same id without; ids that only look alike stay apart."""
+"""Ids are equal without white space and in any Unicode form; ids that only look alike stay apart."""
 
 import csv
 import unicodedata

@@ -69,7 +69,7 @@ def test_an_evening_after_midnight_in_utc_waits_for_its_day(shop: OneShop) -> No
     }
 
 
-def test_the_shops_clock_in_the_place_of_utc(shop: OneShop) -> None:
+def test_expressions_can_convert_to_the_shops_time_zone(shop: OneShop) -> None:
     local = "from_utc_timestamp(timestamp_micros(bigint(event_timestamp)), 'America/Los_Angeles')"
     shop.describe(TOML.replace("timestamp_micros(bigint(event_timestamp))", local))
     deliver(shop, 18, 19, 20)
@@ -78,7 +78,7 @@ def test_the_shops_clock_in_the_place_of_utc(shop: OneShop) -> None:
     assert events_by_day(shop) == {"11-18": 36, "11-19": 36, "11-20": 36}
 
 
-def test_a_shop_that_says_its_time_zone_has_its_own_days(shop: OneShop) -> None:
+def test_a_declared_time_zone_determines_the_days(shop: OneShop) -> None:
     shop.describe(TOML.replace("[events]", 'timezone = "America/Los_Angeles"\n[events]', 1))
     deliver(shop, 18, 19, 20)
     land_and_clean(shop)

@@ -1,4 +1,4 @@
-"""Further inputs of the kinds of fault that public bug reports tell of."""
+"""Further inputs of the kinds that public bug reports describe."""
 
 from datetime import date, datetime, timedelta
 
@@ -18,7 +18,7 @@ def write_log(shop: OneShop, lines: list[str]) -> None:
     (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
 
 
-def test_days_of_one_row_of_which_one_is_refused_stop_no_night(shop: OneShop) -> None:
+def test_one_rejected_row_on_a_day_of_one_row_does_not_stop_the_run(shop: OneShop) -> None:
     shop.describe(ONE_FILE)
     days = [DAY - timedelta(days=n) for n in range(40)]
     write_log(shop, [f"{day}T09:00:00Z,view,P{n % 5},u{n % 7},s{n},{'x' * (n == 3)},," for n, day in enumerate(days)])
@@ -41,7 +41,7 @@ def last_view() -> str:
     return f"{DAY}T09:00:00Z,view,P00,u1,last,,,"
 
 
-def test_one_order_of_many_lines_is_cut_around(shop: OneShop) -> None:
+def test_one_order_of_many_lines_leaves_no_part_empty(shop: OneShop) -> None:
     shop.describe(ONE_FILE + '[rules]\non = ["exact_duplicates", "positive_quantity"]\n')
     write_log(shop, order_of_many_lines())
     land_and_clean(shop)
@@ -52,7 +52,7 @@ def test_one_order_of_many_lines_is_cut_around(shop: OneShop) -> None:
     assert min(cut[f"{part}_events"] for part in ("train", "validation", "test")) > 0
 
 
-def test_an_order_of_many_lines_that_is_taken_for_a_bots_is_named(shop: OneShop) -> None:
+def test_an_order_rejected_as_a_bots_is_named(shop: OneShop) -> None:
     shop.describe(ONE_FILE)
     write_log(shop, order_of_many_lines())
     with pytest.raises(GateError) as failed:
@@ -86,7 +86,7 @@ def test_utf_16_without_a_mark_is_named(shop: OneShop, encoding: str) -> None:
     assert "\n" not in message
 
 
-def test_select_sees_the_same_whether_days_arrive_together_or_apart(shop: OneShop) -> None:
+def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: OneShop) -> None:
     before = "lag(time) OVER (PARTITION BY who ORDER BY time) AS previous"
     toml = CLICKS.replace("[events.columns]", f'select = ["*", "{before}"]\n[events.columns]', 1)
     toml = toml.replace('query = "words"', 'query = "previous"')

@@ -77,7 +77,7 @@ def test_a_function_is_no_user(shop: OneShop, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["current_date", "now()"])
-def test_the_moment_of_the_run_is_no_time_of_an_event(shop: OneShop, name: str) -> None:
+def test_the_time_of_the_run_is_no_event_time(shop: OneShop, name: str) -> None:
     shop.describe(VIEWS.replace('"user"', '"customer"').replace('ts = "time"', f'ts = "{name}"'))
     write_views(shop)
     with pytest.raises(SourceError, match=r"events\.columns\.ts = "):
@@ -94,7 +94,7 @@ def test_a_column_that_is_called_like_a_function_is_a_column(shop: OneShop) -> N
     assert {row["user_key"] for row in shop.rows("users")} == {f"c{n}" for n in range(7)}
 
 
-def test_a_field_that_shows_late_is_an_error_that_names_fields(shop: OneShop) -> None:
+def test_a_field_missing_in_the_first_lines_is_an_error_that_names_fields(shop: OneShop) -> None:
     shop.describe(LOG)
     write_log(shop)
     with pytest.raises(SourceError) as failed:
@@ -105,7 +105,7 @@ def test_a_field_that_shows_late_is_an_error_that_names_fields(shop: OneShop) ->
     assert "\n" not in message
 
 
-def test_a_field_that_is_named_is_read_wherever_it_shows(shop: OneShop) -> None:
+def test_a_field_named_in_fields_is_read_from_any_line(shop: OneShop) -> None:
     shop.describe(LOG.replace("[events.columns]", 'fields = ["at", "kind", "item", "visit", "user"]\n[events.columns]'))
     write_log(shop)
     land_and_clean(shop)

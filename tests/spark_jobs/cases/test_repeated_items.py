@@ -1,4 +1,4 @@
-"""Rankings, clicks and items in one file: an item that is described again is described as last (metarank#1489)."""
+"""Rankings, clicks and items in one file: the latest description of an item is kept (metarank#1489)."""
 
 import json
 import random
@@ -104,7 +104,9 @@ def items(shop: OneShop) -> dict[str, tuple[str, float, str | None]]:
     return {row["item_id"]: (row["title"], row["price"], row["brand"]) for row in shop.rows("items")}
 
 
-def test_places_count_from_one_and_select_takes_the_newest(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_positions_count_from_one_and_select_takes_the_newest(
+    shop: OneShop, capsys: pytest.CaptureFixture[str]
+) -> None:
     deliver(shop, EVENTS + ITEMS.replace("where = \"event = 'item'\"\n", NEWEST))
     land_and_clean(shop)
     assert "'rows_read': 571, 'left_out_by_where': 51" in capsys.readouterr().out
@@ -119,7 +121,7 @@ def test_places_count_from_one_and_select_takes_the_newest(shop: OneShop, capsys
     assert catalog["L20"][0] == "Lamp 20 v0"
 
 
-def test_of_several_descriptions_the_newest_wins(shop: OneShop) -> None:
+def test_the_newest_of_several_descriptions_is_kept(shop: OneShop) -> None:
     updated = "timestamp_millis(bigint(`timestamp`))"
     naive = ITEMS.replace("[items.columns]", f'[items.columns]\nupdated_at = "{updated}"')
     deliver(shop, EVENTS.replace("THEN place + 1 END", "THEN place END") + naive)

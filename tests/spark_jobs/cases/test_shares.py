@@ -1,4 +1,4 @@
-"""Shares of refused rows: a few bad rows do not stop a night, and a gate that closes says why and what to do."""
+"""Shares of rejected rows: a few bad rows do not stop a run, and a closed gate names the cause and the remedy."""
 
 import random
 import re
@@ -59,7 +59,7 @@ def deliver_feedback(shop: OneShop, *more: str) -> None:
     (shop.files / "items.csv").write_text("\n".join(["item_id,title,topic", *guides]) + "\n")
 
 
-def test_one_bad_record_of_forty_does_not_stop_the_night(shop: OneShop) -> None:
+def test_one_bad_record_of_forty_does_not_stop_the_run(shop: OneShop) -> None:
     shop.describe(FEEDBACK)
     deliver_feedback(shop)
     report = land_and_clean(shop)
@@ -140,7 +140,7 @@ def deliver_visits(shop: OneShop, user: str) -> Counter[str]:
     return Counter(row[3] for row in rows)
 
 
-def test_mapped_placeholders_are_visits_of_nobody(shop: OneShop) -> None:
+def test_mapped_placeholders_are_anonymous_visits(shop: OneShop) -> None:
     deliver_visits(shop, MAPPED)
     land_and_clean(shop)
     outcomes = balanced(shop)

@@ -1,4 +1,4 @@
-"""Logs that can be cut between days only, equal lines that are units, and a log in which nobody does anything."""
+"""Logs that can be cut between days only, equal records that are units, and a log without usable events."""
 
 import hashlib
 import random
@@ -90,7 +90,7 @@ def nearest_shares(days: Counter[str]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("units_are_kept", [True, False])
-def test_whole_days_are_cut_as_near_as_they_allow(shop: OneShop, units_are_kept: bool) -> None:
+def test_a_log_of_whole_days_is_cut_between_days(shop: OneShop, units_are_kept: bool) -> None:
     rows = deliver_fashion(shop, FASHION + UNITS if units_are_kept else FASHION)
     equal = len(rows) - len(set(rows))
     assert equal > 200
@@ -157,7 +157,7 @@ def deliver_shown(shop: OneShop, toml: str) -> None:
     assert len(rows) == 4_000
 
 
-def test_impressions_alone_teach_nothing_and_the_error_says_so(shop: OneShop) -> None:
+def test_impressions_alone_are_one_clear_error(shop: OneShop) -> None:
     deliver_shown(shop, SHOWN)
     land_and_clean(shop)
     assert balanced(shop) == {"rows_in": 4_000, "event": 4_000}

@@ -1,4 +1,4 @@
-"""Times in another unit, times that overflow, and times without a date: each costs its own record only."""
+"""Times in another unit, times that overflow, and times without a date: each rejects its own record only."""
 
 import json
 from collections import Counter
@@ -41,7 +41,7 @@ def good_records() -> list[dict[str, object]]:
     return records
 
 
-def test_an_epoch_of_another_unit_is_refused_alone(shop: OneShop) -> None:
+def test_only_the_record_with_an_epoch_in_another_unit_is_rejected(shop: OneShop) -> None:
     shop.describe(APP)
     good = good_records()
     millis = int(datetime(2026, 11, 12, 8, tzinfo=UTC).timestamp() * 1000)
@@ -73,7 +73,7 @@ def test_an_epoch_of_another_unit_is_refused_alone(shop: OneShop) -> None:
 @pytest.mark.parametrize(
     "ts", ["timestamp_seconds(bigint(ts))", "timestamp_micros(bigint(ts))", "timestamp_seconds(double(ts))"]
 )
-def test_an_epoch_that_overflows_ends_no_job(shop: OneShop, ts: str) -> None:
+def test_an_overflowing_epoch_does_not_fail_the_job(shop: OneShop, ts: str) -> None:
     shop.describe(APP.replace("timestamp_millis(bigint(ts))", ts))
     unit = 1_000_000 if "micros" in ts else 1
     at = int(datetime(2026, 11, 20, 8, tzinfo=UTC).timestamp()) * unit
@@ -136,7 +136,7 @@ def test_a_time_without_a_date_has_no_day(shop: OneShop) -> None:
     assert max(days) == date(2026, 11, 20)
 
 
-def test_nor_has_it_on_a_night_that_runs_on_its_own_day(shop: OneShop) -> None:
+def test_a_time_without_a_date_has_no_day_in_a_run_of_today(shop: OneShop) -> None:
     today = datetime.now(UTC).date()
     shop.describe(TILL)
     start = datetime.combine(today - timedelta(days=10), datetime.min.time()) + timedelta(hours=8, minutes=6)
@@ -145,7 +145,7 @@ def test_nor_has_it_on_a_night_that_runs_on_its_own_day(shop: OneShop) -> None:
     assert_nothing_of_the_clock(shop)
 
 
-def test_no_bare_time_is_a_time_of_today(shop: OneShop) -> None:
+def test_a_bare_time_is_never_a_time_of_today(shop: OneShop) -> None:
     today = datetime.now(UTC).date()
     bare = ["09:12:33", "T09:12", "9:12", "09:12:33Z", "09:12:33.5+02:00", "T9"]
     times = [f"{today}T00:00:00Z", *bare]
