@@ -90,7 +90,7 @@ def main() -> None:
             removed = erase_landed(open_session(f"forget {source.name}"), source, erased)
             summary = ", ".join(f"{kind} {count}" for kind, count in removed.items())
             known = len(erased.hashes)
-            print(f"erase_landed {source.name}: {known} users are forgotten; landed records gone: {summary}")
+            print(f"erase_landed {source.name}: {known} erased users; removed landed records: {summary}")
 
 
 if __name__ == "__main__":

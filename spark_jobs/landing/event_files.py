@@ -67,7 +67,7 @@ def require_files(
     if not found[run.ds]:
         wanted = pattern.replace("{ds}", run.ds.isoformat())
         waiting = ledger.rows(run.ds)
-        note = f" {waiting} records of that day came with files of other days, and wait for it." if waiting else ""
+        note = f" {waiting} records of that day came with other files and wait for its own." if waiting else ""
         raise FileNotFoundError(
             f"No events of {source.name} for {run.ds}: no file fits {wanted}; deliver it, or correct events.path or "
             f"--source-path.{note} Where to get it: {source.where_to_get}"
@@ -84,4 +84,4 @@ def waiting_note(ledger: Ledger, run: RunKey) -> str:
         return ""
     rows = sum(ledger.rows(day) for day in later)
     days = f"{later[0]}" if len(later) == 1 else f"{later[0]} to {later[-1]}"
-    return f"; {rows} records of later days wait for their own night ({days})"
+    return f"; {rows} records of later days are cleaned by the runs of their days ({days})"
