@@ -1,6 +1,7 @@
-"""Damaged Parquet files of the landing and of the lake: they are named with a remedy, and the remedy works."""
+"""Damaged or deleted Parquet files of the landing and of the lake: they are named with a remedy, which works."""
 
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_any_failure_of_spark_ends_in_one_line(cleaned: OneShop, capsys: pytest.
     assert ended.value.code == (
         "Py4JJavaError: FileNotFoundException: /nowhere/at/all (No such file or directory) (the trace above says where)"
     )
+
+
+def test_deleted_files_are_landed_and_cleaned_again(shop: OneShop) -> None:
+    shop.describe()
+    shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", "2026-11-19T10:00:00Z,view,,bob,s2,9.99,,", day=BEFORE)
+    shop.deliver("2026-11-20T10:00:00Z,view,P1,ann,s1,9.99,,")
+    shop.night(window_days=2)
+    tables = ("events", "quarantine", "reconciliation")
+    rows = {name: shop.rows(name) for name in tables}
+    for name in ("events", "quarantine"):
+        for file in shop.lake.files(name, (BEFORE, BEFORE)):
+            Path(file.removeprefix("file://")).unlink()
+    landing = Landing(settings(), "clicks", "events")
+    shutil.rmtree(Path(landing.files([DAY])[0]).parent)
+    shop.night(window_days=2)
+    assert {name: shop.rows(name) for name in tables} == rows
+    assert "events" not in shop.clean(window_days=2).tables, "no day is changed any more"
