@@ -20,7 +20,7 @@ _MESSAGES: Final = re.compile(
 )
 _MIN_FREE_BYTES: Final = 1 << 20
 """A disk with fewer free bytes counts as full, because files are written in larger pieces."""
-_REMEDY: Final = "Free some (apply_retention with Delete removes what is old), then run this step again"
+_REMEDY: Final = "Free some (the DAG apply_retention with Delete removes old data), then run this step again"
 
 
 class OutOfSpaceError(OSError):
@@ -66,7 +66,7 @@ def out_of_space_message() -> str:
         if full
         else (f"a disk ({settings().home}, or that of temporary files: SPARK_LOCAL_DIRS, else {tempfile.gettempdir()})")
     )
-    return f"No space is left on {where}. What was published before is as it was. {_REMEDY}"
+    return f"No space is left on {where}. Published tables are unchanged. {_REMEDY}"
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

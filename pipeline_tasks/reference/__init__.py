@@ -1,1 +1,1 @@
-"""The pages below docs/reference/ that are rendered from the code."""
+"""Renders the pages below docs/reference/ from the code."""

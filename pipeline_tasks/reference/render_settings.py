@@ -72,7 +72,7 @@ def _variables(name: str, field: FieldInfo, prefix: str) -> str:
 
 
 def _values(field: FieldInfo) -> str:
-    """Return what the setting takes, with its bounds."""
+    """Return the setting's type or values, and its bounds."""
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     whole = field.annotation if get_origin(field.annotation) in (dict, list, Literal) else kinds[0]
     bounds = [

@@ -1,4 +1,4 @@
-"""Histories written as literals."""
+"""Logs of literal or random histories, for tests."""
 
 import numpy as np
 
@@ -22,12 +22,12 @@ def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") 
 
 
 def random_log(users: int, items: int, seed: int, days: int = 60, mean_length: int = 12) -> Interactions:
-    """Return a log of users who walk along the items: what follows what can be learned."""
+    """Return a log of users who view items in their order, so that the next item can be learned."""
     rng = np.random.default_rng(seed)
     histories = {}
     for user in range(users):
         length = int(rng.integers(3, 2 * mean_length))
         first = int(rng.integers(0, items))
-        moments = np.sort(rng.integers(0, days, length))
-        histories[f"u{user:04d}"] = [((first + place) % items, int(day)) for place, day in enumerate(moments)]
+        event_days = np.sort(rng.integers(0, days, length))
+        histories[f"u{user:04d}"] = [((first + place) % items, int(day)) for place, day in enumerate(event_days)]
     return log_of(histories)

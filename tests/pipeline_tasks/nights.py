@@ -1,4 +1,4 @@
-"""Nights of a small shop, without a lake."""
+"""Run data of a small shop, without a lake."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,7 +10,7 @@ from pipeline_tasks.run_key import RunKey
 
 
 def last_asked(titles: Sequence[str], log: Interactions) -> RunData:
-    """Return a night of items i00, i01, … with these titles, split by the last events of each history."""
+    """Return the data of a run with items i00, i01, … of these titles, split by the last events of each history."""
     catalog = catalog_of([{"item_id": f"i{n:02d}", "title": title} for n, title in enumerate(titles)], [])
     split = {"split_id": "s", "strategy": "leave_one_out"}
     return RunData(RunKey("shop", date(2026, 11, 20)), catalog, log, {}, split)

@@ -1,4 +1,4 @@
-"""Logs of which the events alone say little: what is bought follows from the profile, or from what was typed."""
+"""Logs in which the next item depends on the user's profile or on queries, and hardly on earlier events."""
 
 import json
 from dataclasses import replace
@@ -17,19 +17,19 @@ _WORDS = [f"kind {kind}" for kind in range(KINDS)]
 
 
 def item_texts() -> Floats:
-    """(ITEMS, WIDTH) as of a text encoder: items of one kind, numbered k, k + 8, k + 16, …, are near to one another."""
+    """Return vectors (ITEMS, WIDTH) as of a text encoder. Items of one kind, k, k + 8, k + 16, …, are similar."""
     rng = np.random.default_rng(3)
     own = query_vectors()[np.arange(ITEMS) % KINDS]
     return np.asarray(own + 0.3 * rng.standard_normal((ITEMS, WIDTH)), dtype=np.float32)
 
 
 def query_vectors() -> Floats:
-    """(KINDS, WIDTH) of the words that ask for each kind."""
+    """Return vectors (KINDS, WIDTH) of the query for each kind."""
     return np.random.default_rng(4).standard_normal((KINDS, WIDTH)).astype(np.float32)
 
 
 def profile_log(users: int, seed: int, length: int = 6) -> Interactions:
-    """Return histories of users who want one kind in two events of three; their club says which."""
+    """Return histories of users who want one kind in two of three events; their attribute `club` determines it."""
     rng = np.random.default_rng(seed)
     clubs = rng.integers(0, KINDS, users)
     kinds = np.where(rng.random((users, length)) < 2 / 3, clubs[:, None], rng.integers(0, KINDS, (users, length)))
@@ -39,8 +39,8 @@ def profile_log(users: int, seed: int, length: int = 6) -> Interactions:
 
 
 def query_log(users: int, seed: int, length: int = 8) -> Interactions:
-    """Return histories in which a kind was asked for before every second event: that event is of any kind, the next of
-    the one that was asked for."""
+    """Return histories with a query before every second event. That event is of a random kind, and the next event is
+    of the queried kind."""
     rng = np.random.default_rng(seed)
     kinds = np.repeat(rng.integers(0, KINDS, (users, length // 2)), 2, axis=1)
     wanted = np.where(np.arange(length) % 2 == 0, rng.integers(0, KINDS, kinds.shape), kinds)

@@ -47,7 +47,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, free: int) -> Path:
-    """Fill the disk but for about so many bytes."""
+    """Fill the disk except for about `free` bytes."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -58,7 +58,7 @@ def fill(disk: Path, free: int) -> Path:
     return ballast
 
 
-def test_a_full_disk_within_a_commit_changes_no_table_and_the_next_run_heals(small_disk: Path) -> None:
+def test_a_full_disk_within_a_commit_changes_no_table_and_the_next_run_succeeds(small_disk: Path) -> None:
     settings = Settings(home=small_disk)
     publish_run(settings, 0)
     messages, last = list[str](), 0
@@ -79,7 +79,7 @@ def test_a_full_disk_within_a_commit_changes_no_table_and_the_next_run_heals(sma
     assert runs_queried(settings) == {"99"}
 
 
-def test_a_full_disk_leaves_the_state_of_a_night_and_names_the_file(small_disk: Path) -> None:
+def test_a_full_disk_keeps_the_state_of_a_run_and_names_the_file(small_disk: Path) -> None:
     settings, night = Settings(home=small_disk), date(2026, 11, 20)
     path = write_manifest(settings, Manifest(source="shop", ds=night, step="clean"))
     before = path.read_text()
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_state_of_a_night_and_names_the_file(small_disk: 
 
 
 NOISE = np.random.default_rng(1).random((300, 1_000)).astype(np.float32)
-"""More than a mebibyte, however it is packed."""
+"""More than a mebibyte, even when compressed."""
 
 
 def _rows_in_sqlite(folder: Path) -> None:
@@ -111,11 +111,11 @@ def _visitors(folder: Path) -> None:
     write_visitors(folder / "visitors.npy", recommender, 0)
 
 
-def _answer_of_mlflow(folder: Path) -> None:
+def _error_of_mlflow(folder: Path) -> None:
     raise MlflowException("INTERNAL_ERROR: (sqlite3.OperationalError) database or disk is full")
 
 
-def _answer_without_a_cause(folder: Path) -> None:
+def _error_without_a_cause(folder: Path) -> None:
     raise MlflowException("API request failed: too many 500 error responses")
 
 
@@ -127,13 +127,13 @@ WRITERS: tuple[Callable[[Path], object], ...] = (
     _rows_in_sqlite,
     _copy_of_duckdb,
     _visitors,
-    _answer_of_mlflow,
-    _answer_without_a_cause,
+    _error_of_mlflow,
+    _error_without_a_cause,
 )
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_whoever_finds_the_disk_full_the_job_ends_in_one_line(
+def test_a_job_ends_in_one_line_whichever_writer_finds_the_disk_full(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
 ) -> None:
     monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
@@ -142,7 +142,7 @@ def test_whoever_finds_the_disk_full_the_job_ends_in_one_line(
         write(small_disk)
     assert str(ended.value.code).startswith(f"OutOfSpaceError: No space is left on the disk of {small_disk}. ")
     assert str(ended.value.code).endswith(
-        "Free some (forget_old_nights with Delete removes what is old), then run this step again"
+        "Free some (the DAG apply_retention with Delete removes old data), then run this step again"
     )
 
 
@@ -158,13 +158,13 @@ def test_a_full_disk_of_spark_is_one_line(small_disk: Path, spark: SparkSession)
 def test_another_failure_is_not_taken_for_a_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
     with pytest.raises(MlflowException), job_errors():
-        _answer_without_a_cause(small_disk)
+        _error_without_a_cause(small_disk)
     fill(small_disk, 0)
     with pytest.raises(SystemExit, match=r"^ValueError: no such night$"), job_errors():
         raise ValueError("no such night")
 
 
-def test_a_full_disk_of_the_postgres_server_is_freed_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_remedy_of_a_full_postgres_server_names_its_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def connect(*_: object, **__: object) -> None:
         raise psycopg.errors.DiskFull('could not extend file "base/1": No space left on device')
 

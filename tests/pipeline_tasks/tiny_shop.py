@@ -1,4 +1,4 @@
-"""A shop small enough to train on in seconds: two kinds of users, two kinds of items, a few new of each."""
+"""A shop that is small enough to train on in seconds: two kinds of users, two kinds of items, a few new of each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ WINDOW = 30
 
 
 def write_tiny_shop(lake: Lake, night: RunKey = NIGHT, users: int = 120, items: int = 60, seed: int = 5) -> None:
-    """Fill items, sequences and splits of one night; the last item is in the catalog only, one session is anonymous."""
+    """Fill items, sequences and splits of one run. The last item has no events, and one session is anonymous."""
     rng = np.random.default_rng(seed)
     start = datetime.combine(night.ds - timedelta(days=WINDOW - 1), datetime.min.time(), UTC)
     sequences = [_sequence(rng, start, f"u{number:03d}", number % 2, items, night.ds) for number in range(users)]
@@ -43,7 +43,7 @@ def write_tiny_shop(lake: Lake, night: RunKey = NIGHT, users: int = 120, items: 
 
 
 def write_events(lake: Lake, rows: Sequence[Mapping[str, object]]) -> None:
-    """Put events of any days into the lake, in place of those days' own."""
+    """Replace the events of all days that occur in the rows."""
     empty = dict.fromkeys(TABLES["events"].column_names)
     numbered = [empty | dict(row) | {"event_id": number} for number, row in enumerate(rows)]
     table = pa.Table.from_pylist(numbered, schema=arrow_schema(TABLES["events"]))
@@ -51,7 +51,7 @@ def write_events(lake: Lake, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def ratings_of(sequence: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Return an event with a rating for each of a history's: every third item has 2 stars, the others 4 or 5."""
+    """Return a rating event for each event of a history. Every third item has 2 stars, the others 4 or 5."""
     who = {"user_key": sequence["user_key"]} if sequence["user_key"] else {"session_id": "s1"}
     return [
         who | {"item_id": item, "event_type": kind, "rating": (2.0, 4.0, 5.0)[int(item[1:]) // 2 % 3]} | at(time)
