@@ -78,7 +78,7 @@ class Interactions:
         """Keep the events at or before `timestamp` (epoch microseconds)."""
         kept = self.only(self.times <= timestamp)
         # The time of the last query is not stored, so it may lie after `timestamp`.
-        return kept if kept.queries is None else replace(kept, queries=kept.queries.forget_last())
+        return kept if kept.queries is None else replace(kept, queries=kept.queries.without_last())
 
     def select(self, chosen: Integers) -> "Interactions":
         """Keep the sequences `chosen`, in that order."""

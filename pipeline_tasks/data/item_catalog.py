@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.data.interactions import Integers
-from pipeline_tasks.data.item_values import Row, image_of, item_values, shared_values, words_of
+from pipeline_tasks.data.item_values import Row, encoder_text, image_path, item_values, shared_values
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def catalog_of(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
     ids = sorted(described)
     values = [item_values(described[item_id]) for item_id in ids]
     shared = shared_values(values)
-    texts = [words_of(described[item_id], shared) for item_id in ids]
-    return ItemCatalog(ids, texts, values, [image_of(described[item_id]) for item_id in ids])
+    texts = [encoder_text(described[item_id], shared) for item_id in ids]
+    return ItemCatalog(ids, texts, values, [image_path(described[item_id]) for item_id in ids])
 
 
 def save_catalog(catalog: ItemCatalog, id_rows: Integers, path: Path) -> None:

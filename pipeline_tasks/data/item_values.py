@@ -39,7 +39,7 @@ def describe_item(row: Row) -> str:
     return _joined(row, _attributes(row))
 
 
-def words_of(row: Row, shared: set[str]) -> str:
+def encoder_text(row: Row, shared: set[str]) -> str:
     """Return the text for a text encoder: `describe_item` without identifiers and bare numbers.
 
     An attribute's value counts when it holds a letter, and either several items share it or it has several words.
@@ -53,7 +53,7 @@ def words_of(row: Row, shared: set[str]) -> str:
     return _joined(row, readable)
 
 
-def image_of(row: Row) -> str | None:
+def image_path(row: Row) -> str | None:
     """Return the path or URI of the item's picture, None without one."""
     given = json.loads(row["attributes"]).get(IMAGE) if row.get("attributes") else None
     return str(given) if given else None

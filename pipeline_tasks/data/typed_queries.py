@@ -27,7 +27,7 @@ class TypedQueries:
         """Keep the events where `keep` (m,) is true, and last queries where `ends` (n,) says that the end is kept."""
         return replace(self, led=self.led[keep], last=np.where(ends, self.last, 0))
 
-    def forget_last(self) -> "TypedQueries":
+    def without_last(self) -> "TypedQueries":
         """Return the queries without the last ones, which led to no event."""
         return replace(self, last=np.zeros_like(self.last))
 

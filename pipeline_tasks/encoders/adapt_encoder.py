@@ -20,7 +20,7 @@ from pipeline_tasks.encoders.encoder_pairs import PairDraw, hold_out, item_pairs
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
-from pipeline_tasks.encoders.trainable_encoder import Tuning, keep_tuned, make_trainable
+from pipeline_tasks.encoders.trainable_encoder import Tuning, make_trainable, save_tuned
 
 GREATEST_NORM: Final = 5.0
 """Norm to which a step's gradient is clipped, as in stage 2. Loss of held-out pairs after 24 steps with and without it
@@ -103,7 +103,7 @@ def adapt_encoder(
         print(f"{stopped}; the encoder goes on as it was after step {best.step}, its best so far", flush=True)
     if stopped or best.can_measure:
         best.restore()
-    return Adapted(keep_tuned(tuned, folder), stopped)
+    return Adapted(save_tuned(tuned, folder), stopped)
 
 
 def _train(

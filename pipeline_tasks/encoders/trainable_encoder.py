@@ -40,7 +40,7 @@ def make_trainable(encoder: TextEncoder, tuning: Tuning, layers: int = 2) -> Tex
     return TextEncoder(encoder.name, encoder.tokenizer, model)
 
 
-def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
+def save_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
     """Write the tuned weights to `folder`, and return the encoder ready for use, with an adapter merged."""
     encoder.model.save_pretrained(str(folder))
     if hasattr(encoder.model, "merge_and_unload"):
@@ -50,7 +50,7 @@ def keep_tuned(encoder: TextEncoder, folder: Path) -> TextEncoder:
 
 
 def open_encoder(name: str, tuned: Path | None, device: str) -> TextEncoder:
-    """Return the encoder `name`, with the weights that `keep_tuned` wrote to the folder `tuned`, if given.
+    """Return the encoder `name`, with the weights that `save_tuned` wrote to the folder `tuned`, if given.
 
     Raises:
         EncoderError: the encoder or its tuned weights cannot be loaded or are incomplete.

@@ -32,7 +32,7 @@ class ItemLevel:
 
 
 @dataclass(frozen=True)
-class OwnRepeats:
+class RepeatCounts:
     """A scorer by how often the user's history holds the item. Of equal counts the latest item is first."""
 
     name: str
@@ -76,9 +76,9 @@ def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
     return ItemLevel("recent_popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 
 
-def own_repeats(log: Interactions, n_items: int) -> OwnRepeats:
+def own_repeats(log: Interactions, n_items: int) -> RepeatCounts:
     """Return the scorer by the user's own history alone."""
-    return OwnRepeats("own_repeats", log.evidence, n_items)
+    return RepeatCounts("own_repeats", log.evidence, n_items)
 
 
 def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToItem:

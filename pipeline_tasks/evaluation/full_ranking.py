@@ -54,7 +54,7 @@ def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[Ranking
     for task in tasks:
         refuse_future(scorer.name, scorer.evidence, task.known)
         if not len(task.histories):
-            raise ValueError(f"nobody to evaluate in {task.name}: no user of its audience has a relevant item")
+            raise ValueError(f"no users to evaluate in {task.name}: no user of its audience has a relevant item")
         if task.known is not tasks[0].known:
             raise ValueError(f"{task.name} and {tasks[0].name} were built apart: build them with one build_tasks")
     results = []

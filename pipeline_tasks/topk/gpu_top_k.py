@@ -66,8 +66,8 @@ def gpu_top_k(users: Vectors, k: int, banned: Exclusions | None, prepared: GpuIt
     k, device = min(k, len(prepared.exact)), prepared.exact.device
     for first in range(0, len(users), _USERS):
         ours = torch.tensor(np.ascontiguousarray(users[first : first + _USERS]), device=device)
-        nobody = np.zeros(0, np.int64)
-        rows, hidden = banned.block(first, first + len(ours)) if banned else (nobody, nobody)
+        empty = np.zeros(0, np.int64)
+        rows, hidden = banned.block(first, first + len(ours)) if banned else (empty, empty)
         pairs = torch.from_numpy(rows).to(device), torch.from_numpy(hidden).to(device)
         counts, columns, scores = _best_of_block(ours, prepared, k, pairs)
         filled = np.arange(k) < counts[:, None]

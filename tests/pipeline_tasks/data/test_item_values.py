@@ -1,6 +1,6 @@
 import json
 
-from pipeline_tasks.data.item_values import Row, describe_item, image_of, item_values, shared_values, words_of
+from pipeline_tasks.data.item_values import Row, describe_item, encoder_text, image_path, item_values, shared_values
 
 ROSE: Row = {
     "title": "Rose",
@@ -20,15 +20,15 @@ def test_every_category_level_list_element_and_price_band_is_a_value() -> None:
     )
     assert item_values({"price": 7.0})[0] == item_values({"price": 7.6})[0] != item_values({"price": 14.0})[0]
     assert item_values({"price": 0.0, "title": "Rose"}) == ()
-    assert image_of(ROSE) == "rose.png"
-    assert image_of({"attributes": None}) is None
+    assert image_path(ROSE) == "rose.png"
+    assert image_path({"attributes": None}) is None
 
 
 def test_a_text_has_no_identifiers_and_no_bare_numbers() -> None:
     shared = shared_values([item_values(ROSE), ("color=red",), ("height=3",)])
-    assert words_of(ROSE, shared) == "Rose. Garden > Plants. Flora. color: Red. care: a lot of sun"
+    assert encoder_text(ROSE, shared) == "Rose. Garden > Plants. Flora. color: Red. care: a lot of sun"
     nameless: Row = {"attributes": json.dumps({"asin": "B02", "attributes": ["1", "2"]})}
-    assert words_of(nameless, {"attributes=1", "attributes=2"}) == ""
+    assert encoder_text(nameless, {"attributes=1", "attributes=2"}) == ""
 
 
 def test_a_description_has_all_attributes() -> None:

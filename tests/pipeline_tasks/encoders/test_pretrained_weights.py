@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, RobertaConfig, 
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
 from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, load_encoder
 from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
-from pipeline_tasks.encoders.trainable_encoder import keep_tuned, make_trainable, open_encoder
+from pipeline_tasks.encoders.trainable_encoder import make_trainable, open_encoder, save_tuned
 from pipeline_tasks.job_errors import EXPECTED
 from pipeline_tasks.models.two_tower.item_content import text_block
 
@@ -109,7 +109,7 @@ def test_a_vector_that_is_not_finite_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("cut", [True, False])
 def test_an_adapter_that_is_broken_is_refused(tmp_path: Path, *, cut: bool) -> None:
-    keep_tuned(make_trainable(load_encoder(PACKAGED_ENCODER), "lora"), tmp_path)
+    save_tuned(make_trainable(load_encoder(PACKAGED_ENCODER), "lora"), tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     if cut:
         file.write_bytes(file.read_bytes()[:-1_000])
@@ -121,7 +121,7 @@ def test_an_adapter_that_is_broken_is_refused(tmp_path: Path, *, cut: bool) -> N
 
 
 def test_an_adapter_of_numbers_that_are_not_finite_is_refused(tmp_path: Path) -> None:
-    keep_tuned(make_trainable(load_encoder(PACKAGED_ENCODER), "lora"), tmp_path)
+    save_tuned(make_trainable(load_encoder(PACKAGED_ENCODER), "lora"), tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     save_file({name: torch.full_like(weight, torch.nan) for name, weight in load_file(file).items()}, file)
     with pytest.raises(EncoderError, match=r"with the adapter .* are not finite"):

@@ -84,7 +84,7 @@ def test_scores_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="broken gave a score that is not finite"):
         evaluate(level, task)
     empty = replace(task, histories=task.histories.select(np.arange(0)))
-    with pytest.raises(ValueError, match="nobody to evaluate in discovery_test"):
+    with pytest.raises(ValueError, match="no users to evaluate in discovery_test"):
         evaluate(level, empty)
 
 
