@@ -33,7 +33,7 @@ class TrainingSettings(SettingsGroup):
     every other setting that is 0 or unset here (see training_choices)."""
     encoder_steps: int = Field(0, ge=0)
     """Steps of the encoder's own fine-tuning (stage 1, every candidate but frozen), of `encoder_pairs` each. 0: chosen
-    by the device (see candidates/encoder_schedule.py)."""
+    by the device (see candidates/encoded_catalog.py)."""
     encoder_pairs: Annotated[int, AfterValidator(_none_or_eight)] = Field(0, ge=0)
     """Pairs of items in a step of stage 1, 8 at least; every other text is a negative. More than 256 texts are encoded
     in parts, twice: larger batches cost time and no memory. 0: chosen by the device."""
