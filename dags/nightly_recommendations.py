@@ -71,8 +71,8 @@ with DAG(
         @task(execution_timeout=timedelta(hours=1))
         def sink_shelves() -> dict[str, int]:
             """Copy the published tables into the application's Postgres; return the number of rows by table."""
-            from pipeline_tasks.lake.postgres_sink import sink_night
+            from pipeline_tasks.lake.postgres_sink import copy_recommendations
 
-            return sink_night(settings(), resolve_run_key(get_current_context()))
+            return copy_recommendations(settings(), resolve_run_key(get_current_context()))
 
         publish_recommend >> sink_shelves() >> handed_on

@@ -10,7 +10,7 @@ from airflow.sdk import Param
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.config.source_toml import Rule
 from pipeline_tasks.config.training_settings import CandidateName
-from pipeline_tasks.run_key import DELIVERED_DAYS
+from pipeline_tasks.run_key import DEFAULT_WINDOW_DAYS
 from pipeline_tasks.sources.sources import offered_sources
 
 _CANDIDATES: Final = {
@@ -57,7 +57,7 @@ def preparation_fields() -> dict[str, Param]:
             0,
             "Window (days)",
             "Number of days of events to prepare, up to and including the date. 0: all days of a file that holds many, "
-            f"else {DELIVERED_DAYS}.",
+            f"else {DEFAULT_WINDOW_DAYS}.",
         ),
         "split_strategy": Param(
             None,

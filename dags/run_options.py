@@ -19,7 +19,7 @@ from jinja2 import pass_context
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.run_key import RunKey, parse_day, parse_partition_key, partition_key
-from pipeline_tasks.sources.run_dates import begun_night, last_night
+from pipeline_tasks.sources.run_dates import checked_run_key, yesterday_run_key
 from pipeline_tasks.sources.sources import source_name, source_of_form
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def resolve_run_key(context: Mapping[str, Any]) -> RunKey:
     if key is None:
         source = source_of_form(given.get("source") or context["params"]["source"])
         if target_date:
-            return begun_night(source, parse_day(target_date))
+            return checked_run_key(source, parse_day(target_date))
         # The time of the run, not the present: a run that is cleared a week later keeps its day.
-        return last_night(source, context["dag_run"].run_after)
+        return yesterday_run_key(source, context["dag_run"].run_after)
     named = parse_partition_key(key, default_source)
     if target_date and parse_day(target_date) != named.ds:
         raise ValueError(
             f"Partition key {key} and target_date {target_date} name different days: give only one of them"
         )
-    return begun_night(source_of_form(given.get("source") or named.source), named.ds)
+    return checked_run_key(source_of_form(given.get("source") or named.source), named.ds)
 
 
 def _given_options(context: Mapping[str, Any]) -> dict[str, Any]:

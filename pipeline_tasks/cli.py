@@ -23,7 +23,7 @@ from pipeline_tasks.config.settings import settings
 from pipeline_tasks.disk_space import OutOfSpaceError, full_folders, out_of_space_message
 from pipeline_tasks.lake.printed_text import for_terminal
 from pipeline_tasks.run_key import RunKey, parse_day, partition_key
-from pipeline_tasks.sources.run_dates import begun_night, last_night
+from pipeline_tasks.sources.run_dates import checked_run_key, yesterday_run_key
 from pipeline_tasks.sources.sources import source_name
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
@@ -245,7 +245,7 @@ def _show_addresses(run_key: RunKey | None) -> None:
 def _run_key(source: str, day: str | None) -> RunKey:
     """Return the run key of the day, by default of yesterday in the source's time zone."""
     name = source_name(source)
-    return begun_night(name, parse_day(day)) if day else last_night(name, datetime.now(UTC))
+    return checked_run_key(name, parse_day(day)) if day else yesterday_run_key(name, datetime.now(UTC))
 
 
 def _absolute(path: str) -> str:

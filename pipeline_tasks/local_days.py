@@ -26,14 +26,14 @@ def day_at(instant: datetime, zone: str | None) -> date:
     return instant.astimezone(_zone(zone)).date()
 
 
-def start_of(day: date, zone: str | None) -> int:
+def start_of_day(day: date, zone: str | None) -> int:
     """Return the start of the day in epoch microseconds. Where clocks skip midnight, it is the time of the change."""
     return int(datetime.combine(day, time(), _zone(zone)).astimezone(UTC).timestamp()) * SECOND
 
 
-def end_of(day: date, zone: str | None) -> int:
+def end_of_day(day: date, zone: str | None) -> int:
     """Return the start of the next day in epoch microseconds."""
-    return start_of(day + timedelta(days=1), zone)
+    return start_of_day(day + timedelta(days=1), zone)
 
 
 def day_sql(ts: str, zone: str | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-DELIVERED_DAYS: Final = 30
+DEFAULT_WINDOW_DAYS: Final = 30
 """Default window for files that name their day of delivery, and the shortest default window of any log."""
 _SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 

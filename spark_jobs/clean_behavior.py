@@ -22,10 +22,10 @@ from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.landing import Kind
-from pipeline_tasks.sources.run_dates import require_begun
+from pipeline_tasks.sources.run_dates import reject_future_day
 from pipeline_tasks.sources.sources import load_source
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, landed_window
-from spark_jobs.cleaning.changed_days import changed_days, chosen_rules
+from spark_jobs.cleaning.changed_days import active_rule_names, changed_days
 from spark_jobs.cleaning.clean_days import clean_days
 from spark_jobs.cleaning.clean_items import build_items, require_catalog
 from spark_jobs.cleaning.clean_users import build_users
@@ -57,7 +57,7 @@ def clean(spark: SparkSession, source: Source, run: RunKey, window_days: int, ac
     Raises:
         ValueError: nothing was landed for the day of the run, or the day has not begun.
     """
-    require_begun(run, source.timezone)
+    reject_future_day(run, source.timezone)
     landed = LandingReader(spark, source, settings())
     landed.require_events(run)
     manifest = _clean(landed, run, window_days, active_rules)
@@ -70,7 +70,7 @@ def clean(spark: SparkSession, source: Source, run: RunKey, window_days: int, ac
 
 def _clean(landed: LandingReader, run: RunKey, window_days: int, active_rules: Sequence[str]) -> Manifest:
     source, spark = landed.source, landed.spark
-    lake = Lake.open(settings(), source.name).at_one_moment()
+    lake = Lake.open(settings(), source.name).consistent_view()
     window_days = landed_window(source, ledger := landed.ledgers["events"], run, window_days)
     window = run.window(window_days)
     limits, counted = settings().cleaning, counts_outside_window(lake, window)
@@ -124,7 +124,7 @@ def main() -> None:
         with job_lock(settings(), source.name, f"clean_behavior {arguments.date}"):
             run = RunKey(source.name, arguments.date)
             spark = open_session(f"clean {source.name} {arguments.date}")
-            active_rules = chosen_rules(source, arguments.rules)
+            active_rules = active_rule_names(source, arguments.rules)
             write_manifest(settings(), clean(spark, source, run, arguments.window_days, active_rules))
 
 

@@ -17,7 +17,7 @@ from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.source_lock import job_lock, landing_lock
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.landing import Landing
-from pipeline_tasks.sources.run_dates import require_begun
+from pipeline_tasks.sources.run_dates import reject_future_day
 from pipeline_tasks.sources.sources import load_source
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, delivered_window
 from spark_jobs.common.spark_session import open_session
@@ -39,7 +39,7 @@ def arg_parser() -> argparse.ArgumentParser:
 def land(spark: SparkSession, source: Source, ds: date, window_days: int) -> None:
     """Land events, items and users of the source for the window that ends with `ds`."""
     run = RunKey(source.name, ds)
-    require_begun(run, source.timezone)
+    reject_future_day(run, source.timezone)
     if source.simulated:
         simulate_shop(spark, settings().simulation, source.path, run.window(delivered_window(window_days)))
     land_events(spark, source, run, window_days, Landing(settings(), source.name, "events"))

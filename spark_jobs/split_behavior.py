@@ -32,12 +32,12 @@ from spark_jobs.common.stage_table import read_table, stage_table
 from spark_jobs.splitting.build_sequences import (
     NO_ACCEPTED_EVENTS,
     build_sequences,
-    chosen_events,
     netted_purchases,
+    select_sequence_events,
     why_no_histories,
 )
 from spark_jobs.splitting.split_choice import MIN_CROSSING_SHARE, crossing_share
-from spark_jobs.splitting.split_counts import count_by_day, count_positions, span_counts
+from spark_jobs.splitting.split_counts import count_by_day, count_by_span, count_positions
 from spark_jobs.splitting.time_cutoffs import TooFewEventsError, find_cutoffs
 
 
@@ -74,7 +74,7 @@ def split(
     events = read_table(spark, lake, "events", (start, run.ds), snapshot_id=snapshot)
     cancellations = events.where(F.col("event_type") == "cancellation").count()
     netted = netted_purchases(events).persist() if cancellations else None
-    chosen = chosen_events(events, netted)
+    chosen = select_sequence_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, run.ds), [run.ds])
     if not sequences.rows:
         raise ValueError(f"{run.source} {start} to {run.ds}: {why_no_histories(events)}")
@@ -120,7 +120,7 @@ def _parts(
     if asked not in (None, "temporal"):
         return asked, _by_position(sequences, asked)
     try:
-        cut = find_cutoffs(count_by_day(chosen, zone), span_counts(chosen, zone))
+        cut = find_cutoffs(count_by_day(chosen, zone), count_by_span(chosen, zone))
     except TooFewEventsError as error:
         if asked == "temporal":
             raise

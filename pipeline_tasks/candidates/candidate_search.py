@@ -10,7 +10,7 @@ from pipeline_tasks.candidates.search_space import SearchSpace, space_around
 from pipeline_tasks.candidates.search_tracking import TrialRuns
 from pipeline_tasks.config.settings import Settings, SplitStrategy
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.fit_options import FitOptions
 
@@ -28,7 +28,7 @@ def candidate_tuner(
             trials=training.search_trials,
             minutes=training.search_minutes,
             seed=training.seed,
-            file=night_folder(settings, run_key) / "search" / f"{name}.db",
+            file=staging_folder(settings, run_key) / "search" / f"{name}.db",
             name=_study_name(run.data.tags["mlflow.parentRunId"], space, training),
         )
         return search_options(space, fit, plan, TrialRuns(run.info.run_id, tags))

@@ -191,7 +191,7 @@ def _liked_rating(data: RunData, known: Interactions, training: TrainingSettings
     """Return the lowest rating that counts as liked; None without the task `rating` or without ratings."""
     if "rating" not in training.task_weights or training.liked_rating is not None:
         return training.liked_rating
-    return data.ratings.choose_liked(known.evidence.last_timestamp)
+    return data.ratings.choose_liked_threshold(known.evidence.last_timestamp)
 
 
 def _choose_weights(

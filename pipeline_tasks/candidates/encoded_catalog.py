@@ -97,7 +97,7 @@ def _encode(
     if name == "frozen" or folder is None:
         return text_block(encoder, texts), None
     # Imported here because it loads peft (two seconds), which a frozen encoder does not need.
-    from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, AskedItems, adapt_encoder
+    from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, QueriedItems, adapt_encoder
 
     shutil.rmtree(folder, ignore_errors=True)
     options = AdaptOptions(
@@ -110,7 +110,7 @@ def _encode(
         options,
         folder=folder,
         after_step=lambda step, loss: on_metrics({"encoder_loss": loss}, step),
-        asked=AskedItems(known.queries.words, known.items) if known.queries is not None else None,
+        asked=QueriedItems(known.queries.words, known.items) if known.queries is not None else None,
     )
     return text_block(tuned.encoder, texts), tuned.stopped
 

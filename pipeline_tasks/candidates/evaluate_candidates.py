@@ -16,7 +16,7 @@ from pipeline_tasks.candidates.compare_scorers import OURS, Comparison, compare_
 from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import Settings, settings
-from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.data.run_data import RunData, read_run_data
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
@@ -24,7 +24,7 @@ from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.atomic_write import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
 from pipeline_tasks.registry.champion_checksums import files_sha256
@@ -40,7 +40,7 @@ from pipeline_tasks.training.best_epoch import METRIC
 def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str) -> Evaluation:
     """Refit, evaluate and register the best candidate of the run; write and return the evaluation."""
     lake = Lake.open(settings, run_key.source)
-    data = read_night(lake, run_key)
+    data = read_run_data(lake, run_key)
     trained = read_candidates(settings, run_key, data.split["split_id"], parent_run_id)
     best = max(trained, key=lambda candidate: candidate.validation[METRIC])
     with night_run(settings, parent_run_id):
@@ -52,7 +52,7 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
         done = compare_scorers(data, saved, rival, registry().evaluation, rule.metric, served.taken)
         notes = [served.describe(), *_policy_notes(rival, served.policy), *done.notes]
         promote, reasons = decide(done.table, OURS, rule, settings.training.require_win, done.segments)
-        folder = night_folder(settings, run_key) / "winner" / ARTIFACT
+        folder = staging_folder(settings, run_key) / "winner" / ARTIFACT
         shutil.rmtree(folder, ignore_errors=True)
         uri = log_recommender(saved, folder)
         log_comparison(done, rule)

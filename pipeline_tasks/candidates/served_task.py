@@ -14,8 +14,13 @@ from pipeline_tasks.data.item_catalog import ItemCatalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.split_parts import Part
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
-from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy, choose_repeat_policy, repeat_shares, taken_items
-from pipeline_tasks.local_days import day_at, end_of
+from pipeline_tasks.evaluation.repeat_policy import (
+    RepeatPolicy,
+    choose_repeat_policy,
+    policy_excluded_items,
+    repeat_shares,
+)
+from pipeline_tasks.local_days import day_at, end_of_day
 from pipeline_tasks.models.repeat_pairs import own_pairs
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import MINUTE
@@ -53,7 +58,7 @@ def served_task(data: RunData, scoring: ScoringSettings, part: Part = "test") ->
     n_items, zone, policy = len(data.catalog), _timezone(data), choose_repeat_policy(judged, scoring)
     again = replenishable_items(load_business_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
     since = _exclusion_starts(_prediction_times(data, known), policy.exclude_purchased_days, zone)
-    return ServedTask(policy, taken_items(known, policy, since, again, n_items), repeat_shares(judged))
+    return ServedTask(policy, policy_excluded_items(known, policy, since, again, n_items), repeat_shares(judged))
 
 
 def replenishable_items(
@@ -86,7 +91,7 @@ def _prediction_times(data: RunData, known: Interactions) -> Integers:
 def _exclusion_starts(times: Integers, days: int, zone: str | None) -> Integers:
     """Return the first microsecond of the last `days` days of the shop, the days of `times` included."""
     numbers, place = np.unique(_day_numbers(times, zone), return_inverse=True)
-    starts = [end_of(date.fromordinal(number) - timedelta(days=days), zone) for number in numbers.tolist()]
+    starts = [end_of_day(date.fromordinal(number) - timedelta(days=days), zone) for number in numbers.tolist()]
     return np.array(starts, dtype=np.int64)[place]
 
 

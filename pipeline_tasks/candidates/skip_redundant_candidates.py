@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.run_key import RunKey
 
@@ -35,4 +35,4 @@ def _has_texts(lake: Lake, run_key: RunKey) -> bool:
     if any(items[name].null_count < len(items) for name in _TEXT_COLUMNS):
         return True
     # Attributes may be numbers and identifiers only, which are not text.
-    return any(catalog_of(items.to_pylist(), ()).texts)
+    return any(make_catalog(items.to_pylist(), ()).texts)

@@ -14,7 +14,7 @@ from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train
 from pipeline_tasks.candidates.fit_trial import Tune
 from pipeline_tasks.config.settings import Settings, SplitStrategy, settings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
-from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.data.run_data import RunData, read_run_data
 from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.atomic_write import write_atomically
 from pipeline_tasks.lake.lake import Lake
@@ -39,7 +39,7 @@ def train_candidate(
 ) -> Candidate:
     """Train and log one candidate, and write its description; a repeated run of the same day replaces it."""
     lake = Lake.open(settings, run_key.source)
-    data = read_night(lake, run_key)
+    data = read_run_data(lake, run_key)
     settings = _with_form_values(settings, epochs, search_trials)
     training = settings.training
     path = candidate_path(settings, run_key, name)
@@ -91,7 +91,7 @@ def train_candidate_worker(
     settings: Settings, run_key: RunKey, name: CandidateName, epochs: int | None, processes: Processes
 ) -> None:
     """Run the share of `train_candidate` of every process but the first: the training, without logging or files."""
-    data = read_night(Lake.open(settings, run_key.source), run_key)
+    data = read_run_data(Lake.open(settings, run_key.source), run_key)
     training = _with_form_values(settings, epochs, None).training
     train_worker(data, training, work_folder(settings, run_key, name), processes)
 

@@ -30,7 +30,7 @@ def complete_tasks(given: Mapping[str, float]) -> dict[str, float]:
     return {name: float(weight) for name, weight in weights.items() if weight}
 
 
-def refuse_contradictions(tasks: Mapping[str, float], strategy: str) -> None:
+def reject_contradictions(tasks: Mapping[str, float], strategy: str) -> None:
     """Raise ValueError where a task needs labels that the split hides."""
     others = sorted(set(tasks) - {NEXT_ITEM})
     if others and strategy != "temporal":

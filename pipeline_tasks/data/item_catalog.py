@@ -31,10 +31,10 @@ class ItemCatalog:
 def build_catalog(items: pa.Table, sequences: pa.Table) -> ItemCatalog:
     """Return the items of the table `items` (one `ds`) and those that appear only in `sequences`."""
     seen = pc.unique(pc.list_flatten(sequences["item_ids"]))
-    return catalog_of(items.to_pylist(), [item_id for item_id in seen.to_pylist() if item_id is not None])
+    return make_catalog(items.to_pylist(), [item_id for item_id in seen.to_pylist() if item_id is not None])
 
 
-def catalog_of(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
+def make_catalog(rows: Sequence[Row], seen: Sequence[str]) -> ItemCatalog:
     """Return the catalog of rows of the table `items` and of the ids `seen`, which may lack a row."""
     described: dict[str, Row] = {item_id: {} for item_id in seen} | {row["item_id"]: row for row in rows}
     ids = sorted(described)

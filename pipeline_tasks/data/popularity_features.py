@@ -36,7 +36,7 @@ class PopularityFeatures:
         return levels
 
 
-def bucket_moments(log: Interactions, buckets: int) -> Integers:
+def bucket_starts(log: Interactions, buckets: int) -> Integers:
     """Return the starts of equal time buckets over the log.
 
     Features are computed once for each bucket, not for each event.

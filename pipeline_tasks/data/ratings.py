@@ -1,8 +1,8 @@
 """Ratings of items by users, as numbers and as binary labels: liked or not.
 
 Zhou et al. 2018 (Deep Interest Network, KDD, section 6.1) label MovieLens ratings of 4 or more as positive and the
-rest as negative. Scales differ from shop to shop, so `choose_liked` chooses the threshold from the log. For MovieLens
-it also chooses 4.
+rest as negative. Scales differ from shop to shop, so `choose_liked_threshold` chooses the threshold from the log. For
+MovieLens it also chooses 4.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Ratings:
         """Return binary labels: a rating of `liked` or more is positive."""
         return BinaryLabels(self.rows, self.items, self.times, self.values >= np.float32(liked))
 
-    def choose_liked(self, until: int) -> float | None:
+    def choose_liked_threshold(self, until: int) -> float | None:
         """Return the lowest rating that counts as liked, from the ratings at or before `until`; None without ratings.
 
         It is the value at which the share of liked items is nearest to a half, because a balanced label carries most

@@ -47,13 +47,13 @@ class RunData:
         return read_ratings(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
 
 
-def read_night(lake: Lake, night: RunKey) -> RunData:
+def read_run_data(lake: Lake, night: RunKey) -> RunData:
     """Read `splits`, `sequences`, `items` and `users` of one run.
 
     Raises:
         ValueError: `sequences` has no rows for that day, or `splits` does not have exactly one.
     """
-    state = lake.at_one_moment()
+    state = lake.consistent_view()
     snapshots = {name: state.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}
     day = (night.ds, night.ds)
     tables = {name: lake.read(name, day, snapshot_id=snapshots[name]) for name in snapshots}

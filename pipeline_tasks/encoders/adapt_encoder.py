@@ -54,7 +54,7 @@ class AdaptOptions:
 
 
 @dataclass(frozen=True)
-class AskedItems:
+class QueriedItems:
     """Queries typed before the m events of train (empty: no query), and the items of those events."""
 
     queries: list[str]
@@ -79,7 +79,7 @@ def adapt_encoder(
     *,
     folder: Path,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
-    asked: AskedItems | None = None,
+    asked: QueriedItems | None = None,
 ) -> Adapted:
     """Fine-tune the encoder, write the tuned weights to `folder` and return the encoder ready for use.
 

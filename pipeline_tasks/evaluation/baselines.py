@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix, relevant_types
 from pipeline_tasks.time_units import DAY
 
 RECENT_DAYS = 30
@@ -60,19 +60,21 @@ class ItemToItem:
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, items): binary histories times weights."""
-        return np.asarray((matrix_of(histories, self.weights.shape[0]) @ self.weights).toarray(), dtype=np.float32)
+        return np.asarray(
+            (interaction_matrix(histories, self.weights.shape[0]) @ self.weights).toarray(), dtype=np.float32
+        )
 
 
 def popularity(log: Interactions, n_items: int) -> ItemLevel:
     """Return the scorer by the number of sequences that wanted the item."""
-    counts = matrix_of(log, n_items, wanted_types(log)).sum(axis=0)
+    counts = interaction_matrix(log, n_items, relevant_types(log)).sum(axis=0)
     return ItemLevel("popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 
 
 def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
     """Return the scorer by popularity in the last 30 days of the log."""
     recent = log.only(log.times > log.evidence.last_timestamp - RECENT_DAYS * DAY)
-    counts = matrix_of(recent, n_items, wanted_types(log)).sum(axis=0)
+    counts = interaction_matrix(recent, n_items, relevant_types(log)).sum(axis=0)
     return ItemLevel("recent_popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
 
 
@@ -86,7 +88,7 @@ def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToIte
 
     In each item's column only the nearest `neighbors` count, with all that tie with the last of them.
     """
-    matrix = matrix_of(log, n_items)
+    matrix = interaction_matrix(log, n_items)
     by_item, norms = matrix.T.tocsr(), np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1))
     blocks = []
     for first in range(0, n_items, _BLOCK):

@@ -21,7 +21,7 @@ class BinaryResult:
     """auc, log_loss, base_log_loss (of always predicting the base rate), brier, calibration_error, share_of_yes."""
 
 
-def judge_probabilities(truth: Flags, probability: Reals, base: float | None = None) -> BinaryResult:
+def measure_probabilities(truth: Flags, probability: Reals, base: float | None = None) -> BinaryResult:
     """Return the metrics of `probability` (n,) for the labels `truth` (n,).
 
     `base` is the share of positive labels that was known beforehand; None takes the share in `truth`.

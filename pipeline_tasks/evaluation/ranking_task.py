@@ -66,7 +66,7 @@ class RankingTask:
         return len(self.histories)
 
 
-def wanted_types(log: Interactions) -> Integers:
+def relevant_types(log: Interactions) -> Integers:
     """Return the event types that count as relevant: the strongest that the log has (purchases before views).
 
     Raises:
@@ -120,9 +120,9 @@ def build_tasks(
         ValueError: the goal is served, and `taken` is missing.
     """
     known = parts.known_before(part)
-    types = wanted_types(parts.log)
-    wanted = matrix_of(known, n_items, types)
-    future = matrix_of(parts.future(part), n_items, types)
+    types = relevant_types(parts.log)
+    wanted = interaction_matrix(known, n_items, types)
+    future = interaction_matrix(parts.future(part), n_items, types)
     popularity = np.asarray(wanted.sum(axis=0)).ravel().astype(np.int64)
     eligible = parts.log.known if parts.log.known.any() else np.ones_like(parts.log.known)
     tasks = []
@@ -162,7 +162,7 @@ def _labels(
     return own | given
 
 
-def matrix_of(log: Interactions, n_items: int, types: Integers | None = None) -> csr_matrix:
+def interaction_matrix(log: Interactions, n_items: int, types: Integers | None = None) -> csr_matrix:
     """Return (sequences, items) float32: 1 where a sequence holds the item in an event of `types` (None: any type)."""
     keep = np.ones(len(log.items), dtype=bool) if types is None else np.isin(log.types, types)
     entries = np.ones(int(keep.sum()), dtype=np.float32)

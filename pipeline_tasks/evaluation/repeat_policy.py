@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.interactions import Flags, Integers, Interactions, step_numbers
-from pipeline_tasks.evaluation.ranking_task import matrix_of, wanted_types
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix, relevant_types
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 REPEAT_BOUND: Final = 0.02
@@ -85,7 +85,7 @@ def choose_repeat_policy(known: Interactions, scoring: ScoringSettings) -> Repea
         ValueError: the log has no purchase, rating, cart, click or view.
     """
     log = _of_users(known)
-    wanted = wanted_types(log)
+    wanted = relevant_types(log)
     share = repeat_share(log.only(np.isin(log.types, wanted)))
     taken = {CHOSEN_TYPES[kind] for kind in wanted.tolist()} if share < REPEAT_BOUND else set()
     rules = {name: "excluded" if name in taken else "allowed" for name in CHOSEN_TYPES} | scoring.repeat_policy
@@ -93,7 +93,7 @@ def choose_repeat_policy(known: Interactions, scoring: ScoringSettings) -> Repea
     return RepeatPolicy(excluded, scoring.exclude_purchased_days, share)
 
 
-def taken_items(
+def policy_excluded_items(
     known: Interactions, policy: RepeatPolicy, bought_since: Integers, replenishable: Flags, n_items: int
 ) -> csr_matrix:
     """Return (sequences, items) 1 where the policy excludes an item that the sequence has.
@@ -104,7 +104,7 @@ def taken_items(
     """
     excluded = np.isin(known.types, [CHOSEN_TYPES.index(name) for name in policy.excluded_types])
     excluded |= (known.types == _PURCHASE) & (known.times >= bought_since[known.rows])
-    return matrix_of(known.only(excluded & ~replenishable[known.items]), n_items)
+    return interaction_matrix(known.only(excluded & ~replenishable[known.items]), n_items)
 
 
 def _of_users(log: Interactions) -> Interactions:

@@ -19,7 +19,7 @@ READ_ERRORS: Final = (OSError, ValueError, EOFError, AssertionError, LookupError
 
 
 @contextmanager
-def parquet_failures(path: str) -> Iterator[None]:
+def damaged_parquet_errors(path: str) -> Iterator[None]:
     """Turn a failure to read the Parquet file into one error that names the file and the remedy.
 
     Raises:

@@ -74,7 +74,7 @@ class Lake:
         """Open the lake of `source`, which may have no tables yet."""
         return cls(open_catalog(settings), source)
 
-    def at_one_moment(self) -> "Lake":
+    def consistent_view(self) -> "Lake":
         """Return a consistent view of this lake for reading: all tables as they are now, without later commits."""
         return Lake(self.catalog, self.source, read_state(self.catalog, [(self.source, name) for name in TABLES]))
 
@@ -122,7 +122,7 @@ class Lake:
         table = self._published(name)
         return table.metadata.current_snapshot_id if table else None
 
-    def data_folder(self, name: str) -> str:
+    def new_data_folder(self, name: str) -> str:
         """Return a new folder for data files of the table, which is created if it does not exist.
 
         Readers do not see its files before `commit`.

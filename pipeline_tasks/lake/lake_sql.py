@@ -90,7 +90,7 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
 def _require_readable(settings: Settings, sql: str) -> None:
     """Raise DamagedFileError if a file of a table in the statement cannot be read."""
     for source in source_names(settings):
-        lake = Lake.open(settings, source).at_one_moment()
+        lake = Lake.open(settings, source).consistent_view()
         for name in TABLES:
             if name in sql.lower():
                 lake.require_readable(name)

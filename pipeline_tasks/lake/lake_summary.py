@@ -26,7 +26,7 @@ class TableSummary:
 def summarize_lake(settings: Settings) -> list[TableSummary]:
     """Return a summary of every table that has a snapshot. Counts come from the snapshots, without reading data."""
     catalog = open_catalog(settings)
-    lakes = [Lake(catalog, source).at_one_moment() for source in source_names(settings)]
+    lakes = [Lake(catalog, source).consistent_view() for source in source_names(settings)]
     found = [_summarize(lake, name) for lake in lakes for name in TABLES]
     return [summary for summary in found if summary is not None]
 

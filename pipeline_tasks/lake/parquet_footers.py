@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 
-from pipeline_tasks.lake.damaged_files import parquet_failures
+from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
 from pipeline_tasks.lake.file_location import file_location
 
 _SPARK: Final = "parquet-mr"
@@ -43,7 +43,7 @@ class FileDay(NamedTuple):
 def footer_bounds(file: str) -> FileBounds:
     """Return the statistics of a file's columns."""
     system, path = file_location(file)
-    with parquet_failures(path):
+    with damaged_parquet_errors(path):
         footer = pq.read_metadata(path, filesystem=system)
     plain = [at for at in range(footer.num_columns) if footer.schema.column(at).max_repetition_level == 0]
     bounds = {footer.schema.column(at).path: _bounds(footer, at) for at in plain}

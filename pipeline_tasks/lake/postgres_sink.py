@@ -29,7 +29,7 @@ from pipeline_tasks.tables.contracts import TABLES, DataType, Table
 if TYPE_CHECKING:
     from psycopg import Connection
 
-SUNK: Final[tuple[str, ...]] = ("recommendations", "fallback_recommendations")
+COPIED_TABLES: Final[tuple[str, ...]] = ("recommendations", "fallback_recommendations")
 _TYPES: Final[dict[DataType, str]] = {
     "string": "text",
     "int": "integer",
@@ -50,7 +50,7 @@ class SinkError(ValueError):
     """The run was not copied into Postgres, which is unchanged."""
 
 
-def sink_night(settings: Settings, run_key: RunKey) -> dict[str, int]:
+def copy_recommendations(settings: Settings, run_key: RunKey) -> dict[str, int]:
     """Copy the run's published recommendations into Postgres and return the rows by table; {} where no DSN is set.
 
     Raises:
@@ -67,8 +67,8 @@ def _sink(settings: Settings, run_key: RunKey, dsn: str) -> dict[str, int]:
     # Imported here: most installations have no Postgres.
     import psycopg
 
-    lake = Lake.open(settings, run_key.source).at_one_moment()
-    published = {name: lake.files(name, (run_key.ds, run_key.ds)) for name in SUNK}
+    lake = Lake.open(settings, run_key.source).consistent_view()
+    published = {name: lake.files(name, (run_key.ds, run_key.ds)) for name in COPIED_TABLES}
     if missing := [name for name, files in published.items() if not files and _is_due(lake, run_key, name)]:
         raise SinkError(
             f"{run_key.source} {run_key.ds} has no published {' and '.join(missing)}: publish that day first"

@@ -49,21 +49,21 @@ class Manifest(BaseModel):
         return hashlib.sha256(self.model_dump_json(indent=1).encode()).hexdigest()
 
 
-def night_folder(settings: Settings, run_key: RunKey) -> Path:
+def staging_folder(settings: Settings, run_key: RunKey) -> Path:
     """Return the folder of the run's staged files. Writers create it."""
     return settings.staging / run_key.source / run_key.ds.isoformat()
 
 
 def write_manifest(settings: Settings, manifest: Manifest) -> Path:
     """Write the manifest of a step, replacing an earlier one."""
-    path = night_folder(settings, RunKey(manifest.source, manifest.ds)) / f"{manifest.step}.json"
+    path = staging_folder(settings, RunKey(manifest.source, manifest.ds)) / f"{manifest.step}.json"
     write_atomically(path, manifest.model_dump_json(indent=1))
     return path
 
 
 def read_manifest(settings: Settings, run_key: RunKey, step: str) -> Manifest:
     """Return the manifest of `step`. Raises FileNotFoundError where the step has not run."""
-    path = night_folder(settings, run_key) / f"{step}.json"
+    path = staging_folder(settings, run_key) / f"{step}.json"
     if not path.exists():
         raise FileNotFoundError(
             f"Step {step} has built nothing for {run_key.source} {run_key.ds}: {path} is missing; run that step first"

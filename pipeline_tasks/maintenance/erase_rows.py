@@ -37,7 +37,7 @@ def erase_rows(lake: Lake, erased: ErasedUsers) -> dict[str, int]:
     Raises:
         CommitFailedException: another process committed to one of the tables meanwhile. Nothing was changed.
     """
-    now = lake.at_one_moment()
+    now = lake.consistent_view()
     counts: dict[str, int] = dict.fromkeys(USER_TABLES, 0)
     transactions: dict[str, Transaction] = {}
     with lake.writing():
@@ -112,7 +112,7 @@ def _rewrite_file(lake: Lake, table: IcebergTable, name: str, path: str, is_eras
     """Write the rows of a file that are not erased to a new file, and return its path."""
     system, inner = file_location(path)
     rows = pq.read_table(inner, filesystem=system, partitioning=None)
-    target = f"{lake.data_folder(name)}/{path.rpartition('/')[2]}"
+    target = f"{lake.new_data_folder(name)}/{path.rpartition('/')[2]}"
     with table.io.new_output(target).create() as stream:
         pq.write_table(rows.filter(pc.invert(is_erased)), stream, compression=COMPRESSION)
     return target

@@ -126,7 +126,7 @@ def _erase_staging(settings: Settings, source: str, erased: ErasedUsers) -> list
     """Delete staged user data of all days of the source, and the reports and pages that name an erased user.
 
     Return the deleted paths, relative to `home`. Candidates and models hold no user
-    (models/two_tower/saved_users.py) and stay.
+    (models/two_tower/saved_recommender.py) and stay.
     """
     days = sorted(path for path in (settings.staging / source).glob("*-*-*") if path.is_dir())
     paths = [path for day in days for pattern in _STAGED_USER_DATA for path in day.glob(pattern)]

@@ -48,7 +48,7 @@ def restore_tables(lake: Lake, target: Publication, through: date | None = None)
         ValueError: a snapshot that is needed has expired. No table is changed.
         CommitFailedException: another process committed to a gold table meanwhile. No table is changed.
     """
-    now = lake.at_one_moment()
+    now = lake.consistent_view()
     names = sorted(GOLD_TABLES, key=lambda name: name == _LAST)
     snapshots = require_snapshots(now, target)
     with lake.writing():

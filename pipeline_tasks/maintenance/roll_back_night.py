@@ -27,7 +27,7 @@ def choose_rollback_target(settings: Settings, source: str, what: What, to_night
     Raises:
         ValueError: there is no such publication, a snapshot of it has expired, or it does not name its version.
     """
-    lake = Lake.open(settings, source).at_one_moment()
+    lake = Lake.open(settings, source).consistent_view()
     known = publications(lake)
     originals = [one for one in known if one.restored_ms is None]
     if to_night is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.postgres_sink import SUNK, SinkError, sink_night
+from pipeline_tasks.lake.postgres_sink import COPIED_TABLES, SinkError, copy_recommendations
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.erased import ErasedUsers
 from pipeline_tasks.tables.contracts import TABLES
@@ -30,14 +30,14 @@ def sync_days(settings: Settings, source: str, days: Collection[date]) -> dict[s
     if settings.postgres_sink is None or not days:
         return {}
     lake = Lake.open(settings, source)
-    kept = {day for name in SUNK for day in lake.days(name)}
+    kept = {day for name in COPIED_TABLES for day in lake.days(name)}
     done = {}
     for day in sorted(days):
         if day in kept:
-            sink_night(settings, RunKey(source, day))
+            copy_recommendations(settings, RunKey(source, day))
         else:
             with _connected(settings, f"drop {source} {day}") as connection:
-                for name in SUNK:
+                for name in COPIED_TABLES:
                     connection.execute(f'DROP TABLE IF EXISTS "{source}".{name}_{day:%Y%m%d}')
         done[day.isoformat()] = "as in the lake" if day in kept else "dropped"
     return done
@@ -52,7 +52,7 @@ def erase_in_postgres(settings: Settings, source: str, erased: ErasedUsers) -> i
     if settings.postgres_sink is None:
         return 0
     deleted = 0
-    for name in (name for name in SUNK if "user_key" in TABLES[name].column_names):
+    for name in (name for name in COPIED_TABLES if "user_key" in TABLES[name].column_names):
         table = f'"{source}".{name}'
         with _connected(settings, f"erase users of {source}") as connection:
             found = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone()

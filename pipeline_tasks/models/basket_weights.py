@@ -14,7 +14,7 @@ from scipy.sparse import diags
 
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.evaluation.ease import solve_ease
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.item_to_item_factors import frequent_items
 
 PENALTY: Final = 0.3
@@ -33,7 +33,7 @@ def basket_weights(log: Interactions, n_items: int, penalty: float) -> tuple[Int
         penalty: see PENALTY.
     """
     chosen = frequent_items(log, n_items)
-    baskets = matrix_of(log, n_items)[:, chosen]
+    baskets = interaction_matrix(log, n_items)[:, chosen]
     lengths = np.maximum(np.diff(baskets.indptr), 1).astype(np.float32)
     weighted = diags(lengths ** (-LENGTH_POWER / 2)) @ baskets
     gram = torch.from_numpy((weighted.T @ weighted).toarray().astype(np.float32))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.data.interactions import Flags
-from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
+from pipeline_tasks.evaluation.binary_metrics import measure_probabilities
 from pipeline_tasks.models.intent_model import (
     MEASURED_DAYS,
     MINIMUM_DAYS,
@@ -84,7 +84,7 @@ def fit_logistic(features: Scores, labels: Flags) -> Logistic:
 
 
 def measure(earlier: tuple[Scores, Flags], later: tuple[Scores, Flags]) -> dict[str, float]:
-    """Return the metrics of `judge_probabilities` on the later window, for a fit on the earlier one."""
+    """Return the metrics of `measure_probabilities` on the later window, for a fit on the earlier one."""
     predicted = fit_logistic(*earlier).probability(later[0])
-    overall = judge_probabilities(later[1], predicted, base=float(earlier[1].mean())).overall
+    overall = measure_probabilities(later[1], predicted, base=float(earlier[1].mean())).overall
     return {**overall, "mean_predicted": float(predicted.mean())}

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.data.interactions import Flags, Floats, Interactions
-from pipeline_tasks.evaluation.ranking_task import wanted_types
+from pipeline_tasks.evaluation.ranking_task import relevant_types
 from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.repeat_model import RepeatModel, demand_levels, pair_features
 from pipeline_tasks.models.repeat_pairs import filter_events, own_pairs
@@ -21,7 +21,7 @@ def fit_repeat_model(known: Interactions, n_items: int, recipe: ItemToItemRecipe
     The item-to-item part of its features is fitted on the earlier part by the same recipe. Returns None if none or all
     of the pairs repeat.
     """
-    return _fit(known, n_items, recipe, tuple(wanted_types(known).tolist()), ())
+    return _fit(known, n_items, recipe, tuple(relevant_types(known).tolist()), ())
 
 
 def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
@@ -29,7 +29,7 @@ def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRec
 
     Its scale is 0 until it is tuned. Returns None as `fit_repeat_model` does.
     """
-    wanted = tuple(wanted_types(known).tolist())
+    wanted = tuple(relevant_types(known).tolist())
     weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
     fitted = _fit(known, n_items, recipe, weaker, wanted) if weaker else None
     return fitted and replace(fitted, scale=0.0)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.evaluation.ease import ease_weights
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 
 MOST_ITEMS: Final = 6_000
 """Maximum number of items in EASE, the most frequent first; it inverts an items x items matrix (4 s for 3,665)."""
@@ -28,7 +28,7 @@ def linear_factors(log: Interactions, n_items: int, rank: int, seed: int) -> tup
     """
     chosen = frequent_items(log, n_items)
     weights = ease_weights(log, n_items, chosen, PENALTY) if rank else torch.empty(0, 0)
-    return factorize_weights(weights, chosen, matrix_of(log, n_items), rank, seed)
+    return factorize_weights(weights, chosen, interaction_matrix(log, n_items), rank, seed)
 
 
 def factorize_weights(

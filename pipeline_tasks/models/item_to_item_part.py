@@ -6,7 +6,7 @@ from typing import Literal
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Floats, Interactions
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.basket_weights import PENALTY, basket_weights
 from pipeline_tasks.models.item_to_item import recent_items
 from pipeline_tasks.models.item_to_item_factors import factorize_weights, linear_factors
@@ -49,7 +49,7 @@ def fit_item_to_item(recipe: ItemToItemRecipe, log: Interactions, n_items: int) 
         return sequence_factors(log.in_order() if recipe.in_order else log, n_items, recipe.rank, recipe.seed)
     if recipe.kind == "basket" and recipe.rank:
         chosen, weights = basket_weights(log, n_items, recipe.penalty)
-        return factorize_weights(weights, chosen, matrix_of(log, n_items), recipe.rank, recipe.seed)
+        return factorize_weights(weights, chosen, interaction_matrix(log, n_items), recipe.rank, recipe.seed)
     return linear_factors(log, n_items, recipe.rank, recipe.seed)
 
 
@@ -64,4 +64,4 @@ def history_weights(
     """Return (histories, items): the weight of each item of a history at `moment` (epoch microseconds)."""
     if kind == "season":
         return recent_history(histories, n_items, moment, half_life)
-    return recent_items(histories, n_items) if kind == "sequence" else matrix_of(histories, n_items)
+    return recent_items(histories, n_items) if kind == "sequence" else interaction_matrix(histories, n_items)

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.evaluation.ease import solve_ease
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.item_to_item_factors import frequent_items
 
 EVIDENCE_SHARE: Final = 1 / 8
@@ -92,7 +92,7 @@ def _upcoming_regression(log: Interactions, n_items: int, chosen: Integers, end:
     for number in range(CUTOFFS):
         moment, weight = int(end - stretch * (1 + number / 2)), 0.5 ** (number / 2)
         past = recent_history(log, n_items, moment, history_half_life(log))
-        after = matrix_of(log.only((log.times > moment) & (log.times <= moment + stretch)), n_items)
+        after = interaction_matrix(log.only((log.times > moment) & (log.times <= moment + stretch)), n_items)
         new = (after - after.multiply(past > 0)).tocsr()
         new.eliminate_zeros()
         active = np.flatnonzero(new.getnnz(axis=1))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.atomic_write import write_atomically
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.run_key import RunKey
 
 
@@ -87,7 +87,7 @@ class GateReport(BaseModel):
 
 def report_path(settings: Settings, night: RunKey, step: str) -> Path:
     """Return the path of the report of a step's gate."""
-    return night_folder(settings, night) / f"gate_{step}.json"
+    return staging_folder(settings, night) / f"gate_{step}.json"
 
 
 def write_report(settings: Settings, report: GateReport) -> Path:

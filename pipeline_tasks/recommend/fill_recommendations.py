@@ -9,7 +9,7 @@ from pipeline_tasks.data.interactions import Flags
 from pipeline_tasks.recommend.diversify import NOTHING, Candidates, as_candidates, diversify
 from pipeline_tasks.recommend.excluded_items import joined, only
 from pipeline_tasks.recommend.offered_items import OfferedItems
-from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_own
+from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_repeat_scores
 from pipeline_tasks.topk.arrays import Exclusions, Indices, Scores, Vectors
 
 
@@ -55,7 +55,7 @@ def fill_recommendations(
     explored = _best_new(offered, users, hidden, int(plan.exploration_share * k + 1e-9), plan, block)
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
-    best = best_with_own(users, allowed, wanted, banned, own, block, offered.scoring)
+    best = best_with_repeat_scores(users, allowed, wanted, banned, own, block, offered.scoring)
     varied = diversify(best, offered.likeness, plan, k, explored.items)
     return _interleave(varied, explored, k)
 

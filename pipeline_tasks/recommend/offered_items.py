@@ -76,7 +76,7 @@ class OfferedItems:
         return flags
 
     @cached_property
-    def unwilling(self) -> pa.Array:
+    def opted_out_keys(self) -> pa.Array:
         """`no_shelf` as a sorted Arrow array, for look-ups."""
         return pa.array(sorted(self.no_shelf), pa.string())
 

@@ -66,7 +66,7 @@ class RepeatScores:
         return self.only(inside & ~np.isin(self.rows * n_items + self.items, hidden))
 
 
-def best_with_own(
+def best_with_repeat_scores(
     users: Vectors,
     items: Vectors,
     wanted: int,

@@ -56,7 +56,7 @@ def find_items(vectors: Path, offered: OfferedItems, catalog: pa.Table) -> Found
     return Found(queries, [items for items, _ in fused], [scores for _, scores in fused], covered)
 
 
-def say_why(query: str, covered: bool, taste: bool) -> str:
+def search_reason(query: str, covered: bool, taste: bool) -> str:
     """Return the reason of a result in words that the user can read; `taste` is whether it was reordered for a user."""
     reason = f"matches “{query}”" if covered else f"close to “{query}”"
     return f"{reason} and what you like" if taste else reason

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.run_key import RunKey
 
 
@@ -49,7 +49,7 @@ class Evaluation(BaseModel):
 
 def candidate_path(settings: Settings, key: RunKey, name: str) -> Path:
     """Return the path of the file of the candidate `name`."""
-    return night_folder(settings, key) / "candidates" / f"{name}.json"
+    return staging_folder(settings, key) / "candidates" / f"{name}.json"
 
 
 def read_candidates(settings: Settings, key: RunKey, split_id: str, parent_run_id: str) -> list[Candidate]:
@@ -74,4 +74,4 @@ def read_candidates(settings: Settings, key: RunKey, split_id: str, parent_run_i
 
 def evaluation_path(settings: Settings, key: RunKey) -> Path:
     """Return the path of the day's evaluation."""
-    return night_folder(settings, key) / "evaluation.json"
+    return staging_folder(settings, key) / "evaluation.json"

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
-from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.data.run_data import read_run_data
 from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.atomic_write import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.search.search_vectors import top_queries, write_search
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.progress_log import ProgressLog
@@ -51,10 +51,10 @@ def embed_catalog(settings: Settings, key: RunKey) -> dict[str, Any]:
     if version is None:
         raise ValueError(f"{key.source} has no champion in the registry: train and promote one first (nightshelf run)")
     prepare_torch(settings.training.threads)
-    data = read_night(Lake.open(settings, key.source), key)
+    data = read_run_data(Lake.open(settings, key.source), key)
     saved = load_version(settings, key.source, version)
     recommender = saved.for_catalog(data.catalog, data.log)
-    folder = night_folder(settings, key) / "vectors"
+    folder = staging_folder(settings, key) / "vectors"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     window = (data.split["window_start"], key.ds)

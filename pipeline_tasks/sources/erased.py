@@ -42,7 +42,7 @@ class ErasedUsers(BaseModel):
 
     def knows(self, key: str) -> bool:
         """Return whether the key belongs to an erased user."""
-        return bool(self.hashes) and hash_of(self.salt, key) in self.all_hashes
+        return bool(self.hashes) and hash_user_key(self.salt, key) in self.all_hashes
 
     @property
     def all_hashes(self) -> frozenset[str]:
@@ -58,7 +58,7 @@ class ErasedUsers(BaseModel):
         return any(self.knows(re.sub(WHOLE_NUMBER, "", word)) for word in words)
 
 
-def hash_of(salt: str, key: str) -> str:
+def hash_user_key(salt: str, key: str) -> str:
     """Return the hash of a key; it equals Spark's ``sha2(concat(salt, key), 256)``."""
     return hashlib.sha256(f"{salt}{key}".encode()).hexdigest()
 
@@ -83,8 +83,8 @@ def remember(settings: Settings, source: str, keys: Iterable[str]) -> ErasedUser
     parts = {unicodedata.normalize("NFD", key) for key in given} - set(given)
     now = ErasedUsers(
         salt=salt,
-        hashes=known.hashes | {hash_of(salt, key) for key in given},
-        decomposed=known.decomposed | {hash_of(salt, key) for key in parts},
+        hashes=known.hashes | {hash_user_key(salt, key) for key in given},
+        decomposed=known.decomposed | {hash_user_key(salt, key) for key in parts},
     )
     if now.hashes != known.hashes:
         path = _path(settings, source)

@@ -4,12 +4,12 @@ from typing import Final
 
 from pipeline_tasks.config.source_toml import Source
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.run_key import DELIVERED_DAYS, RunKey
+from pipeline_tasks.run_key import DEFAULT_WINDOW_DAYS, RunKey
 from pipeline_tasks.sources.landing import Ledger
 
 MOST_EVENTS: Final = 20_000_000
 """Most records of a file of many days that the window holds, the latest ones. Cleaning was measured with as many."""
-WINDOW_HELP: Final = f"days up to the date of the run; 0: all of a file of many days, else {DELIVERED_DAYS}"
+WINDOW_HELP: Final = f"days up to the date of the run; 0: all of a file of many days, else {DEFAULT_WINDOW_DAYS}"
 
 
 def is_dated(source: Source) -> bool:
@@ -19,14 +19,14 @@ def is_dated(source: Source) -> bool:
 
 def delivered_window(asked: int) -> int:
     """Return the length in days of a window over daily deliveries; `asked` is 0 where none is set."""
-    return asked or DELIVERED_DAYS
+    return asked or DEFAULT_WINDOW_DAYS
 
 
 def landed_window(source: Source, ledger: Ledger, run_key: RunKey, asked: int) -> int:
     """Return the length in days of the window that ends with the run's date.
 
-    It is `asked` where that is set. Else it is `DELIVERED_DAYS`, or longer for a file of many days: as many whole days
-    as hold the latest `MOST_EVENTS` records. `ledger` is that of the events.
+    It is `asked` where that is set. Else it is `DEFAULT_WINDOW_DAYS`, or longer for a file of many days: as many whole
+    days as hold the latest `MOST_EVENTS` records. `ledger` is that of the events.
     """
     if asked or is_dated(source):
         return delivered_window(asked)
@@ -36,7 +36,7 @@ def landed_window(source: Source, ledger: Ledger, run_key: RunKey, asked: int) -
         if seen > MOST_EVENTS:
             break
         first = day
-    return max((run_key.ds - first).days + 1, DELIVERED_DAYS)
+    return max((run_key.ds - first).days + 1, DEFAULT_WINDOW_DAYS)
 
 
 def cleaned_window(lake: Lake, run_key: RunKey, asked: int) -> int:

@@ -9,7 +9,7 @@ _DEVICE: Final[ContextVar[str]] = ContextVar("scoring_device", default="cpu")
 
 
 @contextmanager
-def scoring_on(device: str) -> Iterator[None]:
+def use_scoring_device(device: str) -> Iterator[None]:
     """Use a torch device (cpu or cuda:<number>) for large tables within the context."""
     before = _DEVICE.set(device)
     try:
@@ -19,5 +19,5 @@ def scoring_on(device: str) -> Iterator[None]:
 
 
 def scoring_device() -> str:
-    """Return the device that `scoring_on` set, or cpu."""
+    """Return the device that `use_scoring_device` set, or cpu."""
     return _DEVICE.get()

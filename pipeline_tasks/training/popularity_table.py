@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pipeline_tasks.data.interactions import Integers, Interactions
-from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_moments
+from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_starts
 from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 
 
@@ -21,7 +21,7 @@ class PopularityTable:
         device: torch.device,
         kind: torch.dtype,
     ) -> None:
-        moments = bucket_moments(log, buckets)
+        moments = bucket_starts(log, buckets)
         self.buckets: Integers = np.searchsorted(moments, log.times, side="right") - 1
         """(events,) the time bucket of each event of the log."""
         trends = PopularityFeatures(log, n_items, horizons)

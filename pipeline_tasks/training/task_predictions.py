@@ -7,7 +7,7 @@ from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.rating_bias import leanings
 from pipeline_tasks.data.ratings import BinaryLabels
 from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
-from pipeline_tasks.evaluation.binary_metrics import judge_probabilities
+from pipeline_tasks.evaluation.binary_metrics import measure_probabilities
 from pipeline_tasks.models.two_tower.task_heads import ABOUT_ITEMS
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples, PurchaseIntentSampler
@@ -78,7 +78,7 @@ def evaluate_heads(
 ) -> dict[str, float]:
     """Return `<task>_<metric>` of every head over the examples of `log` after `cutoff`.
 
-    Metrics: see `judge_probabilities`. The base rate is the share of positive labels up to the cut-off. A head whose
+    Metrics: see `measure_probabilities`. The base rate is the share of positive labels up to the cut-off. A head whose
     labels are all equal is left out.
 
     Args:
@@ -95,7 +95,7 @@ def evaluate_heads(
         histories = log.select(rows).before(examples.events - log.offsets[rows] + 1)
         probabilities = _probabilities(recommender, task, histories, examples)
         over_span = 1 - (1 - probabilities.astype(np.float64)) ** exponent
-        overall = judge_probabilities(examples.labels > 0, over_span, base).overall
+        overall = measure_probabilities(examples.labels > 0, over_span, base).overall
         figures |= {f"{task}_{name}": value for name, value in overall.items()}
     return figures
 

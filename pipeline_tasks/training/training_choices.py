@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.config.settings import SplitStrategy
-from pipeline_tasks.config.task_weights import refuse_contradictions
+from pipeline_tasks.config.task_weights import reject_contradictions
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
 from pipeline_tasks.data.interactions import Interactions, step_numbers
 from pipeline_tasks.data.popularity_features import choose_horizons
-from pipeline_tasks.evaluation.ranking_task import wanted_types
+from pipeline_tasks.evaluation.ranking_task import relevant_types
 from pipeline_tasks.evaluation.repeat_policy import REPEAT_BOUND, repeat_share
 from pipeline_tasks.training.fit_options import FitOptions
 
@@ -60,7 +60,7 @@ def log_statistics(log: Interactions) -> LogStatistics:
         basket=len(steps) / (int(steps.max(initial=0)) + 1),
         one_basket=float((log.times[first] == log.times[last]).mean()) if long.any() else 0.0,
         ends_in_basket=float((log.times[last - 1] == log.times[last]).mean()) if long.any() else 0.0,
-        repeat_share=repeat_share(log.only(np.isin(log.types, wanted_types(log)))),
+        repeat_share=repeat_share(log.only(np.isin(log.types, relevant_types(log)))),
     )
 
 
@@ -69,7 +69,7 @@ def view_conversion_share(log: Interactions) -> float:
 
     Wanted events are those of the strongest type: purchases before views.
     """
-    wanted = np.isin(log.types, wanted_types(log))
+    wanted = np.isin(log.types, relevant_types(log))
     _, place = np.unique(log.rows * (int(log.items.max(initial=0)) + 1) + log.items, return_inverse=True)
     earliest = np.full(int(place.max(initial=-1)) + 1, len(place))
     np.minimum.at(earliest, place[~wanted], np.flatnonzero(~wanted))
@@ -81,7 +81,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
 
     `n_items` is the size of the catalog, which may be more than the items with events.
     """
-    refuse_contradictions(training.task_weights, strategy)
+    reject_contradictions(training.task_weights, strategy)
     facts = log_statistics(log)
     last_of_each = strategy == "leave_one_out"
     of_baskets = last_of_each and facts.one_basket >= BASKET_SHARE

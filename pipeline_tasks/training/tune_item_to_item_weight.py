@@ -11,7 +11,7 @@ from pipeline_tasks.data.interactions import Floats, Integers
 from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.evaluation.ease import ease_weights
 from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
-from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
+from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matrix
 from pipeline_tasks.models.basket_weights import basket_weights
 from pipeline_tasks.models.item_to_item_factors import PENALTY, frequent_items
 from pipeline_tasks.models.item_to_item_part import fit_item_to_item, history_weights
@@ -74,7 +74,7 @@ def set_ndcg(task: RankingTask, penalty: float) -> float:
 
 def _full_rank_ndcg(task: RankingTask, chosen: Integers, weights: torch.Tensor) -> float:
     """Return NDCG@10 of the histories times weights (chosen, chosen)."""
-    held = matrix_of(task.histories, task.relevant.shape[1])[:, chosen]
+    held = interaction_matrix(task.histories, task.relevant.shape[1])[:, chosen]
     return _ndcg(task, held @ weights.numpy(), chosen)
 
 

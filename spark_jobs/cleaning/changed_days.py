@@ -11,7 +11,7 @@ from pyarrow import fs
 from pipeline_tasks.config.settings import CleaningSettings
 from pipeline_tasks.config.source_toml import Rule, Source
 from pipeline_tasks.failure_messages import DamagedFileError, day_of_file
-from pipeline_tasks.lake.damaged_files import parquet_failures
+from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.sources.landing import Kind
@@ -23,7 +23,7 @@ CLEANING_VERSION: Final = "2"
 _CATALOGS: tuple[Kind, ...] = ("items", "users")
 
 
-def chosen_rules(source: Source, chosen: str | None) -> list[str]:
+def active_rule_names(source: Source, chosen: str | None) -> list[str]:
     """Return the active rules: the comma-separated `chosen`, or by default those of the source.
 
     Raises:
@@ -72,7 +72,7 @@ def _damaged_days(lake: Lake, window: Sequence[date]) -> set[date]:
     for file in files:
         system, path = file_location(file)
         try:
-            with parquet_failures(path):
+            with damaged_parquet_errors(path):
                 pq.read_metadata(path, filesystem=system)
         except DamagedFileError as error:
             print(f"WARNING damaged file of a day that is cleaned again where it is still landed: {error}")

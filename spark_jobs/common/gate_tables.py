@@ -14,7 +14,7 @@ from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.parquet_footers import file_days
 from pipeline_tasks.lake.staging import Manifest
-from pipeline_tasks.local_days import end_of
+from pipeline_tasks.local_days import end_of_day
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.common.local_rows import local_rows, no_rows
@@ -83,7 +83,7 @@ def already_taken_sql(manifest: Manifest) -> str:
     """
     days = int(manifest.facts["exclude_purchased_days"])
     excluded = manifest.facts.get("excluded_event_types", "")
-    since = end_of(manifest.ds - timedelta(days=days), manifest.facts.get("timezone") or None)
+    since = end_of_day(manifest.ds - timedelta(days=days), manifest.facts.get("timezone") or None)
     return f"""
         SELECT DISTINCT user_key, event.item_ids AS item_id
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event

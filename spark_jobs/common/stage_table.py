@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from pipeline_tasks.lake.damaged_files import parquet_failures
+from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
 from pipeline_tasks.lake.file_location import file_location
 from pipeline_tasks.lake.lake import Days, Lake
 from pipeline_tasks.lake.parquet_footers import file_days
@@ -33,7 +33,7 @@ _COPY: Final = "_ds"
 
 def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) -> StagedTable:
     """Write `rows` (with the columns of the contract) to a new folder, one day per file; return the staged files."""
-    folder = lake.data_folder(name)
+    folder = lake.new_data_folder(name)
     contract = rows.select(*TABLES[name].column_names).withColumn(_COPY, F.col("ds"))
     contract.write.options(**parquet_options(name)).partitionBy(_COPY).parquet(folder)
     counts = file_rows(folder)
@@ -80,14 +80,14 @@ def staged_column(file: str, name: str) -> pa.ChunkedArray:
 def staged_columns(file: str, *names: str) -> pa.Table:
     """Read columns of one staged file, in the order of `names`."""
     system, inner = file_location(file)
-    with parquet_failures(inner):
+    with damaged_parquet_errors(inner):
         return pq.read_table(inner, columns=list(names), filesystem=system)
 
 
 def spark_schema(file: str) -> StructType:
     """Return the schema with which Spark wrote a Parquet file, from its footer."""
     system, inner = file_location(file)
-    with parquet_failures(inner):
+    with damaged_parquet_errors(inner):
         metadata = pq.read_metadata(inner, filesystem=system).metadata
     return StructType.fromJson(json.loads(metadata[_SPARK_SCHEMA]))
 

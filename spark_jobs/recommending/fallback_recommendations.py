@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.local_days import end_of
+from pipeline_tasks.local_days import end_of_day
 from pipeline_tasks.tables.contracts import SEGMENTS, TABLES
 from spark_jobs.common.local_rows import local_rows
 
@@ -64,7 +64,7 @@ def build_fallback(
 
 def days_before_end(ds: date, days: int, zone: str | None = None) -> int:
     """Return the start of the last `days` days up to the end of `ds`, in epoch microseconds, by the zone's clock."""
-    return end_of(ds - timedelta(days=days), zone)
+    return end_of_day(ds - timedelta(days=days), zone)
 
 
 def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFrame:

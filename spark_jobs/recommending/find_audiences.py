@@ -23,10 +23,10 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.recommend.diversify import NOTHING
 from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_items
-from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_own
+from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_repeat_scores
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.topk.arrays import Indices, Scores, Vectors
-from pipeline_tasks.topk.scoring_device import scoring_on
+from pipeline_tasks.topk.scoring_device import use_scoring_device
 from spark_jobs.common.task_gpu import task_device
 from spark_jobs.recommending.audience_targets import (
     Targets,
@@ -88,7 +88,7 @@ def _finder(request: AudienceRequest) -> Callable[[Iterator[pa.RecordBatch]], It
             return
         found, device = _Found.none(), task_device()
         for batch in _merge_batches(batches):
-            with scoring_on(device):
+            with use_scoring_device(device):
                 best = _best_of(batch, offered, targets, request)
             found = found.best_with(best, request.rows)
         if len(found.targets):
@@ -144,7 +144,7 @@ def _best_of(batch: pa.RecordBatch, offered: OfferedItems, targets: Targets, req
     if not users.keys:
         return _Found.none()
     repeat_scores = users.repeat_scores.only(users.repeat_scores.items < offered.allowed)
-    best = best_with_own(
+    best = best_with_repeat_scores(
         targets.vectors,
         _normalized_vectors(users.vectors, repeat_scores, offered, request.block),
         request.rows,

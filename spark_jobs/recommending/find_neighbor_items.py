@@ -13,7 +13,7 @@ from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_it
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.topk.arrays import Exclusions, Indices, TopK
-from pipeline_tasks.topk.scoring_device import scoring_on
+from pipeline_tasks.topk.scoring_device import use_scoring_device
 from pipeline_tasks.topk.top_k import top_k
 from spark_jobs.common.task_gpu import task_device
 
@@ -47,7 +47,7 @@ def neighbor_finder(request: NeighborRequest) -> Callable[[Iterator[pa.RecordBat
             if not len(wanted):
                 continue
             itself = only(Exclusions(np.arange(len(wanted) + 1), wanted), wanted < offered.allowed)
-            with scoring_on(device):
+            with use_scoring_device(device):
                 best = _best(offered, wanted, itself, request)
             yield _rows(offered, wanted, best, request)
 

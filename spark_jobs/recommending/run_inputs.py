@@ -17,7 +17,7 @@ from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
 from pipeline_tasks.lake.lake import Days, Lake
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.recommend.excluded_items import Excluded, find_excluded
 from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_items
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items, read_meta
@@ -145,10 +145,10 @@ def read_run_inputs(spark: SparkSession, run: RunKey, scoring: ScoringSettings) 
             cannot be read or exclude every item; or the run was never split.
     """
     lake, day = Lake.open(settings(), run.source), (run.ds, run.ds)
-    vectors = night_folder(settings(), run) / "vectors"
+    vectors = staging_folder(settings(), run) / "vectors"
     meta = read_meta(vectors)
     rules = load_business_rules(scoring.shelf_rules)
-    state = lake.at_one_moment()
+    state = lake.consistent_view()
     snapshots = {name: state.snapshot_id(name) for name in _READ}
     catalog = lake.read("items", day, snapshot_id=snapshots["items"])
     zone = lake.facts("splits").get("timezone") or None

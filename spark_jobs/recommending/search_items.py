@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.models.search.rank_fusion import fuse
 from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_items
-from pipeline_tasks.recommend.search_results import Found, open_found, say_why, suggest
+from pipeline_tasks.recommend.search_results import Found, open_found, search_reason, suggest
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
 from pipeline_tasks.topk.arrays import Indices, Scores, Vectors
@@ -41,7 +41,7 @@ def global_results(found: Found, offered: OfferedItems, request: SearchRequest) 
     """Return the rows of search_results for everyone (user_key is NULL)."""
     rows, searches = request.rows, zip(found.queries, found.items, found.scores, found.covered, strict=True)
     lists = [
-        _ResultList(query, None, items[:rows], scores[:rows], [say_why(query, c, False) for c in covered])
+        _ResultList(query, None, items[:rows], scores[:rows], [search_reason(query, c, False) for c in covered])
         for query, items, scores, covered in searches
     ]
     return pa.Table.from_batches([_rows(lists, offered, request)])
@@ -116,7 +116,7 @@ def _personal_list(
     best = np.lexsort((added, -np.round(sums, 12)))[: request.rows]
     covered = dict(zip(items.tolist(), found.covered[place], strict=True))
     top = set(liked[:_LIKED].tolist())
-    reasons = [say_why(query, covered[int(item)], int(item) in top) for item in added[best]]
+    reasons = [search_reason(query, covered[int(item)], int(item) in top) for item in added[best]]
     return _ResultList(query, user, added[best], np.round(sums[best], 12), reasons)
 
 

@@ -69,7 +69,7 @@ class Users:
 def read_users(batch: pa.RecordBatch, offered: OfferedItems) -> Users:
     """Return the users of a batch with the columns `COLUMNS`, without those who opted out of recommendations."""
     if offered.no_shelf:
-        batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=offered.unwilling)))
+        batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=offered.opted_out_keys)))
     lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
     vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)
     return Users(

@@ -46,7 +46,7 @@ def netted_purchases(events: DataFrame) -> DataFrame:
     return taken.select("event_id", "ds", F.col("units").alias("quantity"), ABSORBED)
 
 
-def chosen_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
+def select_sequence_events(events: DataFrame, netted: DataFrame | None) -> DataFrame:
     """Return the events of sequences: those of CHOSEN_TYPES, without purchases that were cancelled completely."""
     chosen = events.where(_is_chosen_type())
     if netted is None:
@@ -59,7 +59,7 @@ def build_sequences(chosen: DataFrame, events: DataFrame, ds: date) -> DataFrame
     """Return rows of the table `sequences`. An anonymous event without a session belongs to no sequence.
 
     Args:
-        chosen: the result of `chosen_events`.
+        chosen: the result of `select_sequence_events`.
         events: all events of the window.
         ds: day of the run.
     """

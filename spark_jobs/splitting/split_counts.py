@@ -22,7 +22,7 @@ def count_by_day(chosen: DataFrame, zone: str | None = None) -> dict[int, int]:
     return {row["day"] * DAY: row["count"] for row in per_day}
 
 
-def span_counts(chosen: DataFrame, zone: str | None = None) -> Counts:
+def count_by_span(chosen: DataFrame, zone: str | None = None) -> Counts:
     """Return a function that counts events by spans of time within one day in UTC; `zone` is that of `ds`.
 
     The driver holds counts only. The times of 100 million events a day would take 800 MB.

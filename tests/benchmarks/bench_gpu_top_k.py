@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from pipeline_tasks.topk.arrays import Exclusions, Vectors
-from pipeline_tasks.topk.scoring_device import scoring_on
+from pipeline_tasks.topk.scoring_device import use_scoring_device
 from pipeline_tasks.topk.top_k import top_k
 from tests.benchmarks.side_by_side import seconds_in_turn, write_results
 
@@ -62,7 +62,7 @@ def _check(users: Vectors, items: Vectors, seen: Exclusions) -> float:
     from pipeline_tasks.topk.gpu_top_k import gpu_top_k, prepare_on
 
     counts = np.concatenate([block[1] for block in gpu_top_k(users, K, seen, prepare_on(items, "cuda:0"))])
-    with scoring_on("cuda:0"):
+    with use_scoring_device("cuda:0"):
         ours = top_k(users, items, K, seen)
     expected = top_k(users, items, K, seen)
     if not (np.array_equal(ours.items, expected.items) and np.array_equal(ours.scores, expected.scores)):

@@ -25,7 +25,7 @@ from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.benchmarks.measured_process import run_measured
 from tests.benchmarks.side_by_side import write_results
-from tests.spark_jobs.large_night import DAYS, LargeNight
+from tests.spark_jobs.large_run import DAYS, LargeRun
 
 SIZES: Final = [int(size) for size in os.environ.get("NIGHTSHELF_BENCH_SHOPPERS", "10000,100000,1000000").split(",")]
 RUNS: Final = int(os.environ.get("NIGHTSHELF_BENCH_RUNS", "1"))
@@ -47,7 +47,7 @@ def test_night_scale(tmp_path: Path) -> None:
 
 
 def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[str, Any]:
-    night = LargeNight(users=users, items=ITEMS, events=EVENTS, width=WIDTH)
+    night = LargeRun(users=users, items=ITEMS, events=EVENTS, width=WIDTH)
     night.prepare(Settings(home=home))
     runs = [_run(night, home) for _ in range(RUNS)]
     seconds = {step: round(median(run.seconds[step] for run in runs), 1) for step in STEPS}
@@ -78,7 +78,7 @@ class _Run:
     """The most that a step's processes held together."""
 
 
-def _run(night: LargeNight, home: Path) -> _Run:
+def _run(night: LargeRun, home: Path) -> _Run:
     arguments = ("--source", night.night.source, "--date", night.night.ds.isoformat())
     environment = {"NIGHTSHELF_HOME": str(home)}
     built = run_measured("spark_jobs.recommend_items", *arguments, environment=environment)

@@ -19,10 +19,10 @@ from pipeline_tasks.sources.sources import load_source
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.clean_behavior import clean
-from spark_jobs.cleaning.changed_days import chosen_rules
+from spark_jobs.cleaning.changed_days import active_rule_names
 from spark_jobs.common.spark_session import open_session
-from spark_jobs.splitting.build_sequences import chosen_events
-from spark_jobs.splitting.split_counts import count_by_day, span_counts
+from spark_jobs.splitting.build_sequences import select_sequence_events
+from spark_jobs.splitting.split_counts import count_by_day, count_by_span
 from spark_jobs.splitting.time_cutoffs import find_cutoffs
 
 
@@ -47,7 +47,7 @@ def clean_once(source_name: str, night: RunKey, days: int) -> Cleaned:
     spark = open_session("clean for a benchmark")
     ready = time.perf_counter()
     source = load_source(source_name)
-    manifest = clean(spark, source, night, days, chosen_rules(source, None))
+    manifest = clean(spark, source, night, days, active_rule_names(source, None))
     write_manifest(settings(), manifest)
     cleaned = time.perf_counter()
     events = manifest.tables["events"]
@@ -60,8 +60,8 @@ def clean_once(source_name: str, night: RunKey, days: int) -> Cleaned:
 
 def cutoffs(spark: SparkSession, files: list[str]) -> tuple[str, str]:
     """Return both cut-offs as text."""
-    chosen = chosen_events(spark.read.schema(spark_ddl(TABLES["events"])).parquet(*files), None)
-    cut = find_cutoffs(count_by_day(chosen), span_counts(chosen))
+    chosen = select_sequence_events(spark.read.schema(spark_ddl(TABLES["events"])).parquet(*files), None)
+    cut = find_cutoffs(count_by_day(chosen), count_by_span(chosen))
     return cut.train_end.isoformat(), cut.validation_end.isoformat()
 
 

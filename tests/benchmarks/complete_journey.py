@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.item_values import Row
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
@@ -32,7 +32,7 @@ def read_complete_journey(shared_data: Path) -> RunData:
     ordered = pd.Series(np.sort(times))
     cuts = [ordered.iloc[int(len(ordered) * share)].to_pydatetime().replace(tzinfo=UTC) for share in (0.6, 0.8)]
     prices = _prices(rows[times < np.datetime64(cuts[1].replace(tzinfo=None))])
-    catalog = catalog_of([{**row, "price": prices.get(row["item_id"])} for row in products], ids)
+    catalog = make_catalog([{**row, "price": prices.get(row["item_id"])} for row in products], ids)
     split = {"split_id": "sample", "strategy": "temporal", "train_end": cuts[0], "validation_end": cuts[1]}
     return RunData(RunKey("completejourney", date(2017, 12, 31)), catalog, log, {}, split)
 

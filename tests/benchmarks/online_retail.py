@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.purchase_log import purchase_log
@@ -26,7 +26,9 @@ def read_online_retail(shared_data: Path) -> RunData:
     # As of the moment when test begins: a later price would say what still sold then, of 14 % of the items otherwise.
     before = kept[kept["InvoiceDate"] < VALIDATION_END.replace(tzinfo=None)].sort_values("InvoiceDate", kind="stable")
     prices, titles = before.groupby("StockCode")["UnitPrice"].last().to_dict(), titles_of(rows)
-    catalog = catalog_of([{"item_id": code, "title": titles.get(code), "price": prices.get(code)} for code in ids], [])
+    catalog = make_catalog(
+        [{"item_id": code, "title": titles.get(code), "price": prices.get(code)} for code in ids], []
+    )
     split = {"split_id": "uci", "strategy": "temporal", "train_end": TRAIN_END, "validation_end": VALIDATION_END}
     return RunData(RunKey("online_retail", date(2011, 12, 9)), catalog, log, {}, split)
 

@@ -7,7 +7,7 @@ they are drawn here, as cleaning puts them, and not in the order of the till, wh
 from datetime import date
 from pathlib import Path
 
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.online_retail import read_lines, titles_of
@@ -21,6 +21,6 @@ def read_online_retail_visits(shared_data: Path) -> RunData:
     kept = rows[bought].drop_duplicates(["InvoiceNo", "StockCode"]).sample(frac=1, random_state=1)
     log, ids, _ = purchase_log(kept, "InvoiceNo", "StockCode", "InvoiceDate", anonymous="session:")
     titles = titles_of(rows)
-    catalog = catalog_of([{"item_id": code, "title": titles.get(code)} for code in ids], [])
+    catalog = make_catalog([{"item_id": code, "title": titles.get(code)} for code in ids], [])
     split = {"split_id": "visits", "strategy": "leave_one_out"}
     return RunData(RunKey("online_retail_visits", date(2011, 12, 9)), catalog, log, {}, split)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.item_values import Row
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
@@ -81,7 +81,7 @@ def _night(
     lengths = np.array([len(history) for history in histories.values()])
     numbers, items = np.unique(np.concatenate(list(histories.values())), return_inverse=True)
     known = set(map(str, numbers))
-    catalog = catalog_of([row for row in rows if row["item_id"] in known], list(known))
+    catalog = make_catalog([row for row in rows if row["item_id"] in known], list(known))
     # The catalog is in the order of the ids' text, 10 before 2.
     items = np.searchsorted(np.array(catalog.item_ids), numbers.astype(str))[items]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -20,7 +20,7 @@ from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
 from tests.fuzz.odd_values import ERASED, NIGHT, Fate, Record
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 MARK: Final = re.compile(r"m\d{3}x\d{6}")
 ROWS_IN: Final = "rows_in"
@@ -36,13 +36,13 @@ class Problem:
 
 
 @contextmanager
-def fresh_shop(spark: SparkSession, folder: Path) -> Iterator[OneShop]:
+def fresh_shop(spark: SparkSession, folder: Path) -> Iterator[ShopFixture]:
     """Give a shop with an empty home and an empty folder for its files, both below `folder`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NIGHTSHELF_HOME", str(folder / "home"))
         settings.cache_clear()
         (folder / "files").mkdir(parents=True)
-        yield OneShop(spark, folder / "files")
+        yield ShopFixture(spark, folder / "files")
     settings.cache_clear()
 
 
@@ -58,7 +58,7 @@ def check_delivery(spark: SparkSession, delivery: Delivery, folder: Path) -> lis
         return [*_of_gate(report), *PublishedRows(shop.rows).problems(delivery)]
 
 
-def _run(shop: OneShop) -> GateReport:
+def _run(shop: ShopFixture) -> GateReport:
     remember(settings(), "fuzz", [ERASED])
     manifest = shop.night(NIGHT, 0)
     write_manifest(settings(), manifest)

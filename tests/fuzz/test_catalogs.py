@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.odd_values import NIGHT
 from tests.spark_jobs.cases.case_run import balanced
 from tests.spark_jobs.conftest import shop  # noqa: F401 - the fixture
-from tests.spark_jobs.one_shop import CLICKS, OneShop
+from tests.spark_jobs.one_shop import CLICKS, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -75,14 +75,14 @@ def draw_catalog(seed: int, header: str, values: Sequence[str]) -> Catalog:
     return catalog
 
 
-def outcome_rows(shop: OneShop) -> Counter[str]:  # noqa: F811
+def outcome_rows(shop: ShopFixture) -> Counter[str]:  # noqa: F811
     outcomes: Counter[str] = Counter()
     for row in shop.rows("reconciliation"):
         outcomes[row["outcome"]] += row["rows"]
     return outcomes
 
 
-def test_every_record_of_a_catalog_is_accounted_for(shop: OneShop) -> None:  # noqa: F811
+def test_every_record_of_a_catalog_is_accounted_for(shop: ShopFixture) -> None:  # noqa: F811
     shop.describe(CLICKS + TOML)
     items = draw_catalog(SEED, "sku,name,price", ("Blue mug", "9.99"))
     users = draw_catalog(SEED + 1, "id,country", ("DE",))

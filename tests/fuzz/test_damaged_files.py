@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz.odd_values import NIGHT
 from tests.spark_jobs.conftest import shop  # noqa: F401 - the fixture
-from tests.spark_jobs.one_shop import CLICKS, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -68,7 +68,7 @@ DAMAGED: dict[str, tuple[str, bytes]] = {
 }
 
 
-def described(shop: OneShop, ending: str) -> Path:  # noqa: F811
+def described(shop: ShopFixture, ending: str) -> Path:  # noqa: F811
     form = {"csv": "csv", "csv.gz": "csv", "jsonl": "json", "parquet": "parquet"}[ending]
     toml = CLICKS.replace(".csv", f".{ending}").replace('"csv"', f'"{form}"')
     if form != "csv":
@@ -81,7 +81,7 @@ def described(shop: OneShop, ending: str) -> Path:  # noqa: F811
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_a_damaged_file_is_one_line_that_names_it(shop: OneShop, what: str) -> None:  # noqa: F811
+def test_a_damaged_file_is_one_line_that_names_it(shop: ShopFixture, what: str) -> None:  # noqa: F811
     ending, content = DAMAGED[what]
     path = described(shop, ending)
     path.write_bytes(content)
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_one_line_that_names_it(shop: OneShop, what: str) -> N
     assert path.name in told or "No events for 2026-11-20" in told or "events.columns" in told
 
 
-def test_a_good_file_beside_a_damaged_one_lands_nothing_half(shop: OneShop) -> None:  # noqa: F811
+def test_a_good_file_beside_a_damaged_one_lands_nothing_half(shop: ShopFixture) -> None:  # noqa: F811
     shop.describe(CLICKS.replace("events-{ds}.csv", "{ds}/*.csv.gz"))
     folder = shop.files / str(NIGHT)
     folder.mkdir()

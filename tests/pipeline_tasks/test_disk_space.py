@@ -24,7 +24,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.disk_space import OutOfSpaceError
 from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
+from pipeline_tasks.lake.postgres_sink import SinkError, copy_recommendations
 from pipeline_tasks.lake.staging import Manifest, write_manifest
 from pipeline_tasks.registry.embed_items import write_visitors
 from pipeline_tasks.run_key import RunKey
@@ -172,4 +172,4 @@ def test_the_remedy_of_a_full_postgres_server_names_its_disk(monkeypatch: pytest
     monkeypatch.setattr("pipeline_tasks.lake.postgres_sink._is_due", lambda *_: False)
     settings = Settings(home=tmp_path, postgres_sink="postgresql://user:secret@host/shelves")
     with pytest.raises(SinkError, match=r"Free some space on the disk of the Postgres server, then run sink_shelves"):
-        sink_night(settings, RunKey("shop", date(2026, 11, 20)))
+        copy_recommendations(settings, RunKey("shop", date(2026, 11, 20)))

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipeline_tasks.local_days import day_at, end_of, start_of, today
+from pipeline_tasks.local_days import day_at, end_of_day, start_of_day, today
 from pipeline_tasks.time_units import HOUR, SECOND
 
 LOS_ANGELES, CAIRO, HAVANA = "America/Los_Angeles", "Africa/Cairo", "America/Havana"
@@ -28,8 +28,8 @@ LOS_ANGELES, CAIRO, HAVANA = "America/Los_Angeles", "Africa/Cairo", "America/Hav
 )
 def test_a_day_starts_and_ends_by_its_zone(zone: str | None, day: date, starts: str, hours: int) -> None:
     start = datetime.fromisoformat(starts).replace(tzinfo=UTC)
-    assert start_of(day, zone) == round(start.timestamp()) * SECOND
-    assert end_of(day, zone) - start_of(day, zone) == hours * HOUR
+    assert start_of_day(day, zone) == round(start.timestamp()) * SECOND
+    assert end_of_day(day, zone) - start_of_day(day, zone) == hours * HOUR
     assert day_at(start, zone) == day
     assert day_at(start - timedelta(microseconds=1), zone) == day - timedelta(days=1)
 

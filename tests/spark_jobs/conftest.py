@@ -5,17 +5,17 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import Settings, settings
-from tests.spark_jobs.one_night import prepare
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
+from tests.spark_jobs.small_run import prepare
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession) -> Iterator[OneShop]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession) -> Iterator[ShopFixture]:
     """A shop with an empty home and an empty folder for its files."""
     monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path / "home"))
     settings.cache_clear()
     (tmp_path / "files").mkdir()
-    yield OneShop(spark, tmp_path / "files")
+    yield ShopFixture(spark, tmp_path / "files")
     settings.cache_clear()
 
 

@@ -15,7 +15,7 @@ from pipeline_tasks.lake.staging import Manifest, publish
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import load_source, register_source
 from spark_jobs.clean_behavior import clean
-from spark_jobs.cleaning.changed_days import chosen_rules
+from spark_jobs.cleaning.changed_days import active_rule_names
 from spark_jobs.land_behavior import land
 from spark_jobs.split_behavior import split
 
@@ -55,21 +55,21 @@ HEADER = "time,kind,item,who,visit,price,units,words"
 
 
 @dataclass
-class OneShop:
+class ShopFixture:
     """Runs the steps in this process, on the Spark session of the test."""
 
     spark: SparkSession
     files: Path
     source: Source | None = None
 
-    def describe(self, toml: str = CLICKS) -> "OneShop":
+    def describe(self, toml: str = CLICKS) -> "ShopFixture":
         """Use this TOML, which lies among the shop's files."""
         path = self.files / "shop.toml"
         path.write_text(toml)
         self.source = register_source(path)
         return self
 
-    def preset(self, name: str, folder: Path) -> "OneShop":
+    def preset(self, name: str, folder: Path) -> "ShopFixture":
         """Use a preset on the files in `folder`."""
         self.source = load_source(name, str(folder))
         return self
@@ -93,7 +93,7 @@ class OneShop:
 
     def clean(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
         """Clean and publish."""
-        on = chosen_rules(self._source, rules)
+        on = active_rule_names(self._source, rules)
         manifest = clean(self.spark, self._source, RunKey(self._source.name, ds), window_days, on)
         publish(self.lake, manifest)
         return manifest

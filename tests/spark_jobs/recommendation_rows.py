@@ -9,7 +9,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.staging import Manifest
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
-from tests.spark_jobs.one_night import NIGHT, SCORING, rows_of
+from tests.spark_jobs.small_run import NIGHT, SCORING, rows_of
 
 
 def by_score(home: Settings) -> ScoringSettings:

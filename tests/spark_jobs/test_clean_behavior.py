@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -26,7 +26,7 @@ GOOD = (
 )
 
 
-def test_values_are_typed_and_normalized(shop: OneShop) -> None:
+def test_values_are_typed_and_normalized(shop: ShopFixture) -> None:
     shop.deliver(*GOOD)
     shop.night()
     events = {(row["user_key"], row["event_type"]): row for row in shop.rows("events")}
@@ -67,7 +67,7 @@ REFUSED = {
 }
 
 
-def test_each_rejected_record_is_kept_with_its_rule(shop: OneShop) -> None:
+def test_each_rejected_record_is_kept_with_its_rule(shop: ShopFixture) -> None:
     path = shop.deliver(*GOOD, *REFUSED)
     shop.night()
     quarantine = shop.rows("quarantine")
@@ -83,7 +83,7 @@ def test_each_rejected_record_is_kept_with_its_rule(shop: OneShop) -> None:
     assert counts["event"] == len(GOOD)
 
 
-def test_exact_and_near_duplicates_become_one(shop: OneShop) -> None:
+def test_exact_and_near_duplicates_become_one(shop: ShopFixture) -> None:
     act = "2026-11-20T09:00:00.{}Z,{},P1,ann,s1,9.99,,"
     shop.deliver(
         act.format("000", "view"),
@@ -101,7 +101,7 @@ def test_exact_and_near_duplicates_become_one(shop: OneShop) -> None:
     assert shop.outcomes() == {"rows_in": 8, "event": 7, "exact_duplicates": 1}
 
 
-def test_equal_records_that_are_units_have_different_ids(shop: OneShop) -> None:
+def test_equal_records_that_are_units_have_different_ids(shop: ShopFixture) -> None:
     unit = "2026-11-20,purchase,P1,{},,9.99,1,"
     shop.describe(CLICKS + '[rules]\non = ["positive_quantity", "bots"]\n')
     shop.deliver(*[unit.format("ann")] * 3, *[unit.format("")] * 2, unit.format("bob"), *[",view,P1,ann,s1,,,"] * 2)
@@ -124,7 +124,7 @@ def test_equal_records_that_are_units_have_different_ids(shop: OneShop) -> None:
     assert kept < set(ids), "the first of equal records has the id that it has without copies"
 
 
-def test_a_bot_is_rejected_and_other_users_are_not(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bot_is_rejected_and_other_users_are_not(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline_tasks.config.settings import settings
 
     monkeypatch.setenv("NIGHTSHELF_CLEANING__BOT_EVENTS_PER_DAY", "5")
@@ -137,7 +137,7 @@ def test_a_bot_is_rejected_and_other_users_are_not(shop: OneShop, monkeypatch: p
     assert {row["detail"] for row in shop.rows("quarantine")} == {"user_key=bot session_id=s9"}
 
 
-def test_service_codes_and_cancellations_follow_their_switches(shop: OneShop) -> None:
+def test_service_codes_and_cancellations_follow_their_switches(shop: ShopFixture) -> None:
     shop.describe(CLICKS + '[rules]\non = ["service_codes", "cancellations"]\nservice_codes = ["POST", "gift_.*"]\n')
     shop.deliver(
         "2026-11-20T09:00:00Z,purchase,POST,ann,s1,3,1,",
@@ -152,7 +152,7 @@ def test_service_codes_and_cancellations_follow_their_switches(shop: OneShop) ->
     assert shop.outcomes() == {"rows_in": 4, "event": 3, "positive_quantity": 1}
 
 
-def test_a_run_cleans_only_days_that_changed(shop: OneShop) -> None:
+def test_a_run_cleans_only_days_that_changed(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
     shop.deliver("2026-11-20T09:00:00Z,view,P2,ann,s2,,,")
@@ -170,7 +170,7 @@ def test_a_run_cleans_only_days_that_changed(shop: OneShop) -> None:
     } == {"P1", "P3"}
 
 
-def test_a_late_event_joins_its_own_day(shop: OneShop) -> None:
+def test_a_late_event_joins_its_own_day(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
     shop.night(before, window_days=2)
@@ -186,7 +186,7 @@ def test_a_late_event_joins_its_own_day(shop: OneShop) -> None:
     assert shop.outcomes(DAY) == {"rows_in": 2, "event": 1, "impossible_time": 1}, "19 days late is no late event"
 
 
-def test_the_same_run_twice_gives_identical_tables(shop: OneShop) -> None:
+def test_the_same_run_twice_gives_identical_tables(shop: ShopFixture) -> None:
     shop.deliver(*GOOD, *REFUSED)
     shop.night()
     tables = ("events", "quarantine", "reconciliation", "items", "users")
@@ -198,7 +198,7 @@ def test_the_same_run_twice_gives_identical_tables(shop: OneShop) -> None:
     assert {name: shop.rows(name) for name in tables} == first, "rules switched off and on again leave no trace"
 
 
-def test_a_day_with_one_user_is_cleaned(shop: OneShop) -> None:
+def test_a_day_with_one_user_is_cleaned(shop: ShopFixture) -> None:
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
     shop.night()
     assert [(row["user_key"], row["first_seen"], row["last_seen"]) for row in shop.rows("users")] == [("ann", DAY, DAY)]
@@ -206,7 +206,7 @@ def test_a_day_with_one_user_is_cleaned(shop: OneShop) -> None:
         shop.split()
 
 
-def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> None:
+def test_duplicate_item_ids_leave_the_most_complete_record(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG)
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,4.50,,", "2026-11-20T09:01:00Z,view,P9,ann,s1,7.25,,")
     catalog = [
@@ -230,7 +230,7 @@ def test_duplicate_item_ids_leave_the_most_complete_record(shop: OneShop) -> Non
     assert shop.catalog_outcomes() == {"items_in": 4, "items_accepted": 2, "items_quarantine": 2}
 
 
-def test_repeated_catalog_records_are_counted_apart_from_events(shop: OneShop) -> None:
+def test_repeated_catalog_records_are_counted_apart_from_events(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG + USERS)
     shop.deliver(*(f"2026-11-20T09:00:{second:02}Z,view,P{second},ann,s1,4.50,," for second in range(18)))
     lines = [f"P{number},Cup {number},5,big,red" for number in range(510)]
@@ -259,7 +259,7 @@ def test_repeated_catalog_records_are_counted_apart_from_events(shop: OneShop) -
     assert told["items_quarantine", "duplicate_item_id"] == told["items_quarantine", "missing_item"] == 1
 
 
-def test_an_item_without_a_catalog_has_the_price_of_its_last_event(shop: OneShop) -> None:
+def test_an_item_without_a_catalog_has_the_price_of_its_last_event(shop: ShopFixture) -> None:
     shop.deliver(
         "2026-11-20T09:00:00Z,view,P1,ann,s1,4.50,,",
         "2026-11-20T11:00:00Z,view,P1,bob,s2,6.00,,",
@@ -275,7 +275,7 @@ def test_an_item_without_a_catalog_has_the_price_of_its_last_event(shop: OneShop
     assert prices == {"P1": 6.0, "P2": None, "P3": last["price"]}, "of one moment's events the largest id decides"
 
 
-def test_a_catalog_without_titles_is_one_clear_error(shop: OneShop) -> None:
+def test_a_catalog_without_titles_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG)
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
     (shop.files / "items.csv").write_text("sku,name,price,size,color\nP1,,5,,\n")
@@ -285,13 +285,13 @@ def test_a_catalog_without_titles_is_one_clear_error(shop: OneShop) -> None:
     assert shop.rows("events") == [], "nothing was published"
 
 
-def test_cleaning_a_day_that_was_not_landed_is_one_clear_error(shop: OneShop) -> None:
+def test_cleaning_a_day_that_was_not_landed_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe()
     with pytest.raises(ValueError, match=r"No events for 2026-11-20 in .*: land that day first \(nightshelf run"):
         shop.clean()
 
 
-def test_an_unknown_rule_is_one_clear_error(shop: OneShop) -> None:
+def test_an_unknown_rule_is_one_clear_error(shop: ShopFixture) -> None:
     shop.deliver(HEADER)
     with pytest.raises(ValueError, match="rules no_such_rule do not exist: choose among known_user"):
         shop.clean(rules="no_such_rule")

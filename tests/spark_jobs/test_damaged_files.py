@@ -13,7 +13,7 @@ from pipeline_tasks.failure_messages import DamagedFileError
 from pipeline_tasks.job_errors import job_errors
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.common.stage_table import read_table
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -21,7 +21,7 @@ BEFORE = DAY - timedelta(days=1)
 
 
 @pytest.fixture
-def cleaned(shop: OneShop) -> OneShop:
+def cleaned(shop: ShopFixture) -> ShopFixture:
     for day in (BEFORE, DAY):
         shop.deliver(*(f"{day} 09:00:0{n},view,P{n},ann,s1,,," for n in range(5)), day=day)
         shop.night(day, window_days=2)
@@ -32,12 +32,12 @@ def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
 
-def published(shop: OneShop) -> Path:
+def published(shop: ShopFixture) -> Path:
     [file] = shop.lake.files("events", (BEFORE, BEFORE))
     return Path(file)
 
 
-def test_a_damaged_landed_file_is_named_and_landed_again(cleaned: OneShop) -> None:
+def test_a_damaged_landed_file_is_named_and_landed_again(cleaned: ShopFixture) -> None:
     before = cleaned.rows("events")
     [file] = map(Path, Landing(settings(), "clicks", "events").files([DAY]))
     cut_off(file)
@@ -53,7 +53,7 @@ def test_a_damaged_landed_file_is_named_and_landed_again(cleaned: OneShop) -> No
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_damaged_day_of_events_is_cleaned_again(
-    cleaned: OneShop, gone: bool, capsys: pytest.CaptureFixture[str]
+    cleaned: ShopFixture, gone: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, file = cleaned.rows("events"), published(cleaned)
     file.unlink() if gone else cut_off(file)
@@ -64,7 +64,7 @@ def test_a_damaged_day_of_events_is_cleaned_again(
 
 
 def test_a_file_with_damaged_values_ends_in_one_line_with_the_remedy(
-    cleaned: OneShop, capsys: pytest.CaptureFixture[str]
+    cleaned: ShopFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = published(cleaned)
     whole = file.read_bytes()
@@ -80,7 +80,7 @@ def test_a_file_with_damaged_values_ends_in_one_line_with_the_remedy(
     )
 
 
-def test_any_failure_of_spark_ends_in_one_line(cleaned: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_failure_of_spark_ends_in_one_line(cleaned: ShopFixture, capsys: pytest.CaptureFixture[str]) -> None:
     failing = F.udf(lambda value: 1 // value, "int")
     with pytest.raises(SystemExit) as ended, job_errors():
         cleaned.spark.range(1).select(failing("id")).collect()
@@ -95,7 +95,7 @@ def test_any_failure_of_spark_ends_in_one_line(cleaned: OneShop, capsys: pytest.
     )
 
 
-def test_deleted_files_are_landed_and_cleaned_again(shop: OneShop) -> None:
+def test_deleted_files_are_landed_and_cleaned_again(shop: ShopFixture) -> None:
     shop.describe()
     shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", "2026-11-19T10:00:00Z,view,,bob,s2,9.99,,", day=BEFORE)
     shop.deliver("2026-11-20T10:00:00Z,view,P1,ann,s1,9.99,,")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -14,7 +14,7 @@ NOON = 1_795_176_000_000_000
 COLUMNS = ("event_type", "item_id", "user_key", "session_id", "query", "price", "quantity")
 
 
-def events(shop: OneShop) -> list[tuple[Any, ...]]:
+def events(shop: ShopFixture) -> list[tuple[Any, ...]]:
     rows = shop.lake.read("events", columns=("ts", *COLUMNS)).sort_by([("ts", "ascending"), ("item_id", "ascending")])
     return [tuple(row[name] for name in COLUMNS) for row in rows.to_pylist()]
 
@@ -27,7 +27,7 @@ def ga4(seconds: int, name: str, *items: dict[str, Any], user: str | None = None
     return json.dumps(event | ({"user_id": user} if user else {}))
 
 
-def test_google_analytics_4(shop: OneShop) -> None:
+def test_google_analytics_4(shop: ShopFixture) -> None:
     mug = {"item_id": "SKU1", "item_name": "Mug", "item_category": "Home", "item_brand": "(not set)", "price": 12.5}
     lines = [
         ga4(0, "session_start"),
@@ -54,7 +54,7 @@ def segment(second: int, event: str, **properties: object) -> str:
     return json.dumps(call | {"timestamp": f"2026-11-20T12:00:0{second}.000Z", "context": {"sessionId": 7}})
 
 
-def test_segment(shop: OneShop) -> None:
+def test_segment(shop: ShopFixture) -> None:
     mug = {"product_id": "507f", "sku": "G-32", "name": "Mug", "category": "Home", "price": 12.5, "quantity": 1}
     lines = [
         json.dumps({"type": "page", "anonymousId": "a1", "timestamp": "2026-11-20T12:00:00.000Z"}),
@@ -73,7 +73,7 @@ def test_segment(shop: OneShop) -> None:
     assert {row["item_id"]: row["title"] for row in shop.rows("items")} == {"507f": "Mug", "X": None}
 
 
-def test_shopify_orders(shop: OneShop) -> None:
+def test_shopify_orders(shop: ShopFixture) -> None:
     header = "Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Notes,"
     lines = [
         f"{header}Cancelled at,Vendor",

@@ -14,7 +14,7 @@ from pipeline_tasks.candidates.evaluate_candidates import evaluate_candidates
 from pipeline_tasks.candidates.served_task import replenishable_items, served_task
 from pipeline_tasks.candidates.train_candidate import train_candidate
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.data.run_data import read_run_data
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.lake.lake import Lake
@@ -33,7 +33,7 @@ from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.judged_shops import ITEMS, JudgedShop, grocery, ratings, reviews
-from tests.spark_jobs.one_night import rows_of
+from tests.spark_jobs.small_run import rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -162,7 +162,7 @@ def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: 
     assert inputs.policy.excluded_types == ()
     assert 0 < len(inputs.offered.replenishable) < len(inputs.offered.item_ids)
     again = {inputs.offered.item_ids[index].as_py() for index in inputs.offered.replenishable}
-    data = read_night(inputs.lake, shop.served)
+    data = read_run_data(inputs.lake, shop.served)
     flags = replenishable_items(inputs.rules.replenishable, data.catalog, data.log)
     assert {item for item, flag in zip(data.catalog.item_ids, flags, strict=True) if flag} == again
     since = (shop.cuts[1] // DAY + 1 - RECENT_DAYS) * DAY
@@ -175,7 +175,7 @@ def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: 
     assert any(recent.values())
     assert shop.ndcg(rows, recent) == pytest.approx(judged.figure, abs=1e-6)
     assert len({judged.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
-    whole = read_night(inputs.lake, shop.night)
+    whole = read_run_data(inputs.lake, shop.night)
     taken = served_task(whole, settings().scoring, "validation").taken
     (validation,) = build_tasks(whole.parts, "validation", ("served",), ITEMS, taken=taken)
     competed = evaluate(load_recommender(judged.candidate.folder).recommender, validation)

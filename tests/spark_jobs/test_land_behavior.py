@@ -4,14 +4,14 @@ from datetime import date, timedelta
 import pytest
 
 from pipeline_tasks.sources.sources import SourceError
-from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
 VIEW = "2026-11-20T09:00:00Z,view,P1,ann,s1,,,"
 
 
-def test_a_missing_file_names_itself_and_where_to_get_it(shop: OneShop) -> None:
+def test_a_missing_file_names_itself_and_where_to_get_it(shop: ShopFixture) -> None:
     shop.describe()
     with pytest.raises(FileNotFoundError) as failed:
         shop.land()
@@ -19,7 +19,7 @@ def test_a_missing_file_names_itself_and_where_to_get_it(shop: OneShop) -> None:
     assert "Where to get it: ask the web team" in str(failed.value)
 
 
-def test_a_missing_catalog_without_where_to_get_is_one_clear_error(shop: OneShop) -> None:
+def test_a_missing_catalog_without_where_to_get_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe("\n".join(line for line in (CLICKS + CATALOG).splitlines() if not line.startswith("get =")))
     shop.deliver(VIEW)
     with pytest.raises(
@@ -28,7 +28,7 @@ def test_a_missing_catalog_without_where_to_get_is_one_clear_error(shop: OneShop
         shop.land()
 
 
-def test_an_unmapped_column_error_names_the_key_and_the_columns(shop: OneShop) -> None:
+def test_an_unmapped_column_error_names_the_key_and_the_columns(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace('"who"', '"customer"'))
     shop.deliver(VIEW)
     shop.land()
@@ -40,7 +40,7 @@ def test_an_unmapped_column_error_names_the_key_and_the_columns(shop: OneShop) -
     assert said.endswith("correct events.columns.user_key in the source's TOML")
 
 
-def test_a_time_in_seconds_is_not_guessed(shop: OneShop) -> None:
+def test_a_time_in_seconds_is_not_guessed(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace('ts = "time"', 'ts = "CAST(time AS BIGINT)"'))
     shop.deliver(VIEW)
     with pytest.raises(SourceError, match=r"events.columns.ts yields bigint, not a time: wrap it in timestamp_seconds"):
@@ -48,7 +48,7 @@ def test_a_time_in_seconds_is_not_guessed(shop: OneShop) -> None:
 
 
 def test_where_leaves_out_a_row_with_text_instead_of_a_number(
-    shop: OneShop, capsys: pytest.CaptureFixture[str]
+    shop: ShopFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.describe(CLICKS.replace("[events]\n", '[events]\nwhere = "units > 0"\n', 1))
     lines = [f"2026-11-20T09:00:00Z,purchase,P1,ann,s1,1,{units}," for units in ("2", "two", "0", "")]
@@ -58,7 +58,7 @@ def test_where_leaves_out_a_row_with_text_instead_of_a_number(
     assert "'rows_read': 4, 'left_out_by_where': 3" in capsys.readouterr().out
 
 
-def test_an_empty_day_is_one_clear_error_and_the_day_before_stays(shop: OneShop) -> None:
+def test_an_empty_day_is_one_clear_error_and_the_day_before_stays(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
     shop.night(before)
@@ -73,7 +73,7 @@ def test_an_empty_day_is_one_clear_error_and_the_day_before_stays(shop: OneShop)
     assert shop.rows("events") == kept
 
 
-def test_a_line_of_100_megabytes_is_one_rejected_record(shop: OneShop) -> None:
+def test_a_line_of_100_megabytes_is_one_rejected_record(shop: ShopFixture) -> None:
     shop.describe()
     with (shop.files / f"events-{DAY}.csv").open("w") as file:
         file.write(f"{HEADER}\n{VIEW}\n2026-11-20T09:00:00Z,view,")
@@ -87,7 +87,7 @@ def test_a_line_of_100_megabytes_is_one_rejected_record(shop: OneShop) -> None:
     assert raw.startswith("2026-11-20T09:00:00Z,view,xxx")
 
 
-def test_a_truncated_gzip_names_the_file_and_lands_nothing(shop: OneShop) -> None:
+def test_a_truncated_gzip_names_the_file_and_lands_nothing(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace(".csv", ".csv.gz"))
     path = shop.files / f"events-{DAY}.csv.gz"
     lines = [f"2026-11-20T09:00:00Z,view,P{n},ann,s{n * 7919 % 9973},{n},," for n in range(50_000)]
@@ -102,7 +102,7 @@ def test_a_truncated_gzip_names_the_file_and_lands_nothing(shop: OneShop) -> Non
     assert shop.clean(rules="exact_duplicates").tables["events"].rows == 50_000
 
 
-def test_bytes_that_are_not_utf8_are_one_rejected_record(shop: OneShop) -> None:
+def test_bytes_that_are_not_utf8_are_one_rejected_record(shop: ShopFixture) -> None:
     shop.describe()
     content = f"{HEADER}\n{VIEW}\n".encode() + b"2026-11-20T09:00:00Z,view,P\xff\xfe2,ann,s1,,,\n"
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
@@ -111,7 +111,7 @@ def test_bytes_that_are_not_utf8_are_one_rejected_record(shop: OneShop) -> None:
     assert "view,P�" in shop.rows("quarantine")[0]["raw"]
 
 
-def test_an_encoding_can_be_declared(shop: OneShop) -> None:
+def test_an_encoding_can_be_declared(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace("[events.columns]", '[events.options]\nencoding = "ISO-8859-1"\n[events.columns]'))
     content = f"{HEADER}\n2026-11-20T09:00:00Z,search,,ann,s1,,,Café\n".encode("latin-1")
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
@@ -119,7 +119,7 @@ def test_an_encoding_can_be_declared(shop: OneShop) -> None:
     assert [row["query"] for row in shop.rows("events")] == ["café"]
 
 
-def test_columns_may_come_in_another_order_on_another_day(shop: OneShop) -> None:
+def test_columns_may_come_in_another_order_on_another_day(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("ann,2026-11-19T09:00:00Z,view,P1", day=before, header="who,time,kind,item")
     shop.deliver(VIEW.replace("P1", "P2"))
@@ -141,7 +141,7 @@ user_key = "user"
 """
 
 
-def test_json_lines_of_several_files(shop: OneShop) -> None:
+def test_json_lines_of_several_files(shop: ShopFixture) -> None:
     shop.describe(JSON)
     folder = shop.files / "log" / f"ds={DAY}"
     folder.mkdir(parents=True)
@@ -156,7 +156,7 @@ def test_json_lines_of_several_files(shop: OneShop) -> None:
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "corrupt_record": 1}
 
 
-def test_the_remedy_for_a_reserved_column_name_works(shop: OneShop) -> None:
+def test_the_remedy_for_a_reserved_column_name_works(shop: ShopFixture) -> None:
     shop.describe()
     header = HEADER.replace("words", "ds")
     shop.deliver(VIEW, header=header)
@@ -170,7 +170,7 @@ def test_the_remedy_for_a_reserved_column_name_works(shop: OneShop) -> None:
     assert shop.outcomes() == {"rows_in": 1, "event": 1}
 
 
-def test_one_growing_file_lands_only_what_is_new(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_growing_file_lands_only_what_is_new(shop: ShopFixture, capsys: pytest.CaptureFixture[str]) -> None:
     shop.describe(CLICKS.replace("events-{ds}.csv", "all.csv"))
     before = date(2026, 11, 19)
     first = [HEADER, VIEW.replace("-20T", "-19T"), "yesterday,view,P1,ann,s1,,,"]
@@ -187,7 +187,7 @@ def test_one_growing_file_lands_only_what_is_new(shop: OneShop, capsys: pytest.C
 
 
 def test_without_a_window_a_file_of_many_days_is_the_whole_log(
-    shop: OneShop, capsys: pytest.CaptureFixture[str]
+    shop: ShopFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.describe(CLICKS.replace("events-{ds}.csv", "all.csv"))
     old, before = date(2025, 1, 3), date(2026, 11, 19)
@@ -205,7 +205,7 @@ def test_without_a_window_a_file_of_many_days_is_the_whole_log(
     assert {row["ds"] for row in shop.rows("events")} == {old, before, DAY}
 
 
-def test_without_a_window_dated_files_are_those_of_thirty_days(shop: OneShop) -> None:
+def test_without_a_window_dated_files_are_those_of_thirty_days(shop: ShopFixture) -> None:
     shop.describe()
     for day in (DAY - timedelta(days=30), DAY - timedelta(days=29), DAY):
         shop.deliver(VIEW.replace("2026-11-20", str(day)), day=day)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_tasks.config.settings import REPOSITORY
 from tests.documented import shown_blocks
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 GUIDE = REPOSITORY / "docs" / "guides" / "own-log.md"
 
@@ -27,7 +27,7 @@ def test_the_readme_shows_a_part_of_the_guides_example() -> None:
 
 
 @pytest.mark.spark
-def test_the_example_turns_a_shops_files_into_tables(shop: OneShop) -> None:
+def test_the_example_turns_a_shops_files_into_tables(shop: ShopFixture) -> None:
     toml = shown_blocks(GUIDE, "toml")[0]
     (shop.files / "orders-2026-11-20.csv").write_text(ORDERS)
     (shop.files / "catalog.csv").write_text(CATALOG)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.models.two_tower.item_vocabulary import fit_vocabulary
 from tests.benchmarks.sequence_sets import read_amazon_sports
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = [pytest.mark.spark, pytest.mark.real_data]
 
@@ -17,7 +17,7 @@ PROTOCOL = "known_user,positive_quantity,positive_price,exact_duplicates"
 LAST_DAY = date(2011, 12, 9)
 
 
-def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None:
+def test_online_retail_by_the_protocol(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("online_retail", shared_data / "online-retail-uci")
     # Of a log in one file the window is all of it, with nothing set.
     assert shop.night(LAST_DAY, window_days=0, rules=PROTOCOL).facts["window_days"] == "374"
@@ -53,7 +53,7 @@ def test_online_retail_by_the_protocol(shop: OneShop, shared_data: Path) -> None
     assert {row["sequence_key"].startswith("session:") for row in sequences if row["user_key"] is None} == {True}
 
 
-def test_rees46(shop: OneShop, shared_data: Path) -> None:
+def test_rees46(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("rees46", shared_data / "rees46-multicategory-sample")
     ds = date(2019, 10, 1)
     shop.night(ds)
@@ -67,7 +67,7 @@ def test_rees46(shop: OneShop, shared_data: Path) -> None:
     assert shop.rows("splits")[0]["test_events"] > 3_000
 
 
-def test_completejourney(shop: OneShop, shared_data: Path) -> None:
+def test_completejourney(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("completejourney", shared_data / "completejourney")
     ds = date(2017, 12, 31)
     shop.night(ds, window_days=60)
@@ -81,7 +81,7 @@ def test_completejourney(shop: OneShop, shared_data: Path) -> None:
     assert shop.rows("splits")[0]["validation_events"] > 2_000
 
 
-def test_amazon_reviews(shop: OneShop, shared_data: Path) -> None:
+def test_amazon_reviews(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("amazon_reviews", shared_data / "amazon-beauty-5core")
     ds = date(2014, 7, 23)
     shop.night(ds)
@@ -94,7 +94,7 @@ def test_amazon_reviews(shop: OneShop, shared_data: Path) -> None:
     assert (split["validation_events"], split["test_events"]) == (22_363, 22_363)
 
 
-def test_amazon_reviews_without_titles(shop: OneShop, shared_data: Path) -> None:
+def test_amazon_reviews_without_titles(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("amazon_reviews_untitled", shared_data / "amazon-sports-5core")
     shop.night(date(2014, 7, 23))
     assert shop.outcomes() == {"rows_in": 296_337, "event": 296_337}
@@ -104,14 +104,14 @@ def test_amazon_reviews_without_titles(shop: OneShop, shared_data: Path) -> None
     assert items["1"]["title"] is None
     assert '"attributes":["1","2","3","4","5","6"]' in items["1"]["attributes"]
     # Through the chain as in the benchmark: attributes are structured values, and neither they nor the ASIN are text.
-    ours, measured = catalog_of(rows, []), read_amazon_sports(shared_data).catalog
+    ours, measured = make_catalog(rows, []), read_amazon_sports(shared_data).catalog
     assert ours.texts == measured.texts == [""] * 18_357
     vocabulary = fit_vocabulary(ours.values)
     assert vocabulary == fit_vocabulary(measured.values)
     np.testing.assert_array_equal(vocabulary.numbers(ours.values), vocabulary.numbers(measured.values))
 
 
-def test_movielens(shop: OneShop, shared_data: Path) -> None:
+def test_movielens(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("movielens", shared_data / "ml-1m")
     ds = date(2003, 2, 28)
     shop.night(ds)
@@ -123,6 +123,6 @@ def test_movielens(shop: OneShop, shared_data: Path) -> None:
     assert titles["1"] == "Toy Story (1995)"
 
 
-def shop_sequences(shop: OneShop, ds: date) -> dict[str, list[str]]:
+def shop_sequences(shop: ShopFixture, ds: date) -> dict[str, list[str]]:
     shop.split(ds, strategy="leave_one_out")
     return {row["user_key"]: row["item_ids"] for row in shop.rows("sequences", "user_key", "item_ids")}

@@ -3,13 +3,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
+from pipeline_tasks.lake.staging import Manifest, staging_folder, write_manifest
 from spark_jobs.recommend_items import build
 from spark_jobs.recommending.fallback_recommendations import build_fallback
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.one_night import (
+from tests.spark_jobs.recommendation_rows import by_score, recommendations_of, stage_only_recommendations
+from tests.spark_jobs.small_run import (
     ITEMS,
     NIGHT,
     SCORING,
@@ -19,7 +20,6 @@ from tests.spark_jobs.one_night import (
     user_vectors,
     write_vectors,
 )
-from tests.spark_jobs.recommendation_rows import by_score, recommendations_of, stage_only_recommendations
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_recommendations_are_the_best_items_without_recent_purchases(manifest: M
 
 
 def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, home: Settings) -> None:
-    vectors = night_folder(home, NIGHT) / "vectors"
+    vectors = staging_folder(home, NIGHT) / "vectors"
     # i01 was bought yesterday, and stays away for all its 500.
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {1: 500.0, 2: 100.0, 0: -100.0}})
     try:
@@ -64,7 +64,7 @@ def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, ho
 
 
 def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: SparkSession, home: Settings) -> None:
-    vectors, weights = night_folder(home, NIGHT) / "vectors", (1.5, -2.0, 0.5)
+    vectors, weights = staging_folder(home, NIGHT) / "vectors", (1.5, -2.0, 0.5)
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {2: 0.25}}, weights)
     try:
         shelf = recommendations_of(

@@ -9,7 +9,7 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from threadpoolctl import threadpool_limits
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ImplicitAlsScorer:
     def scores(self, histories: Interactions) -> Floats:
         """Return user factors x item factors."""
         with threadpool_limits(1, "blas"):
-            users = self.model.recalculate_user(np.arange(len(histories)), matrix_of(histories, self.n_items))
+            users = self.model.recalculate_user(np.arange(len(histories)), interaction_matrix(histories, self.n_items))
         return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
 
 
@@ -71,7 +71,7 @@ def fit_implicit_als(
             iterations=iterations,
             random_state=seed,
         )
-        model.fit(matrix_of(log, n_items), show_progress=False)
+        model.fit(interaction_matrix(log, n_items), show_progress=False)
     return ImplicitAlsScorer("implicit_als", log.evidence, model, n_items)
 
 
@@ -96,6 +96,6 @@ def fit_implicit_bpr(
         num_threads=1,
         random_state=seed,
     )
-    model.fit(matrix_of(log, n_items), show_progress=False)
+    model.fit(interaction_matrix(log, n_items), show_progress=False)
     rows = {key: row for row, key in enumerate(log.keys)}
     return ImplicitBprScorer("implicit_bpr", log.evidence, rows, model.user_factors, model.item_factors)

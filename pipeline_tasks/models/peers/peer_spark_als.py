@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
 from pipeline_tasks.evaluation.ranking_metrics import Reals
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.local_runtime.java import java_home
 
 
@@ -51,7 +51,7 @@ class AlsScorer:
 
     def user_factors(self, histories: Interactions) -> Reals:
         """Return (histories, rank): the ridge solution of each history; 0 for an empty one."""
-        matrix = matrix_of(histories, len(self.items))
+        matrix = interaction_matrix(histories, len(self.items))
         alpha, rank = self.options.alpha, self.items.shape[1]
         gram = self.items.T @ self.items
         users = np.zeros((len(histories), rank))
@@ -69,7 +69,7 @@ def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = 
     """
     options = options or AlsOptions(seed=seed)
     with _session() as spark:
-        _, items = train_als(spark, matrix_of(log, n_items), options)
+        _, items = train_als(spark, interaction_matrix(log, n_items), options)
     return AlsScorer("spark_als", log.evidence, items, options)
 
 

@@ -11,7 +11,7 @@ from pipeline_tasks.candidates.train_candidate import train_candidate
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate
 from pipeline_tasks.registry.registry import client
@@ -70,7 +70,7 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
         patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", killed)
         with pytest.raises(KeyboardInterrupt):
             train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
-    assert (night_folder(shop, NIGHT) / "search" / "frozen.db").exists()
+    assert (staging_folder(shop, NIGHT) / "search" / "frozen.db").exists()
     with monkeypatch.context() as patched:
         patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", forgetful_in(4, whole))
         candidate = train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)

@@ -15,7 +15,7 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of
-from tests.pipeline_tasks.nights import last_asked
+from tests.pipeline_tasks.nights import leave_last_out_run
 
 TITLES = [f"tea {n}" for n in range(24)]
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, threads=1)
@@ -35,7 +35,9 @@ def purchases(own_items: int) -> Interactions:
 
 
 def trained(log: Interactions, scoring: ScoringSettings, folder: Path) -> TrainedCandidate:
-    return train(last_asked(TITLES, log), "frozen", TRAINING, folder, lambda metrics, step: None, scoring=scoring)
+    return train(
+        leave_last_out_run(TITLES, log), "frozen", TRAINING, folder, lambda metrics, step: None, scoring=scoring
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_candidates_compete_by_the_lists_that_are_served(
     done = trained(log, scoring, tmp_path)
     assert done.validation.task == "served_validation"
     assert (done.saved.recommender.own is not None) is (own_items == 5)
-    task = build_task(last_asked(TITLES, log).parts, "validation", goal, len(TITLES))
+    task = build_task(leave_last_out_run(TITLES, log).parts, "validation", goal, len(TITLES))
     by_goal = evaluate(done.saved.recommender, task)
     np.testing.assert_array_equal(done.validation.per_user["ndcg@10"], by_goal.per_user["ndcg@10"])
 

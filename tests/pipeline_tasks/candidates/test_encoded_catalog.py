@@ -10,13 +10,13 @@ from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from tests.pipeline_tasks.logs import random_log
-from tests.pipeline_tasks.nights import last_asked
+from tests.pipeline_tasks.nights import leave_last_out_run
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
 def run_data() -> RunData:
-    return last_asked([f"mug {n}" for n in range(30)], random_log(40, 30, seed=3))
+    return leave_last_out_run([f"mug {n}" for n in range(30)], random_log(40, 30, seed=3))
 
 
 def test_a_step_of_stage_one_has_as_many_pairs_as_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

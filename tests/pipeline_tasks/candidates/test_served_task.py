@@ -10,7 +10,7 @@ import pytest
 from pipeline_tasks.candidates.served_task import replenishable_items, served_task
 from pipeline_tasks.config.business_rules import ReplenishRules
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
-from pipeline_tasks.data.item_catalog import ItemCatalog, catalog_of
+from pipeline_tasks.data.item_catalog import ItemCatalog, make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.time_units import HOUR
@@ -25,7 +25,7 @@ def catalog(*attributes: str | None) -> ItemCatalog:
     rows = [
         {"item_id": f"i{n}", "title": f"tea {n}", "attributes": described} for n, described in enumerate(attributes)
     ]
-    return catalog_of(rows, [])
+    return make_catalog(rows, [])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit, train
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.typed_queries import TypedQueries
 from pipeline_tasks.evaluation.full_ranking import evaluate
@@ -23,7 +23,7 @@ from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.time_units import DAY
 from pipeline_tasks.training.training_fingerprint import log_digest
-from tests.pipeline_tasks.telling_logs import ITEMS, KINDS, profile_log
+from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, profile_log
 
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")
 TRAINING = TrainingSettings(read_queries=True, epochs=15, dimension=16, max_length=20, encoder_steps=2, threads=1)
@@ -40,7 +40,7 @@ def make_run_data() -> RunData:
     titles = [
         f"{('red', 'blue', 'green', 'plain', 'striped')[item // KINDS]} {NOUNS[item % KINDS]}" for item in range(ITEMS)
     ]
-    catalog = catalog_of([{"item_id": f"i{item:02d}", "title": title} for item, title in enumerate(titles)], [])
+    catalog = make_catalog([{"item_id": f"i{item:02d}", "title": title} for item, title in enumerate(titles)], [])
     ends = [datetime.fromtimestamp(days * DAY / 1e6, UTC) for days in (60, 80)]
     split = {"split_id": "s", "strategy": "temporal", "train_end": ends[0], "validation_end": ends[1]}
     return RunData(RunKey("shop", date(2026, 11, 20)), catalog, replace(log, times=times, queries=queries), {}, split)

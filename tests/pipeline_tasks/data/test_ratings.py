@@ -26,15 +26,15 @@ def rated(*values: float, times: list[int] | None = None) -> Ratings:
     ],
 )
 def test_threshold_gives_the_most_balanced_labels(values: list[float], liked: float) -> None:
-    assert rated(*values).choose_liked(len(values)) == liked
+    assert rated(*values).choose_liked_threshold(len(values)) == liked
 
 
 def test_later_ratings_do_not_change_the_threshold() -> None:
     ratings = rated(1.0, 2.0, 5.0, 5.0, 5.0, 5.0, times=[0, 1, 2, 2, 2, 2])
-    assert ratings.choose_liked(1) == 2.0
-    assert ratings.choose_liked(2) == 5.0
-    assert ratings.choose_liked(-1) is None
-    assert Ratings.none().choose_liked(9) is None
+    assert ratings.choose_liked_threshold(1) == 2.0
+    assert ratings.choose_liked_threshold(2) == 5.0
+    assert ratings.choose_liked_threshold(-1) is None
+    assert Ratings.none().choose_liked_threshold(9) is None
 
 
 def test_an_item_is_liked_from_the_threshold_on() -> None:

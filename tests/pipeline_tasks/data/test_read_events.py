@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.read_events import read_ratings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.tables.contracts import TABLES
@@ -16,7 +16,7 @@ from tests.pipeline_tasks.logs import log_of
 
 DAY = date(2026, 11, 20)
 BEFORE = DAY - timedelta(days=1)
-CATALOG = catalog_of([{"item_id": "pot"}, {"item_id": "cup"}], [])
+CATALOG = make_catalog([{"item_id": "pot"}, {"item_id": "cup"}], [])
 LOG = log_of({"ann": [(0, 0)], "session:s1": [(1, 0)]})
 
 

@@ -9,7 +9,7 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.encoders.adapt_encoder import (
     GREATEST_NORM,
     AdaptOptions,
-    AskedItems,
+    QueriedItems,
     adapt_encoder,
     open_weights,
 )
@@ -57,7 +57,7 @@ def test_only_the_named_weights_are_trained() -> None:
 def test_queries_come_nearer_to_items_wanted_after_them(tmp_path: Path) -> None:
     texts = ["red kettle", "blue sofa", "green bicycle", "white candle"]
     log = log_of({f"u{n}": [(0, 1), (1, 2)] if n % 2 else [(2, 1), (3, 2)] for n in range(6)})
-    asked = AskedItems(["zorp", "Zorp ", "", "quux"] * 3, np.array([0, 0, 1, 2] * 3))
+    asked = QueriedItems(["zorp", "Zorp ", "", "quux"] * 3, np.array([0, 0, 1, 2] * 3))
     words = ["zorp", "quux"]
     encoder = load_encoder(PACKAGED_ENCODER)
     before = encoder.encode(words) @ encoder.encode(texts).T

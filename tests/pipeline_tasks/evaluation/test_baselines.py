@@ -6,7 +6,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from pipeline_tasks.evaluation import baselines
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
 from pipeline_tasks.evaluation.ease import ease
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.item_to_item_factors import linear_factors
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -15,7 +15,7 @@ LOG = random_log(80, ITEMS, seed=2)
 
 
 def test_ease_is_ridge_regression_of_each_item_on_the_others() -> None:
-    matrix = matrix_of(LOG, ITEMS).toarray()
+    matrix = interaction_matrix(LOG, ITEMS).toarray()
     weights = ease(LOG, ITEMS, penalty=5.0).weights
     for item in (0, 7, 19):
         others = np.delete(np.arange(ITEMS), item)
@@ -25,7 +25,7 @@ def test_ease_is_ridge_regression_of_each_item_on_the_others() -> None:
 
 
 def test_item_knn_is_cosine_of_the_nearest() -> None:
-    cosine = cosine_similarity(matrix_of(LOG, ITEMS).T.toarray())
+    cosine = cosine_similarity(interaction_matrix(LOG, ITEMS).T.toarray())
     np.fill_diagonal(cosine, 0)
     np.testing.assert_allclose(item_knn(LOG, ITEMS, neighbors=99).weights.toarray(), cosine, atol=1e-6)
     few = item_knn(LOG, ITEMS, neighbors=3).weights.toarray()
@@ -46,7 +46,7 @@ def test_ease_of_a_large_catalog_uses_the_most_frequent_items() -> None:
     scores = few.scores(LOG)
     left_out = np.setdiff1d(np.arange(ITEMS), few.chosen)
     assert scores[:, left_out].max() < scores[:, few.chosen].min()
-    np.testing.assert_allclose(scores[:, few.chosen], matrix_of(LOG, ITEMS)[:, few.chosen] @ few.weights)
+    np.testing.assert_allclose(scores[:, few.chosen], interaction_matrix(LOG, ITEMS)[:, few.chosen] @ few.weights)
 
 
 def test_a_large_catalog_needs_no_matrix_of_all_pairs() -> None:

@@ -12,7 +12,7 @@ from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularit
 from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future
-from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, matrix_of
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, interaction_matrix
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.logs import random_log
@@ -33,7 +33,7 @@ class LookupByKey:
 
     def scores(self, histories: Interactions) -> Floats:
         place = {key: row for row, key in enumerate(self.whole.keys)}
-        answers = matrix_of(self.whole, ITEMS).toarray()
+        answers = interaction_matrix(self.whole, ITEMS).toarray()
         empty = np.zeros(ITEMS)
         rows = [answers[place[key]] if key in place else empty for key in histories.keys]
         return np.stack(rows).astype(np.float32)

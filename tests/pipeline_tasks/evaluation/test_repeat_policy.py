@@ -12,9 +12,9 @@ from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.repeat_policy import (
     RepeatPolicy,
     choose_repeat_policy,
+    policy_excluded_items,
     repeat_share,
     repeat_shares,
-    taken_items,
 )
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.time_units import DAY
@@ -113,7 +113,7 @@ def test_excluded_types_and_recent_purchases_exclude_items() -> None:
 
     def taken(*types: str, days: int) -> list[int]:
         since = np.array([(10 - days) * DAY])
-        found: list[int] = taken_items(log, RepeatPolicy(types, days), since, comes_again, 6).indices.tolist()
+        found: list[int] = policy_excluded_items(log, RepeatPolicy(types, days), since, comes_again, 6).indices.tolist()
         return found
 
     assert taken(days=0) == []
@@ -129,7 +129,7 @@ def test_the_served_task_masks_excluded_items() -> None:
     known: Any = parts.known_before("test")
     with pytest.raises(ValueError, match="the goal served needs the items"):
         build_tasks(parts, "test", ("served",), 4)
-    taken = taken_items(known, RepeatPolicy(("purchase",)), np.full(2, 99 * DAY), np.zeros(4, bool), 4)
+    taken = policy_excluded_items(known, RepeatPolicy(("purchase",)), np.full(2, 99 * DAY), np.zeros(4, bool), 4)
     served, discovery = build_tasks(parts, "test", ("served", "discovery"), 4, taken=taken)
     assert served.name == "served_test"
     assert served.histories.keys == discovery.histories.keys == ["a"]

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.candidates.compare_scorers import compare_scorers
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_tasks
@@ -68,7 +68,7 @@ def test_the_comparison_of_a_run_has_profile_segments(tmp_path: Path) -> None:
     log = log.described({key: json.dumps({"tier": "gold" if n % 2 else "plain"}) for n, key in enumerate(log.keys)})
     titles = [{"item_id": f"i{n:02d}", "title": f"mug number {n}"} for n in range(30)]
     split = {"split_id": "s", "strategy": "per_user"}
-    data = RunData(RunKey("shop", date(2026, 11, 20)), catalog_of(titles, []), log, {}, split)
+    data = RunData(RunKey("shop", date(2026, 11, 20)), make_catalog(titles, []), log, {}, split)
     training = TrainingSettings(epochs=1, dimension=16, max_length=20, threads=1, profile_attributes=[])
     saved = refit(data, train(data, "frozen", training, tmp_path, lambda metrics, step: None).saved, training)
     nothing = csr_matrix((len(log), 30), dtype=np.float32)

@@ -57,7 +57,7 @@ def commit_run(settings: Settings, run: int) -> None:
 
 def runs_of(lake: Lake) -> set[str | None]:
     """Return the runs in the facts of the tables' current snapshots."""
-    now = lake.at_one_moment()
+    now = lake.consistent_view()
     return {now.facts(name).get("run") for name in NAMES}
 
 

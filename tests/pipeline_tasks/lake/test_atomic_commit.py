@@ -87,7 +87,7 @@ def test_a_reader_sees_whole_runs_only_through_kills_at_every_step(catalog: tupl
 def test_a_commit_that_another_process_overtakes_changes_no_table(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     publish_run(settings, 1)
-    lake = Lake.open(settings, "shop").at_one_moment()
+    lake = Lake.open(settings, "shop").consistent_view()
     late = [lake.replacing(name, NewDays([DAY], []), {"run": "2"}) for name in NAMES]
     other = Lake.open(settings, "shop")
     other.commit(NAMES[-1], [DAY], [], {"run": "3"})

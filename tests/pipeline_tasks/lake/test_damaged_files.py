@@ -95,11 +95,11 @@ def test_a_damaged_manifest_is_named(lake: Lake, named: Callable[[Lake], str], d
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, overwrite])
 @pytest.mark.parametrize("at_one_moment", [False, True])
-def test_a_damaged_metadata_file_is_named(lake: Lake, damage: Callable[[Path], None], at_one_moment: bool) -> None:
+def test_a_damaged_metadata_file_is_named(lake: Lake, damage: Callable[[Path], None], consistent_view: bool) -> None:
     file = Path(metadata(lake).removeprefix("file://"))
     damage(file)
     with pytest.raises(DamagedFileError, match=r"metadata file of shop\.users cannot be read"):
-        (lake.at_one_moment() if at_one_moment else lake).read("users")
+        (lake.consistent_view() if consistent_view else lake).read("users")
 
 
 def test_an_unknown_snapshot_is_not_reported_as_damage(lake: Lake) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake import postgres_sink
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
+from pipeline_tasks.lake.postgres_sink import SinkError, copy_recommendations
 from pipeline_tasks.lake.staging import Manifest, StagedTable, publish
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
@@ -74,7 +74,7 @@ def nights(server: PostgresServer) -> list[tuple[Any, ...]]:
 
 def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> None:
     tricky = 'because you bought "Tea, green"\nand a cup'
-    assert sink_night(settings, published(settings, FIRST, "m/1", tricky)) == {
+    assert copy_recommendations(settings, published(settings, FIRST, "m/1", tricky)) == {
         "recommendations": 4,
         "fallback_recommendations": 1,
     }
@@ -85,7 +85,7 @@ def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> 
 
 def test_a_run_replaces_only_its_own_partition(server: PostgresServer, settings: Settings) -> None:
     for ds, model in ((FIRST, "m/1"), (SECOND, "m/1"), (SECOND, "m/2")):
-        sink_night(settings, published(settings, ds, model))
+        copy_recommendations(settings, published(settings, ds, model))
     assert nights(server) == [(FIRST, "m/1", 4), (SECOND, "m/2", 4)]
     partitions = select(
         server,
@@ -99,45 +99,45 @@ def test_a_run_replaces_only_its_own_partition(server: PostgresServer, settings:
 
 def test_a_repeated_copy_gives_the_same_rows(server: PostgresServer, settings: Settings) -> None:
     night = published(settings, FIRST, "m/1")
-    assert sink_night(settings, night) == sink_night(settings, night)
+    assert copy_recommendations(settings, night) == copy_recommendations(settings, night)
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
 def test_what_is_staged_but_not_published_never_reaches_postgres(server: PostgresServer, settings: Settings) -> None:
     """A commit that fails leaves both on the old night, and so does a sink that runs all the same."""
     night = published(settings, FIRST, "m/1")
-    sink_night(settings, night)
+    copy_recommendations(settings, night)
     staged(settings, FIRST, "m/2")
-    sink_night(settings, night)
+    copy_recommendations(settings, night)
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
 def test_a_run_that_the_lake_lacks_is_refused(settings: Settings) -> None:
     staged(settings, SECOND, "m/1")
     with pytest.raises(SinkError, match="shop 2026-11-21 has no published recommendations and fallback_recommend"):
-        sink_night(settings, RunKey("shop", SECOND))
+        copy_recommendations(settings, RunKey("shop", SECOND))
 
 
 def test_a_run_of_anonymous_sessions_alone_has_no_recommendations(server: PostgresServer, settings: Settings) -> None:
-    sink_night(settings, published(settings, FIRST, "m/1"))
+    copy_recommendations(settings, published(settings, FIRST, "m/1"))
     manifest = staged(settings, FIRST, "m/2")
     manifest.tables["recommendations"] = StagedTable(days=[FIRST], files=[], rows=0)
     lake = Lake.open(settings, "shop")
     publish(lake, manifest)
-    sunk = sink_night(settings, RunKey("shop", FIRST))
+    sunk = copy_recommendations(settings, RunKey("shop", FIRST))
     assert sunk == {"recommendations": 0, "fallback_recommendations": 1}
     assert nights(server) == []
     # With profiles there are users, so the run was published only in part.
     profiles = pa.Table.from_pylist([{"user_key": "u0", "ds": FIRST}], schema=arrow_schema(TABLES["user_profiles"]))
     lake.commit("user_profiles", [FIRST], lake.write_arrow("user_profiles", profiles))
     with pytest.raises(SinkError, match="has no published recommendations: publish"):
-        sink_night(settings, RunKey("shop", FIRST))
+        copy_recommendations(settings, RunKey("shop", FIRST))
 
 
 def test_a_server_that_dies_during_the_copy_keeps_the_old_rows_and_the_next_copy_succeeds(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink_night(settings, published(settings, FIRST, "m/1"))
+    copy_recommendations(settings, published(settings, FIRST, "m/1"))
     night = published(settings, FIRST, "m/2")
     whole = postgres_sink._as_csv
 
@@ -149,21 +149,21 @@ def test_a_server_that_dies_during_the_copy_keeps_the_old_rows_and_the_next_copy
 
     monkeypatch.setattr(postgres_sink, "_as_csv", interrupted)
     with pytest.raises(SinkError, match=r"shop 2026-11-20 could not be copied into Postgres .* Postgres is unchanged"):
-        sink_night(settings, night)
+        copy_recommendations(settings, night)
     monkeypatch.undo()
     server.start()
     assert nights(server) == [(FIRST, "m/1", 4)]
     assert Lake.open(settings, "shop").read("recommendations")["model_version"].unique().to_pylist() == ["m/2"]
-    sink_night(settings, night)
+    copy_recommendations(settings, night)
     assert nights(server) == [(FIRST, "m/2", 4)]
 
 
 def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: PostgresServer, settings: Settings) -> None:
-    sink_night(settings, published(settings, FIRST, "m/1"))
+    copy_recommendations(settings, published(settings, FIRST, "m/1"))
     night, waits = published(settings, FIRST, "m/2"), [0.0]
     with psycopg.connect(server.dsn) as idle, ThreadPoolExecutor(1) as background:
         idle.execute("SELECT count(*) FROM shop.recommendations")
-        swap, until = background.submit(sink_night, settings, night), time.monotonic() + 20
+        swap, until = background.submit(copy_recommendations, settings, night), time.monotonic() + 20
         # Until the reads have waited for two attempts of the swap.
         while sum(wait > 0.2 for wait in waits) < 2 and time.monotonic() < until:
             started = time.monotonic()
@@ -178,12 +178,12 @@ def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: Postg
 def test_a_reader_that_keeps_its_transaction_open_keeps_the_old_rows(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink_night(settings, published(settings, FIRST, "m/1"))
+    copy_recommendations(settings, published(settings, FIRST, "m/1"))
     monkeypatch.setattr(postgres_sink, "_PATIENCE", 1.0)
     with psycopg.connect(server.dsn) as idle:
         idle.execute("SELECT count(*) FROM shop.fallback_recommendations")
         with pytest.raises(SinkError, match=r"held the partition for 1 s.* then run sink_shelves again"):
-            sink_night(settings, published(settings, FIRST, "m/2"))
+            copy_recommendations(settings, published(settings, FIRST, "m/2"))
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
@@ -192,7 +192,7 @@ def test_two_runs_that_are_swapped_at_once_do_not_deadlock(
 ) -> None:
     both = [published(settings, ds, "m/1") for ds in (FIRST, SECOND)]
     for night in both:
-        sink_night(settings, night)
+        copy_recommendations(settings, night)
     loaded, swap = Barrier(2), postgres_sink._replace_partitions
 
     def at_once(connection: psycopg.Connection, night: RunKey, fresh: dict[str, str]) -> None:
@@ -201,32 +201,32 @@ def test_two_runs_that_are_swapped_at_once_do_not_deadlock(
 
     monkeypatch.setattr(postgres_sink, "_replace_partitions", at_once)
     with ThreadPoolExecutor(2) as threads:
-        sunk = list(threads.map(partial(sink_night, settings), both))
+        sunk = list(threads.map(partial(copy_recommendations, settings), both))
     assert sunk == [{"recommendations": 4, "fallback_recommendations": 1}] * 2
 
 
 def test_duplicate_or_lost_rows_keep_the_old_rows(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink_night(settings, published(settings, FIRST, "m/1"))
+    copy_recommendations(settings, published(settings, FIRST, "m/1"))
     night, whole = published(settings, FIRST, "m/2"), postgres_sink._as_csv
     monkeypatch.setattr(postgres_sink, "_rows", lambda _: 8)
     monkeypatch.setattr(postgres_sink, "_as_csv", lambda files, columns: whole(files * 2, columns))
     with pytest.raises(SinkError, match="could not create unique index"):
-        sink_night(settings, night)
+        copy_recommendations(settings, night)
     monkeypatch.setattr(postgres_sink, "_rows", lambda _: 9)
     with pytest.raises(SinkError, match="8 of 9 rows of recommendations arrived"):
-        sink_night(settings, night)
+        copy_recommendations(settings, night)
     assert nights(server) == [(FIRST, "m/1", 4)]
 
 
 def test_no_server_is_a_clear_error_without_the_password(settings: Settings) -> None:
     nobody = Settings(home=settings.home, postgres_sink="postgresql://shop:hush@127.0.0.1:1/shop")
     with pytest.raises(SinkError, match="correct NIGHTSHELF_POSTGRES_SINK, then run sink_shelves again") as raised:
-        sink_night(nobody, published(nobody, FIRST, "m/1"))
+        copy_recommendations(nobody, published(nobody, FIRST, "m/1"))
     assert "hush" not in str(raised.value)
 
 
 def test_nothing_happens_without_a_dsn(tmp_path: Path) -> None:
     alone = Settings(home=tmp_path)
-    assert sink_night(alone, published(alone, FIRST, "m/1")) == {}
+    assert copy_recommendations(alone, published(alone, FIRST, "m/1")) == {}

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import Manifest, StagedTable, night_folder, write_manifest
+from pipeline_tasks.lake.staging import Manifest, StagedTable, staging_folder, write_manifest
 from pipeline_tasks.maintenance.apply_retention import apply_retention, report_lines
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.quality.gate_report import GateReport, TableReport, write_report
@@ -134,7 +134,7 @@ def test_old_days_and_their_gate_pages_are_deleted_from_staging_and_the_newest_s
             source=SOURCE, ds=ds, step="clean", seconds=1, passed=True, tables={"events": table}, findings=[]
         )
         write_report(settings, report)
-        vectors = night_folder(settings, RunKey(SOURCE, ds)) / "vectors"
+        vectors = staging_folder(settings, RunKey(SOURCE, ds)) / "vectors"
         vectors.mkdir()
         (vectors / "items.npy").write_bytes(b"0" * 1000)
     [staging, pages, *_] = apply_retention(

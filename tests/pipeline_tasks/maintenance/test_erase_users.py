@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
+from pipeline_tasks.lake.staging import Manifest, staging_folder, write_manifest
 from pipeline_tasks.maintenance.erase_rows import USER_TABLES
 from pipeline_tasks.maintenance.erase_users import erase_users, request_erasure
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
@@ -128,7 +128,7 @@ def test_without_erased_users_nothing_is_changed(settings: Settings) -> None:
 
 
 def test_staged_user_data_and_reports_that_name_her_are_deleted_and_models_stay(settings: Settings) -> None:
-    folder = night_folder(settings, RunKey(SOURCE, FIRST))
+    folder = staging_folder(settings, RunKey(SOURCE, FIRST))
     (folder / "vectors" / "users").mkdir(parents=True)
     pq.write_table(pa.table({"user_key": [HER]}), folder / "vectors" / "users" / "part-00000.parquet")
     (folder / "shelf-1").mkdir()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.postgres_sink import SinkError, sink_night
+from pipeline_tasks.lake.postgres_sink import SinkError, copy_recommendations
 from pipeline_tasks.maintenance.erase_users import erase_users
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.maintenance.sync_postgres import sync_days
@@ -35,7 +35,7 @@ def sunk(server: PostgresServer, tmp_path: Path) -> Settings:
     settings = Settings(home=tmp_path, postgres_sink=server.dsn)
     for ds, version in ((FIRST, "1"), (SECOND, "1"), (SECOND, "2"), (THIRD, "3")):
         publish_day(settings, ds, version, ("ann-7731", "bob"))
-        sink_night(settings, RunKey(SOURCE, ds))
+        copy_recommendations(settings, RunKey(SOURCE, ds))
     return settings
 
 

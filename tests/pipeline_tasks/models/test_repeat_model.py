@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
@@ -103,7 +103,7 @@ def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: Rank
 
 
 def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
-    catalog = catalog_of([{"item_id": f"i{n:02d}", "title": f"thing {n}"} for n in range(ITEMS)], [])
+    catalog = make_catalog([{"item_id": f"i{n:02d}", "title": f"thing {n}"} for n in range(ITEMS)], [])
     encoders = ContentEncoders(PACKAGED_ENCODER, None, ItemVocabulary([]))
     facts = {"options": {"content_blocks": [TEXTS.shape[1]]}}
     saved = SavedRecommender(recommender, catalog, TEXTS, encoders, facts)

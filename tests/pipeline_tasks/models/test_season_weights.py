@@ -5,7 +5,7 @@ from sklearn.linear_model import Ridge
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.split_parts import Parts
-from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, matrix_of
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, interaction_matrix
 from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.time_units import DAY
@@ -85,10 +85,10 @@ def test_kinds_weigh_a_history_as_they_read_it() -> None:
     log = random_log(30, ITEMS, seed=5)
     end = int(log.times.max())
     assert half_life("set", log) == 0
-    assert (history_weights("set", log, ITEMS, end, 0) != matrix_of(log, ITEMS)).nnz == 0
+    assert (history_weights("set", log, ITEMS, end, 0) != interaction_matrix(log, ITEMS)).nnz == 0
     fading = history_weights("season", log, ITEMS, end, half_life("season", log))
     assert fading.max() <= 1
-    assert (fading.getnnz(axis=1) == matrix_of(log, ITEMS).getnnz(axis=1)).all()
+    assert (fading.getnnz(axis=1) == interaction_matrix(log, ITEMS).getnnz(axis=1)).all()
 
 
 def _shop(moves: bool) -> RankingTask:

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_tasks.recommend.diversify import NOTHING
-from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_own
+from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_repeat_scores
 from pipeline_tasks.topk.arrays import Exclusions
 from tests.pipeline_tasks.topk.test_top_k import exclusions_of
 
@@ -23,7 +23,7 @@ def test_equals_sorting_all_scores(seed: int, wanted: int, block: int) -> None:
     users, items = rng.standard_normal((7, 4)).astype(np.float32), rng.standard_normal((20, 4)).astype(np.float32)
     banned = [set(rng.integers(0, 20, 6).tolist()) for _ in users]
     added = [{int(item): float(rng.normal(0, 3)) for item in rng.integers(0, 24, 5)} for _ in users]
-    best = best_with_own(users, items, wanted, exclusions_of(banned), own_of(added), block)
+    best = best_with_repeat_scores(users, items, wanted, exclusions_of(banned), own_of(added), block)
     for user in range(7):
         exact = users[user].astype(np.float64) @ items.T.astype(np.float64)
         scores = {item: exact[item] + added[user].get(item, 0.0) for item in range(20) if item not in banned[user]}

@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.lake.atomic_write import write_atomically
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders
@@ -36,7 +36,7 @@ def saved() -> SavedRecommender:
     """A small recommender of five items."""
     log = log_of({user: [(item, item) for item in range(5)] for user in "abc"})
     recommender = TwoTowerTrainer(log, TEXTS, FitOptions(epochs=1, dimension=8, text_dimension=8, max_length=5)).fit()
-    catalog = catalog_of([{"item_id": f"i{n}", "title": f"thing {n}"} for n in range(5)], [])
+    catalog = make_catalog([{"item_id": f"i{n}", "title": f"thing {n}"} for n in range(5)], [])
     encoders = ContentEncoders(PACKAGED_ENCODER, None, ItemVocabulary([]))
     return SavedRecommender(recommender, catalog, TEXTS, encoders, {"options": {"content_blocks": [TEXTS.shape[1]]}})
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.local_days import today
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.run_dates import FutureNightError, begun_night, last_night
+from pipeline_tasks.sources.run_dates import FutureDateError, checked_run_key, yesterday_run_key
 from pipeline_tasks.sources.sources import SourceError, load_source, register_source
 
 EAST, WEST = "Pacific/Kiritimati", "Pacific/Pago_Pago"
@@ -42,9 +42,9 @@ def shop_in(zone: str, folder: Path) -> str:
 @pytest.mark.parametrize("zone", [EAST, WEST])
 def test_a_day_that_has_not_begun_in_the_shops_zone_is_refused(zone: str, tmp_path: Path) -> None:
     name, now = shop_in(zone, tmp_path), today(zone)
-    assert begun_night(name, now) == RunKey(name, now)
-    with pytest.raises(FutureNightError) as failed:
-        begun_night(name, now + timedelta(days=2))
+    assert checked_run_key(name, now) == RunKey(name, now)
+    with pytest.raises(FutureDateError) as failed:
+        checked_run_key(name, now + timedelta(days=2))
     message = str(failed.value)
     assert f"{now + timedelta(days=2)} of shop is later than today" in message
     assert f"({zone})" in message
@@ -54,15 +54,15 @@ def test_a_day_that_has_not_begun_in_the_shops_zone_is_refused(zone: str, tmp_pa
 def test_a_simulation_may_run_future_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTSHELF_ALLOW_FUTURE_DATES", "true")
     settings.cache_clear()
-    assert begun_night("simulated_shop", date(2099, 1, 1)).ds == date(2099, 1, 1)
+    assert checked_run_key("simulated_shop", date(2099, 1, 1)).ds == date(2099, 1, 1)
 
 
 @pytest.mark.parametrize(("zone", "day"), [(EAST, 20), (WEST, 18)])
 def test_last_night_is_yesterday_in_the_shops_zone(zone: str, day: int, tmp_path: Path) -> None:
     name = shop_in(zone, tmp_path)
     at = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
-    assert last_night(name, at).ds == date(2026, 11, day)
-    assert last_night("simulated_shop", at).ds == date(2026, 11, 19)
+    assert yesterday_run_key(name, at).ds == date(2026, 11, day)
+    assert yesterday_run_key("simulated_shop", at).ds == date(2026, 11, 19)
 
 
 @pytest.mark.parametrize(

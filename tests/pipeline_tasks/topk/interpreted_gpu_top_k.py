@@ -7,7 +7,7 @@ import torch
 from pipeline_tasks.topk import gpu_items
 from pipeline_tasks.topk import gpu_top_k as module
 from pipeline_tasks.topk.arrays import Exclusions, Vectors, join_parts
-from pipeline_tasks.topk.scoring_device import scoring_on
+from pipeline_tasks.topk.scoring_device import use_scoring_device
 from pipeline_tasks.topk.top_k import _parts as dense_parts
 from pipeline_tasks.topk.top_k import top_k
 from tests.pipeline_tasks.topk.test_top_k import exclusions_of
@@ -47,7 +47,7 @@ def main() -> None:
     # Fewer items than k + slack.
     settled_alike(users[:10], items[:30], 10, Exclusions(banned.starts[:11] * 0, banned.items[:0]), 0.9)
     # Users that are left to the CPU join the others.
-    with scoring_on("cpu:0"):
+    with use_scoring_device("cpu:0"):
         mixed = top_k(few[:10], few, 5)
     dense = join_parts(list(dense_parts(few[:10], few, 5, None, 64)))
     assert np.array_equal(mixed.items, dense.items)

@@ -12,7 +12,7 @@ from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
-from pipeline_tasks.evaluation.ranking_task import build_task, matrix_of
+from pipeline_tasks.evaluation.ranking_task import build_task, interaction_matrix
 from pipeline_tasks.models.basket_weights import DROP_RATE, basket_weights
 from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, history_weights
 from pipeline_tasks.training import training_choices
@@ -21,7 +21,7 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options, log_statistics
 from pipeline_tasks.training.tune_item_to_item_weight import PENALTIES, tune_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
-from tests.pipeline_tasks.nights import last_asked
+from tests.pipeline_tasks.nights import leave_last_out_run
 
 GROUPS, SIZE = 12, 6
 ITEMS = GROUPS * SIZE
@@ -38,7 +38,7 @@ def baskets(visits: int = 240) -> Interactions:
 
 
 def run_data(log: Interactions) -> RunData:
-    return last_asked(["mug"] * ITEMS, log)
+    return leave_last_out_run(["mug"] * ITEMS, log)
 
 
 def test_an_order_is_each_events_place() -> None:
@@ -85,7 +85,7 @@ def test_the_penalty_of_baskets_is_chosen_and_beats_what_follows_what() -> None:
     task = build_task(data.parts, "validation", "discovery", ITEMS)
     chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "basket"
-    histories = matrix_of(task.histories, ITEMS)
+    histories = interaction_matrix(task.histories, ITEMS)
     found = {
         penalty: ndcg_from_scores(histories @ basket_weights(task.known, ITEMS, penalty)[1].numpy(), task)
         for penalty in PENALTIES
@@ -123,7 +123,7 @@ def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> N
     chosen, weights = basket_weights(log, ITEMS, penalty=0.3)
     assert chosen.tolist() == list(range(ITEMS))
     # All baskets have five lines: their lengths weigh all of them, and the mean of the penalty, alike.
-    matrix = matrix_of(log, ITEMS).toarray()
+    matrix = interaction_matrix(log, ITEMS).toarray()
     often = matrix.sum(axis=0)
     for item in (0, 40):
         others = np.delete(np.arange(ITEMS), item)

@@ -19,9 +19,9 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.item_catalog import ItemCatalog
-from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.data.run_data import read_run_data
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
 from pipeline_tasks.registry.embed_items import embed_catalog
 from pipeline_tasks.registry.model_cache import kept_version
@@ -165,7 +165,7 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned
 
 def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(fine_tuned: FineTuned) -> None:
     meta = embed_catalog(fine_tuned.settings, NIGHT)
-    folder = night_folder(fine_tuned.settings, NIGHT) / "vectors"
+    folder = staging_folder(fine_tuned.settings, NIGHT) / "vectors"
     assert meta == json.loads((folder / "meta.json").read_text())
     items, ids = np.load(folder / "items.npy"), pq.read_table(folder / "item_ids.parquet")["item_id"].to_pylist()
     users = pq.read_table(folder / "users")
@@ -221,8 +221,8 @@ def test_a_night_that_was_not_split_says_so(fine_tuned: FineTuned) -> None:
     empty = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=9))
     with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
         train_candidate(fine_tuned.settings, empty, "frozen", fine_tuned.parent_run_id)
-    assert not list(Path(night_folder(fine_tuned.settings, empty)).rglob("*.json"))
+    assert not list(Path(staging_folder(fine_tuned.settings, empty)).rglob("*.json"))
 
 
 def _log(fine_tuned: FineTuned) -> Interactions:
-    return read_night(Lake.open(fine_tuned.settings, NIGHT.source), NIGHT).log
+    return read_run_data(Lake.open(fine_tuned.settings, NIGHT.source), NIGHT).log

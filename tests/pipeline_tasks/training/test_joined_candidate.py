@@ -13,7 +13,7 @@ import torch
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.config.settings import REPOSITORY, Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.run_data import read_night
+from pipeline_tasks.data.run_data import read_run_data
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
@@ -60,7 +60,7 @@ def test_two_processes_train_the_candidate_of_one(
 ) -> None:
     monkeypatch.setattr(fit_two_tower, "has_bfloat16", lambda device: False)
     joined = train_in_two(settings)
-    data = read_night(Lake.open(settings, NIGHT.source), NIGHT)
+    data = read_run_data(Lake.open(settings, NIGHT.source), NIGHT)
     told = TRAINING.model_copy(update={"epochs": 2})
     alone = train(data, "frozen", told, tmp_path / "alone", lambda metrics, step: None)
     assert joined.best_epoch == alone.best_epoch

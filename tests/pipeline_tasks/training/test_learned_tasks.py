@@ -12,7 +12,7 @@ from safetensors import safe_open
 from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, task_labels, train
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.run_data import RunData, read_night
+from pipeline_tasks.data.run_data import RunData, read_run_data
 from pipeline_tasks.data.split_parts import microseconds
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     write_tiny_shop(lake)
     sequences = lake.read("sequences").to_pylist()
     write_events(lake, [row for one in sequences for row in [*_impressions(one), *ratings_of(one)]])
-    return read_night(lake, NIGHT)
+    return read_run_data(lake, NIGHT)
 
 
 def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: P
     heard: dict[str, float] = {}
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: heard.update(metrics))
     train_end = data.parts.known_before("validation").evidence.last_timestamp
-    assert trained.saved.facts["options"]["liked_rating"] == data.ratings.choose_liked(train_end)
+    assert trained.saved.facts["options"]["liked_rating"] == data.ratings.choose_liked_threshold(train_end)
     for task in ("purchase_intent", "click", "rating"):
         assert 0 <= heard[f"validation_{task}_auc"] <= 1
         assert heard[f"validation_{task}_log_loss"] > 0

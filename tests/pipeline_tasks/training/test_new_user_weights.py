@@ -9,13 +9,13 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
-from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
+from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matrix
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, fit_user_content
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.new_user_weights import tune_new_user_weights
-from tests.pipeline_tasks.telling_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
+from tests.pipeline_tasks.informative_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
 
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
 CLUBS, OTHERS = profile_log(400, seed=1), profile_log(200, seed=2)
@@ -31,7 +31,7 @@ def fitted(log: Interactions, raw_queries: np.ndarray) -> TwoTowerRecommender:
 def task_of(users: Interactions, seen: int) -> RankingTask:
     """Return the task of what `users` want, with `seen` of their events known."""
     stops = np.full(len(users), seen)
-    future = matrix_of(users.between(stops, users.lengths), ITEMS)
+    future = interaction_matrix(users.between(stops, users.lengths), ITEMS)
     nothing = csr_matrix(future.shape, dtype=np.float32)
     return RankingTask("held_out", CLUBS, users.before(stops), future, nothing, np.ones(ITEMS, np.int64))
 

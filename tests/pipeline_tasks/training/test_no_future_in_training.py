@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.split_parts import FutureLeakError, Parts
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit
@@ -24,7 +24,7 @@ def night() -> RunData:
     described = [{"item_id": f"i{number:02d}", "title": f"mug number {number}"} for number in range(ITEMS)]
     split = {"split_id": "s", "strategy": "per_user"}
     log = random_log(80, ITEMS, seed=6)
-    return RunData(RunKey("shop", date(2026, 11, 20)), catalog_of(described, []), log, {}, split)
+    return RunData(RunKey("shop", date(2026, 11, 20)), make_catalog(described, []), log, {}, split)
 
 
 def fitted(data: RunData, work: Path, again: bool) -> Scorer:

@@ -12,7 +12,7 @@ from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.training import training_choices
 from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
-from tests.pipeline_tasks.nights import last_asked
+from tests.pipeline_tasks.nights import leave_last_out_run
 
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 TITLES = {
@@ -40,7 +40,7 @@ def trained_scores(data: RunData, candidate: CandidateName, folder: Path) -> np.
 @pytest.mark.parametrize("titles", TITLES.values(), ids=TITLES.keys())
 def test_titles_of_any_kind_train(titles: list[str], candidate: CandidateName, tmp_path: Path) -> None:
     log = random_log(40, len(titles), seed=3)
-    scores = trained_scores(last_asked(titles, log), candidate, tmp_path)
+    scores = trained_scores(leave_last_out_run(titles, log), candidate, tmp_path)
     assert np.isfinite(scores).all()
     assert len(np.unique(scores[0])) > 1, "what was wanted tells items apart whose titles do not"
 
@@ -49,13 +49,13 @@ def test_titles_of_any_kind_train(titles: list[str], candidate: CandidateName, t
 def test_a_catalog_of_one_item_is_refused_before_any_training(candidate: CandidateName, tmp_path: Path) -> None:
     log = log_of({f"u{n}": [(0, day) for day in range(4)] for n in range(5)})
     with pytest.raises(TrainingError, match=r"in the validation part of shop .* \(items in the catalog: 1\): widen"):
-        trained_scores(last_asked(["mug"], log), candidate, tmp_path)
+        trained_scores(leave_last_out_run(["mug"], log), candidate, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_log_of_anonymous_sessions_alone_is_judged_by_them(tmp_path: Path) -> None:
     log = random_log(40, 30, seed=3)
-    users = last_asked(["mug"] * 30, log)
+    users = leave_last_out_run(["mug"] * 30, log)
     sessions = replace(users, log=replace(log, known=np.zeros(len(log), np.bool_)))
     by_shoppers, by_sessions = (
         trained_scores(data, "frozen", tmp_path / name) for name, data in (("known", users), ("unknown", sessions))
@@ -66,7 +66,7 @@ def test_a_log_of_anonymous_sessions_alone_is_judged_by_them(tmp_path: Path) -> 
 @pytest.mark.parametrize("candidate", ["frozen", "lora"])
 def test_a_catalog_of_three_items_trains(candidate: CandidateName, tmp_path: Path) -> None:
     log = log_of({f"u{n}": [(0, 1), (1, 2), (2, 3), (n % 2, 4)] for n in range(6)})
-    scores = trained_scores(last_asked(["mug", "cup", "pan"], log), candidate, tmp_path)
+    scores = trained_scores(leave_last_out_run(["mug", "cup", "pan"], log), candidate, tmp_path)
     assert scores.shape == (6, 3)
     assert np.isfinite(scores).all()
 
@@ -75,7 +75,7 @@ def test_a_catalog_that_lists_more_than_was_ever_wanted_counts_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_choices, "WHOLE_CATALOG", 20)
-    data = last_asked([f"mug {n}" for n in range(30)], random_log(40, 10, seed=3))
+    data = leave_last_out_run([f"mug {n}" for n in range(30)], random_log(40, 10, seed=3))
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: None)
     assert trained.saved.facts["options"]["negatives"] == 8_192
 
@@ -84,7 +84,7 @@ def test_shoppers_of_one_event_are_scored_beside_the_others(tmp_path: Path) -> N
     once = {f"once{n}": [(n % 30, 1)] for n in range(20)}
     often = {f"often{n}": [((n + day) % 30, day) for day in range(6)] for n in range(20)}
     titles = [f"mug {n}" for n in range(30)]
-    data = last_asked(titles, log_of(once | often))
+    data = leave_last_out_run(titles, log_of(once | often))
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: None)
     scores = trained.saved.recommender.scores(data.log)
     assert np.isfinite(scores).all()

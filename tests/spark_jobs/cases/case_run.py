@@ -10,10 +10,10 @@ from pipeline_tasks.quality.gate_report import GateReport
 from pipeline_tasks.quality.gated_publish import publish_step
 from pipeline_tasks.run_key import RunKey
 from spark_jobs.clean_behavior import clean
-from spark_jobs.cleaning.changed_days import chosen_rules
+from spark_jobs.cleaning.changed_days import active_rule_names
 from spark_jobs.split_behavior import split
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 CATALOGS = ("items_", "users_")
 """Begin the outcomes of records of catalogs."""
@@ -21,7 +21,7 @@ KINDS = ("events", *CATALOGS)
 ENTERED = ("rows_in", "items_in", "users_in")
 
 
-def land_and_clean(shop: OneShop, ds: date = DAY, rules: str | None = None) -> GateReport:
+def land_and_clean(shop: ShopFixture, ds: date = DAY, rules: str | None = None) -> GateReport:
     """Land and clean all days up to `ds`, publish them where the gate lets them through, and return its report.
 
     Raises:
@@ -30,11 +30,11 @@ def land_and_clean(shop: OneShop, ds: date = DAY, rules: str | None = None) -> G
     shop.land(ds, 0)
     assert shop.source is not None
     night = RunKey(shop.source.name, ds)
-    manifest = clean(shop.spark, shop.source, night, 0, chosen_rules(shop.source, rules))
+    manifest = clean(shop.spark, shop.source, night, 0, active_rule_names(shop.source, rules))
     return _gate_and_publish(shop, manifest)
 
 
-def split_published(shop: OneShop, ds: date = DAY) -> tuple[Manifest, GateReport]:
+def split_published(shop: ShopFixture, ds: date = DAY) -> tuple[Manifest, GateReport]:
     """Split what is published, publish the split where its gate lets it through; return its manifest and the report.
 
     Raises:
@@ -45,7 +45,7 @@ def split_published(shop: OneShop, ds: date = DAY) -> tuple[Manifest, GateReport
     return manifest, _gate_and_publish(shop, manifest)
 
 
-def _gate_and_publish(shop: OneShop, manifest: Manifest) -> GateReport:
+def _gate_and_publish(shop: ShopFixture, manifest: Manifest) -> GateReport:
     write_manifest(settings(), manifest)
     night = RunKey(manifest.source, manifest.ds)
     report = validate_step(shop.spark, settings(), night, manifest.step)
@@ -53,7 +53,7 @@ def _gate_and_publish(shop: OneShop, manifest: Manifest) -> GateReport:
     return report
 
 
-def balanced(shop: OneShop) -> dict[str, int]:
+def balanced(shop: ShopFixture) -> dict[str, int]:
     """Return the rows of events by outcome (by rule, where they were refused or are duplicates), after checking that
     the rows of every day are accounted for, and likewise the records of catalogs."""
     rows = shop.rows("reconciliation")
@@ -78,11 +78,11 @@ def _sums(rows: list[dict[str, Any]], kind: str, came_in: bool) -> Counter[date]
     return sums
 
 
-def events_by_day(shop: OneShop) -> dict[str, int]:
+def events_by_day(shop: ShopFixture) -> dict[str, int]:
     """Return how many published events each day has, by its day of the month."""
     return dict(sorted(Counter(f"{row['ds']:%m-%d}" for row in shop.rows("events", "ds")).items()))
 
 
-def refused(shop: OneShop) -> dict[str, int]:
+def refused(shop: ShopFixture) -> dict[str, int]:
     """Return how many rows of the quarantine each rule refused."""
     return dict(Counter(row["rule"] for row in shop.rows("quarantine", "rule")))

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.cases.case_run import balanced, events_by_day, land_and_clean, refused
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -49,14 +49,14 @@ def write_day(folder: Path, number: int, guests: bool, coupons: bool) -> None:
     pq.write_table(pa.table(columns), folder / f"events-2026-11-{18 + number}.parquet")
 
 
-def deliver_pandas(shop: OneShop, null_coupons: bool) -> None:
+def deliver_pandas(shop: ShopFixture, null_coupons: bool) -> None:
     shop.describe(PANDAS)
     for number in range(3):
         guests = number == 1 and not null_coupons
         write_day(shop.files, number, guests, coupons=not (null_coupons and number == 2))
 
 
-def assert_pandas_whole(shop: OneShop, null_coupons: bool) -> None:
+def assert_pandas_whole(shop: ShopFixture, null_coupons: bool) -> None:
     assert balanced(shop) == {"rows_in": 60, "event": 60}
     newest = max(row["ds"] for row in shop.rows("users", "ds"))
     assert {row["user_key"] for row in shop.rows("users") if row["ds"] == newest} == {f"{1001 + n}" for n in range(8)}
@@ -65,14 +65,14 @@ def assert_pandas_whole(shop: OneShop, null_coupons: bool) -> None:
 
 
 @pytest.mark.parametrize("null_coupons", [False, True])
-def test_a_column_may_change_its_type_between_files(shop: OneShop, null_coupons: bool) -> None:
+def test_a_column_may_change_its_type_between_files(shop: ShopFixture, null_coupons: bool) -> None:
     deliver_pandas(shop, null_coupons)
     land_and_clean(shop)
     assert_pandas_whole(shop, null_coupons)
 
 
 @pytest.mark.parametrize("null_coupons", [False, True])
-def test_a_column_may_change_its_type_between_runs(shop: OneShop, null_coupons: bool) -> None:
+def test_a_column_may_change_its_type_between_runs(shop: ShopFixture, null_coupons: bool) -> None:
     deliver_pandas(shop, null_coupons)
     for day in (18, 19):
         shop.night(date(2026, 11, day), 0)
@@ -120,7 +120,7 @@ def named_lines(day: int) -> str:
         "100%20 #1 'a+b' {ds}?.csv",
     ],
 )
-def test_a_file_may_have_any_name(shop: OneShop, name: str) -> None:
+def test_a_file_may_have_any_name(shop: ShopFixture, name: str) -> None:
     shop.describe(NAMED.replace("{path}", name))
     files = {str(shop.files / name.replace("{ds}", f"2026-11-{day}")) for day in (19, 20)}
     for day in (19, 20):
@@ -165,7 +165,7 @@ title = "Bezeichnung"
 """
 
 
-def deliver_excel(shop: OneShop) -> None:
+def deliver_excel(shop: ShopFixture) -> None:
     """Write a mark, `sep=;`, a header, fifty orders (three of them cancelled) and a total."""
     lines = []
     for n in range(50):
@@ -177,7 +177,7 @@ def deliver_excel(shop: OneShop) -> None:
     (shop.files / "Bestellungen.csv").write_bytes(text.encode())
 
 
-def test_an_excel_export_is_read_by_fields_and_where(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_excel_export_is_read_by_fields_and_where(shop: ShopFixture, capsys: pytest.CaptureFixture[str]) -> None:
     toml = EXCEL.replace(
         '"Einzelpreis"', r'''"replace(replace(regexp_replace(Einzelpreis, '[^0-9.,-]', ''), '.', ''), ',', '.')"'''
     )
@@ -197,7 +197,7 @@ def test_an_excel_export_is_read_by_fields_and_where(shop: OneShop, capsys: pyte
     assert {row["title"] for row in shop.rows("items")} == {f"Teller, groß {n}" for n in range(9)}
 
 
-def test_a_first_line_that_is_no_header_is_shown_in_the_error(shop: OneShop) -> None:
+def test_a_first_line_that_is_no_header_is_shown_in_the_error(shop: ShopFixture) -> None:
     shop.describe(EXCEL)
     deliver_excel(shop)
     with pytest.raises(SourceError) as failed:
@@ -208,7 +208,7 @@ def test_a_first_line_that_is_no_header_is_shown_in_the_error(shop: OneShop) -> 
     assert "\n" not in message
 
 
-def test_numbers_with_an_undeclared_decimal_comma_are_rejected(shop: OneShop) -> None:
+def test_numbers_with_an_undeclared_decimal_comma_are_rejected(shop: ShopFixture) -> None:
     shop.describe(EXCEL.replace("\n[events.columns]", EXCEL_FIELDS) + EXCEL_ITEMS)
     deliver_excel(shop)
     shop.night(window_days=0)
@@ -222,7 +222,7 @@ def test_numbers_with_an_undeclared_decimal_comma_are_rejected(shop: OneShop) ->
     assert {row["quantity"] for row in events} <= {1.0, 2.0, 3.0}, "neither is 0,750 750, nor 1,250 1250"
 
 
-def test_a_decimal_comma_can_be_declared(shop: OneShop) -> None:
+def test_a_decimal_comma_can_be_declared(shop: ShopFixture) -> None:
     toml = EXCEL.replace("\n[events]", '\ndecimal = ","\n[events]')
     shop.describe(toml.replace("\n[events.columns]", EXCEL_FIELDS) + EXCEL_ITEMS)
     deliver_excel(shop)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -41,7 +41,7 @@ country = "country"
 """
 
 
-def deliver_floats(shop: OneShop) -> None:
+def deliver_floats(shop: ShopFixture) -> None:
     """Write 200 events with ids as `5863.0`, a catalog of twelve and a list of ten users with whole numbers."""
     rows = []
     for n in range(200):
@@ -59,7 +59,7 @@ def deliver_floats(shop: OneShop) -> None:
     (shop.files / "users.csv").write_text("\n".join(["id,country", *people]) + "\n")
 
 
-def test_ids_without_their_decimals_join_the_catalog(shop: OneShop) -> None:
+def test_ids_without_their_decimals_join_the_catalog(shop: ShopFixture) -> None:
     toml = FLOATS
     for name in ("item", "user"):
         toml = toml.replace(f'= "{name}"\n', f"= \"regexp_replace({name}, '[.]0$', '')\"\n")
@@ -75,7 +75,7 @@ def test_ids_without_their_decimals_join_the_catalog(shop: OneShop) -> None:
     assert all("country" in row["attributes"] for row in users)
 
 
-def test_ids_with_decimals_join_or_a_warning_shows_both_forms(shop: OneShop) -> None:
+def test_ids_with_decimals_join_or_a_warning_shows_both_forms(shop: ShopFixture) -> None:
     shop.describe(FLOATS)
     deliver_floats(shop)
     report = land_and_clean(shop)
@@ -133,7 +133,7 @@ SOMEBODY = [
 ]
 
 
-def test_white_space_is_trimmed_and_letters_are_composed(shop: OneShop) -> None:
+def test_white_space_is_trimmed_and_letters_are_composed(shop: ShopFixture) -> None:
     shop.describe(VIEWS)
     pairs = [(item, user) for item in (*ONE, *ACCENT, *APART) for user in ("u1", "u2")]
     pairs += [(item, user) for user in (*NOBODY, *SOMEBODY, *ZOE) for item in ("Q1", "Q2")]

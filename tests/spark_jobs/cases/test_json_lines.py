@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -48,11 +48,11 @@ def joined_lines() -> list[str]:
     return lines
 
 
-def deliver(shop: OneShop, lines: list[str]) -> None:
+def deliver(shop: ShopFixture, lines: list[str]) -> None:
     (shop.files / f"stream-{DAY}.json").write_text("\n".join(lines) + "\n")
 
 
-def assert_whole(shop: OneShop, lines: list[str]) -> None:
+def assert_whole(shop: ShopFixture, lines: list[str]) -> None:
     """All objects of a line are events, or the line is refused and kept as it stood."""
     outcomes = balanced(shop)
     if outcomes == {"rows_in": 60, "event": 60}:
@@ -63,7 +63,7 @@ def assert_whole(shop: OneShop, lines: list[str]) -> None:
     assert sorted(row["raw"] for row in shop.rows("quarantine")) == sorted(several)
 
 
-def test_objects_cut_apart_by_select_are_all_events(shop: OneShop) -> None:
+def test_objects_cut_apart_by_select_are_all_events(shop: ShopFixture) -> None:
     fields = "at:string,kind:string,item:string,who:string"
     objects = "concat('[', replace(value, '}{', '},{'), ']')"
     cut = f"explode(from_json({objects}, 'array<struct<{fields}>>')) AS e"
@@ -76,7 +76,7 @@ def test_objects_cut_apart_by_select_are_all_events(shop: OneShop) -> None:
     assert balanced(shop) == {"rows_in": 60, "event": 60}
 
 
-def test_every_object_of_a_line_is_read(shop: OneShop) -> None:
+def test_every_object_of_a_line_is_read(shop: ShopFixture) -> None:
     shop.describe(JSON)
     lines = joined_lines()
     deliver(shop, lines)
@@ -84,7 +84,7 @@ def test_every_object_of_a_line_is_read(shop: OneShop) -> None:
     assert_whole(shop, lines)
 
 
-def test_one_line_of_sixty_objects_is_not_one_event(shop: OneShop) -> None:
+def test_one_line_of_sixty_objects_is_not_one_event(shop: ShopFixture) -> None:
     shop.describe(JSON.replace(COLUMNS, f'fields = ["at", "kind", "item", "who"]\n{COLUMNS}'))
     lines = ["".join(OBJECTS)]
     deliver(shop, lines)
@@ -92,7 +92,7 @@ def test_one_line_of_sixty_objects_is_not_one_event(shop: OneShop) -> None:
     assert_whole(shop, lines)
 
 
-def test_objects_and_arrays_in_one_line_are_all_read(shop: OneShop) -> None:
+def test_objects_and_arrays_in_one_line_are_all_read(shop: ShopFixture) -> None:
     shop.describe(JSON)
     lines = OBJECTS[:12] + [f"[{','.join(OBJECTS[n : n + 4])}]" for n in range(12, 60, 4)]
     deliver(shop, lines)

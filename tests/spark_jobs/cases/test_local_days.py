@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, events_by_day, land_and_clean, refused
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -27,7 +27,7 @@ session_id = "concat_ws('.', user_pseudo_id, ga_session_id)"
 BY_UTC_DAY = {"11-18": 24, "11-19": 36, "11-20": 36, "11-21": 36, "11-22": 12}
 
 
-def deliver(shop: OneShop, *days: int) -> None:
+def deliver(shop: ShopFixture, *days: int) -> None:
     """Write a file of 36 events for every local day, one every forty minutes, its times in UTC."""
     names = ["view_item", "view_item", "add_to_cart", "purchase"]
     for day in days:
@@ -46,7 +46,7 @@ def deliver(shop: OneShop, *days: int) -> None:
         (shop.files / f"events-2026-11-{day}.json").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
 
-def test_an_evening_after_midnight_in_utc_waits_for_its_day(shop: OneShop) -> None:
+def test_an_evening_after_midnight_in_utc_waits_for_its_day(shop: ShopFixture) -> None:
     shop.describe(TOML)
     deliver(shop, 18, 19, 20)
     land_and_clean(shop)
@@ -69,7 +69,7 @@ def test_an_evening_after_midnight_in_utc_waits_for_its_day(shop: OneShop) -> No
     }
 
 
-def test_expressions_can_convert_to_the_shops_time_zone(shop: OneShop) -> None:
+def test_expressions_can_convert_to_the_shops_time_zone(shop: ShopFixture) -> None:
     local = "from_utc_timestamp(timestamp_micros(bigint(event_timestamp)), 'America/Los_Angeles')"
     shop.describe(TOML.replace("timestamp_micros(bigint(event_timestamp))", local))
     deliver(shop, 18, 19, 20)
@@ -78,7 +78,7 @@ def test_expressions_can_convert_to_the_shops_time_zone(shop: OneShop) -> None:
     assert events_by_day(shop) == {"11-18": 36, "11-19": 36, "11-20": 36}
 
 
-def test_a_declared_time_zone_determines_the_days(shop: OneShop) -> None:
+def test_a_declared_time_zone_determines_the_days(shop: ShopFixture) -> None:
     shop.describe(TOML.replace("[events]", 'timezone = "America/Los_Angeles"\n[events]', 1))
     deliver(shop, 18, 19, 20)
     land_and_clean(shop)

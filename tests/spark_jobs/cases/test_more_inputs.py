@@ -7,18 +7,18 @@ import pytest
 from pipeline_tasks.quality.gate_report import GateError
 from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean, refused, split_published
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
 ONE_FILE = CLICKS.replace("events-{ds}.csv", "all.csv")
 
 
-def write_log(shop: OneShop, lines: list[str]) -> None:
+def write_log(shop: ShopFixture, lines: list[str]) -> None:
     (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
 
 
-def test_one_rejected_row_on_a_day_of_one_row_does_not_stop_the_run(shop: OneShop) -> None:
+def test_one_rejected_row_on_a_day_of_one_row_does_not_stop_the_run(shop: ShopFixture) -> None:
     shop.describe(ONE_FILE)
     days = [DAY - timedelta(days=n) for n in range(40)]
     write_log(shop, [f"{day}T09:00:00Z,view,P{n % 5},u{n % 7},s{n},{'x' * (n == 3)},," for n, day in enumerate(days)])
@@ -41,7 +41,7 @@ def last_view() -> str:
     return f"{DAY}T09:00:00Z,view,P00,u1,last,,,"
 
 
-def test_one_order_of_many_lines_leaves_no_part_empty(shop: OneShop) -> None:
+def test_one_order_of_many_lines_leaves_no_part_empty(shop: ShopFixture) -> None:
     shop.describe(ONE_FILE + '[rules]\non = ["exact_duplicates", "positive_quantity"]\n')
     write_log(shop, order_of_many_lines())
     land_and_clean(shop)
@@ -52,7 +52,7 @@ def test_one_order_of_many_lines_leaves_no_part_empty(shop: OneShop) -> None:
     assert min(cut[f"{part}_events"] for part in ("train", "validation", "test")) > 0
 
 
-def test_an_order_rejected_as_a_bots_is_named(shop: OneShop) -> None:
+def test_an_order_rejected_as_a_bots_is_named(shop: ShopFixture) -> None:
     shop.describe(ONE_FILE)
     write_log(shop, order_of_many_lines())
     with pytest.raises(GateError) as failed:
@@ -62,7 +62,7 @@ def test_an_order_rejected_as_a_bots_is_named(shop: OneShop) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "ISO-8859-15", "Shift_JIS", "UTF-8"])
-def test_quoted_line_ends_in_any_encoding(shop: OneShop, encoding: str) -> None:
+def test_quoted_line_ends_in_any_encoding(shop: ShopFixture, encoding: str) -> None:
     options = f'options = {{ multiLine = "true", encoding = "{encoding}", escape = \'"\' }}\n[events.columns]'
     shop.describe(CLICKS.replace("[events.columns]", options, 1))
     word = {"Shift_JIS": "急須"}.get(encoding, "Café")
@@ -74,7 +74,7 @@ def test_quoted_line_ends_in_any_encoding(shop: OneShop, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_mark_is_named(shop: OneShop, encoding: str) -> None:
+def test_utf_16_without_a_mark_is_named(shop: ShopFixture, encoding: str) -> None:
     shop.describe()
     path = shop.files / f"events-{DAY}.csv"
     path.write_bytes(f"{HEADER}\n{last_view()}\n".encode(encoding))
@@ -86,7 +86,7 @@ def test_utf_16_without_a_mark_is_named(shop: OneShop, encoding: str) -> None:
     assert "\n" not in message
 
 
-def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: OneShop) -> None:
+def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: ShopFixture) -> None:
     before = "lag(time) OVER (PARTITION BY who ORDER BY time) AS previous"
     toml = CLICKS.replace("[events.columns]", f'select = ["*", "{before}"]\n[events.columns]', 1)
     toml = toml.replace('query = "words"', 'query = "previous"')

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -38,13 +38,13 @@ session_id = "visit"
 """
 
 
-def write_views(shop: OneShop) -> None:
+def write_views(shop: ShopFixture) -> None:
     """Sixty views of seven customers, in a file without a column `user`."""
     rows = [f"{DAY}T{8 + n // 6:02d}:{n % 6 * 10:02d}:00Z,view,P{n % 9},c{n % 7}" for n in range(60)]
     (shop.files / "views.csv").write_text("time,kind,item,customer\n" + "\n".join(rows) + "\n")
 
 
-def write_log(shop: OneShop) -> None:
+def write_log(shop: ShopFixture) -> None:
     """More than a megabyte of anonymous lines before the first with the field `user`: 600 of 25 users."""
     start = datetime(2026, 11, 18, tzinfo=UTC)
     lines = [line(start + timedelta(seconds=20 * n), n, f"v{n // 5}") for n in range(8_500)]
@@ -64,7 +64,7 @@ def line(at: datetime, n: int, visit: str) -> dict[str, str]:
     "name",
     ["user", "session_user", "rand()", "current_database()"],
 )
-def test_a_function_is_no_user(shop: OneShop, name: str) -> None:
+def test_a_function_is_no_user(shop: ShopFixture, name: str) -> None:
     shop.describe(VIEWS.replace('user_key = "user"', f'user_key = "{name}"'))
     write_views(shop)
     with pytest.raises(SourceError) as failed:
@@ -77,14 +77,14 @@ def test_a_function_is_no_user(shop: OneShop, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["current_date", "now()"])
-def test_the_time_of_the_run_is_no_event_time(shop: OneShop, name: str) -> None:
+def test_the_time_of_the_run_is_no_event_time(shop: ShopFixture, name: str) -> None:
     shop.describe(VIEWS.replace('"user"', '"customer"').replace('ts = "time"', f'ts = "{name}"'))
     write_views(shop)
     with pytest.raises(SourceError, match=r"events\.columns\.ts = "):
         land_and_clean(shop)
 
 
-def test_a_column_that_is_called_like_a_function_is_a_column(shop: OneShop) -> None:
+def test_a_column_that_is_called_like_a_function_is_a_column(shop: ShopFixture) -> None:
     shop.describe(VIEWS.replace('ts = "time"', 'ts = "current_date"'))
     write_views(shop)
     text = (shop.files / "views.csv").read_text()
@@ -94,7 +94,7 @@ def test_a_column_that_is_called_like_a_function_is_a_column(shop: OneShop) -> N
     assert {row["user_key"] for row in shop.rows("users")} == {f"c{n}" for n in range(7)}
 
 
-def test_a_field_missing_in_the_first_lines_is_an_error_that_names_fields(shop: OneShop) -> None:
+def test_a_field_missing_in_the_first_lines_is_an_error_that_names_fields(shop: ShopFixture) -> None:
     shop.describe(LOG)
     write_log(shop)
     with pytest.raises(SourceError) as failed:
@@ -105,7 +105,7 @@ def test_a_field_missing_in_the_first_lines_is_an_error_that_names_fields(shop: 
     assert "\n" not in message
 
 
-def test_a_field_named_in_fields_is_read_from_any_line(shop: OneShop) -> None:
+def test_a_field_named_in_fields_is_read_from_any_line(shop: ShopFixture) -> None:
     shop.describe(LOG.replace("[events.columns]", 'fields = ["at", "kind", "item", "visit", "user"]\n[events.columns]'))
     write_log(shop)
     land_and_clean(shop)

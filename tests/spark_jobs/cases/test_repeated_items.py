@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -93,19 +93,19 @@ def described(key: str, at: str, n: int, version: int) -> dict[str, Any]:
     return {"event": "item", "id": key, "timestamp": at, "item": f"L{n:02d}", "fields": fields}
 
 
-def deliver(shop: OneShop, toml: str) -> None:
+def deliver(shop: ShopFixture, toml: str) -> None:
     shop.describe(toml)
     rows = records()
     assert len(rows) == 151
     (shop.files / "events.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
 
-def items(shop: OneShop) -> dict[str, tuple[str, float, str | None]]:
+def items(shop: ShopFixture) -> dict[str, tuple[str, float, str | None]]:
     return {row["item_id"]: (row["title"], row["price"], row["brand"]) for row in shop.rows("items")}
 
 
 def test_positions_count_from_one_and_select_takes_the_newest(
-    shop: OneShop, capsys: pytest.CaptureFixture[str]
+    shop: ShopFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deliver(shop, EVENTS + ITEMS.replace("where = \"event = 'item'\"\n", NEWEST))
     land_and_clean(shop)
@@ -121,7 +121,7 @@ def test_positions_count_from_one_and_select_takes_the_newest(
     assert catalog["L20"][0] == "Lamp 20 v0"
 
 
-def test_the_newest_of_several_descriptions_is_kept(shop: OneShop) -> None:
+def test_the_newest_of_several_descriptions_is_kept(shop: ShopFixture) -> None:
     updated = "timestamp_millis(bigint(`timestamp`))"
     naive = ITEMS.replace("[items.columns]", f'[items.columns]\nupdated_at = "{updated}"')
     deliver(shop, EVENTS.replace("THEN place + 1 END", "THEN place END") + naive)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_tasks.quality.gate_report import GateError
 from tests.spark_jobs.cases.case_run import balanced, events_by_day, land_and_clean, refused, split_published
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -43,7 +43,7 @@ def chosen(draw: random.Random, taste: int, items: int, groups: int) -> int:
     return draw.choices(range(items), weights)[0]
 
 
-def deliver_feedback(shop: OneShop, *more: str) -> None:
+def deliver_feedback(shop: ShopFixture, *more: str) -> None:
     draw = random.Random(20)
     rows = []
     for n in range(5_850):
@@ -59,7 +59,7 @@ def deliver_feedback(shop: OneShop, *more: str) -> None:
     (shop.files / "items.csv").write_text("\n".join(["item_id,title,topic", *guides]) + "\n")
 
 
-def test_one_bad_record_of_forty_does_not_stop_the_run(shop: OneShop) -> None:
+def test_one_bad_record_of_forty_does_not_stop_the_run(shop: ShopFixture) -> None:
     shop.describe(FEEDBACK)
     deliver_feedback(shop)
     report = land_and_clean(shop)
@@ -128,7 +128,7 @@ def visits() -> list[tuple[datetime, str, int, str, str]]:
     return sorted(rows)
 
 
-def deliver_visits(shop: OneShop, user: str) -> Counter[str]:
+def deliver_visits(shop: ShopFixture, user: str) -> Counter[str]:
     """Write the log and the catalog; return how many events each user has."""
     shop.describe(VISITS.replace("USER", user))
     rows = visits()
@@ -140,7 +140,7 @@ def deliver_visits(shop: OneShop, user: str) -> Counter[str]:
     return Counter(row[3] for row in rows)
 
 
-def test_mapped_placeholders_are_anonymous_visits(shop: OneShop) -> None:
+def test_mapped_placeholders_are_anonymous_visits(shop: ShopFixture) -> None:
     deliver_visits(shop, MAPPED)
     land_and_clean(shop)
     outcomes = balanced(shop)
@@ -155,7 +155,7 @@ def test_mapped_placeholders_are_anonymous_visits(shop: OneShop) -> None:
     assert len(histories) == 320 + 1_275
 
 
-def test_an_unmapped_placeholder_is_named(shop: OneShop) -> None:
+def test_an_unmapped_placeholder_is_named(shop: ShopFixture) -> None:
     held = deliver_visits(shop, "user")
     with pytest.raises(GateError) as failed:
         land_and_clean(shop)
@@ -166,7 +166,7 @@ def test_an_unmapped_placeholder_is_named(shop: OneShop) -> None:
     assert held["undefined"] == 3_200
 
 
-def test_the_query_that_a_closed_gate_offers_runs(shop: OneShop) -> None:
+def test_the_query_that_a_closed_gate_offers_runs(shop: ShopFixture) -> None:
     deliver_visits(shop, "user")
     with pytest.raises(GateError) as failed:
         land_and_clean(shop)

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, land_and_clean, split_published
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -59,7 +59,7 @@ def transactions() -> list[str]:
     return sorted(rows)
 
 
-def deliver_fashion(shop: OneShop, toml: str) -> list[str]:
+def deliver_fashion(shop: ShopFixture, toml: str) -> list[str]:
     shop.describe(toml)
     rows = transactions()
     (shop.files / "transactions.csv").write_text("\n".join(["t_dat,customer_id,article_id,price", *rows]) + "\n")
@@ -90,7 +90,7 @@ def nearest_shares(days: Counter[str]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("units_are_kept", [True, False])
-def test_a_log_of_whole_days_is_cut_between_days(shop: OneShop, units_are_kept: bool) -> None:
+def test_a_log_of_whole_days_is_cut_between_days(shop: ShopFixture, units_are_kept: bool) -> None:
     rows = deliver_fashion(shop, FASHION + UNITS if units_are_kept else FASHION)
     equal = len(rows) - len(set(rows))
     assert equal > 200
@@ -137,7 +137,7 @@ title = "title"
 """
 
 
-def deliver_shown(shop: OneShop, toml: str) -> None:
+def deliver_shown(shop: ShopFixture, toml: str) -> None:
     """Write two pages of ten items for each of two hundred users."""
     shop.describe(toml)
     draw, rows = random.Random(22), []
@@ -157,7 +157,7 @@ def deliver_shown(shop: OneShop, toml: str) -> None:
     assert len(rows) == 4_000
 
 
-def test_impressions_alone_are_one_clear_error(shop: OneShop) -> None:
+def test_impressions_alone_are_one_clear_error(shop: ShopFixture) -> None:
     deliver_shown(shop, SHOWN)
     land_and_clean(shop)
     assert balanced(shop) == {"rows_in": 4_000, "event": 4_000}
@@ -173,7 +173,7 @@ def test_impressions_alone_are_one_clear_error(shop: OneShop) -> None:
     assert len(shop.rows("events", "ds")) == 4_000
 
 
-def test_one_event_type_alone_is_enough(shop: OneShop) -> None:
+def test_one_event_type_alone_is_enough(shop: ShopFixture) -> None:
     deliver_shown(shop, SHOWN.replace("'impression'", "'view'"))
     land_and_clean(shop)
     assert balanced(shop) == {"rows_in": 4_000, "event": 4_000}

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tests.spark_jobs.cases.case_run import balanced, events_by_day, land_and_clean, refused
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -41,7 +41,7 @@ def good_records() -> list[dict[str, object]]:
     return records
 
 
-def test_only_the_record_with_an_epoch_in_another_unit_is_rejected(shop: OneShop) -> None:
+def test_only_the_record_with_an_epoch_in_another_unit_is_rejected(shop: ShopFixture) -> None:
     shop.describe(APP)
     good = good_records()
     millis = int(datetime(2026, 11, 12, 8, tzinfo=UTC).timestamp() * 1000)
@@ -73,7 +73,7 @@ def test_only_the_record_with_an_epoch_in_another_unit_is_rejected(shop: OneShop
 @pytest.mark.parametrize(
     "ts", ["timestamp_seconds(bigint(ts))", "timestamp_micros(bigint(ts))", "timestamp_seconds(double(ts))"]
 )
-def test_an_overflowing_epoch_does_not_fail_the_job(shop: OneShop, ts: str) -> None:
+def test_an_overflowing_epoch_does_not_fail_the_job(shop: ShopFixture, ts: str) -> None:
     shop.describe(APP.replace("timestamp_millis(bigint(ts))", ts))
     unit = 1_000_000 if "micros" in ts else 1
     at = int(datetime(2026, 11, 20, 8, tzinfo=UTC).timestamp()) * unit
@@ -120,13 +120,13 @@ def journal(start: datetime) -> str:
     return "\n".join(["date,time,receipt,article,card,qty,unit_price", *rows]) + "\n"
 
 
-def assert_nothing_of_the_clock(shop: OneShop) -> None:
+def assert_nothing_of_the_clock(shop: ShopFixture) -> None:
     assert balanced(shop) == {"rows_in": 120, "event": 111, "unparsable_time": 9}
     midnights = [row["ts"] for row in shop.rows("events") if f"{row['ts']:%H:%M:%S}" == "00:00:00"]
     assert len(midnights) == 2
 
 
-def test_a_time_without_a_date_has_no_day(shop: OneShop) -> None:
+def test_a_time_without_a_date_has_no_day(shop: ShopFixture) -> None:
     shop.describe(TILL)
     (shop.files / "journal.csv").write_text(journal(datetime(2026, 11, 10, 8, 6)))
     shop.night(window_days=0)
@@ -136,7 +136,7 @@ def test_a_time_without_a_date_has_no_day(shop: OneShop) -> None:
     assert max(days) == date(2026, 11, 20)
 
 
-def test_a_time_without_a_date_has_no_day_in_a_run_of_today(shop: OneShop) -> None:
+def test_a_time_without_a_date_has_no_day_in_a_run_of_today(shop: ShopFixture) -> None:
     today = datetime.now(UTC).date()
     shop.describe(TILL)
     start = datetime.combine(today - timedelta(days=10), datetime.min.time()) + timedelta(hours=8, minutes=6)
@@ -145,7 +145,7 @@ def test_a_time_without_a_date_has_no_day_in_a_run_of_today(shop: OneShop) -> No
     assert_nothing_of_the_clock(shop)
 
 
-def test_a_bare_time_is_never_a_time_of_today(shop: OneShop) -> None:
+def test_a_bare_time_is_never_a_time_of_today(shop: ShopFixture) -> None:
     today = datetime.now(UTC).date()
     bare = ["09:12:33", "T09:12", "9:12", "09:12:33Z", "09:12:33.5+02:00", "T9"]
     times = [f"{today}T00:00:00Z", *bare]

@@ -16,14 +16,14 @@ from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, item, rows_of, write
-from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, ShopFixture
+from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, item, rows_of, write
 
 FIRST, SECOND = DAY - timedelta(days=2), DAY - timedelta(days=1)
 WINDOW = 2
 
 
-def night(shop: OneShop, ds: date, catalog: list[str], traded: list[str]) -> dict[str, dict[str, Any]]:
+def night(shop: ShopFixture, ds: date, catalog: list[str], traded: list[str]) -> dict[str, dict[str, Any]]:
     """Run one day and return its items."""
     (shop.files / "items.csv").write_text(
         "\n".join(["sku,name,price,size,color", *(f"{line}," for line in catalog)]) + "\n"
@@ -33,11 +33,11 @@ def night(shop: OneShop, ds: date, catalog: list[str], traded: list[str]) -> dic
     return items_of(shop, ds)
 
 
-def items_of(shop: OneShop, ds: date) -> dict[str, dict[str, Any]]:
+def items_of(shop: ShopFixture, ds: date) -> dict[str, dict[str, Any]]:
     return {row["item_id"]: row for row in shop.rows("items") if row["ds"] == ds}
 
 
-def write_old_night(shop: OneShop, ds: date, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_old_night(shop: ShopFixture, ds: date, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write `items` as it was before it had the column `listed`."""
     columns = tuple(column for column in TABLES["items"].columns if column.name != "listed")
     with monkeypatch.context() as earlier:
@@ -47,7 +47,7 @@ def write_old_night(shop: OneShop, ds: date, monkeypatch: pytest.MonkeyPatch) ->
         shop.lake.commit("items", [ds], shop.lake.write_arrow("items", rows))
 
 
-def test_a_delisted_item_keeps_its_last_description(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delisted_item_keeps_its_last_description(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.describe(CLICKS + CATALOG)
     write_old_night(shop, FIRST - timedelta(days=1), monkeypatch)
     pot, cup = "pot,Tea pot,5,big", "cup,Cup,4,small"
@@ -76,7 +76,7 @@ def test_a_delisted_item_keeps_its_last_description(shop: OneShop, monkeypatch: 
     assert (back["listed"], back["title"], back["price"], back["attributes"]) == (True, "New cup", 9.0, None)
 
 
-def test_a_catalog_that_lists_nothing_is_one_clear_error(shop: OneShop) -> None:
+def test_a_catalog_that_lists_nothing_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG.replace('title = "name"\n', ""))
     night(shop, SECOND, ["pot,,5,"], ["pot"])
     with pytest.raises(ValueError, match=r"The catalog of clicks lists no item in any record landed in .*: nothing"):

@@ -8,11 +8,11 @@ import pytest
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.maintenance.erase_users import erase_users
-from pipeline_tasks.sources.erased import hash_of, read_erased_users, remember
+from pipeline_tasks.sources.erased import hash_user_key, read_erased_users, remember
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.erase_landed import erase_landed
 from tests.pipeline_tasks.maintenance.search_files import files_with
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -40,7 +40,7 @@ OTHERS = (
 
 
 @pytest.fixture
-def cleaned(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> OneShop:
+def cleaned(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> ShopFixture:
     """A cleaned day with events of the erased user and others, and an earlier day of others alone."""
     monkeypatch.setenv("NIGHTSHELF_MLFLOW_TRACKING_URI", f"sqlite:///{shop.files}/mlflow.db")
     settings.cache_clear()
@@ -56,12 +56,12 @@ def landed_files_with(text: str) -> list[str]:
     return files_with(settings().landing, text)
 
 
-def forget(shop: OneShop) -> dict[str, int]:
+def forget(shop: ShopFixture) -> dict[str, int]:
     assert shop.source is not None
     return erase_landed(shop.spark, shop.source, remember(settings(), "clicks", [HER]))
 
 
-def test_only_landed_files_of_the_erased_user_are_rewritten(cleaned: OneShop) -> None:
+def test_only_landed_files_of_the_erased_user_are_rewritten(cleaned: ShopFixture) -> None:
     landing = Landing(settings(), "clicks", "events")
     [file] = landing.files([DAY - timedelta(1)])
     before, marks = Path(file).read_bytes(), landing.ledger().deliveries[DAY].fingerprint
@@ -74,7 +74,7 @@ def test_only_landed_files_of_the_erased_user_are_rewritten(cleaned: OneShop) ->
     assert forget(cleaned) == {"events": 0, "users": 0}
 
 
-def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: OneShop) -> None:
+def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: ShopFixture) -> None:
     shop.describe(CLICKS)
     forms = [unicodedata.normalize(form, "zo\u00eb-7731") for form in ("NFC", "NFD")]
     hers = [line.replace(HER, form) for form in forms for line in HERS]
@@ -87,7 +87,7 @@ def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: OneShop) -> 
     assert [landed_files_with(form) for form in forms] == [[], []]
 
 
-def test_leftovers_of_a_killed_erasure_are_removed_by_the_next(cleaned: OneShop) -> None:
+def test_leftovers_of_a_killed_erasure_are_removed_by_the_next(cleaned: ShopFixture) -> None:
     [file] = map(Path, Landing(settings(), "clicks", "events").files([DAY]))
     assert forget(cleaned) == {"events": 4, "users": 2}
     left = file.parent
@@ -98,7 +98,7 @@ def test_leftovers_of_a_killed_erasure_are_removed_by_the_next(cleaned: OneShop)
     assert Landing(settings(), "clicks", "events").ledger().rows(DAY) == len(OTHERS)
 
 
-def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: OneShop) -> None:
+def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: ShopFixture) -> None:
     forget(cleaned)
     erase_users(settings(), "clicks")
     assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
@@ -109,7 +109,7 @@ def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: OneSho
     assert {name: cleaned.rows(name) for name in rows} == rows, "what was taken out is what is not made any more"
 
 
-def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: OneShop) -> None:
+def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: ShopFixture) -> None:
     forget(cleaned)
     erase_users(settings(), "clicks")
     cleaned.deliver(*HERS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
@@ -124,7 +124,7 @@ def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: OneSh
     assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
 
 
-def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: OneShop) -> None:
+def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: ShopFixture) -> None:
     forget(cleaned)
     erase_users(settings(), "clicks")
     # Of a record whose values stand in the wrong columns, another is taken for the user.
@@ -143,7 +143,7 @@ def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: OneS
     assert not [row for row in cleaned.rows("quarantine") if HER in row["raw"].split('"')]
 
 
-def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
+def test_spark_and_python_agree_on_the_hash(cleaned: ShopFixture) -> None:
     from pyspark.sql import functions as F
 
     from spark_jobs.cleaning.erased_users import is_erased
@@ -156,4 +156,4 @@ def test_spark_and_python_agree_on_the_hash(cleaned: OneShop) -> None:
     )
     assert [row["hers"] for row in frame.collect()] == [True, True, False, False, True]
     hashed = cleaned.spark.range(1).select(F.sha2(F.concat(F.lit("salt"), F.lit("Zoë 7")), 256).alias("h")).collect()
-    assert hashed[0]["h"] == hash_of("salt", "Zoë 7")
+    assert hashed[0]["h"] == hash_user_key("salt", "Zoë 7")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -27,17 +27,19 @@ DELIVERIES = (
 )
 
 
-def deliver(shop: OneShop, number: int, *late: str) -> date:
+def deliver(shop: ShopFixture, number: int, *late: str) -> date:
     ds = FIRST + timedelta(days=number)
     shop.deliver(*(line.format(ds) for line in DELIVERIES[number]), *late, day=ds)
     return ds
 
 
-def both(shop: OneShop) -> dict[str, list[dict[str, Any]]]:
+def both(shop: ShopFixture) -> dict[str, list[dict[str, Any]]]:
     return {name: shop.rows(name) for name in ("items", "users")}
 
 
-def test_a_resumed_run_equals_one_that_is_built_from_all_days(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_equals_one_that_is_built_from_all_days(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.describe(SAID)
     went_on = []
     for number in range(len(DELIVERIES)):
@@ -63,7 +65,7 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(shop: OneShop, mon
     assert both(shop) == tables
 
 
-def test_other_rules_or_another_mapping_read_all_days(shop: OneShop) -> None:
+def test_other_rules_or_another_mapping_read_all_days(shop: ShopFixture) -> None:
     shop.describe(SAID)
     for number in (0, 1):
         shop.night(deliver(shop, number), WINDOW)
@@ -77,7 +79,7 @@ def test_other_rules_or_another_mapping_read_all_days(shop: OneShop) -> None:
     assert seen["ann"] == '{"visit":"S5"}'
 
 
-def test_a_longer_window_reads_all_days(shop: OneShop) -> None:
+def test_a_longer_window_reads_all_days(shop: ShopFixture) -> None:
     shop.describe()
     for number in (0, 1):
         shop.night(deliver(shop, number), window_days=2)

@@ -12,7 +12,7 @@ from pipeline_tasks.quality.gate_runner import GateRun
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.cleaning.join_rates import has_decomposed_ids
 from spark_jobs.common.gate_tables import register_facts, register_tables
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -39,7 +39,7 @@ BAD = (
 )
 
 
-def test_an_epoch_in_another_unit_is_rejected_without_ending_the_run(shop: OneShop) -> None:
+def test_an_epoch_in_another_unit_is_rejected_without_ending_the_run(shop: ShopFixture) -> None:
     shop.describe(EPOCHS)
     lines = [{"ts": ts, "type": "view", "item": "P1", "user": f"u{place}"} for place, ts in enumerate((GOOD, *BAD))]
     (shop.files / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -52,7 +52,7 @@ def test_an_epoch_in_another_unit_is_rejected_without_ending_the_run(shop: OneSh
     assert refused[str(GOOD * 1_000)] == "unparsable_time"
 
 
-def test_a_time_of_day_is_never_a_time_of_the_day_of_the_run(shop: OneShop) -> None:
+def test_a_time_of_day_is_never_a_time_of_the_day_of_the_run(shop: ShopFixture) -> None:
     shop.describe(
         CLICKS.replace('ts = "time"', "ts = \"concat_ws(' ', time, words)\"").replace('query = "words"\n', "")
     )
@@ -64,7 +64,7 @@ def test_a_time_of_day_is_never_a_time_of_the_day_of_the_run(shop: OneShop) -> N
     assert {row["ts"].hour for row in shop.rows("events")} == {0, 10}
 
 
-def test_a_name_that_spark_would_fill_in_is_an_unmapped_column(shop: OneShop) -> None:
+def test_a_name_that_spark_would_fill_in_is_an_unmapped_column(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace('"who"', '"user"'))
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
     shop.land()
@@ -77,7 +77,7 @@ def test_a_name_that_spark_would_fill_in_is_an_unmapped_column(shop: OneShop) ->
     assert [row["user_key"] for row in shop.rows("events")] == ["ann"]
 
 
-def test_an_undeclared_decimal_comma_is_rejected(shop: OneShop) -> None:
+def test_an_undeclared_decimal_comma_is_rejected(shop: ShopFixture) -> None:
     lines = [
         f'2026-11-20T09:00:00Z,purchase,P{place},ann,s1,"{price}","{units}",'
         for place, (price, units) in enumerate([("12,50 €", "0,750"), ("1.234,56", "1"), ("1,250", "2"), ("7", "3")])
@@ -93,7 +93,7 @@ def test_an_undeclared_decimal_comma_is_rejected(shop: OneShop) -> None:
     assert found == {"P0": (12.5, 0.75), "P1": (1234.56, 1.0), "P2": (1.25, 2.0), "P3": (7.0, 3.0)}
 
 
-def test_prices_of_several_currencies_are_converted_or_rejected(shop: OneShop) -> None:
+def test_prices_of_several_currencies_are_converted_or_rejected(shop: ShopFixture) -> None:
     mixed = CLICKS.replace('query = "words"', 'currency = "words"')
     with pytest.raises(SourceError, match=r"events.columns.currency needs rates: add \[currencies\]"):
         shop.describe(mixed)
@@ -138,7 +138,7 @@ L2,Chair v1,Oak,6,1763600000
 USERS = "id,country,told\n7,DE,2026-11-02\n7,AT,2026-11-01\n8,FR,\n"
 
 
-def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: OneShop) -> None:
+def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG)
     (shop.files / "items.csv").write_text(ITEMS)
     (shop.files / "users.csv").write_text(USERS)
@@ -180,7 +180,7 @@ def test_decomposed_ids_are_found(tmp_path: Path) -> None:
         assert has_decomposed_ids(staged, "item_id") == (count == len(ids))
 
 
-def test_a_value_that_fails_the_job_is_one_line_with_the_expression(shop: OneShop) -> None:
+def test_a_value_that_fails_the_job_is_one_line_with_the_expression(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace('ts = "time"', "ts = \"to_utc_timestamp(time, coalesce(words, 'UTC'))\""))
     shop.deliver("2026-11-20T09:00:00,view,P1,ann,s1,1,1,", "2026-11-20T09:00:00,view,P1,ann,s1,1,1,Mars")
     with pytest.raises(SourceError) as failed:

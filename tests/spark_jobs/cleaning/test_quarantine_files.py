@@ -3,12 +3,12 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
 
-def test_quarantine_is_one_sorted_file_a_day(shop: OneShop) -> None:
+def test_quarantine_is_one_sorted_file_a_day(shop: ShopFixture) -> None:
     """The files do not depend on Spark's tasks: they are the same when the days are cleaned again."""
     before = DAY - timedelta(days=1)
     for day in (before, DAY):

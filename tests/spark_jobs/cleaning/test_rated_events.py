@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.tables.contracts import TABLES
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -16,7 +16,7 @@ STARS = HEADER + ",stars"
 BEFORE = date(2026, 11, 19)
 
 
-def test_a_rating_is_a_number_on_the_shops_scale(shop: OneShop) -> None:
+def test_a_rating_is_a_number_on_the_shops_scale(shop: ShopFixture) -> None:
     shop.describe(RATED)
     shop.deliver(
         "2026-11-20T09:00:00Z,rating,P1,ann,s1,,,,4.5",
@@ -31,7 +31,7 @@ def test_a_rating_is_a_number_on_the_shops_scale(shop: OneShop) -> None:
     assert found == {"P1": 4.5, "P2": -10.0, "P3": 0.0, "P4": None, "P5": None}
 
 
-def test_a_rating_that_is_not_finite_is_rejected(shop: OneShop) -> None:
+def test_a_rating_that_is_not_finite_is_rejected(shop: ShopFixture) -> None:
     shop.describe(RATED)
     faults = {"five": "unparsable_number", "Infinity": "impossible_number", "NaN": "impossible_number"}
     lines = [f"2026-11-20T09:00:00Z,rating,cup {stars},ann,s1,,,,{stars}" for stars in faults]
@@ -44,7 +44,7 @@ def test_a_rating_that_is_not_finite_is_rejected(shop: OneShop) -> None:
     assert {detail for _, detail in refused} >= {"rating", "rating=Infinity", "rating=NaN"}
 
 
-def test_a_lake_without_the_rating_column_is_upgraded(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lake_without_the_rating_column_is_upgraded(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.describe()
     shop.deliver("2026-11-19T09:00:00Z,rating,P1,ann,s1,,,,2", day=BEFORE, header=STARS)
     shop.deliver("2026-11-20T09:00:00Z,rating,P2,ann,s1,,,,5", header=STARS)
@@ -61,7 +61,7 @@ def test_a_lake_without_the_rating_column_is_upgraded(shop: OneShop, monkeypatch
     assert {row["item_id"]: row["rating"] for row in shop.rows("events")} == {"P1": 2.0, "P2": 5.0}
 
 
-def test_movielens_as_published_has_ratings(shop: OneShop, tmp_path: Path) -> None:
+def test_movielens_as_published_has_ratings(shop: ShopFixture, tmp_path: Path) -> None:
     folder = tmp_path / "ml-1m"
     folder.mkdir()
     (folder / "ratings.dat").write_text("1::1193::5::978300760\n1::661::3::978302109\n2::1193::2::978302174\n")

@@ -3,7 +3,7 @@ import torch
 from pyspark import TaskContext
 from pyspark.resource import ResourceInformation
 
-from pipeline_tasks.topk.scoring_device import scoring_device, scoring_on
+from pipeline_tasks.topk.scoring_device import scoring_device, use_scoring_device
 from spark_jobs.common.task_gpu import cuda_device, task_device
 
 
@@ -40,6 +40,6 @@ def test_an_invisible_gpu_is_one_clear_error(address: str, visible: str | None) 
 
 
 def test_the_device_holds_as_long_as_the_block() -> None:
-    with scoring_on("cuda:1"):
+    with use_scoring_device("cuda:1"):
         assert scoring_device() == "cuda:1"
     assert scoring_device() == "cpu"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.sources.run_dates import FutureNightError
+from pipeline_tasks.sources.run_dates import FutureDateError
 from pipeline_tasks.sources.sources import SourceError
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -20,7 +20,7 @@ def record(time: object, item: str = "P1") -> str:
     return f"{time},view,{item},ann,{item},,,"
 
 
-def write(shop: OneShop, *lines: str, changed: date = NEXT) -> Path:
+def write(shop: ShopFixture, *lines: str, changed: date = NEXT) -> Path:
     """Write the file of many days, last changed on `changed`."""
     path = shop.files / "all.csv"
     path.write_text("\n".join((HEADER, *lines)) + "\n")
@@ -30,7 +30,7 @@ def write(shop: OneShop, *lines: str, changed: date = NEXT) -> Path:
     return path
 
 
-def counted(shop: OneShop) -> dict[date, dict[str, int]]:
+def counted(shop: ShopFixture) -> dict[date, dict[str, int]]:
     """Return the published rows of the reconciliation by outcome, of each day that has some, its balance checked."""
     days: dict[date, dict[str, int]] = {}
     for row in shop.rows("reconciliation"):
@@ -54,7 +54,7 @@ IMPOSSIBLE = (
 )
 
 
-def test_every_row_of_a_growing_file_is_landed_once_over_all_runs(shop: OneShop) -> None:
+def test_every_row_of_a_growing_file_is_landed_once_over_all_runs(shop: ShopFixture) -> None:
     shop.describe(GROWING)
     first = [record("2026-11-19T23:59:59.999999Z"), record("2026-11-20T00:00:00Z", "P2"), *map(record, IMPOSSIBLE)]
     write(shop, *first, record("2026-11-21T00:00:00Z", "P3"))
@@ -83,7 +83,7 @@ def test_every_row_of_a_growing_file_is_landed_once_over_all_runs(shop: OneShop)
     assert counted(shop) == everything
 
 
-def test_undated_records_keep_their_day_after_it_left_the_window(shop: OneShop) -> None:
+def test_undated_records_keep_their_day_after_it_left_the_window(shop: ShopFixture) -> None:
     shop.describe(GROWING)
     first = [record("2026-11-19T09:00:00Z"), record("yesterday"), record("2026-12-24T09:00:00Z", "P9")]
     write(shop, *first, changed=DAY)
@@ -102,7 +102,7 @@ def test_undated_records_keep_their_day_after_it_left_the_window(shop: OneShop) 
 
 
 def test_days_before_an_explicit_window_are_counted_until_a_run_cleans_them(
-    shop: OneShop, capsys: pytest.CaptureFixture[str]
+    shop: ShopFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.describe(GROWING)
     old, older = DAY - timedelta(days=40), DAY - timedelta(days=60)
@@ -125,7 +125,7 @@ def test_days_before_an_explicit_window_are_counted_until_a_run_cleans_them(
     assert counted(shop) == cleaned | {old: {"rows_in": 2, "event": 2}}, "a day that left the file counts no more"
 
 
-def test_late_records_of_a_cleaned_day_before_the_window_are_cleaned_too(shop: OneShop) -> None:
+def test_late_records_of_a_cleaned_day_before_the_window_are_cleaned_too(shop: ShopFixture) -> None:
     shop.describe(GROWING)
     old = DAY - timedelta(days=40)
     lines = [record(f"{old}T10:00:00Z"), record(f"{DAY}T10:00:00Z")]
@@ -136,14 +136,14 @@ def test_late_records_of_a_cleaned_day_before_the_window_are_cleaned_too(shop: O
     assert counted(shop) == {old: {"rows_in": 2, "event": 2}, DAY: {"rows_in": 1, "event": 1}}
 
 
-def test_late_records_of_a_dated_file_before_the_window_are_counted(shop: OneShop) -> None:
+def test_late_records_of_a_dated_file_before_the_window_are_counted(shop: ShopFixture) -> None:
     shop.describe()
     shop.deliver(record(f"{BEFORE}T10:00:00Z"), record(f"{DAY}T10:00:00Z", "P2"))
     shop.night(window_days=1)
     assert counted(shop) == {BEFORE: {"rows_in": 1, "before_window": 1}, DAY: {"rows_in": 1, "event": 1}}
 
 
-def test_later_days_of_a_file_give_the_same_day_by_day_or_at_once(shop: OneShop) -> None:
+def test_later_days_of_a_file_give_the_same_day_by_day_or_at_once(shop: ShopFixture) -> None:
     shop.describe(GROWING)
     last = DAY + timedelta(days=3)
     lines = [record(f"{DAY + timedelta(days=day)}T10:00:00Z", f"P{day}") for day in range(-2, 4)]
@@ -165,7 +165,7 @@ def test_later_days_of_a_file_give_the_same_day_by_day_or_at_once(shop: OneShop)
     assert shop.rows("events") == events
 
 
-def test_a_file_with_only_later_records_is_one_clear_error(shop: OneShop) -> None:
+def test_a_file_with_only_later_records_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe(GROWING)
     write(shop, record("2026-11-21T00:00:00Z"), record("2031-11-21T00:00:00Z"), record("never"))
     for window_days in (0, 1):
@@ -175,7 +175,7 @@ def test_a_file_with_only_later_records_is_one_clear_error(shop: OneShop) -> Non
             shop.land(window_days=window_days)
 
 
-def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: OneShop) -> None:
+def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: ShopFixture) -> None:
     shop.describe()
     evening = ("2026-11-20T16:00:00Z", "2026-11-21T07:59:59Z", "2026-11-22T00:00:00Z")
     shop.deliver(*(record(time, f"P{n}") for n, time in enumerate(evening)))
@@ -197,7 +197,7 @@ def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: OneS
     assert counted(shop) == {DAY: {"rows_in": 1, "event": 1}, NEXT: {"rows_in": 1, "event": 1}}, "delivered anew"
 
 
-def test_no_job_lands_or_cleans_a_day_that_has_not_begun(shop: OneShop) -> None:
+def test_no_job_lands_or_cleans_a_day_that_has_not_begun(shop: ShopFixture) -> None:
     for step in (shop.describe().land, shop.clean):
-        with pytest.raises(FutureNightError, match="2099-01-01 of clicks is later than today"):
+        with pytest.raises(FutureDateError, match="2099-01-01 of clicks is later than today"):
             step(date(2099, 1, 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.sources.sources import SourceError
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -22,7 +22,7 @@ def lines(day: date, item: str) -> str:
     return "\n".join((HEADER, *rows)) + "\n"
 
 
-def test_files_of_any_name_are_read_and_reported(shop: OneShop) -> None:
+def test_files_of_any_name_are_read_and_reported(shop: ShopFixture) -> None:
     other = date(2026, 11, 19)
     written = [shop.files / name.replace("{ds}", str(day)) for name in NAMES for day in (other, DAY)]
     for number, path in enumerate(written):
@@ -39,13 +39,13 @@ def test_files_of_any_name_are_read_and_reported(shop: OneShop) -> None:
 @pytest.mark.parametrize(
     "path", ["export [shop 1] {ds}.csv", "export *[[]shop 1] {ds}.csv", "export ?[a-s]hop 1] {ds}.csv"]
 )
-def test_brackets_in_a_path_are_literal_or_a_pattern(shop: OneShop, path: str) -> None:
+def test_brackets_in_a_path_are_literal_or_a_pattern(shop: ShopFixture, path: str) -> None:
     (shop.files / f"export [shop 1] {DAY}.csv").write_text(lines(DAY, "P1"))
     shop.describe(CLICKS.replace("events-{ds}.csv", path)).night()
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "unparsable_number": 1}
 
 
-def test_files_that_spark_hides_are_skipped_by_a_star_and_rejected_by_name(shop: OneShop) -> None:
+def test_files_that_spark_hides_are_skipped_by_a_star_and_rejected_by_name(shop: ShopFixture) -> None:
     folder = shop.files / f"ds={DAY}"
     folder.mkdir()
     for name in ("part-0.csv", "_SUCCESS", ".part-0.csv.crc", "_events.csv"):

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -17,7 +17,7 @@ RECORDS = [
 ]
 
 
-def write(shop: OneShop, form: str) -> None:
+def write(shop: ShopFixture, form: str) -> None:
     file = shop.files / f"events-{DAY}.{form}"
     if form == "json":
         file.write_text("\n".join(map(json.dumps, RECORDS)))
@@ -28,7 +28,7 @@ def write(shop: OneShop, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
-def test_columns_may_have_any_name(shop: OneShop, form: str) -> None:
+def test_columns_may_have_any_name(shop: ShopFixture, form: str) -> None:
     shop.describe(CLICKS.replace("csv", form))
     write(shop, form)
     shop.night()

@@ -14,7 +14,7 @@ from openpyxl import Workbook  # type: ignore[import-untyped]
 
 from pipeline_tasks.sources import packed_files
 from pipeline_tasks.sources.sources import SourceError
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -38,7 +38,7 @@ def zstd(content: bytes) -> bytes:
     return bytes(pa.compress(content, "zstd", asbytes=True))
 
 
-def test_packed_files_are_read_and_named_as_delivered(shop: OneShop) -> None:
+def test_packed_files_are_read_and_named_as_delivered(shop: ShopFixture) -> None:
     evil = {"..__..__escaped.csv": csv(ROWS[0]), "MACOSX__.DS_Store": b"\x00", "folder__b.csv": csv(ROWS[1], BAD)}
     files = {
         f"a-{DAY}.csv.zip": zipped(**evil),
@@ -66,7 +66,7 @@ def test_packed_files_are_read_and_named_as_delivered(shop: OneShop) -> None:
     ],
 )
 def test_an_archive_that_cannot_be_unpacked_is_named(
-    shop: OneShop, content: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, content: bytes, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packed_files, "_MIN_ALLOWED", 10_000)
     (shop.files / "a.zip").write_bytes(content)
@@ -74,7 +74,7 @@ def test_an_archive_that_cannot_be_unpacked_is_named(
         shop.describe(CLICKS.replace("events-{ds}.csv", "a.zip")).land()
 
 
-def test_a_cut_off_zst_is_named(shop: OneShop) -> None:
+def test_a_cut_off_zst_is_named(shop: ShopFixture) -> None:
     (shop.files / "a.zst").write_bytes(zstd(csv(*ROWS))[:-9])
     with pytest.raises(SourceError, match=r"a\.zst cannot be read: .*deliver it again"):
         shop.describe(CLICKS.replace("events-{ds}.csv", "a.zst")).land()
@@ -93,7 +93,7 @@ user_key = "who"
 """
 
 
-def test_json_documents_are_read_object_by_object(shop: OneShop) -> None:
+def test_json_documents_are_read_object_by_object(shop: ShopFixture) -> None:
     events = [{"at": "2026-11-20", "item": f"P{n}\n]", "who": {"id": [n]}} for n in range(12)]
     pretty = "\n".join(json.dumps(event, indent=1) for event in events[3:5])
     long = "".join(json.dumps(event | {"more": "x" * 400_000}) for event in events[8:12])
@@ -122,13 +122,13 @@ def test_json_documents_are_read_object_by_object(shop: OneShop) -> None:
         ),
     ],
 )
-def test_a_json_document_that_is_cut_off_names_its_line(shop: OneShop, text: str, says: str) -> None:
+def test_a_json_document_that_is_cut_off_names_its_line(shop: ShopFixture, text: str, says: str) -> None:
     (shop.files / f"a{DAY}.json").write_text(text)
     with pytest.raises(SourceError, match=says):
         shop.describe(EVENTS).land()
 
 
-def test_a_workbook_is_read_as_its_first_sheet_shows(shop: OneShop) -> None:
+def test_a_workbook_is_read_as_its_first_sheet_shows(shop: ShopFixture) -> None:
     book = Workbook()
     sheet = book.active
     assert sheet is not None

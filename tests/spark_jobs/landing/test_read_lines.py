@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.source_toml import FileForm
 from spark_jobs.landing.read_records import CORRUPT, SOURCE_FILE, read_records
-from tests.spark_jobs.one_shop import OneShop
+from tests.spark_jobs.one_shop import ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -40,7 +40,7 @@ REFUSED = [
 ]
 
 
-def test_json_lines_are_read_or_rejected_as_a_whole(spark: SparkSession, shop: OneShop) -> None:
+def test_json_lines_are_read_or_rejected_as_a_whole(spark: SparkSession, shop: ShopFixture) -> None:
     file = shop.files / "a.json"
     file.write_text("\n".join([line for line, _ in WHOLE] + REFUSED))
     rows = read_records(spark, FileForm(format="json", fields=["a"]), [str(file)], "events").collect()
@@ -48,7 +48,7 @@ def test_json_lines_are_read_or_rejected_as_a_whole(spark: SparkSession, shop: O
     assert [row[CORRUPT] for row in rows if row[CORRUPT] is not None] == REFUSED
 
 
-def test_column_names_come_from_every_object_of_a_line(spark: SparkSession, shop: OneShop) -> None:
+def test_column_names_come_from_every_object_of_a_line(spark: SparkSession, shop: ShopFixture) -> None:
     file = shop.files / "a.json"
     file.write_text('{"a": 1}{"b": 2}, {"c": 3}\n[{"d": 4}] {"e"')
     rows = read_records(spark, FileForm(format="json"), [str(file)], "events")
@@ -56,7 +56,7 @@ def test_column_names_come_from_every_object_of_a_line(spark: SparkSession, shop
     assert rows.where(f"{CORRUPT} IS NOT NULL").count() == 1
 
 
-def test_csv_lines_that_are_read_in_part_are_rejected(spark: SparkSession, shop: OneShop) -> None:
+def test_csv_lines_that_are_read_in_part_are_rejected(spark: SparkSession, shop: ShopFixture) -> None:
     file = shop.files / "a.csv"
     sound = [
         "1,2",
@@ -76,7 +76,7 @@ def test_csv_lines_that_are_read_in_part_are_rejected(spark: SparkSession, shop:
     assert [row[CORRUPT] for row in rows] == [None] * len(sound) + [line[:10_000] for line in refused]
 
 
-def test_with_fields_the_first_line_of_a_multi_line_file_is_a_record(spark: SparkSession, shop: OneShop) -> None:
+def test_with_fields_the_first_line_of_a_multi_line_file_is_a_record(spark: SparkSession, shop: ShopFixture) -> None:
     file = shop.files / "a.csv"
     wide = b"9" + b",9" * 30_000
     file.write_bytes(b'1,"x\ny"\n2,\xff\n3,4,5\n' + wide + b'\n6,7\n8,"' + b"9\n" * 600_000 + b'"\n')
@@ -86,7 +86,7 @@ def test_with_fields_the_first_line_of_a_multi_line_file_is_a_record(spark: Spar
     assert [row["a"] for row in rows] == ["1", "2", "3", "9", "6", "8"]
 
 
-def test_an_unclosed_quote_rejects_only_its_own_record(spark: SparkSession, shop: OneShop) -> None:
+def test_an_unclosed_quote_rejects_only_its_own_record(spark: SparkSession, shop: ShopFixture) -> None:
     """Spark by itself includes the records up to the next quote, or to the end of the file, in the open value."""
     file = shop.files / "a.csv"
     pieces = [
@@ -134,7 +134,7 @@ user_key = "who"
 """
 
 
-def test_objects_that_a_stream_joined_are_all_events(shop: OneShop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_objects_that_a_stream_joined_are_all_events(shop: ShopFixture, capsys: pytest.CaptureFixture[str]) -> None:
     """Objects as Kinesis Firehose writes them: without line ends between them."""
     event = {"at": "2026-11-20T09:00:00Z", "kind": "view", "who": "ann"}
     events = [json.dumps({**event, "item": f"P{number}"}) for number in range(12)]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_tasks.sources.sources import SourceError
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -30,7 +30,7 @@ DAYS = [DAY - timedelta(days) for days in (3, 2, 1, 0)]
 BIG = 2**53 + 1
 
 
-def deliver(shop: OneShop, day: date, **columns: pa.Array) -> None:
+def deliver(shop: ShopFixture, day: date, **columns: pa.Array) -> None:
     noon = datetime(day.year, day.month, day.day, 12)
     times = pa.array([noon + timedelta(minutes=n) for n in range(2)], pa.timestamp("us", tz="UTC"))
     table = pa.table(
@@ -39,7 +39,7 @@ def deliver(shop: OneShop, day: date, **columns: pa.Array) -> None:
     pq.write_table(table, shop.files / f"orders-{day}.parquet")
 
 
-def deliver_all(shop: OneShop) -> None:
+def deliver_all(shop: ShopFixture) -> None:
     """Columns in four schemas, some of them mapped."""
     forms: list[dict[str, Any]] = [
         {"who": pa.array([1001, 1002]), "visit": pa.array([7, 8]), "price": pa.array([1, 2], pa.int32())},
@@ -74,7 +74,7 @@ def deliver_all(shop: OneShop) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_types_that_differ_between_days_are_joined(shop: OneShop, together: bool) -> None:
+def test_types_that_differ_between_days_are_joined(shop: ShopFixture, together: bool) -> None:
     deliver_all(shop)
     shop.describe(ORDERS)
     if not together:
@@ -95,14 +95,14 @@ def test_types_that_differ_between_days_are_joined(shop: OneShop, together: bool
     }
 
 
-def test_ids_too_long_for_a_double_stay_whole(shop: OneShop) -> None:
+def test_ids_too_long_for_a_double_stay_whole(shop: ShopFixture) -> None:
     deliver(shop, DAYS[-2], who=pa.array([BIG, BIG + 1]))
     deliver(shop, DAY, who=pa.array([7.0, None]))
     shop.describe(ORDERS).night(window_days=2)
     assert {row["user_key"] for row in shop.rows("events")} == {str(BIG), str(BIG + 1), "7", None}
 
 
-def test_nanoseconds_in_a_later_file_alone(shop: OneShop) -> None:
+def test_nanoseconds_in_a_later_file_alone(shop: ShopFixture) -> None:
     when = datetime(2026, 11, 20, 9, 0, 0, 5)
     deliver(shop, DAYS[-2])
     deliver(shop, DAY, time=pa.array([when, when], pa.timestamp("ns")))
@@ -111,7 +111,7 @@ def test_nanoseconds_in_a_later_file_alone(shop: OneShop) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"not parquet, but long enough to be a file of it"])
-def test_a_damaged_footer_names_the_file_and_the_remedy(shop: OneShop, damage: bytes) -> None:
+def test_a_damaged_footer_names_the_file_and_the_remedy(shop: ShopFixture, damage: bytes) -> None:
     deliver(shop, DAYS[-2])
     path = shop.files / f"orders-{DAY}.parquet"
     path.write_bytes(damage)
@@ -123,7 +123,7 @@ def test_a_damaged_footer_names_the_file_and_the_remedy(shop: OneShop, damage: b
         shop.land(window_days=2)
 
 
-def test_columns_that_differ_only_by_case_are_named(shop: OneShop) -> None:
+def test_columns_that_differ_only_by_case_are_named(shop: ShopFixture) -> None:
     deliver(shop, DAY, Item=pa.array(["P3", "P4"]))
     with pytest.raises(
         SourceError, match=r"orders-2026-11-20.parquet has the columns item and Item, and Spark does not"

@@ -4,18 +4,18 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
 SELECT = 'select = ["* EXCEPT (visit)", "\'v\' || row_number() OVER (PARTITION BY who ORDER BY time) AS visit"]\n'
 
 
-def visits(shop: OneShop) -> list[tuple[date, str, str]]:
+def visits(shop: ShopFixture) -> list[tuple[date, str, str]]:
     return [(row["ds"], row["user_key"], row["session_id"]) for row in shop.rows("events")]
 
 
-def test_window_functions_give_the_same_for_days_delivered_together_or_apart(shop: OneShop) -> None:
+def test_window_functions_give_the_same_for_days_delivered_together_or_apart(shop: ShopFixture) -> None:
     days = [DAY - timedelta(2), DAY - timedelta(1), DAY]
     for day in days:
         shop.deliver(*(f"{day}T0{n}:00:00Z,view,P{n},{who},s1,,," for n in (8, 9) for who in ("ann", "bob")), day=day)

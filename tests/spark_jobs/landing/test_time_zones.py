@@ -17,7 +17,7 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.landing.event_days import day_number, day_of, shop_clock
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.one_shop import CLICKS, DAY, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
@@ -36,7 +36,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def gate(shop: OneShop, manifest: Manifest) -> GateReport:
+def gate(shop: ShopFixture, manifest: Manifest) -> GateReport:
     write_manifest(settings(), manifest)
     return validate_step(shop.spark, settings(), RunKey(manifest.source, manifest.ds), manifest.step)
 
@@ -97,7 +97,7 @@ def test_days_and_hours_of_a_zone_equal_pythons_at_every_time(spark: SparkSessio
     assert [row["number"] for row in found[: len(local)]] == [(at.date() - date(1970, 1, 1)).days for at in local]
 
 
-def test_an_evening_west_of_greenwich_has_its_local_day(shop: OneShop) -> None:
+def test_an_evening_west_of_greenwich_has_its_local_day(shop: ShopFixture) -> None:
     shop.describe(zoned(LOS_ANGELES))
     for day in (DAY - timedelta(days=1), DAY):
         # Local midnight is 08:00 in UTC; every 20 minutes of the local day.
@@ -142,7 +142,7 @@ name = "name"
 """
 
 
-def test_times_of_catalogs_are_read_in_the_shops_zone(shop: OneShop) -> None:
+def test_times_of_catalogs_are_read_in_the_shops_zone(shop: ShopFixture) -> None:
     shop.describe(zoned(LOS_ANGELES, CLICKS + LISTS))
     # 9 o'clock in Los Angeles is 17 o'clock in UTC.
     (shop.files / "items.csv").write_text(
@@ -165,7 +165,7 @@ def test_times_of_catalogs_are_read_in_the_shops_zone(shop: OneShop) -> None:
     }
 
 
-def test_an_event_of_the_wrong_local_day_closes_the_gate(shop: OneShop) -> None:
+def test_an_event_of_the_wrong_local_day_closes_the_gate(shop: ShopFixture) -> None:
     shop.describe(zoned(LOS_ANGELES))
     shop.deliver(record("2026-11-20T00:00:00", "P1"), record("2026-11-20T23:59:59", "P2"))
     manifest = shop.night()
@@ -173,7 +173,7 @@ def test_an_event_of_the_wrong_local_day_closes_the_gate(shop: OneShop) -> None:
     assert "ts lies within the day ds" in [found.says for found in gate(shop, manifest).findings]
 
 
-def test_a_day_of_25_hours_is_whole_and_one_of_23_too(shop: OneShop) -> None:
+def test_a_day_of_25_hours_is_whole_and_one_of_23_too(shop: ShopFixture) -> None:
     shop.describe(zoned(LOS_ANGELES))
     long, short = date(2026, 11, 1), date(2026, 3, 8)
     for day, first, hours in ((long, "2026-11-01T07:00", 25), (short, "2026-03-08T08:00", 23)):
@@ -187,7 +187,7 @@ def test_a_day_of_25_hours_is_whole_and_one_of_23_too(shop: OneShop) -> None:
     assert (parts["train_events"], parts["validation_events"], parts["test_events"]) == (15, 5, 5)
 
 
-def test_parquet_times_with_and_without_a_zone(shop: OneShop) -> None:
+def test_parquet_times_with_and_without_a_zone(shop: ShopFixture) -> None:
     toml = CLICKS.replace(".csv", ".parquet").replace('format = "csv"', 'format = "parquet"')
     toml = toml.replace('ts = "time"', 'ts = "coalesce(at, wall, day)"')
     shop.describe(zoned("Asia/Kolkata", toml))

@@ -5,10 +5,10 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import Manifest, night_folder, write_manifest
+from pipeline_tasks.lake.staging import Manifest, staging_folder, write_manifest
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEQUENCES, events, item_vectors, write, write_vectors
+from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, SEQUENCES, events, item_vectors, write, write_vectors
 
 PERSONAL = {"recommendations", "user_profiles", "purchase_intent", "audiences"}
 
@@ -21,7 +21,7 @@ def manifest(spark: SparkSession, home: Settings) -> Manifest:
     ]
     write(lake, "sequences", nobody)
     write(lake, "events", [one | {"user_key": None, "session_id": "s1"} for one in events()])
-    folder = night_folder(home, NIGHT) / "vectors"
+    folder = staging_folder(home, NIGHT) / "vectors"
     write_vectors(folder, {}, item_vectors())
     # Without a user embed_shelf writes no file.
     (folder / "users" / "part-00000.parquet").unlink()

@@ -14,10 +14,10 @@ from pipeline_tasks.config.settings import REPOSITORY, settings
 from pipeline_tasks.lake.staging import Manifest, read_manifest
 from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.recommend_items import build
-from tests.spark_jobs.large_night import LargeNight
+from tests.spark_jobs.large_run import LargeRun
 from tests.spark_jobs.spark_cluster import running_cluster, submit
 
-SIZE = LargeNight(users=2_000, items=200, width=16, queries=4)
+SIZE = LargeRun(users=2_000, items=200, width=16, queries=4)
 MATRIX = "/vectors.npy"
 WITHIN = 600
 """Seconds until the job must have ended, on the busiest machine."""

@@ -11,8 +11,8 @@ from pipeline_tasks.lake.staging import Manifest
 from spark_jobs.recommend_items import describe, limits
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors, stage_recommendations
-from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
 from tests.spark_jobs.recommendation_rows import recommendations_of, stage_only_recommendations
+from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
 
 RULES = """
 [exclude]

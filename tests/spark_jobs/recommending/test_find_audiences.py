@@ -14,7 +14,7 @@ from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.topk.arrays import Vectors
 from spark_jobs.recommending import find_audiences
 from spark_jobs.recommending.find_audiences import AudienceRequest, _finder
-from tests.spark_jobs.one_night import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
 
 SINCE = micros(15)
 

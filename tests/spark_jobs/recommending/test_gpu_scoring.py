@@ -15,7 +15,7 @@ from pipeline_tasks.topk.arrays import TopK
 from pipeline_tasks.topk.scoring_device import scoring_device
 from spark_jobs.recommending import find_audiences, find_neighbor_items, recommend_users
 from spark_jobs.recommending.find_neighbor_items import NEIGHBORS, NeighborRequest, NeighborTable
-from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 GPU = "cuda:1"
 

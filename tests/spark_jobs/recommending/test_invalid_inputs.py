@@ -10,11 +10,12 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import night_folder, publish
+from pipeline_tasks.lake.staging import publish, staging_folder
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.topk.arrays import Vectors
 from spark_jobs.recommend_items import build
-from tests.spark_jobs.one_night import (
+from tests.spark_jobs.recommendation_rows import recommendations_of, stage_only_recommendations
+from tests.spark_jobs.small_run import (
     ITEMS,
     NIGHT,
     SCORING,
@@ -25,7 +26,6 @@ from tests.spark_jobs.one_night import (
     write,
     write_vectors,
 )
-from tests.spark_jobs.recommendation_rows import recommendations_of, stage_only_recommendations
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_items_that_left_the_catalog_are_not_recommended(spark: SparkSession, ho
 def test_bad_vectors_end_in_one_clear_error(
     spark: SparkSession, home: Settings, published: pa.Table, users: dict[str, Vectors], items: Vectors, message: str
 ) -> None:
-    folder = night_folder(home, NIGHT) / "vectors"
+    folder = staging_folder(home, NIGHT) / "vectors"
     write_vectors(folder, users, items)
     try:
         with pytest.raises(ValueError, match=message):

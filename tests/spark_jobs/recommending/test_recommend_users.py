@@ -11,7 +11,7 @@ from pipeline_tasks.config.business_rules import Arm, BusinessRules, Recommendat
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from spark_jobs.recommending.recommend_users import RecommendationRequest, recommend_batch
-from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, micros, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, micros, user_vectors, write_vectors
 
 NEW = ("i07", "i10", "i11")
 

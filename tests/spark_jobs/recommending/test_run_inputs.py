@@ -11,8 +11,8 @@ from pipeline_tasks.sources.window_choice import cleaned_window
 from spark_jobs.common.stage_table import read_table
 from spark_jobs.recommend_items import describe
 from spark_jobs.recommending.run_inputs import read_run_inputs
-from tests.spark_jobs.one_night import ITEMS, NIGHT, SCORING, event, history, item, micros, prepare, split, write
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
+from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, event, history, item, micros, prepare, split, write
 
 
 def publish_another_night(lake: Lake) -> None:
@@ -47,7 +47,7 @@ def test_inputs_are_read_from_the_named_snapshots(spark: SparkSession) -> None:
     assert {name: int(facts[f"{name}_snapshot_id"]) for name in before} == before
 
 
-def test_a_split_is_made_from_the_named_snapshot(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_is_made_from_the_named_snapshot(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"2026-11-20 {hour:02d}:00:00,view,P{hour},U1,S1,,," for hour in range(10)]
     shop.deliver(*lines)
     shop.night()

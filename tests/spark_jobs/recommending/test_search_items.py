@@ -19,7 +19,7 @@ from pipeline_tasks.recommend.search_results import find_items, save_found
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.recommending.search_items import SearchRequest, _reorderer, found_file, global_results, suggestions
-from tests.spark_jobs.one_night import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
 
 DS = NIGHT.ds
 

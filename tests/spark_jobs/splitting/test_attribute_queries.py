@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 from pipeline_tasks.data.interactions import from_sequences
-from tests.spark_jobs.one_shop import DAY, OneShop
+from tests.spark_jobs.one_shop import DAY, ShopFixture
 
 FILLER = [f"2026-11-19T0{hour}:00:00Z,view,P{hour},zoe,z{hour},,," for hour in range(1, 9)]
 """Enough to be split."""
 
 
-def typed(shop: OneShop, *lines: str, before: tuple[str, ...] = ()) -> dict[str, tuple[list[str] | None, str | None]]:
+def typed(
+    shop: ShopFixture, *lines: str, before: tuple[str, ...] = ()
+) -> dict[str, tuple[list[str] | None, str | None]]:
     """Return sequence_key -> (queries, last_query) of the sequences that the lines give."""
     shop.deliver(*FILLER, *before, day=DAY - timedelta(1))
     shop.deliver(*lines)
@@ -18,7 +20,7 @@ def typed(shop: OneShop, *lines: str, before: tuple[str, ...] = ()) -> dict[str,
     return {row["sequence_key"]: (row["queries"], row["last_query"]) for row in shop.rows("sequences")}
 
 
-def test_a_query_is_attributed_to_the_events_after_it_in_its_session(shop: OneShop) -> None:
+def test_a_query_is_attributed_to_the_events_after_it_in_its_session(shop: ShopFixture) -> None:
     found = typed(
         shop,
         "2026-11-20T09:00:00Z,view,P1,ann,s1,,,",
@@ -44,7 +46,7 @@ def test_a_query_is_attributed_to_the_events_after_it_in_its_session(shop: OneSh
     }
 
 
-def test_the_last_query_without_an_event_is_kept_for_its_day(shop: OneShop) -> None:
+def test_the_last_query_without_an_event_is_kept_for_its_day(shop: ShopFixture) -> None:
     found = typed(
         shop,
         "2026-11-20T09:00:00Z,view,P1,ann,s1,,,",
@@ -60,7 +62,7 @@ def test_the_last_query_without_an_event_is_kept_for_its_day(shop: OneShop) -> N
     assert not log.queries.led.any()
 
 
-def test_a_log_without_queries_has_null_queries(shop: OneShop) -> None:
+def test_a_log_without_queries_has_null_queries(shop: ShopFixture) -> None:
     found = typed(shop, "2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
     assert found == {"ann": (None, None), "zoe": (None, None)}
     assert from_sequences(shop.lake.read("sequences"), [f"P{number}" for number in range(10)]).queries is None

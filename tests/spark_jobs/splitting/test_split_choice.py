@@ -7,7 +7,7 @@ import pytest
 
 from spark_jobs.splitting.split_choice import MIN_CROSSING_SHARE, crossing_share
 from spark_jobs.splitting.time_cutoffs import Cutoffs, TooFewEventsError
-from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, OneShop
+from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 CUT = Cutoffs(START + timedelta(days=6), START + timedelta(days=8), 60, 20, 20)
@@ -50,7 +50,7 @@ def test_without_sequences_of_two_events_the_share_is_one(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def shop(shop: OneShop) -> OneShop:
+def shop(shop: ShopFixture) -> ShopFixture:
     return shop.describe()
 
 
@@ -66,7 +66,7 @@ def sessions(count: int, known: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_log_of_visits_is_split_by_position(shop: OneShop, known: bool) -> None:
+def test_a_log_of_visits_is_split_by_position(shop: ShopFixture, known: bool) -> None:
     shop.deliver(*sessions(100, known=known))
     shop.night()
     assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
@@ -75,7 +75,7 @@ def test_a_log_of_visits_is_split_by_position(shop: OneShop, known: bool) -> Non
     assert shop.split(strategy="temporal").facts["strategy"] == "temporal"
 
 
-def test_a_log_without_real_times_is_split_by_position_by_default(shop: OneShop) -> None:
+def test_a_log_without_real_times_is_split_by_position_by_default(shop: ShopFixture) -> None:
     shop.deliver(*(f"{DAY} 08:00:00,view,i{item},u{who},s{who},,," for who in range(5) for item in range(4)))
     shop.night()
     assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
@@ -83,7 +83,7 @@ def test_a_log_without_real_times_is_split_by_position_by_default(shop: OneShop)
         shop.split(strategy="temporal")
 
 
-def test_returning_users_are_split_in_time(shop: OneShop) -> None:
+def test_returning_users_are_split_in_time(shop: ShopFixture) -> None:
     shop.deliver(
         *(f"{DAY} {hour:02}:00:0{who},view,i{hour % 7},u{who},s{hour},,," for who in range(5) for hour in range(10))
     )
@@ -91,7 +91,7 @@ def test_returning_users_are_split_in_time(shop: OneShop) -> None:
     assert shop.split(strategy=None).facts["strategy"] == "temporal"
 
 
-def test_whole_days_are_split_as_near_to_the_shares_as_possible(shop: OneShop) -> None:
+def test_whole_days_are_split_as_near_to_the_shares_as_possible(shop: ShopFixture) -> None:
     days = [DAY - timedelta(days=back) for back in range(9, -1, -1)]
     counts = (200, 200, 200, 200, 50, 170, 130, 150, 20, 80)
     lines = [
@@ -123,7 +123,7 @@ NOT_WANTED = {
 
 
 @pytest.mark.parametrize("name", NOT_WANTED)
-def test_a_log_without_usable_events_is_one_clear_error(shop: OneShop, name: str) -> None:
+def test_a_log_without_usable_events_is_one_clear_error(shop: ShopFixture, name: str) -> None:
     acts, message = NOT_WANTED[name]
     shop.deliver(*(f"{DAY} 08:00:0{n},{act.format(n=n)},,," for n, act in enumerate(acts)))
     shop.night()
@@ -131,13 +131,13 @@ def test_a_log_without_usable_events_is_one_clear_error(shop: OneShop, name: str
         shop.split(strategy=None)
 
 
-def test_two_users_are_enough_for_a_split(shop: OneShop) -> None:
+def test_two_users_are_enough_for_a_split(shop: ShopFixture) -> None:
     shop.deliver(*(f"{DAY} 08:00:{n:02},view,i{n % 5},u{n % 2},s{n % 2},,," for n in range(20)))
     shop.night()
     assert shop.split(strategy=None).facts["strategy"] == "temporal"
 
 
-def test_a_day_with_only_rejected_rows_is_split_with_earlier_days(shop: OneShop) -> None:
+def test_a_day_with_only_rejected_rows_is_split_with_earlier_days(shop: ShopFixture) -> None:
     before = DAY - timedelta(days=1)
     shop.deliver(*(f"{before} 08:00:{n:02},view,i{n % 5},u{n % 4},s{n % 4},,," for n in range(20)), day=before)
     shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
@@ -145,7 +145,7 @@ def test_a_day_with_only_rejected_rows_is_split_with_earlier_days(shop: OneShop)
     assert shop.split(window_days=2).facts["strategy"] == "temporal"
 
 
-def test_a_log_of_rejected_rows_names_the_query_for_them(shop: OneShop) -> None:
+def test_a_log_of_rejected_rows_names_the_query_for_them(shop: ShopFixture) -> None:
     shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
     shop.night()
     with pytest.raises(ValueError, match=r"cleaning accepted no event of these days.*nightshelf sql"):

@@ -3,7 +3,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
-from pipeline_tasks.evaluation.ranking_task import matrix_of
+from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.peers.peer_spark_als import AlsOptions, AlsScorer, fit_spark_als, train_als
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.models.peers.test_peers import ITEMS, TASK, beats_chance
@@ -27,6 +27,6 @@ def test_it_beats_chance_and_scores_by_the_history(fitted: AlsScorer) -> None:
 def test_equal_seeds_give_equal_factors_and_a_history_gives_those_of_spark(
     spark: SparkSession, fitted: AlsScorer
 ) -> None:
-    users, items = train_als(spark, matrix_of(TASK.known, ITEMS), SMALL)
+    users, items = train_als(spark, interaction_matrix(TASK.known, ITEMS), SMALL)
     np.testing.assert_array_equal(items, fitted.items)
     np.testing.assert_allclose(fitted.user_factors(TASK.known), users, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_tasks.models.search.bm25 import TextIndex
 from pipeline_tasks.models.search.rank_fusion import fuse
-from pipeline_tasks.recommend.search_results import say_why, suggest
+from pipeline_tasks.recommend.search_results import search_reason, suggest
 
 TEXTS = ["red tea pot", "Tea", "blue tea cup with a very long tail", "saw"]
 
@@ -63,4 +63,4 @@ def test_suggestions_are_the_most_asked_that_begin_so() -> None:
     ],
 )
 def test_reasons_name_the_query(covered: bool, taste: bool, said: str) -> None:
-    assert say_why("red tea", covered, taste) == said
+    assert search_reason("red tea", covered, taste) == said

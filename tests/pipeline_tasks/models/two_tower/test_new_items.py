@@ -8,7 +8,7 @@ import torch
 
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Floats
-from pipeline_tasks.data.item_catalog import catalog_of
+from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
@@ -30,7 +30,7 @@ ITEMS = 60
 ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi
 TEXTS = np.stack([f(k * ANGLES) for k in (1, 2, 3) for f in (np.sin, np.cos)], axis=1).astype(np.float32)
 OPTIONS = FitOptions(epochs=8, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
-CATALOG = catalog_of([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
+CATALOG = make_catalog([{"item_id": f"i{n:02d}"} for n in range(ITEMS)], [])
 
 
 def run_data(log_seed: int = 4) -> RunData:

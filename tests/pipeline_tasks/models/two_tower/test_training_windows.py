@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_moments, choose_horizons
+from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_starts, choose_horizons
 from pipeline_tasks.encoders.whitening import fit_whitening
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw, cut_windows, gap_buckets, last_windows
 from pipeline_tasks.time_units import DAY
@@ -62,7 +62,7 @@ def test_trends_know_only_what_was_before() -> None:
     assert at[:, 1].tolist() == pytest.approx(np.log(np.array([2, 2, 1]) / (2 / 3 + 1)).tolist())
     assert choose_horizons(log)[-1] == 20 * DAY
     assert choose_horizons(log_of({"a": [(0, 0), (1, 0)]})) == []
-    assert (np.diff(bucket_moments(log, 4)) > 0).all()
+    assert (np.diff(bucket_starts(log, 4)) > 0).all()
 
 
 def test_whitened_vectors_are_uncorrelated_and_constant_axes_vanish() -> None:

@@ -10,15 +10,15 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.evaluation.full_ranking import evaluate
-from pipeline_tasks.evaluation.ranking_task import RankingTask, matrix_of
+from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matrix
 from pipeline_tasks.models.two_tower.saved_recommender import load_users, save_users
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, NOTHING, UserContent, fit_user_content
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, item_texts, profile_log, query_log, query_vectors
 from tests.pipeline_tasks.logs import log_of
-from tests.pipeline_tasks.telling_logs import ITEMS, KINDS, item_texts, profile_log, query_log, query_vectors
 
 TEXTS = item_texts()
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
@@ -36,7 +36,7 @@ def fitted(log: Interactions, content: UserContent, options: FitOptions = OPTION
 def ndcg(scorer: TwoTowerRecommender, train: Interactions, users: Interactions, seen: int) -> float:
     """Return NDCG@10 of what `users`, of whom `seen` events are known, wanted then."""
     stops = np.full(len(users), seen)
-    future = matrix_of(users.between(stops, users.lengths), ITEMS)
+    future = interaction_matrix(users.between(stops, users.lengths), ITEMS)
     nothing = csr_matrix(future.shape, dtype=np.float32)
     task = RankingTask("held_out", train, users.before(stops), future, nothing, np.ones(ITEMS, np.int64))
     return evaluate(scorer, task).overall["ndcg@10"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import Manifest, night_folder
+from pipeline_tasks.lake.staging import Manifest, staging_folder
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
@@ -141,7 +141,7 @@ def prepare(settings: Settings) -> None:
     write(lake, "items", [item(name, number) for number, name in enumerate(ITEMS)])
     write(lake, "events", events())
     write(lake, "splits", [split()])
-    write_vectors(night_folder(settings, NIGHT) / "vectors", user_vectors(), item_vectors())
+    write_vectors(staging_folder(settings, NIGHT) / "vectors", user_vectors(), item_vectors())
 
 
 def rows_of(manifest: Manifest, table: str) -> list[dict[str, Any]]:

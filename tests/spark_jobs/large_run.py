@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.staging import night_folder
+from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
@@ -27,7 +27,7 @@ _KINDS: Final = np.array(["view", "view", "view", "cart", "purchase"], object)
 
 
 @dataclass(frozen=True)
-class LargeNight:
+class LargeRun:
     """Size of the run."""
 
     users: int
@@ -55,7 +55,7 @@ class LargeNight:
         ds = self.night.ds
         lake.commit("items", [ds], lake.write_arrow("items", self._catalog()))
         lake.commit("splits", [ds], lake.write_arrow("splits", self._split()))
-        folder = night_folder(settings, self.night) / "vectors"
+        folder = staging_folder(settings, self.night) / "vectors"
         (folder / "users").mkdir(parents=True, exist_ok=True)
         written: dict[str, list[str]] = {"sequences": [], "events": []}
         for number, first in enumerate(range(0, self.users, _AT_ONCE)):
