@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RUN_ARGUMENTS = ("--source={{ run_options().source }}", "--date={{ run_options().ds }}")
 """The arguments of every command of a nightly run."""
 OUT_OF_MEMORY = (
-    "the system killed it, as a rule because memory was full: give the machine more memory, run less beside it, or "
+    "the system killed it, as a rule because memory was full: give the machine more memory, run less on it, or "
     "choose a shorter window (window_days)"
 )
 WITHHELD_FROM_SPARK = ("MLFLOW_TRACKING_",)

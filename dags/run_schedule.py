@@ -31,7 +31,7 @@ def nightly_schedule() -> CronPartitionTimetable:
         # The run at 02:00 is about the day that has just ended.
         run_offset=-1,
         key_format="%Y-%m-%d",
-        # Otherwise an Airflow that starts shortly after 02:00 would start a run at once, beside the one that is wanted.
+        # Otherwise an Airflow that starts shortly after 02:00 would at once start a run that nobody requested.
         run_immediately=timedelta(0),
     )
 

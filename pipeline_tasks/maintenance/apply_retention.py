@@ -1,4 +1,4 @@
-"""Finds data older than the retention that is no longer needed, and deletes it where this is asked for."""
+"""Finds data older than the retention that is no longer needed, and deletes it on request."""
 
 import shutil
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""The compose file of docker/ as data, and a throw-away project of it on free ports."""
+"""Reads the compose file of docker/, and starts a temporary project of it on free ports."""
 
 import shutil
 import socket
@@ -36,23 +36,23 @@ SECRETS_OF_ROLE: Final = {
     "spark-worker": {"SPARK_SECRET"},
     "data-docs": set(),
 }
-"""The secrets that each role has a use for."""
+"""The secrets that each role needs."""
 
 
 def read_services() -> dict[str, dict[str, Any]]:
-    """Return the services by name, anchors and merges resolved, variables as they are written."""
+    """Return the services by name, with anchors and merges resolved and variables as written."""
     services: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
     return services
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """Return what an env file sets, lines that are commented out included when they look like NAME=VALUE."""
+    """Return the variables of an env file, including commented lines of the form NAME=VALUE."""
     pairs = (line.removeprefix("#").partition("=") for line in path.read_text().splitlines())
     return {name: value for name, _, value in pairs if name.isupper() and " " not in name}
 
 
 def make_secrets(file: Path) -> dict[str, str]:
-    """Write the secrets that an installation begins with into the file, and return them."""
+    """Write the secrets of a new installation into the file, and return its variables."""
     subprocess.run(["bash", str(MAKE_SECRETS), str(file)], capture_output=True, check=True)
     return read_env(file)
 
@@ -70,7 +70,7 @@ class ComposeProject:
         self._environment = inherited_environment() | self.secrets | chosen | wheel_folder()
 
     def run(self, *arguments: str, seconds: int = 600, given: str | None = None) -> str:
-        """Run a compose command and return its output; raises AssertionError with all it said when it fails."""
+        """Run a compose command and return its output. Raises AssertionError with all output when it fails."""
         done = subprocess.run(
             [*self._command, *arguments],
             env=self._environment,
@@ -86,7 +86,7 @@ class ComposeProject:
 
 @contextmanager
 def running_project(name: str) -> Iterator[ComposeProject]:
-    """Build the image, bring everything up until it is healthy, and take all of it away again, volumes included."""
+    """Build the image and start all services until they are healthy; remove everything afterwards, also volumes."""
     project = ComposeProject(name)
     try:
         project.run("build", seconds=1800)
@@ -94,18 +94,18 @@ def running_project(name: str) -> Iterator[ComposeProject]:
         yield project
     finally:
         project.run("down", "--volumes", "--timeout", "5")
-        # The layers stay in the build cache; only the name goes.
+        # Only the name is removed; the layers stay in the build cache.
         subprocess.run(["docker", "image", "rm", f"nightshelf:{TEST_TAG}"], capture_output=True, check=False)
 
 
 def wheel_folder() -> dict[str, str]:
-    """Return WHEELS for the build when the installers are told of a folder that holds a torch wheel."""
+    """Return WHEELS for the build where the installers' variables name a folder with a torch wheel."""
     folders = (inherited_environment().get(name, "") for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS"))
     return next(({"WHEELS": folder} for folder in folders if folder and list(Path(folder).glob("torch-*.whl"))), {})
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports on 127.0.0.1 that nobody listens on now."""
+    """Return ports on 127.0.0.1 that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports: list[int] = [opened.getsockname()[1] for opened in sockets]
     for opened in sockets:
@@ -114,12 +114,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def engine_answers() -> bool:
-    """Tell whether a Docker engine with Compose v2 can be reached."""
+    """Return whether a Docker engine with Compose v2 can be reached."""
     return compose_answers() and _succeeds(["docker", "info"])
 
 
 def compose_answers() -> bool:
-    """Tell whether there is a Docker client with Compose v2: Debian's client comes without it."""
+    """Return whether there is a Docker client with Compose v2. Debian's client has none."""
     return shutil.which("docker") is not None and _succeeds(["docker", "compose", "version"])
 
 

@@ -1,4 +1,4 @@
-"""What the compose file promises, read from the file itself: these tests need no Docker engine."""
+"""The properties of the compose file, read from the file. These tests need no Docker engine."""
 
 import base64
 import re
@@ -33,23 +33,23 @@ def test_every_role_runs_the_same_image_at_this_version() -> None:
     assert {service["image"] for service in OURS.values()} == {f"nightshelf:${{NIGHTSHELF_VERSION:-{VERSION}}}"}
 
 
-def test_no_image_floats() -> None:
+def test_every_image_has_a_fixed_tag() -> None:
     for name, service in SERVICES.items():
         _, colon, tag = service["image"].partition(":")
         assert colon, f"{name} names no tag"
-        assert tag != "latest", f"{name} would be another program tomorrow"
+        assert tag != "latest", f"{name} could change at any time"
     for base in bases_of((DOCKER / "Dockerfile").read_text()):
         assert re.search(r"@sha256:|:\d+\.\d+-\w+-\w+$", base), f"{base} names no version and no Debian release"
 
 
-def test_what_installs_the_lock_is_pinned_as_the_lock_is() -> None:
+def test_the_installer_of_the_lock_is_pinned() -> None:
     installed = re.search(r"pip install .* uv(==\d+\.\d+\.\d+)? ", (DOCKER / "Dockerfile").read_text())
     assert installed, "the Dockerfile no longer installs uv by pip"
     assert installed.group(1), "another uv may resolve the same lock in another way"
 
 
 def bases_of(dockerfile: str) -> set[str]:
-    """Return the images that the stages begin with, arguments replaced by their defaults."""
+    """Return the base images of the stages, with arguments replaced by their defaults."""
     defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, flags=re.MULTILINE))
     froms = re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE)
     assert len(froms) > 2
@@ -57,7 +57,7 @@ def bases_of(dockerfile: str) -> set[str]:
 
 
 def test_every_role_reads_the_settings_of_the_shop_last() -> None:
-    """`nightshelf.env` holds, say, the object store's credentials: the MLflow server needs them as every task does."""
+    """The MLflow server and every task need `nightshelf.env`, for example for credentials of an object store."""
     for name, service in OURS.items():
         files = [entry if isinstance(entry, str) else entry["path"] for entry in service["env_file"]]
         last = "airflow.env" if name in ("data-docs", "spark-master") else "nightshelf.env"
@@ -76,7 +76,7 @@ def test_ports_are_open_on_this_machine_only() -> None:
     assert all(port.startswith("127.0.0.1:") for port in published), published
 
 
-def test_every_container_signs_and_calls_the_same_way() -> None:
+def test_all_containers_have_the_same_keys_and_addresses() -> None:
     for variable in {name for service in OURS.values() for name in service["environment"]}:
         found = {service["environment"][variable] for service in OURS.values() if variable in service["environment"]}
         assert len(found) == 1, variable
@@ -114,7 +114,7 @@ def test_secrets_have_no_default_and_are_made_once(tmp_path: Path) -> None:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a variable of docker/.env is one, by its name; the compose file must give it no default."""
+    """Return whether the name of a variable of docker/.env is that of a secret, which must have no default."""
     secret = name.endswith(("_PASSWORD", "_SECRET", "_KEY"))
     assert not secret or not re.search(rf"\$\{{{name}:?-", COMPOSE_FILE.read_text()), f"{name} has a default"
     return secret
@@ -131,12 +131,14 @@ def test_every_server_has_a_health_check_of_its_own_role() -> None:
             assert service["healthcheck"]["test"] == ["CMD", "check_health.py", service["command"]]
 
 
-def test_the_image_knows_every_role() -> None:
-    said = subprocess.run(["bash", DOCKER / "entrypoint.sh", "help"], capture_output=True, text=True, check=True).stdout
-    assert {service["command"] for service in OURS.values()} <= set(said.split())
+def test_the_image_has_every_role() -> None:
+    output = subprocess.run(
+        ["bash", DOCKER / "entrypoint.sh", "help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert {service["command"] for service in OURS.values()} <= set(output.split())
 
 
-def test_the_image_holds_whatever_the_code_looks_for_in_the_repository() -> None:
+def test_the_image_has_all_files_that_the_code_reads_in_the_repository() -> None:
     folders = ("pipeline_tasks", "spark_jobs", "dags")
     code = "".join(path.read_text() for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
     # The default home begins with a dot; in the image NIGHTSHELF_HOME is its place. Only a checkout writes into docs/.
@@ -146,7 +148,7 @@ def test_the_image_holds_whatever_the_code_looks_for_in_the_repository() -> None
     assert wanted <= set(" ".join(copied[-5:]).split()), copied
 
 
-def test_initialize_makes_every_pool_that_tasks_ask_for() -> None:
+def test_initialize_creates_every_pool_of_the_tasks() -> None:
     script = (DOCKER / "entrypoint.sh").read_text()
     assert all(f'"{pool}": {{"slots"' in script for pool in POOLS), POOLS
 
@@ -161,12 +163,12 @@ def test_every_variable_is_in_the_example_with_its_default() -> None:
         assert not has_own_default or documented[name] == default, name
 
 
-def test_mlflow_answers_to_the_name_its_clients_use() -> None:
+def test_mlflow_accepts_the_name_that_its_clients_use() -> None:
     assert OURS["mlflow"]["environment"]["NIGHTSHELF_MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert "mlflow:*" in mlflow_server_settings()["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
-def test_the_folders_named_like_packages_are_no_packages() -> None:
+def test_the_folders_with_names_of_packages_are_no_packages() -> None:
     assert not list((REPOSITORY / "mlflow").rglob("*.py")), "a package here would shadow the real mlflow"
     assert not (DOCKER / "__init__.py").exists(), "a package here would shadow the real docker"
 

@@ -1,4 +1,4 @@
-"""The databases that Postgres makes in its container, made here by a server of the test's own."""
+"""The databases of docker/databases.sh, created in a Postgres server of the test."""
 
 import subprocess
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 def test_the_script_is_what_the_container_runs() -> None:
     [script, _] = read_services()["postgres"]["volumes"]
     assert script == "./databases.sh:/docker-entrypoint-initdb.d/databases.sh:ro"
-    assert Path(DOCKER / "databases.sh").stat().st_mode & 0o111, "else it is read into another shell"
+    assert Path(DOCKER / "databases.sh").stat().st_mode & 0o111, "otherwise the image would source it"
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,4 +1,4 @@
-"""Builds the image and brings the compose file up: every role must do its work, not merely run.
+"""Builds the image and starts the compose file: every role must do its work, not only run.
 
 pytest -m docker
 """
@@ -25,7 +25,7 @@ NIGHT = "2026-11-20"
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[ComposeProject]:
-    """All services, healthy: about two minutes on two cores once the image's environment is built."""
+    """All services, healthy; this takes about two minutes on two cores after the image is built."""
     with running_project("nightshelf-test") as running:
         yield running
 
@@ -57,15 +57,15 @@ def test_mlflow_serves_tasks_by_its_name(project: ComposeProject) -> None:
     assert "kept" in project.run("exec", "-T", "airflow-scheduler", "python", "-c", program).splitlines()
 
 
-def test_mlflow_answers_nobody_without_the_login(project: ComposeProject) -> None:
+def test_mlflow_requires_a_login(project: ComposeProject) -> None:
     api = f"http://127.0.0.1:{project.ports['MLFLOW_PORT']}/api/2.0/mlflow/experiments/search?max_results=1"
     assert httpx.get(api, timeout=30).status_code == httpx.codes.UNAUTHORIZED
     assert httpx.get(api, auth=("admin", project.secrets["MLFLOW_ADMIN_PASSWORD"]), timeout=30).is_success
 
 
 @pytest.mark.parametrize("role", sorted(SECRETS_OF_ROLE.keys() - {"initialize", "airflow-worker"}))
-def test_a_container_knows_the_secrets_of_its_role_alone(project: ComposeProject, role: str) -> None:
-    """Of those that run: `initialize` has ended, and the profile of `airflow-worker` is off."""
+def test_a_container_has_only_the_secrets_of_its_role(project: ComposeProject, role: str) -> None:
+    """Only services that run: `initialize` has ended, and the profile of `airflow-worker` is off."""
     environment = project.run("exec", "-T", role, "env")
     assert {name for name, value in project.secrets.items() if value in environment} == SECRETS_OF_ROLE[role]
 

@@ -83,7 +83,7 @@ def test_a_log_without_arms_says_what_is_missing(settings: Settings) -> None:
         report_arms(settings, NIGHT, 5, HORIZON)
 
 
-def test_an_arm_of_one_shopper_is_refused(settings: Settings) -> None:
+def test_an_arm_of_one_user_is_refused(settings: Settings) -> None:
     log_events(settings, [event("ann", "impression", 0, arm="a")])
     with pytest.raises(ValueError, match="arm a has fewer than 2 users of its own"):
         report_arms(settings, NIGHT, 5, HORIZON)
