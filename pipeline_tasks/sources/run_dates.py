@@ -18,7 +18,7 @@ def yesterday_run_key(source: str, at: datetime) -> RunKey:
 
 
 def reject_future_day(run_key: RunKey, zone: str | None, config: Settings | None = None) -> None:
-    """Raise FutureNightError where the date is later than today in the zone, unless the settings allow it."""
+    """Raise FutureDateError where the date is later than today in the zone, unless the settings allow it."""
     config = config or settings()
     now = today(zone)
     if run_key.ds > now and not config.allow_future_dates:
@@ -30,7 +30,7 @@ def reject_future_day(run_key: RunKey, zone: str | None, config: Settings | None
 
 
 def checked_run_key(source: str, ds: date) -> RunKey:
-    """Return the run key of a preset or registered source. Raises FutureNightError as `reject_future_day` does."""
+    """Return the run key of a preset or registered source. Raises FutureDateError as `reject_future_day` does."""
     run_key = RunKey(source, ds)
     reject_future_day(run_key, load_source(source).timezone)
     return run_key

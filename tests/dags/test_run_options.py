@@ -55,7 +55,7 @@ def test_run_key_of_a_run(context: dict[str, Any], expected: RunKey) -> None:
 def test_a_day_that_has_not_begun_is_refused(context: dict[str, Any]) -> None:
     from run_options import resolve_run_key
 
-    with pytest.raises(ValueError, match=r"2099-01-01 of simulated_shop is later than today, .* \(UTC\): a day that"):
+    with pytest.raises(ValueError, match=r"2099-01-01 of simulated_shop is later than today, .* \(UTC\): that day has"):
         resolve_run_key(context)
 
 
