@@ -58,7 +58,7 @@ def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_
     [row] = installation.rows(
         "SELECT sum(rows) FILTER (ends_with(outcome, '_in')) AS arrived, "
         "sum(rows) FILTER (NOT ends_with(outcome, '_in')) AS kept, sum(rows) FILTER (outcome IN "
-        "('duplicate', 'items_duplicate', 'items_accepted')) AS elsewhere, "
+        "('duplicate', 'items_duplicate', 'items_accepted', 'waiting', 'before_window')) AS elsewhere, "
         "(SELECT count(*) FROM events) AS events, (SELECT count(*) FROM quarantine) AS quarantined FROM reconciliation"
     )
     assert int(row["arrived"]) == int(row["kept"]) == row["events"] + row["quarantined"] + int(row["elsewhere"])
@@ -135,4 +135,7 @@ def deliver_purchase(home: Path, ds: str, user: str, item: str) -> None:
         "price": "9.5",
         "units": "1",
     }
-    (home / "simulated_shop" / "events" / f"ds={ds}" / "late.json").write_text(json.dumps(line) + "\n")
+    delivered = home / "simulated_shop" / "events" / f"ds={ds}" / "late.json"
+    delivered.write_text(json.dumps(line) + "\n")
+    # As the simulated shop writes its files: a test of the whole home looks at their rights.
+    delivered.chmod(0o600)

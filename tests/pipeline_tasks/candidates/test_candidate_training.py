@@ -72,5 +72,7 @@ def test_a_policy_that_leaves_nothing_to_judge_is_refused(tmp_path: Path) -> Non
     log = log_of({f"u{n:02d}": [(n % 24, 1), ((n + 1) % 24, 2), (n % 24, 3), (0, 4)] for n in range(60)})
     log.types[log.times < 3 * DAY] = CHOSEN_TYPES.index("view")
     scoring = ScoringSettings(repeat_policy={"view": "excluded"})
-    with pytest.raises(TrainingError, match=r"the repeat policy excludes every wanted item .*NIGHTSHELF_SCORING__REPEAT_POLICY"):
+    with pytest.raises(
+        TrainingError, match=r"the repeat policy excludes every wanted item .*NIGHTSHELF_SCORING__REPEAT_POLICY"
+    ):
         trained(log, scoring, tmp_path)

@@ -94,7 +94,7 @@ def test_a_damaged_manifest_is_named(lake: Lake, named: Callable[[Lake], str], d
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, overwrite])
-@pytest.mark.parametrize("at_one_moment", [False, True])
+@pytest.mark.parametrize("consistent_view", [False, True])
 def test_a_damaged_metadata_file_is_named(lake: Lake, damage: Callable[[Path], None], consistent_view: bool) -> None:
     file = Path(metadata(lake).removeprefix("file://"))
     damage(file)

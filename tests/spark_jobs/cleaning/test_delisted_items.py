@@ -67,7 +67,7 @@ def test_a_delisted_item_keeps_its_last_description(shop: ShopFixture, monkeypat
     ]
     assert described == [{"title": "Cup", "price": 4.0, "attributes": '{"size":"small"}', "last_price": 9.0}]
     with monkeypatch.context() as anew:
-        anew.setattr(IncrementalDimensions, "go_on", lambda nights, *_: nights)
+        anew.setattr(IncrementalDimensions, "resume", lambda nights, *_: nights)
         assert shop.clean(SECOND, WINDOW).facts["continued_from"] == ""
     assert items_of(shop, SECOND) == second
 

@@ -59,7 +59,7 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
         "P4": (4.0, LATE),
         "P5": (last["P5"][0], FIRST + timedelta(days=5)),
     }
-    monkeypatch.setattr(IncrementalDimensions, "go_on", lambda nights, *_: nights)
+    monkeypatch.setattr(IncrementalDimensions, "resume", lambda nights, *_: nights)
     for number in ANEW:
         assert shop.clean(FIRST + timedelta(days=number), WINDOW).facts["continued_from"] == ""
     assert both(shop) == tables
