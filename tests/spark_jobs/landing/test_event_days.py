@@ -182,7 +182,7 @@ def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: Shop
     shop.night()
     today = {"rows_in": 2, "event": 1, "quarantine": 1}
     assert counted(shop) == {DAY: today, NEXT: {"rows_in": 1, "waiting": 1}}
-    with pytest.raises(FileNotFoundError, match=r"for 2026-11-21: .* 1 records of that day came with files of other"):
+    with pytest.raises(FileNotFoundError, match=r"for 2026-11-21: .* 1 records of that day came with other files"):
         shop.land(NEXT)
     shop.deliver(record("2026-11-21T16:00:00Z"), day=NEXT)
     shop.night(NEXT)
