@@ -123,7 +123,7 @@ def test_a_user_without_any_allowed_item_has_no_row_and_is_counted(spark: SparkS
 
 
 def test_missing_vectors_name_the_remedy(spark: SparkSession, home: Settings, published: pa.Table) -> None:
-    with pytest.raises(FileNotFoundError, match="run embed_shelf"):
+    with pytest.raises(FileNotFoundError, match="run the task embed_shelf"):
         build(spark, RunKey("shop", date(2026, 11, 19)), SCORING)
     assert shelves_in(home) == published
 
