@@ -6,6 +6,7 @@ from pyspark.sql import SparkSession
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from pipeline_tasks.config.settings import settings
 from spark_jobs.common.spark_session import open_session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -26,8 +27,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTo
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """One local session for all Spark tests: starting a JVM takes seconds."""
-    session = open_session("nightshelf-tests")
+    """One local session for all Spark tests: starting a JVM takes seconds.
+
+    It has twice the heap of a job: Spark keeps the status of its last thousand stages and queries, and a process of the
+    tests runs about 4,000.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NIGHTSHELF_SPARK_DRIVER_MEMORY", "3g")
+        settings.cache_clear()
+        session = open_session("nightshelf-tests")
+    settings.cache_clear()
     session.conf.set("spark.sql.shuffle.partitions", "2")
     yield session
     session.stop()
