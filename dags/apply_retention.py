@@ -20,8 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
-from maintenance_form import retention_fields, source_field
-from no_concurrent_run import require_no_night
+from maintenance_form import require_no_night, retention_fields, source_field
 from run_schedule import DAG_DEFAULTS
 
 from pipeline_tasks.config.settings import settings

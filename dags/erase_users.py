@@ -22,8 +22,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 from job_operators import SparkJob
-from maintenance_form import erasure_fields, source_field
-from no_concurrent_run import require_no_night
+from maintenance_form import erasure_fields, require_no_night, source_field
 from run_schedule import DAG_DEFAULTS, SPARK_POOL
 
 from pipeline_tasks.config.settings import settings

@@ -127,7 +127,7 @@ with DAG(
     def promote_champion() -> str:
         """Move the alias `champion`; return what was done."""
         from pipeline_tasks.config.settings import settings
-        from pipeline_tasks.registry.promote_champion import promote_champion as promote
+        from pipeline_tasks.registry.promotion import promote_champion as promote
 
         return promote(settings(), resolve_run_key(get_current_context()))
 

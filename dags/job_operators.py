@@ -1,4 +1,4 @@
-"""The two operators that start Spark jobs and trainings, each as a process of its own that ends with its task.
+"""The operators that start Spark jobs and trainings as processes, and the two tasks at the end of a step.
 
 Arguments are lists and pass through no shell, so that no text of a form is interpreted. An argument ``--option=``
 without a value is left out, and the default of the command applies.
@@ -7,6 +7,7 @@ without a value is left out, and the default of the command applies.
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, get_current_context, task
 from airflow.sdk.exceptions import AirflowException
+from run_options import resolve_run_key
+from run_schedule import SPARK_POOL
 
 from pipeline_tasks.config.settings import REPOSITORY, child_environment, inherited_environment, settings
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
@@ -132,3 +135,31 @@ class ChildProcess(BaseOperator):
 def drop_unset(arguments: Sequence[str]) -> list[str]:
     """Return the arguments without the options that have no value."""
     return [argument for argument in arguments if argument.partition("=")[1:] != ("=", "")]
+
+
+@task
+def publish(step: str) -> dict[str, int]:
+    """Commit the staged tables of a step if they passed its gate unchanged; return the new snapshot ids by table."""
+    from pipeline_tasks.config.settings import settings
+    from pipeline_tasks.quality.gate_report import publish_step
+
+    return publish_step(settings(), resolve_run_key(get_current_context()), step)
+
+
+def gate(step: str) -> SparkJob:
+    """Return the task that checks the staged tables of `step` against their expectations."""
+    return SparkJob(
+        task_id=f"validate_{step}",
+        job="validate_tables.py",
+        options=[f"--step={step}"],
+        pool=SPARK_POOL,
+        execution_timeout=timedelta(minutes=30),
+    )
+
+
+def publish_behind_gate(step: str) -> tuple[SparkJob, Any]:
+    """Return the gate of `step` and the task that publishes after it, connected."""
+    validated = gate(step)
+    published = publish.override(task_id=f"publish_{step}")(step)
+    validated >> published
+    return validated, published

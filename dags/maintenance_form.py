@@ -1,12 +1,16 @@
-"""The fields of the maintenance forms: rollback, erasure, retention and the A/B report."""
+"""The fields of the maintenance forms, and the first task of maintenance that must not run beside a nightly run."""
 
 from typing import get_args
 
-from airflow.sdk import Param
+from airflow.sdk import Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 from run_form import run_fields
 
 from pipeline_tasks.config.settings import settings
+from pipeline_tasks.local_runtime.chain_run import CHAIN
 from pipeline_tasks.maintenance.rollback_target import What
+
+UNFINISHED = ["running", "queued"]
 
 
 def source_field() -> dict[str, Param]:
@@ -92,3 +96,15 @@ def arm_report_fields() -> dict[str, Param]:
             description="A purchase of the same item counts for an impression within this number of days.",
         ),
     }
+
+
+@task
+def require_no_night() -> str:
+    """Fail at once while a DAG of the nightly run is unfinished: its staged files would be published afterwards."""
+    instance = get_current_context()["ti"]
+    busy = [dag_id for dag_id in CHAIN if instance.get_dr_count(dag_id=dag_id, states=UNFINISHED)]
+    if busy:
+        raise AirflowFailException(
+            f"Runs of {' and '.join(busy)} are unfinished: wait for their end, or end them, then clear this task"
+        )
+    return "no nightly run is under way"

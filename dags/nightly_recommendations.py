@@ -17,8 +17,7 @@ the remedy. Clear the task to run it again: a repeated task gives the same resul
 from datetime import timedelta
 
 from airflow.sdk import DAG, get_current_context, task
-from gated_step import publish_behind_gate
-from job_operators import ChildProcess, SparkJob
+from job_operators import ChildProcess, SparkJob, publish_behind_gate
 from run_form import run_fields, scoring_fields
 from run_options import emit_asset_event, resolve_run_key
 from run_schedule import CHAMPION_RECOMMENDER, DAG_DEFAULTS, NIGHTLY_RECOMMENDATIONS, SPARK_POOL, after, on_one_gpu

@@ -17,8 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
-from gated_step import publish_behind_gate
-from job_operators import SparkJob
+from job_operators import SparkJob, publish_behind_gate
 from run_form import preparation_fields, run_fields
 from run_options import emit_asset_event
 from run_schedule import DAG_DEFAULTS, NIGHTLY_SCHEDULE, PREPARED_BEHAVIOR, SPARK_POOL

@@ -19,8 +19,7 @@ from jinja2 import pass_context
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.run_key import RunKey, parse_day, parse_partition_key, partition_key
-from pipeline_tasks.sources.run_dates import checked_run_key, yesterday_run_key
-from pipeline_tasks.sources.sources import source_name, source_of_form
+from pipeline_tasks.sources.sources import checked_run_key, source_name, source_of_form, yesterday_run_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

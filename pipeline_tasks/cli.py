@@ -20,11 +20,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.disk_space import OutOfSpaceError, full_folders, out_of_space_message
-from pipeline_tasks.lake.printed_text import for_terminal
+from pipeline_tasks.errors import OutOfSpaceError, full_folders, out_of_space_message
+from pipeline_tasks.lake.lake_sql import for_terminal
 from pipeline_tasks.run_key import RunKey, parse_day, partition_key
-from pipeline_tasks.sources.run_dates import checked_run_key, yesterday_run_key
-from pipeline_tasks.sources.sources import source_name
+from pipeline_tasks.sources.sources import checked_run_key, source_name, yesterday_run_key
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
 sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
@@ -113,8 +112,7 @@ def sql(
 @app.command()
 def tables() -> None:
     """Show rows, dates, size and snapshot of each table."""
-    from pipeline_tasks.lake.lake_sql import write_rows
-    from pipeline_tasks.lake.lake_summary import summarize_lake
+    from pipeline_tasks.lake.lake_sql import summarize_lake, write_rows
 
     with _short_errors():
         found = summarize_lake(settings())
@@ -185,9 +183,9 @@ def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str,
         await_dags,
         chain_fields,
         follow_chain,
+        read_choices,
         trigger_chain,
     )
-    from pipeline_tasks.local_runtime.form_fields import read_choices
     from pipeline_tasks.local_runtime.servers import POOLS
 
     with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:

@@ -16,14 +16,13 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.config.source_toml import Source
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.landing import Kind
-from pipeline_tasks.sources.run_dates import reject_future_day
-from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.sources.sources import load_source, reject_future_day
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, landed_window
 from spark_jobs.cleaning.changed_days import active_rule_names, changed_days
 from spark_jobs.cleaning.clean_days import clean_days

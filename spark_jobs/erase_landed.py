@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.config.source_toml import Source
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.sources.erased import ErasedUsers, read_erased_users
 from pipeline_tasks.sources.landing import Kind

@@ -13,12 +13,11 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.config.source_toml import Source
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.source_lock import job_lock, landing_lock
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.landing import Landing
-from pipeline_tasks.sources.run_dates import reject_future_day
-from pipeline_tasks.sources.sources import load_source
+from pipeline_tasks.sources.sources import load_source, reject_future_day
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, delivered_window
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.landing.land_catalog import land_catalog

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import Manifest, write_manifest
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY

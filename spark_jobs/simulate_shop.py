@@ -28,15 +28,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SimulationSettings, settings
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.sources import load_source
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, delivered_window
 from spark_jobs.common.spark_session import open_session
-from spark_jobs.simulation.shop_bots import bot_lines
-from spark_jobs.simulation.shop_catalog import catalog_lines
-from spark_jobs.simulation.shop_log import actions, log_lines
-from spark_jobs.simulation.shop_sessions import item_views, sessions
+from spark_jobs.simulation.shop_log import actions, catalog_lines, log_lines
+from spark_jobs.simulation.shop_sessions import bot_lines, item_views, sessions
 
 VERSION: Final = "1"
 """Raise it when the simulation changes; files of an older version are then written again."""

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SplitStrategy, settings
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
@@ -25,8 +25,8 @@ from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.sources.sources import load_source
 from pipeline_tasks.sources.window_choice import WINDOW_HELP, cleaned_window
 from pipeline_tasks.tables.contracts import TABLES
-from pipeline_tasks.tables.reconciliation_outcomes import EVENTS
 from pipeline_tasks.tables.schemas import arrow_schema
+from pipeline_tasks.tables.silver_tables import EVENT_OUTCOMES
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.common.stage_table import read_table, stage_table
 from spark_jobs.splitting.build_sequences import (
@@ -36,8 +36,13 @@ from spark_jobs.splitting.build_sequences import (
     select_sequence_events,
     why_no_histories,
 )
-from spark_jobs.splitting.split_choice import MIN_CROSSING_SHARE, crossing_share
-from spark_jobs.splitting.split_counts import count_by_day, count_by_span, count_positions
+from spark_jobs.splitting.split_choice import (
+    MIN_CROSSING_SHARE,
+    count_by_day,
+    count_by_span,
+    count_positions,
+    crossing_share,
+)
 from spark_jobs.splitting.time_cutoffs import TooFewEventsError, find_cutoffs
 
 
@@ -102,7 +107,7 @@ def _snapshot(lake: Lake, run: RunKey) -> int:
     snapshot = lake.snapshot_id("events")
     day = (run.ds, run.ds)
     # A cleaned day has this outcome even where no row was accepted.
-    cleaned = EVENTS.accepted in lake.read("reconciliation", day, ("outcome",))["outcome"].to_pylist()
+    cleaned = EVENT_OUTCOMES.accepted in lake.read("reconciliation", day, ("outcome",))["outcome"].to_pylist()
     if snapshot is None and cleaned:
         raise ValueError(f"{run.source} {run.ds}: {NO_ACCEPTED_EVENTS}")
     if snapshot is None or not (cleaned or lake.files("events", day, snapshot)):

@@ -13,11 +13,11 @@ from importlib import import_module
 from pyspark.sql import SparkSession
 
 from pipeline_tasks.config.settings import Settings, settings
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import Manifest, read_manifest
-from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.quality.gate_pages import write_index
 from pipeline_tasks.quality.gate_report import GateReport, write_report
 from pipeline_tasks.run_key import RunKey, parse_day
 from spark_jobs.common.gate_tables import register_facts, register_tables

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.candidates.encoded_catalog import encode_catalog
-from pipeline_tasks.candidates.fit_trial import Tune
 from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
+from pipeline_tasks.candidates.search_tracking import Tune
 from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
@@ -22,27 +22,28 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.device import prepare_torch
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
-from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, build_tasks
-from pipeline_tasks.evaluation.sampled_users import sample_task
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, build_tasks, sample_task
 from pipeline_tasks.models.two_tower.item_content import Content, ContentEncoders, fit_content
 from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import UserContent, fit_user_content
+from pipeline_tasks.models.two_tower.user_inputs import UserContent, fit_user_content
 from pipeline_tasks.training.best_epoch import BestEpoch, EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.item_to_item_weight import tune_blend_weight
-from pipeline_tasks.training.new_user_weights import tune_new_user_weights
 from pipeline_tasks.training.task_predictions import evaluate_heads
-from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
+from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint, digest, training_fingerprint
 from pipeline_tasks.training.training_choices import choose_options
-from pipeline_tasks.training.training_fingerprint import digest, training_fingerprint
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from pipeline_tasks.training.tune_item_to_item_weight import tune_item_to_item
-from pipeline_tasks.training.tune_repeat_weight import copy_weights, tune_repeat_weight
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training.tune_weights import (
+    copy_weights,
+    tune_blend_weight,
+    tune_new_user_weights,
+    tune_repeat_weight,
+)
 
 MAX_VALIDATION_USERS = 5_000
 """Maximum number of validation users that choices are made on; the standard error of NDCG@10 is then about .002."""

@@ -8,13 +8,11 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.config.promotion_rules import CHAMPION
 from pipeline_tasks.data.interactions import DataExtent
-from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.data.split_parts import FutureLeakError
+from pipeline_tasks.data.run_data import FutureLeakError, RunData
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
-from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, Scorer, build_tasks
-from pipeline_tasks.evaluation.sampled_users import sample_tasks
+from pipeline_tasks.evaluation.ranking_task import GOALS, Goal, RankingTask, Scorer, build_tasks, sample_tasks
 from pipeline_tasks.evaluation.user_segments import profile_segments
 from pipeline_tasks.models.peers.peers import fit_peer
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender

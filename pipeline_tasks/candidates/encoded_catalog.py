@@ -17,11 +17,11 @@ from pipeline_tasks.data.interactions import Floats, Interactions
 from pipeline_tasks.data.item_catalog import ItemCatalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.encoders.text_encoder import load_encoder
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.models.two_tower.item_content import text_block
-from pipeline_tasks.models.two_tower.user_content import frequent_queries
+from pipeline_tasks.models.two_tower.user_inputs import frequent_queries
 from pipeline_tasks.training.best_epoch import EpochCallback
-from pipeline_tasks.training.training_fingerprint import Fingerprint, digest, log_digest, software
+from pipeline_tasks.training.training_checkpoint import Fingerprint, digest, log_digest, software
 
 _STOPPED = "stopped"
 _ENCODER_SCHEDULES: Final = {"cpu": (40, 32), "cuda": (400, 128)}

@@ -17,17 +17,17 @@ from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.data.run_data import RunData, read_run_data
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
-from pipeline_tasks.job_errors import job_errors
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
-from pipeline_tasks.registry.champion_checksums import files_sha256
+from pipeline_tasks.registry.model_files import files_sha256
 from pipeline_tasks.registry.promotion import decide
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry

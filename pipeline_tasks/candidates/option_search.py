@@ -1,32 +1,42 @@
-"""Optuna's search for the options of stage 2: one study per candidate and run, kept on disk and repeatable by seed.
+"""Optuna's search for the options of stage 2: one study per candidate and run, kept in the staging folder.
 
 The sampler (TPE, Bergstra et al. 2011) is seeded for every trial by the number of finished trials, so that a search
 that was killed resumes with the same trials. A trial is pruned if its validation NDCG@10 is below the median of the
 other trials at the same epoch.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline_tasks.candidates.fit_trial import Fit
-from pipeline_tasks.candidates.search_space import SearchSpace
-from pipeline_tasks.candidates.search_tracking import TrialRuns
+from pipeline_tasks.candidates.search_tracking import Fit, SearchSpace, TrialRuns, Tune, space_around
+from pipeline_tasks.config.settings import Settings, SplitStrategy
+from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.errors import TrainingError
+from pipeline_tasks.lake.staging import staging_folder
+from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training_error import TrainingError
 
 WATCHED = "validation_ndcg_at_10"
+
+
 _FREE_TRIALS = 2
 """Trials that must finish before any trial is pruned."""
+
+
 _FREE_EPOCHS = 2
 """The first epoch at which a trial may be pruned; the result of the first epoch mostly reflects the model's width."""
+
+
 _RANDOM_TRIALS = 5
 """Random trials before TPE uses the results; with Optuna's default of 10, a search of 10 trials would be random."""
 
@@ -133,3 +143,30 @@ def _close_interrupted_trials(study: optuna.Study, runs: TrialRuns) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
     for trial in study.trials:
         runs.attach(trial, stopped=trial.state == TrialState.FAIL and "reason" not in trial.user_attrs)
+
+
+def candidate_tuner(
+    settings: Settings, run_key: RunKey, name: CandidateName, strategy: SplitStrategy, run: mlflow.ActiveRun
+) -> Tune:
+    """Return the function that tunes the candidate of the active `run`; a restart of the same run resumes the study."""
+    training = settings.training
+    tags = {key: run.data.tags[key] for key in ("source", "ds", "candidate")}
+
+    def tune(chosen: FitOptions, fit: Fit) -> FitOptions:
+        space = space_around(chosen, strategy, training)
+        plan = SearchPlan(
+            trials=training.search_trials,
+            minutes=training.search_minutes,
+            seed=training.seed,
+            file=staging_folder(settings, run_key) / "search" / f"{name}.db",
+            name=_study_name(run.data.tags["mlflow.parentRunId"], space, training),
+        )
+        return search_options(space, fit, plan, TrialRuns(run.info.run_id, tags))
+
+    return tune
+
+
+def _study_name(parent_run_id: str, space: SearchSpace, training: TrainingSettings) -> str:
+    """Return a name that is unique for run, settings and search space: only such trials can be compared."""
+    described = training.model_dump_json(exclude={"search_trials", "search_minutes"})
+    return f"{parent_run_id} {hashlib.sha256(f'{described} {space}'.encode()).hexdigest()[:12]}"

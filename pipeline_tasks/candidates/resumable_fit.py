@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint, read_training
-from pipeline_tasks.training_error import TrainingError
 
 
 def resumable_fit(trainer: TwoTowerTrainer, best: BestEpoch, checkpoint: TrainingCheckpoint) -> str | None:

@@ -11,8 +11,7 @@ from pipeline_tasks.config.business_rules import ReplenishRules, load_business_r
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.interactions import Flags, Integers, Interactions
 from pipeline_tasks.data.item_catalog import ItemCatalog
-from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.data.split_parts import Part
+from pipeline_tasks.data.run_data import Part, RunData
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import (
     RepeatPolicy,
@@ -20,10 +19,9 @@ from pipeline_tasks.evaluation.repeat_policy import (
     policy_excluded_items,
     repeat_shares,
 )
-from pipeline_tasks.local_days import day_at, end_of_day
-from pipeline_tasks.models.repeat_pairs import own_pairs
+from pipeline_tasks.models.repeat_model import own_pairs
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import MINUTE
+from pipeline_tasks.times import MINUTE, day_at, end_of_day
 
 NOT_JUDGED: Final = "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not judged"
 _TRUE: Final = ("true", "1", "yes")

@@ -11,12 +11,12 @@ from typing import get_args
 import mlflow
 
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train, train_worker
-from pipeline_tasks.candidates.fit_trial import Tune
+from pipeline_tasks.candidates.search_tracking import Tune
 from pipeline_tasks.config.settings import Settings, SplitStrategy, settings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
 from pipeline_tasks.data.run_data import RunData, read_run_data
-from pipeline_tasks.job_errors import job_errors
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.errors import job_errors
+from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
@@ -82,7 +82,7 @@ def _search(
     if not settings.training.search_trials:
         return lambda chosen, fit: chosen
     # Imported here because Optuna takes half a second, and a run without a search does not need it.
-    from pipeline_tasks.candidates.candidate_search import candidate_tuner
+    from pipeline_tasks.candidates.option_search import candidate_tuner
 
     return candidate_tuner(settings, run_key, name, strategy, run)
 

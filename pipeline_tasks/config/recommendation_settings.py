@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
 from pipeline_tasks.config.setting_names import SettingsGroup
+from pipeline_tasks.config.training_settings import EVENT_WEIGHTS
 
 RepeatRule = Literal["excluded", "allowed"]
 """Whether an item that a user already has may be recommended to them."""

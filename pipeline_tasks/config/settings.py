@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,11 +22,31 @@ from pipeline_tasks.config.setting_names import (
     validation_errors,
 )
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.config.value_bounds import MOST_RAW_CHARACTERS
+
+MOST_RAW_CHARACTERS: Final = 10_000
+"""Largest kept text of a quarantined record; more would copy the landed file."""
+HIGHEST_PRICE: Final = 1e9
+"""Upper bound of `rules.highest_price` of any source."""
+HIGHEST_QUANTITY: Final = 1e9
+LONGEST_DWELL: Final = 86_400
+"""A day, in seconds."""
+HIGHEST_RATING: Final = 1e9
+"""Largest absolute value of a rating; scales differ, and some have negative values."""
+MOST_WAITING_DAYS: Final = 7
+"""Upper bound of `rules.waiting_days` of any source: the days that an event may be later than its file's day."""
+
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 """The folder that contains dags/, spark_jobs/ and mlflow/."""
+_SECRETS_OF_SERVERS = (
+    # Airflow's settings contain its database and keys. Tasks do not need them.
+    *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "AIRFLOW_ADMIN_PASSWORD"),
+    *("MLFLOW_AUTH_", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_BACKEND_STORE_URI"),
+    # Only tasks of Airflow write to the application's Postgres.
+    "NIGHTSHELF_POSTGRES_SINK",
+)
+"""Prefixes of variables that no child process needs."""
 
 
 class SimulationSettings(SettingsGroup):
@@ -150,16 +170,6 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """Address of the MLflow server."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.server.mlflow_port}"
-
-
-_SECRETS_OF_SERVERS = (
-    # Airflow's settings contain its database and keys. Tasks do not need them.
-    *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "AIRFLOW_ADMIN_PASSWORD"),
-    *("MLFLOW_AUTH_", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_BACKEND_STORE_URI"),
-    # Only tasks of Airflow write to the application's Postgres.
-    "NIGHTSHELF_POSTGRES_SINK",
-)
-"""Prefixes of variables that no child process needs."""
 
 
 @lru_cache(maxsize=1)

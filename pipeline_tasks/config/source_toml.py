@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from pipeline_tasks.config.settings import SplitStrategy
-from pipeline_tasks.config.value_bounds import HIGHEST_PRICE, MOST_WAITING_DAYS
-from pipeline_tasks.local_days import zone_names
+from pipeline_tasks.config.settings import HIGHEST_PRICE, MOST_WAITING_DAYS, SplitStrategy
+from pipeline_tasks.times import zone_names
 
 Rule = Literal[
     "known_user",

@@ -1,19 +1,71 @@
 """Settings of fine-tuning. Values that are 0 or unset are chosen from the log (see training/training_choices)."""
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline_tasks.config.event_weights import EVENT_WEIGHTS, complete_weights
 from pipeline_tasks.config.setting_names import SettingsGroup
-from pipeline_tasks.config.task_weights import NEXT_ITEM, ONLY_NEXT_ITEM, complete_tasks
 
+EVENT_WEIGHTS: Final = {"view": 0.4, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
+"""Events nearer to a purchase weigh more, because they express interest more surely."""
+NEXT_ITEM: Final = "next_item"
+TASKS: Final = (NEXT_ITEM, "purchase_intent", "session_converts", "click", "rating")
+"""next_item is a softmax over the catalog. The others are binary cross-entropies: whether the user buys within 7 days,
+the session ends in a purchase, a shown item is clicked, and a rated item is liked."""
+ONLY_NEXT_ITEM: Final = {NEXT_ITEM: 1.0}
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
 """How a user vector and an item vector make a score: pipeline_tasks/models/two_tower/matching.py."""
 CandidateName = Literal["frozen", "lora", "last_layers", "full"]
 """Which part of the text encoder is fine-tuned: none, adapters, its last blocks, or all of it."""
 ATTENTION_HEADS: Final = 4
 """Attention heads of one ensemble member."""
+
+
+def complete_weights(given: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every event type: the given one, else that of EVENT_WEIGHTS.
+
+    Raises:
+        ValueError: an unknown type, a weight that is negative or not finite, or no weight above 0.
+    """
+    if unknown := sorted(set(given) - set(EVENT_WEIGHTS)):
+        raise ValueError(f"event_weights has {', '.join(unknown)}: weights exist for {', '.join(EVENT_WEIGHTS)}")
+    if wrong := {name: weight for name, weight in given.items() if not (math.isfinite(weight) and weight >= 0)}:
+        raise ValueError(f"event_weights {wrong}: a weight is 0 (not learned from) or a positive number")
+    complete = {name: float(given.get(name, weight)) for name, weight in EVENT_WEIGHTS.items()}
+    if not any(complete.values()):
+        raise ValueError("event_weights are all 0: set at least one to a positive number")
+    return complete
+
+
+def complete_tasks(given: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights above 0; next_item has weight 1 unless it is given.
+
+    Raises:
+        ValueError: a task is unknown, a weight is negative or not finite, or next_item has weight 0.
+    """
+    if unknown := sorted(set(given) - set(TASKS)):
+        raise ValueError(f"task_weights has unknown {', '.join(unknown)}: there are {', '.join(TASKS)}")
+    if wrong := {name: weight for name, weight in given.items() if not (math.isfinite(weight) and weight >= 0)}:
+        raise ValueError(f"task_weights {wrong}: a weight is 0 (not learned) or a positive number")
+    weights = ONLY_NEXT_ITEM | dict(given)
+    if not weights[NEXT_ITEM]:
+        others = ", ".join(sorted(set(given) - {NEXT_ITEM})) or "nothing"
+        raise ValueError(
+            f"task_weights sets next_item to 0, with {others}: every table is computed from next_item; give it a weight"
+        )
+    return {name: float(weight) for name, weight in weights.items() if weight}
+
+
+def reject_contradictions(tasks: Mapping[str, float], strategy: str) -> None:
+    """Raise ValueError where a task needs labels that the split hides."""
+    others = sorted(set(tasks) - {NEXT_ITEM})
+    if others and strategy != "temporal":
+        raise ValueError(
+            f"training.task_weights has {', '.join(others)}, but split.strategy is {strategy}, which hides the events "
+            f"after a user's last training event, so labels are unknown: set it to temporal, or keep next_item only"
+        )
 
 
 def _none_or_eight(pairs: int) -> int:

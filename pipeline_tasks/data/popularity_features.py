@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 
 HORIZON_SHARES: Final = (1 / 56, 1 / 14, 1 / 4, 1.0)
 """Horizons as shares of the log's span. For a log of a year: about a week, a month, a quarter and the year."""

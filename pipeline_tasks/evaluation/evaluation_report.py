@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline_tasks.evaluation.full_ranking import RankingResult
 from pipeline_tasks.evaluation.intervals import mean_intervals, sign_flip_p_values
-from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.metrics import Reals
 
 _SEGMENT_METRICS: Final = ("novelty@10", "intra_list_distance@10", "cold_recall@10")
 

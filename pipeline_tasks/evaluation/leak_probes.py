@@ -18,9 +18,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline_tasks.data.interactions import Floats
-from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts
+from pipeline_tasks.data.run_data import FutureLeakError, Part, Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 
 _SAMPLE = 64
 _TOLERANCE = 0.01

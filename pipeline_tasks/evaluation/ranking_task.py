@@ -1,14 +1,14 @@
-"""Ranking tasks of an evaluation, and the interface of every scorer."""
+"""Ranking tasks of an evaluation, samples of their users, and the interface of every scorer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Integers, Interactions
-from pipeline_tasks.data.split_parts import Part, Parts
+from pipeline_tasks.data.run_data import Part, Parts
 from pipeline_tasks.evaluation.user_segments import Labels, activity_bands, given_segments, history_bands
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
@@ -170,3 +170,35 @@ def interaction_matrix(log: Interactions, n_items: int, types: Integers | None =
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix
+
+
+def sample_task(task: RankingTask, most: int, seed: int) -> RankingTask:
+    """Return the task for a random sample of at most `most` users."""
+    if len(task) <= most:
+        return task
+    return _for_users(task, np.sort(np.random.default_rng(seed).choice(len(task), most, replace=False)))
+
+
+def sample_tasks(tasks: Sequence[RankingTask], most: int, seed: int) -> list[RankingTask]:
+    """Return tasks over one log (`build_tasks`) with at most `most` users each.
+
+    The samples overlap as far as possible, because `evaluate_tasks` scores each user once for all tasks.
+    """
+    known = tasks[0].known.keys
+    order = dict(zip(known, np.random.default_rng(seed).permutation(len(known)).tolist(), strict=True))
+    return [_first(task, order, most) if len(task) > most else task for task in tasks]
+
+
+def _first(task: RankingTask, order: dict[str, int], most: int) -> RankingTask:
+    places = np.array([order[key] for key in task.histories.keys])
+    return _for_users(task, np.sort(np.argpartition(places, most)[:most]))
+
+
+def _for_users(task: RankingTask, users: Integers) -> RankingTask:
+    return replace(
+        task,
+        histories=task.histories.select(users),
+        relevant=task.relevant[users],
+        masked=task.masked[users],
+        segments={kind: labels[users] for kind, labels in task.segments.items()},
+    )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.profile_values import fit_profile_values
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 
 Labels = npt.NDArray[np.str_]
 UNKNOWN: Final = "unknown"

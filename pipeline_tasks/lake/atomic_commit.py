@@ -20,7 +20,7 @@ from pyiceberg.table.update import AddSnapshotUpdate, AssertTableUUID
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline_tasks.lake.atomic_write import sync_files
+from pipeline_tasks.lake.files import sync_files
 
 _REST_COMMIT: Final = "transactions/commit"
 _CONFLICT: Final = 409

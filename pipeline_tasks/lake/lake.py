@@ -25,12 +25,10 @@ from pyiceberg.utils.datetime import date_to_days
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.disk_space import out_of_space_errors
-from pipeline_tasks.failure_messages import DamagedFileError
+from pipeline_tasks.errors import DamagedFileError, out_of_space_errors
 from pipeline_tasks.lake.atomic_commit import commit_together
-from pipeline_tasks.lake.catalog_state import CatalogState, read_state
-from pipeline_tasks.lake.damaged_files import READ_ERRORS, require_readable
-from pipeline_tasks.lake.snapshot_facts import as_properties, facts_of
+from pipeline_tasks.lake.files import READ_ERRORS, require_readable
+from pipeline_tasks.lake.snapshots import CatalogState, as_properties, facts_of, read_state
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
 from pipeline_tasks.tables.table_contract import COMPRESSION

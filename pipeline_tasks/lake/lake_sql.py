@@ -1,13 +1,16 @@
-"""SQL over the lake: DuckDB with a view per table, over the Parquet files of its Iceberg snapshot.
+"""SQL over the lake: DuckDB with a view per table, over the Parquet files of its Iceberg snapshots.
 
 A statement reads a consistent state of all tables: it never joins new rows of one table with old rows of another.
 """
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, TextIO
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, Literal, TextIO
 
 import duckdb
 from rich.console import Console
@@ -16,13 +19,45 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.catalog_state import read_state
 from pipeline_tasks.lake.lake import Lake, open_catalog
-from pipeline_tasks.lake.printed_text import for_spreadsheet, for_terminal
+from pipeline_tasks.lake.snapshots import read_state
 from pipeline_tasks.tables.contracts import TABLES
 
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters except tab and line feed, and marks that reverse the direction of text."""
+_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 OutputFormat = Literal["table", "csv", "json"]
 Rows = Sequence[tuple[Any, ...]]
+_FILE_ERRORS = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
+"""Errors of DuckDB for a file that cannot be read. An invalid statement raises another class."""
+_DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "array<string>": "VARCHAR[]",
+    "array<long>": "BIGINT[]",
+    "array<double>": "DOUBLE[]",
+}
+
+
+def for_terminal(text: str) -> str:
+    """Return the text with every control character escaped, as `\\x1b`, because a terminal would obey it."""
+    return _CONTROLS.sub(lambda found: ascii(found.group()).strip("'"), text)
+
+
+def for_spreadsheet(value: object) -> object:
+    """Return the value, with an apostrophe in front of text that a spreadsheet would run as a formula.
+
+    Numbers are unchanged, also in a text column.
+    """
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def source_names(settings: Settings) -> list[str]:
@@ -140,17 +175,42 @@ def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, 
     database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
 
 
-_FILE_ERRORS = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.InternalException)
-"""Errors of DuckDB for a file that cannot be read. An invalid statement raises another class."""
-_DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "long": "BIGINT",
-    "int": "INTEGER",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMPTZ",
-    "array<string>": "VARCHAR[]",
-    "array<long>": "BIGINT[]",
-    "array<double>": "DOUBLE[]",
-}
+@dataclass(frozen=True)
+class TableSummary:
+    """Size of one table of one source."""
+
+    source: str
+    table: str
+    rows: int
+    days: int
+    first: date | None
+    last: date | None
+    mebibytes: float
+    snapshot_id: int
+
+
+def summarize_lake(settings: Settings) -> list[TableSummary]:
+    """Return a summary of every table that has a snapshot. Counts come from the snapshots, without reading data."""
+    catalog = open_catalog(settings)
+    lakes = [Lake(catalog, source).consistent_view() for source in source_names(settings)]
+    found = [_summarize(lake, name) for lake in lakes for name in TABLES]
+    return [summary for summary in found if summary is not None]
+
+
+def _summarize(lake: Lake, name: str) -> TableSummary | None:
+    table = lake.present(name)
+    snapshot = table.current_snapshot() if table else None
+    if snapshot is None:
+        return None
+    totals = snapshot.summary.additional_properties if snapshot.summary else {}
+    days = lake.days(name)
+    return TableSummary(
+        source=lake.source,
+        table=name,
+        rows=int(totals.get("total-records", 0)),
+        days=len(days),
+        first=days[0] if days else None,
+        last=days[-1] if days else None,
+        mebibytes=int(totals.get("total-files-size", 0)) / 2**20,
+        snapshot_id=snapshot.snapshot_id,
+    )

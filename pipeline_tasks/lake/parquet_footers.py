@@ -6,8 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 
-from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import damaged_parquet_errors, file_location
 
 _SPARK: Final = "parquet-mr"
 """Spark's writer counts NaN as the largest value or omits the bounds. Arrow's writer ignores NaN in its bounds."""

@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.run_key import RunKey

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.lake import Lake, NewDays
 from pipeline_tasks.run_key import RunKey
 

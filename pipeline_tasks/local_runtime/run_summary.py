@@ -8,7 +8,7 @@ import duckdb
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake_sql import open_database
 from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
-from pipeline_tasks.local_runtime.mlflow_login import mlflow_login
+from pipeline_tasks.local_runtime.secret_files import mlflow_login
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import source_name
 

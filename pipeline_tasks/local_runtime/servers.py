@@ -13,9 +13,14 @@ import httpx
 from pipeline_tasks.config.settings import REPOSITORY, Settings, child_environment, inherited_environment
 from pipeline_tasks.local_runtime.airflow_environment import admin_password, airflow_environment, airflow_home
 from pipeline_tasks.local_runtime.java import java_home
-from pipeline_tasks.local_runtime.mlflow_login import login_file, mlflow_server_login, own_login, user_database
 from pipeline_tasks.local_runtime.process_group import running_server, start_server, stop_server
-from pipeline_tasks.local_runtime.secret_files import make_private
+from pipeline_tasks.local_runtime.secret_files import (
+    login_file,
+    make_private,
+    mlflow_server_login,
+    own_login,
+    user_database,
+)
 
 START_SECONDS = 600
 """Limit for a server that hangs; a server that ends is noticed at once. The first start takes about 60 s on two idle

@@ -9,10 +9,19 @@ from pathlib import Path
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import maintenance_lock
-from pipeline_tasks.maintenance.old_snapshots import expire, needed_snapshots, old_snapshots
-from pipeline_tasks.maintenance.orphan_files import YOUNG, orphan_files, staged_files
-from pipeline_tasks.maintenance.stored_files import StoredFile, files_below, gate_pages, remove_files
-from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.maintenance.stored_files import (
+    YOUNG,
+    StoredFile,
+    expire,
+    files_below,
+    gate_pages,
+    needed_snapshots,
+    old_snapshots,
+    orphan_files,
+    remove_files,
+    staged_files,
+)
+from pipeline_tasks.quality.gate_pages import write_index
 from pipeline_tasks.tables.contracts import TABLES
 
 

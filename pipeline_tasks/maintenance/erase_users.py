@@ -14,10 +14,16 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.maintenance.erase_rows import USER_TABLES, erase_history, erase_rows
-from pipeline_tasks.maintenance.orphan_files import YOUNG, named_files, orphan_files, staged_files
-from pipeline_tasks.maintenance.stored_files import gate_pages, remove_files
+from pipeline_tasks.maintenance.stored_files import (
+    YOUNG,
+    gate_pages,
+    named_files,
+    orphan_files,
+    remove_files,
+    staged_files,
+)
 from pipeline_tasks.maintenance.sync_postgres import erase_in_postgres
-from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.quality.gate_pages import write_index
 from pipeline_tasks.registry.registry import champion_version, client
 from pipeline_tasks.registry.retraining import LEARNED_FROM_ERASED
 from pipeline_tasks.run_key import RunKey

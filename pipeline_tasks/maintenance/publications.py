@@ -1,26 +1,71 @@
-"""Reads from the snapshots of the gold tables when each day was published.
+"""The data files of a snapshot, transactions that replace some, and the days that snapshots published.
 
 The tables of a step are committed one after another with the same properties. Such a series of commits is one
 publication. The state of a table at a publication is its newest snapshot that is not younger than it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from datetime import date, timedelta
+from typing import Any, Final
 
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.snapshot_facts import facts_of
-from pipeline_tasks.maintenance.table_files import data_files, day_of, touched_days
+from pipeline_tasks.lake.snapshots import as_properties, facts_of
 from pipeline_tasks.tables.contracts import TABLES
 
+_EPOCH: Final = date(1970, 1, 1)
 GOLD_TABLES: Final = tuple(name for name, table in TABLES.items() if table.layer == "gold")
 RESTORED_FROM: Final = "restored_from"
 """Property of a snapshot that a rollback made: the time that it went back to, in epoch milliseconds."""
 HISTORY_ERASED: Final = "forgotten_history"
 """Property of the first snapshot of a table after users were erased from all earlier ones."""
+
+
+def data_files(table: IcebergTable, snapshot: Snapshot | None) -> dict[str, DataFile]:
+    """Return the data files of a snapshot by path; an empty dict for no snapshot."""
+    if snapshot is None:
+        return {}
+    entries = (
+        entry
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    )
+    return {entry.data_file.file_path: entry.data_file for entry in entries}
+
+
+def day_of(file: DataFile) -> date:
+    """Return the day (`ds`) of all rows of the file."""
+    days: int = file.partition[0]
+    return _EPOCH + timedelta(days)
+
+
+def touched_days(table: IcebergTable, snapshot: Snapshot) -> set[date]:
+    """Return the days with files that the snapshot itself added or removed."""
+    own = [one for one in snapshot.manifests(table.io) if one.added_snapshot_id == snapshot.snapshot_id]
+    entries = [entry for one in own for entry in one.fetch_manifest_entry(table.io, discard_deleted=False)]
+    return {day_of(entry.data_file) for entry in entries if entry.status != ManifestEntryStatus.EXISTING}
+
+
+def replace_files(
+    table: IcebergTable, old: Collection[DataFile], new: Collection[DataFile], facts: Mapping[str, str]
+) -> Transaction:
+    """Return a transaction that replaces the files `old` by `new` in a new snapshot with the properties `facts`.
+
+    `commit_together` commits it. No file is rewritten, and earlier snapshots stay readable.
+    """
+    transaction = table.transaction()
+    update: Any = transaction.update_snapshot(snapshot_properties=as_properties(facts))
+    with update.overwrite() as overwrite:
+        for file in old:
+            overwrite.delete_data_file(file)
+        for file in new:
+            overwrite.append_data_file(file)
+    return transaction
 
 
 @dataclass(frozen=True)

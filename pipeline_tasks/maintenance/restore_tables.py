@@ -13,9 +13,17 @@ from pyiceberg.table.snapshots import Snapshot
 
 from pipeline_tasks.lake.atomic_commit import commit_together
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.snapshot_facts import facts_of
-from pipeline_tasks.maintenance.publications import GOLD_TABLES, RESTORED_FROM, Publication, lineage
-from pipeline_tasks.maintenance.table_files import data_files, day_of, replace_files, touched_days
+from pipeline_tasks.lake.snapshots import facts_of
+from pipeline_tasks.maintenance.publications import (
+    GOLD_TABLES,
+    RESTORED_FROM,
+    Publication,
+    data_files,
+    day_of,
+    lineage,
+    replace_files,
+    touched_days,
+)
 
 _LAST: Final = "recommendations"
 """The table that is committed last, as in publishing, where a catalog cannot commit several tables at once."""

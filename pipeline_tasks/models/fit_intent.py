@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_tasks.data.interactions import Flags
-from pipeline_tasks.evaluation.binary_metrics import measure_probabilities
+from pipeline_tasks.evaluation.metrics import measure_probabilities
 from pipeline_tasks.models.intent_model import (
     MEASURED_DAYS,
     MINIMUM_DAYS,
@@ -15,7 +15,7 @@ from pipeline_tasks.models.intent_model import (
     cutoffs,
     examples,
 )
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.topk.arrays import Scores
 
 

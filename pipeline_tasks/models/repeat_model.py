@@ -1,4 +1,4 @@
-"""The repeat model: a score for items of the user's own history, which is added to the dot product.
+"""The repeat model: a score for items of the user's own history, fitted on counts of what users took again.
 
 There are two: one for previously purchased items, one for items that were viewed but not yet purchased. Each is fitted
 only if the log supports it.
@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipeline_tasks.data.interactions import Floats, Integers, Interactions
-from pipeline_tasks.models.repeat_pairs import RepeatPairs, filter_events, own_pairs
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.data.interactions import Flags, Floats, Integers, Interactions, step_numbers
+from pipeline_tasks.evaluation.ranking_task import relevant_types
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
+from pipeline_tasks.times import DAY
 
 _RECENT_SHARES: Final = (1 / 40, 1 / 10, 1.0)
 """Windows in which the demand for an item is counted, as shares of the log's span."""
@@ -25,6 +26,81 @@ _HALF_LIVES: Final = (1 / 20, 1 / 5, 2 / 3)
 """Half-lives of an event's weight, as shares of the log's span."""
 _PRIOR: Final = 5.0
 """Pseudo-count of pairs that shrinks an item's repeat rate towards the mean rate."""
+_INNER_SHARE: Final = 0.75
+"""Share of the events before the inner cut-off, as train is to train plus validation in a split of 6:2:2."""
+
+
+@dataclass(frozen=True)
+class RepeatPairs:
+    """p pairs of a sequence and one of its items, sorted by sequence and item."""
+
+    rows: Integers
+    items: Integers
+    events: Integers
+    steps: Integers
+    """(p,) number of events, where events at one time (lines of one basket) count once."""
+    first: Integers
+    last: Integers
+    """(p,) epoch microseconds."""
+    sequence_steps: Integers
+    sequence_last: Integers
+    """(p,) steps and last time of the pair's sequence."""
+    place: Integers
+    """(events,) index of the pair of each event, in the order of `times`."""
+    times: Integers
+    types: Integers
+    """(events,) time and type of each event."""
+
+    def decayed(self, moment: int, half_life: float) -> Floats:
+        """Return (p,) the number of events with exponential decay; `half_life` is in microseconds before `moment`."""
+        shares = np.exp2(-(moment - self.times) / max(half_life, 1.0))
+        return np.bincount(self.place, shares, minlength=len(self.rows)).astype(np.float32)
+
+    def of_type(self, kind: int) -> Integers:
+        """Return (p,) the number of events of one type."""
+        return np.bincount(self.place[self.types == kind], minlength=len(self.rows))
+
+
+def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
+    """Return the pairs of a log with the statistics of each."""
+    rows, steps = log.rows, step_numbers(log)
+    keys, place = np.unique(rows * n_items + log.items, return_inverse=True)
+    # An event starts a new step of its pair if the pair's previous event has another step.
+    order = np.lexsort((steps, place))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(place[order]) != 0) | (np.diff(steps[order]) != 0)
+    first, last = np.full(len(keys), np.iinfo(np.int64).max), np.zeros(len(keys), dtype=np.int64)
+    np.minimum.at(first, place, log.times)
+    np.maximum.at(last, place, log.times)
+    begun = np.diff(steps, prepend=-1) != 0
+    sequence_steps = np.bincount(rows[begun], minlength=len(log))
+    sequence_last = np.zeros(len(log), dtype=np.int64)
+    np.maximum.at(sequence_last, rows, log.times)
+    owner = keys // n_items
+    return RepeatPairs(
+        owner,
+        keys % n_items,
+        np.bincount(place, minlength=len(keys)),
+        np.bincount(place[order][new], minlength=len(keys)),
+        first,
+        last,
+        sequence_steps[owner],
+        sequence_last[owner],
+        place,
+        log.times,
+        log.types,
+    )
+
+
+def filter_events(
+    log: Interactions, n_items: int, types: tuple[int, ...], unless: tuple[int, ...] = ()
+) -> Interactions:
+    """Return the events of `types`, without those of pairs of user and item that have an event of `unless`."""
+    keep = np.isin(log.types, types)
+    if unless:
+        keys = log.rows * n_items + log.items
+        keep &= ~np.isin(keys, keys[np.isin(log.types, unless)])
+    return log.only(keep)
 
 
 @dataclass(frozen=True)
@@ -109,3 +185,57 @@ def pair_features(
 
 def _log_days(microseconds: Integers | Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(microseconds, 0) / DAY), dtype=np.float32)
+
+
+def fit_repeat_model(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
+    """Return the model of what users with a history in the first three quarters of `known` wanted again in the last.
+
+    The item-to-item part of its features is fitted on the earlier part by the same recipe. Returns None if none or all
+    of the pairs repeat.
+    """
+    return _fit(known, n_items, recipe, tuple(relevant_types(known).tolist()), ())
+
+
+def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
+    """Return the model of which items, only viewed or put into a cart before, users wanted in the last quarter.
+
+    Its scale is 0 until it is tuned. Returns None as `fit_repeat_model` does.
+    """
+    wanted = tuple(relevant_types(known).tolist())
+    weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
+    fitted = _fit(known, n_items, recipe, weaker, wanted) if weaker else None
+    return fitted and replace(fitted, scale=0.0)
+
+
+def _fit(
+    known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
+) -> RepeatModel | None:
+    inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
+    pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
+    moment = inner.evidence.last_timestamp + 1
+    later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
+    active = np.isin(pairs.rows, later.rows)
+    again = np.isin(pairs.rows * n_items + pairs.items, later.rows * n_items + later.items)[active]
+    if not again.any() or again.all():
+        return None
+    span = float(np.ptp(inner.times))
+    levels = demand_levels(inner, n_items, (types, unless), span, moment)
+    user_side, item_side = fit_item_to_item(recipe, inner, n_items)
+    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ user_side
+    linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], item_side[pairs.items]), dtype=np.float32)
+    features = pair_features(pairs, levels, moment, span, linear, types if unless else ())
+    weights = _regress(features[active], again)
+    return RepeatModel(types, unless, span, weights, levels, moment).at(known, n_items)
+
+
+def _regress(features: Floats, again: Flags) -> Floats:
+    """Return the weights of the unscaled features, then the intercept."""
+    # Imported here because it takes half a second, which most logs do not need.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler, model = StandardScaler(), LogisticRegression(max_iter=500)
+    model.fit(scaler.fit_transform(features), again)
+    weights = model.coef_[0] / scaler.scale_
+    intercept = float(model.intercept_[0] - weights @ scaler.mean_)
+    return np.append(weights, intercept).astype(np.float32)

@@ -15,9 +15,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Integers, Interactions
-from pipeline_tasks.evaluation.ease import solve_ease
 from pipeline_tasks.evaluation.ranking_task import interaction_matrix
-from pipeline_tasks.models.item_to_item_factors import frequent_items
+from pipeline_tasks.models.ease import frequent_items, solve_ease
 
 EVIDENCE_SHARE: Final = 1 / 8
 """Half-life of an event's weight when fitting, as a share of the log's span."""

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
 
 SMALL_BATCH: Final = 10_000

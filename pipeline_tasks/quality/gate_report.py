@@ -1,4 +1,4 @@
-"""The report of a gate: a JSON file next to the manifest, and the error message of a closed gate.
+"""The report of a gate, a JSON file next to the manifest, and the commit of the tables that passed.
 
 This module does not import Great Expectations, so that DAGs and the command line read reports fast.
 """
@@ -10,8 +10,10 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import write_atomically
-from pipeline_tasks.lake.staging import staging_folder
+from pipeline_tasks.lake.files import write_atomically
+from pipeline_tasks.lake.lake import Lake
+from pipeline_tasks.lake.source_lock import job_lock
+from pipeline_tasks.lake.staging import Manifest, publish, read_manifest, staging_folder
 from pipeline_tasks.run_key import RunKey
 
 
@@ -107,3 +109,32 @@ def read_report(settings: Settings, night: RunKey, step: str) -> GateReport:
     if not path.exists():
         raise FileNotFoundError(f"Gate {step} has not run for {night.source} {night.ds}: {path} is missing")
     return GateReport.model_validate_json(path.read_text())
+
+
+def publish_step(settings: Settings, night: RunKey, step: str) -> dict[str, int]:
+    """Commit the tables that `step` staged and return the new snapshot ids by table.
+
+    Raises:
+        FileNotFoundError: the step has staged nothing.
+        GateError: its gate has not run, is closed, or validated another manifest than the staged one (for example,
+            because the job was run again by hand). Nothing is published.
+    """
+    with job_lock(settings, night.source, f"publish_{step} {night.ds}"):
+        manifest = read_manifest(settings, night, step)
+        _require_passed(settings, night, manifest)
+        return publish(Lake.open(settings, night.source), manifest)
+
+
+def _require_passed(settings: Settings, night: RunKey, manifest: Manifest) -> None:
+    step = manifest.step
+    remedy = f"run validate_{step} (spark_jobs/validate_tables.py --step {step}), then publish. Nothing was published"
+    try:
+        report = read_report(settings, night, step)
+    except FileNotFoundError as error:
+        raise GateError(f"{error}: {remedy}") from error
+    if report.manifest != manifest.digest:
+        raise GateError(
+            f"Gate {step} of {night.source} {night.ds} validated manifest {report.manifest[:12] or '(unknown)'}, not "
+            f"{manifest.digest[:12]}, which is staged: {remedy}"
+        )
+    report.raise_for_critical()

@@ -1,32 +1,113 @@
 """Runs the suites of a step over Spark DataFrames and stores the results as Data Docs."""
 
+import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import great_expectations
+from great_expectations import ExpectationSuite
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
+from great_expectations.data_context import EphemeralDataContext
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    FilesystemStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 from great_expectations.data_context.types.resource_identifiers import (
     ExpectationSuiteIdentifier,
     ValidationResultIdentifier,
 )
 from great_expectations.datasource.fluent.interfaces import Batch
+from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from pyspark.sql import DataFrame
 
-from pipeline_tasks.quality.commonest_rejections import summarize_rejections
-from pipeline_tasks.quality.gate_docs import open_context
+from pipeline_tasks.quality import gold_suites, outlook_suites, silver_suites, split_suites
 from pipeline_tasks.quality.gate_pages import close_page, escaped
 from pipeline_tasks.quality.gate_report import Finding, TableReport
-from pipeline_tasks.quality.gate_suites import suite_for
+from pipeline_tasks.quality.rejected_shares import summarize_rejections
 from pipeline_tasks.quality.spark_metrics import over_batch
 
+SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
+    "events": silver_suites.events_suite,
+    "quarantine": silver_suites.quarantine_suite,
+    "reconciliation": silver_suites.reconciliation_suite,
+    "items": silver_suites.items_suite,
+    "users": silver_suites.users_suite,
+    "splits": split_suites.splits_suite,
+    "sequences": split_suites.sequences_suite,
+    "user_profiles": gold_suites.user_profiles_suite,
+    "recommendations": gold_suites.recommendations_suite,
+    "fallback_recommendations": gold_suites.fallback_recommendations_suite,
+    "similar_items": gold_suites.similar_items_suite,
+    "next_items": gold_suites.next_items_suite,
+    "search_results": gold_suites.search_results_suite,
+    "search_suggestions": gold_suites.search_suggestions_suite,
+    "purchase_intent": outlook_suites.purchase_intent_suite,
+    "audiences": outlook_suites.audiences_suite,
+    "demand_outlook": outlook_suites.demand_outlook_suite,
+}
+
+ZONED_SUITES: Final[dict[str, Callable[[str | None], list[Expectation]]]] = {
+    "events": silver_suites.events_suite,
+    "splits": split_suites.splits_suite,
+    "sequences": split_suites.sequences_suite,
+}
+"""Suites that compare timestamps with days, and therefore need the time zone of the shop's days."""
+# By default the pages load their styles and icons from the internet, which gate_pages removes. These styles replace
+# them and hide the buttons that need a script.
+_STYLES: Final = """
+body{font-family:system-ui,sans-serif;margin:1rem}
+table{border-collapse:collapse;margin-bottom:1rem}
+th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
+.card:has(.btn-group-toggle),[data-toggle=collapse]{display:none}
+.fa-check-circle::before{content:"\\2714";color:#11713a;font-style:normal}
+.fa-times::before{content:"\\2718";color:#b3261e;font-style:normal}
+.fa-exclamation-triangle::before{content:"!";color:#8a5a00;font-style:normal}
+"""
 _SAMPLE: Final = 3
 """Offending rows or values in a message and in Data Docs."""
-
 _CAUSES: Final = ("expect_table_columns_to_match_ordered_list", "expect_column_values_to_be_of_type")
+
+
+def suite_for(table: str, zone: str | None = None) -> ExpectationSuite:
+    """Return the suite of `table`, named like the table; `zone` is the time zone of the shop's days."""
+    expectations = ZONED_SUITES[table](zone) if table in ZONED_SUITES else SUITES[table]()
+    return ExpectationSuite(name=table, expectations=expectations)
+
+
+def open_context(docs_folder: Path) -> EphemeralDataContext:
+    """Return a context that stores suites and results in `docs_folder`/store and builds its site in `docs_folder`."""
+    # The context reads this when it starts. It is set here so that no setting can switch usage reports on.
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"
+    store = docs_folder.resolve() / "store"
+    store.mkdir(parents=True, exist_ok=True)
+    styles = store / "plugins" / "custom_data_docs" / "styles"
+    styles.mkdir(parents=True, exist_ok=True)
+    (styles / "data_docs_custom_styles.css").write_text(_STYLES)
+    defaults = FilesystemStoreBackendDefaults(root_directory=store)
+    defaults.data_docs_sites = {"nightshelf": _site(docs_folder.resolve())}
+    config = DataContextConfig(
+        store_backend_defaults=defaults,
+        plugins_directory=str(store / "plugins"),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+    )
+    return great_expectations.get_context(mode="ephemeral", project_config=config)
+
+
+def _site(folder: Path) -> dict[str, Any]:
+    return {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
 
 
 class GateRun:

@@ -2,9 +2,18 @@
 
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.quality.contract_rules import contract_rules
-from pipeline_tasks.quality.gate_rules import between, in_set, no_rows_from, not_empty, rows_satisfy
-from pipeline_tasks.quality.ranking_rules import LARGEST_SCORE, SCORING, best_first, ranks_without_gaps
+from pipeline_tasks.quality.gate_rules import (
+    LARGEST_SCORE,
+    SCORING,
+    best_first,
+    between,
+    contract_rules,
+    in_set,
+    no_rows_from,
+    not_empty,
+    ranks_without_gaps,
+    rows_satisfy,
+)
 
 _NO_BETTER_THAN_CHANCE = (
     "SELECT value FROM manifest_facts WHERE name = 'intent_auc' AND try_cast(value AS DOUBLE) < 0.5 UNION ALL "

@@ -5,7 +5,7 @@ from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.config.value_bounds import (
+from pipeline_tasks.config.settings import (
     HIGHEST_PRICE,
     HIGHEST_QUANTITY,
     HIGHEST_RATING,
@@ -13,13 +13,11 @@ from pipeline_tasks.config.value_bounds import (
     MOST_RAW_CHARACTERS,
     MOST_WAITING_DAYS,
 )
-from pipeline_tasks.local_days import day_sql
-from pipeline_tasks.quality.contract_rules import contract_rules
-from pipeline_tasks.quality.gate_rules import between, in_set, no_rows_from, not_null, rows_satisfy
+from pipeline_tasks.quality.gate_rules import between, contract_rules, in_set, no_rows_from, not_null, rows_satisfy
 from pipeline_tasks.quality.rejected_shares import rejected_share_rules
 from pipeline_tasks.tables.contracts import EVENT_TYPES
-from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS, EVENTS, UNCLEANED, Outcomes
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.tables.silver_tables import CATALOG_OUTCOMES, EVENT_OUTCOMES, UNCLEANED, Outcomes
+from pipeline_tasks.times import DAY, day_sql
 
 GIANT_SHARE: Final = 0.05
 MANY_USERS: Final = 100
@@ -35,9 +33,9 @@ PLACEHOLDERS: Final = (
 _WITHIN_DAY: Final = f"unix_micros(ts) BETWEEN unix_date(ds) * {DAY} AND unix_date(ds) * {DAY} + {DAY - 1}"
 _MAPPING: Final = "Correct the source's mapping or its files, then run that day again."
 _CLEANING: Final = "Cleaning lost or invented rows: run it again, and report it when the counts still differ."
-_PARTS: Final = (*EVENTS[1:], *UNCLEANED)
+_PARTS: Final = (*EVENT_OUTCOMES[1:], *UNCLEANED)
 """The outcomes that a landed row of events may have."""
-_QUARANTINED: Final = ("quarantine", *(names.quarantine for names in CATALOGS.values()))
+_QUARANTINED: Final = ("quarantine", *(names.quarantine for names in CATALOG_OUTCOMES.values()))
 _ROWS_OF: Final = "sum(CASE WHEN outcome = '{0}' THEN rows ELSE 0 END)"
 
 
@@ -98,10 +96,10 @@ def reconciliation_suite() -> list[Expectation]:
     """Return the suite of `reconciliation`: the outcomes of each day's rows, compared with the staged tables."""
     return [
         *contract_rules("reconciliation"),
-        in_set("outcome", ("rows_in", *_PARTS, *chain(*CATALOGS.values())), _CLEANING),
+        in_set("outcome", ("rows_in", *_PARTS, *chain(*CATALOG_OUTCOMES.values())), _CLEANING),
         between("rows", 0, None, _CLEANING),
         _balanced(),
-        *(_catalog_balanced(kind, names) for kind, names in CATALOGS.items()),
+        *(_catalog_balanced(kind, names) for kind, names in CATALOG_OUTCOMES.items()),
         _as_staged(("event",), "events"),
         _as_staged(_QUARANTINED, "quarantine"),
         *rejected_share_rules(),

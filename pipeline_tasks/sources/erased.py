@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import BaseModel, field_serializer
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.files import write_atomically
 
 SEPARATORS: Final = (r"""[\s,;|"'{}\[\]=]+""", r"""[\s,;|"'{}\[\]=:]+""", r"[^\w.@+-]+")
 """Separators of the words in a record's raw text. A key may contain a colon, and JSON puts one before a bare number.

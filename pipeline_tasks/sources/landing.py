@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import sync_files, write_atomically
+from pipeline_tasks.lake.files import sync_files, write_atomically
 
 Kind = Literal["events", "items", "users"]
 

@@ -7,7 +7,7 @@ from typing import IO, Final
 
 import pyarrow as pa
 
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.sources.sources import SourceError
 
 _BUFFER: Final = 1 << 20

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from pipeline_tasks.config.source_toml import FileForm
-from pipeline_tasks.lake.file_location import file_location
-from pipeline_tasks.sources.json_documents import is_document, object_lines
+from pipeline_tasks.lake.files import file_location
+from pipeline_tasks.sources.document_rows import is_document, object_lines, write_csv
 from pipeline_tasks.sources.packed_files import unpacked
 from pipeline_tasks.sources.sources import SourceError
 from pipeline_tasks.sources.text_encodings import require_encoding, require_text, spark_encoding
-from pipeline_tasks.sources.workbook_rows import write_csv
 
 _SAMPLE_BYTES: Final = 1 << 20
 _FIRST_BYTES: Final = 4096

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyarrow import fs
 
-from pipeline_tasks.lake.file_location import file_location, table_location
+from pipeline_tasks.lake.files import file_location, table_location
 from pipeline_tasks.sources.sources import SourceError
 
 _HIDDEN: Final = ("_", ".")

@@ -1,7 +1,14 @@
 """Contracts of the cleaned (silver) tables."""
 
+from typing import Final, NamedTuple
+
 from pipeline_tasks.tables.table_contract import DS, ITEM, USER, Table, column
 
+WAITING: Final = "waiting"
+"""Outcome of landed events later than the run's date; the run of their own day cleans them."""
+BEFORE_WINDOW: Final = "before_window"
+"""Outcome of landed events of a day before the window of every run so far."""
+UNCLEANED: Final = (WAITING, BEFORE_WINDOW)
 EVENTS = Table(
     "events",
     "silver",
@@ -174,3 +181,21 @@ SEQUENCES = Table(
     ),
     ("ds", "sequence_key"),
 )
+
+
+class Outcomes(NamedTuple):
+    """Names of the outcomes of one kind of delivery. Each row of `rows_in` has exactly one of the others."""
+
+    rows_in: str
+    accepted: str
+    quarantine: str
+    duplicate: str
+    forgotten: str
+
+
+EVENT_OUTCOMES: Final = Outcomes("rows_in", "event", "quarantine", "duplicate", "forgotten")
+CATALOG_OUTCOMES: Final = {
+    kind: Outcomes(f"{kind}_in", f"{kind}_accepted", f"{kind}_quarantine", f"{kind}_duplicate", f"{kind}_forgotten")
+    for kind in ("items", "users")
+}
+"""Outcomes of items and users that the shop delivers as separate files."""

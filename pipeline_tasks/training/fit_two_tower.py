@@ -12,24 +12,20 @@ from torch import Tensor
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
 from pipeline_tasks.device import has_bfloat16
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw, batch_windows, cut_windows
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
-from pipeline_tasks.models.two_tower.user_inputs import UserInputs
+from pipeline_tasks.models.two_tower.user_inputs import NOTHING, UserContent, UserInputs
 from pipeline_tasks.progress_log import ProgressLog
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.training.averaged_weights import AveragedWeights
+from pipeline_tasks.training.best_epoch import AveragedWeights
 from pipeline_tasks.training.build_two_tower import build_two_tower
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training.popularity_table import PopularityTable
-from pipeline_tasks.training.prediction_points import LeadPredictionPoints
-from pipeline_tasks.training.sampled_items import SampledItems
-from pipeline_tasks.training.step_gradient import StepGradient
+from pipeline_tasks.training.step_gradient import PopularityTable, StepGradient
 from pipeline_tasks.training.task_losses import TaskLosses
-from pipeline_tasks.training.training_batch import TrainingBatch, draw_batch
+from pipeline_tasks.training.training_batch import LeadPredictionPoints, SampledItems, TrainingBatch, draw_batch
 from pipeline_tasks.training.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training.training_processes import ALONE, Processes
-from pipeline_tasks.training_error import TrainingError
 
 
 class TwoTowerTrainer:

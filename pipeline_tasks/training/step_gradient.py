@@ -1,4 +1,4 @@
-"""Computes the gradient of one step of stage 2, in parts that fit the memory, for all members and processes."""
+"""Popularity trends of all items for each time bucket of a log, in the precision and layout that a step reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,55 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from pipeline_tasks.data.interactions import Floats, Integers
+from pipeline_tasks.data.interactions import Floats, Integers, Interactions
+from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_starts
+from pipeline_tasks.errors import TrainingError
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_inputs import UserInputs
-from pipeline_tasks.training.popularity_table import PopularityTable
-from pipeline_tasks.training.sampled_items import SampledItems
 from pipeline_tasks.training.task_losses import heads_loss
-from pipeline_tasks.training.training_batch import TrainingBatch
+from pipeline_tasks.training.training_batch import SampledItems, TrainingBatch
 from pipeline_tasks.training.training_optimizer import TrainingOptimizer
 from pipeline_tasks.training.training_processes import Processes
-from pipeline_tasks.training_error import TrainingError
+
+
+class PopularityTable:
+    """Holds (items, buckets, horizons) levels: 48 x 4 in bfloat16 take 384 bytes an item."""
+
+    def __init__(
+        self,
+        log: Interactions,
+        n_items: int,
+        horizons: list[int],
+        buckets: int,
+        device: torch.device,
+        kind: torch.dtype,
+    ) -> None:
+        moments = bucket_starts(log, buckets)
+        self.buckets: Integers = np.searchsorted(moments, log.times, side="right") - 1
+        """(events,) the time bucket of each event of the log."""
+        trends = PopularityFeatures(log, n_items, horizons)
+        # Items come first, so that a step with sampled items reads whole rows.
+        self.levels = torch.empty((n_items, len(moments), len(horizons)), dtype=kind, device=device)
+        for place, moment in enumerate(moments.tolist()):
+            self.levels[:, place] = torch.from_numpy(trends.at(moment)).to(device, kind)
+        self._whole = self.levels.transpose(0, 1)
+
+    def levels_of(self, items: Tensor | None) -> Tensor | None:
+        """Return (buckets, items, horizons) of `items`, None for all items; None if there are no horizons."""
+        if not self.levels.shape[2]:
+            return None
+        if items is not None:
+            return self.levels.index_select(0, items).transpose(0, 1).contiguous()
+        if not self._whole.is_contiguous():
+            # Done once; the layout by item is not needed any more.
+            self._whole = self._whole.contiguous()
+            self.levels = self._whole.transpose(0, 1)
+        return self._whole
+
+    def at(self, levels: Tensor | None, events: Integers) -> PopularityLevels | None:
+        """Return the result of `levels_of` with the buckets of `events` (ascending)."""
+        return None if levels is None else PopularityLevels(levels, torch.from_numpy(self.buckets[events]))
 
 
 class StepTable(NamedTuple):

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline_tasks.config.task_weights import NEXT_ITEM
+from pipeline_tasks.config.training_settings import NEXT_ITEM
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.task_labels import TaskLabels
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
-from pipeline_tasks.training.label_sampler import LabelSampler, PurchaseIntentSampler, SessionSampler
-from pipeline_tasks.training.labelled_examples import ClickSampler, RatingSampler
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training.labelled_examples import (
+    ClickSampler,
+    LabelSampler,
+    PurchaseIntentSampler,
+    RatingSampler,
+    SessionSampler,
+)
 
 
 def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -> LabelSampler:

@@ -4,13 +4,12 @@ import numpy as np
 import torch
 
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
-from pipeline_tasks.data.rating_bias import leanings
-from pipeline_tasks.data.ratings import BinaryLabels
+from pipeline_tasks.data.ratings import BinaryLabels, leanings
 from pipeline_tasks.data.task_labels import NO_TASK_LABELS, TaskLabels
-from pipeline_tasks.evaluation.binary_metrics import measure_probabilities
+from pipeline_tasks.evaluation.metrics import measure_probabilities
 from pipeline_tasks.models.two_tower.task_heads import ABOUT_ITEMS
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.training.label_sampler import INTENT_SPAN, LabelledExamples, PurchaseIntentSampler
+from pipeline_tasks.training.labelled_examples import INTENT_SPAN, LabelledExamples, PurchaseIntentSampler
 from pipeline_tasks.training.task_losses import build_label_sampler
 
 MAX_EXAMPLES = 5_000

@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.config.settings import SplitStrategy
-from pipeline_tasks.config.task_weights import reject_contradictions
-from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
+from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings, reject_contradictions
 from pipeline_tasks.data.interactions import Interactions, step_numbers
 from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.evaluation.ranking_task import relevant_types

@@ -9,12 +9,10 @@ import torch
 
 from pipeline_tasks.data.interactions import Floats, Integers
 from pipeline_tasks.data.popularity_features import choose_horizons
-from pipeline_tasks.evaluation.ease import ease_weights
-from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matrix
-from pipeline_tasks.models.basket_weights import basket_weights
-from pipeline_tasks.models.item_to_item_factors import PENALTY, frequent_items
-from pipeline_tasks.models.item_to_item_part import fit_item_to_item, history_weights
+from pipeline_tasks.evaluation.ranks_from_scores import ndcg_from_scores
+from pipeline_tasks.models.ease import FACTOR_PENALTY, basket_weights, ease_weights, frequent_items
+from pipeline_tasks.models.item_to_item import fit_item_to_item, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
 from pipeline_tasks.training.fit_options import FitOptions
 
@@ -57,7 +55,7 @@ def _basket_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[fl
 
 def _set_and_season_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items = task.relevant.shape[1]
-    yield set_ndcg(task, PENALTY), replace(options, linear_kind="set")
+    yield set_ndcg(task, FACTOR_PENALTY), replace(options, linear_kind="set")
     weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
     by_recent, by_upcoming = (recent @ part.numpy() for part in (weights.recent, weights.upcoming))

@@ -10,9 +10,8 @@ from pyarrow import fs
 
 from pipeline_tasks.config.settings import CleaningSettings
 from pipeline_tasks.config.source_toml import Rule, Source
-from pipeline_tasks.failure_messages import DamagedFileError, day_of_file
-from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.errors import DamagedFileError, day_of_file
+from pipeline_tasks.lake.files import damaged_parquet_errors, file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.sources.landing import Kind
 from spark_jobs.landing.landing_reader import LandingReader

@@ -14,11 +14,20 @@ from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.cleaning.cleaning_rules import RULE, apply_rules, detail, normalize_values
+from spark_jobs.cleaning.cleaning_rules import (
+    COPY,
+    DUPLICATES,
+    RAW,
+    RULE,
+    apply_rules,
+    detail,
+    find_rejected_rows,
+    normalize_values,
+    quarantine_rows,
+    raw_text,
+)
 from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
-from spark_jobs.cleaning.find_rejected_rows import COPY, DUPLICATES, find_rejected_rows
 from spark_jobs.cleaning.map_events import RECORD, ROW, map_events
-from spark_jobs.cleaning.quarantine_rows import RAW, quarantine_rows, raw_text
 from spark_jobs.cleaning.rejected_catalog import CatalogRejections
 from spark_jobs.common.stage_table import rows_by_day, stage_tables
 from spark_jobs.landing.landing_reader import LandingReader
@@ -95,7 +104,9 @@ def _refused_events(
     refused = rejected.where(_is_refused()).select(ROW, RULE)
     # Joined first, so that only rejected records are mapped again and written as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
-    typed = normalize_values(map_events(records, landed.source, (RULE, RAW), landed.compose), active_rules)
+    typed = normalize_values(
+        map_events(records, landed.source, (RULE, RAW), compose=landed.compose, explain=True), active_rules
+    )
     return quarantine_rows(typed.select("*", detail().alias("detail")))
 
 

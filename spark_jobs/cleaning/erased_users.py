@@ -8,9 +8,8 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.sources.erased import SEPARATORS, WHOLE_NUMBER, ErasedUsers
-from spark_jobs.cleaning.cleaning_rules import RULE
+from spark_jobs.cleaning.cleaning_rules import RAW, RULE, raw_text
 from spark_jobs.cleaning.map_events import ROW
-from spark_jobs.cleaning.quarantine_rows import RAW, raw_text
 from spark_jobs.landing.read_records import CORRUPT
 
 _NAMED: Final = "_named"

@@ -7,9 +7,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
+from pipeline_tasks.config.settings import HIGHEST_PRICE
 from pipeline_tasks.config.source_toml import ItemForm, Source, UserForm
-from pipeline_tasks.config.value_bounds import HIGHEST_PRICE
-from pipeline_tasks.time_units import SECOND
+from pipeline_tasks.times import SECOND
 from spark_jobs.cleaning.cleaning_rules import RULE
 from spark_jobs.cleaning.map_events import LANDED
 from spark_jobs.common.sql_expressions import checked, evaluate, lenient

@@ -22,7 +22,7 @@ LANDED: Final = (ROW, RECORD, CORRUPT, SOURCE_FILE, "ds", "arrived")
 NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position", "rating")
 TIME: Final = "_ts"
 UNREADABLE: Final = "_unreadable"
-"""Name of the first number column with a value that is no number, NULL for none."""
+"""Name of the first number column with a value that is no number, and its likely cause; NULL for none."""
 _NO_RATE: Final = " has no rate: add it to [currencies] in the TOML"
 _WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the TOML'
 
@@ -35,16 +35,20 @@ def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
         return timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts"))
 
 
-def map_events(landed: DataFrame, source: Source, keep: Sequence[str] = (), compose: bool = False) -> DataFrame:
+def map_events(
+    landed: DataFrame, source: Source, keep: Sequence[str] = (), *, compose: bool = False, explain: bool = False
+) -> DataFrame:
     """Return LANDED, `keep`, the typed columns of `events` (except event_id) and `_unreadable`; no row is dropped.
 
-    `compose` brings ids to the Unicode normal form NFC.
+    Args:
+        compose: bring ids to the Unicode normal form NFC.
+        explain: add the likely cause to `_unreadable`.
     """
     with shop_clock(landed.sparkSession, source.timezone):
-        return _mapped(landed, source, keep, compose)
+        return _mapped(landed, source, keep, compose, explain)
 
 
-def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: bool) -> DataFrame:
+def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: bool, explain: bool) -> DataFrame:
     expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
     raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
     decimal = source.decimal or ""
@@ -63,7 +67,7 @@ def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: boo
         *(F.col(f"_{name}").alias(name) for name in NUMBERS),
         _key(raw, "arm", compose),
         as_time("ts", raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
-        _unreadable(raw, decimal).alias(UNREADABLE),
+        _unreadable(raw, decimal, explain).alias(UNREADABLE),
     )
 
 
@@ -85,18 +89,27 @@ def _number(raw: DataFrame, name: str, decimal: str) -> Column:
     return number.try_cast("int") if name == "position" else number
 
 
-def _unreadable(raw: DataFrame, decimal: str) -> Column:
-    faults = []
-    for name in NUMBERS:
-        if name in raw.columns:
-            dtype = raw.schema[name].dataType
-            fault: Column = F.lit(name)
-            if isinstance(dtype, StringType) and not decimal:
-                comma = F.concat(F.lit(f"{name}="), F.substring(name, 1, 40), F.lit(_WHICH_COMMA))
-                fault = F.when(F.col(name).rlike(r"\d,\d"), comma).otherwise(fault)
-            if name == "price" and "currency" in raw.columns:
-                code = F.concat(F.lit("currency="), F.coalesce(F.col("currency").cast("string"), F.lit("NULL")))
-                readable = as_number(F.col(name), dtype, decimal).isNotNull()
-                fault = F.when(readable, F.concat(code, F.lit(_NO_RATE))).otherwise(fault)
-            faults.append(F.when(F.col(f"_{name}").isNull() & has_value(F.col(name), dtype), fault))
+def _unreadable(raw: DataFrame, decimal: str, explain: bool) -> Column:
+    faults = [
+        F.when(
+            F.col(f"_{name}").isNull() & has_value(F.col(name), raw.schema[name].dataType),
+            _fault(raw, name, decimal) if explain else F.lit(name),
+        )
+        for name in NUMBERS
+        if name in raw.columns
+    ]
     return F.coalesce(*faults, F.lit(None).cast("string"))
+
+
+def _fault(raw: DataFrame, name: str, decimal: str) -> Column:
+    """Return the name of a column with a value that is no number, with its likely cause."""
+    dtype = raw.schema[name].dataType
+    fault: Column = F.lit(name)
+    if isinstance(dtype, StringType) and not decimal:
+        comma = F.concat(F.lit(f"{name}="), F.substring(name, 1, 40), F.lit(_WHICH_COMMA))
+        fault = F.when(F.col(name).rlike(r"\d,\d"), comma).otherwise(fault)
+    if name == "price" and "currency" in raw.columns:
+        code = F.concat(F.lit("currency="), F.coalesce(F.col("currency").cast("string"), F.lit("NULL")))
+        readable = as_number(F.col(name), dtype, decimal).isNotNull()
+        fault = F.when(readable, F.concat(code, F.lit(_NO_RATE))).otherwise(fault)
+    return fault

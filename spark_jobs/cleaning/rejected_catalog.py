@@ -11,12 +11,11 @@ from pyspark.sql import functions as F
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.sources.erased import read_erased_users
 from pipeline_tasks.sources.landing import Kind
-from pipeline_tasks.tables.reconciliation_outcomes import CATALOGS
-from spark_jobs.cleaning.cleaning_rules import RULE
+from pipeline_tasks.tables.silver_tables import CATALOG_OUTCOMES
+from spark_jobs.cleaning.cleaning_rules import RULE, quarantine_rows, raw_text
 from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
 from spark_jobs.cleaning.map_catalog import EXACT_DUPLICATE, map_items, map_users, mark_repeated
 from spark_jobs.cleaning.map_events import ROW
-from spark_jobs.cleaning.quarantine_rows import quarantine_rows, raw_text
 from spark_jobs.landing.landing_reader import LandingReader
 
 
@@ -30,7 +29,7 @@ class CatalogRejections(NamedTuple):
         """Return the number of rejected records by day."""
         rows: Counter[date] = Counter()
         for (day, outcome, _), count in self.outcomes.items():
-            if outcome in {names.quarantine for names in CATALOGS.values()}:
+            if outcome in {names.quarantine for names in CATALOG_OUTCOMES.values()}:
                 rows[day] += count
         return rows
 
@@ -59,7 +58,7 @@ def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) ->
 def _add(
     rejections: CatalogRejections, landed: LandingReader, kind: Kind, raw: DataFrame, marked: DataFrame, longest: int
 ) -> None:
-    names, key = CATALOGS[kind], "item_id" if kind == "items" else "user_key"
+    names, key = CATALOG_OUTCOMES[kind], "item_id" if kind == "items" else "user_key"
     narrow = marked.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
     outcome = (
         F.when(F.col(RULE).isNull(), names.accepted)

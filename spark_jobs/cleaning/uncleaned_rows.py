@@ -10,8 +10,8 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.sources.landing import Ledger
 from pipeline_tasks.tables.contracts import TABLES
-from pipeline_tasks.tables.reconciliation_outcomes import BEFORE_WINDOW, EVENTS, WAITING
 from pipeline_tasks.tables.schemas import arrow_schema
+from pipeline_tasks.tables.silver_tables import BEFORE_WINDOW, EVENT_OUTCOMES, WAITING
 
 _NAME: Final = "reconciliation"
 
@@ -32,9 +32,9 @@ def counts_outside_window(lake: Lake, window: Sequence[date]) -> CountedDays:
     spans = (date.min, window[0] - timedelta(days=1)), (window[-1] + timedelta(days=1), date.max)
     read = [lake.read(_NAME, span, ("ds", "outcome", "rows", "fingerprint")).to_pylist() for span in spans]
     rows = [row for part in read for row in part]
-    cleaned = {row["ds"] for row in rows if row["outcome"] == EVENTS.accepted}
+    cleaned = {row["ds"] for row in rows if row["outcome"] == EVENT_OUTCOMES.accepted}
     # A day with catalogs alone has no `rows_in`.
-    events = [row for row in rows if row["outcome"] == EVENTS.rows_in]
+    events = [row for row in rows if row["outcome"] == EVENT_OUTCOMES.rows_in]
     return {row["ds"]: CountedDay(row["rows"], row["ds"] in cleaned, row["fingerprint"]) for row in events}
 
 
@@ -63,7 +63,7 @@ def count_uncleaned(
         {"outcome": outcome, "rule": "all", "rows": ledger.rows(day), "fingerprint": fingerprints[day], "ds": day}
         for day in changed
         if day in fingerprints
-        for outcome in (EVENTS.rows_in, outcomes[day])
+        for outcome in (EVENT_OUTCOMES.rows_in, outcomes[day])
     ]
     _print_before_window(ledger, [day for day in uncleaned if day < window[0]])
     if not changed:

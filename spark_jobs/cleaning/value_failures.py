@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import Source
-from pipeline_tasks.disk_space import is_out_of_space
+from pipeline_tasks.errors import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import file_columns, lenient

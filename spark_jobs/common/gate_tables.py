@@ -10,14 +10,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.parquet_footers import file_days
 from pipeline_tasks.lake.staging import Manifest
-from pipeline_tasks.local_days import end_of_day
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.common.local_rows import local_rows, no_rows
+from pipeline_tasks.times import end_of_day
+from spark_jobs.common.stage_table import local_rows, no_rows
 
 REFERENCES = {
     "clean": (),

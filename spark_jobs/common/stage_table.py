@@ -1,4 +1,12 @@
-"""Stages rows of tables as Parquet files, and reads staged and published rows."""
+"""Stages rows of tables as Parquet files, and reads staged and published rows.
+
+10.7 million events of 15 days, two cores: 12.8 s to write, 2.5 s to read and 270 MB with snappy and dictionaries; 9.4,
+1.5 and 213 as here. As many landed records, which are texts: 19.2 s, 3.9 s and 458 MB; 13.4, 2.6 and 319. zstd alone
+was up to 10 % slower than snappy, snappy without dictionaries larger (278 and 575 MB).
+
+From Python objects, Spark starts a Python process to read them back: 0.9 s the first time in a job and 0.1 s each time
+after. An Arrow table takes 0.02 s.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,22 +21,42 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from pipeline_tasks.lake.damaged_files import damaged_parquet_errors
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import damaged_parquet_errors, file_location
 from pipeline_tasks.lake.lake import Days, Lake
 from pipeline_tasks.lake.parquet_footers import file_days
 from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.tables.contracts import TABLES
-from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.common.local_rows import no_rows
-from spark_jobs.landing.parquet_options import parquet_options
+from pipeline_tasks.tables.schemas import arrow_schema, spark_ddl
+from pipeline_tasks.tables.table_contract import COMPRESSION
 
+LANDED: Final = {"compression": COMPRESSION, "parquet.enable.dictionary": "false"}
+"""Options of landed records."""
+_UNLIKE: Final = {"events": ("user_key", "session_id", "item_id")}
+"""Table -> columns without a dictionary. In the tables of recommendations ids repeat: a user has 20 rows."""
 FEW_ROWS: Final = 2_000_000
 """Most rows for which tables are staged at the same time. A day of 620,000 events is cleaned in 33 s in place of 41. 19
 million events take 183 s in place of 164, because each table needs all of the memory."""
 _SPARK_SCHEMA: Final = b"org.apache.spark.sql.parquet.row.metadata"
 _COPY: Final = "_ds"
 """Copy of `ds` that partitions the files. `ds` itself stays in the files, because Iceberg reads its bounds there."""
+
+
+def parquet_options(table: str) -> Mapping[str, str]:
+    """Return the options for writing a table of the lake."""
+    return {"compression": COMPRESSION} | {
+        f"parquet.enable.dictionary#{column}": "false" for column in _UNLIKE.get(table, ())
+    }
+
+
+def local_rows(spark: SparkSession, rows: Sequence[Sequence[object]], schema: pa.Schema) -> DataFrame:
+    """Return the rows; their values are in the order of the schema."""
+    named = [dict(zip(schema.names, row, strict=True)) for row in rows]
+    return spark.createDataFrame(pa.Table.from_pylist(named, schema))
+
+
+def no_rows(spark: SparkSession, table: str) -> DataFrame:
+    """Return an empty table of the lake. Spark removes joins with it from the plan."""
+    return local_rows(spark, [], arrow_schema(TABLES[table]))
 
 
 def stage_table(lake: Lake, name: str, rows: DataFrame, days: Sequence[date]) -> StagedTable:

@@ -31,10 +31,10 @@ _MISSING: Final = ("", "null", "none", "nan", "n/a", "<na>")
 _MISSING_IDS: Final = (*_MISSING, "na", "\\n")
 """Texts for a missing id, with those of R and MySQL. NA is no missing text, because it is the code of Namibia."""
 _LONGEST_MISSING: Final = max(map(len, _MISSING_IDS))
-_AROUND: Final = r"^[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+|[\s\p{Z}\p{Cc}\x{feff}\x{200b}]+$"
-"""White space of any script, control characters, byte order marks and zero-width blanks around a text."""
-_VALID_ID: Final = f"(?is)^(?!(?:{'|'.join(map(re.escape, _MISSING_IDS))})$).+$"
-"""A text that is not in _MISSING_IDS."""
+_BLANK: Final = r"[\s\p{Z}\p{Cc}\x{feff}\x{200b}]"
+"""White space of any script, control characters, byte order marks and zero-width blanks."""
+_ID: Final = rf"(?is)^{_BLANK}*+(?!(?:{'|'.join(map(re.escape, _MISSING_IDS))}){_BLANK}*$)(.+?){_BLANK}*$"
+"""Group 1 is an id without the blanks around it. A text for a missing id does not match."""
 _CURRENCY: Final = r"[\s\p{Zs}\p{Sc}]"
 _PLAIN: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|[+-]?Infinity$|NaN$"
 """Numbers as programs write them."""
@@ -59,11 +59,12 @@ def as_key(value: Column, dtype: DataType, compose: bool = False) -> Column:
     elif not isinstance(dtype, (StringType, NullType)):
         return text
     trimmed = F.trim(text)
-    # Nearly every id is ASCII without a tab around it. Only other ids need the regular expressions.
-    is_plain = (F.octet_length(trimmed) == F.char_length(trimmed)) & (F.ascii(trimmed) > 32)
+    # Nearly every id is ASCII without a tab around it. Only other ids need the regular expression. All of this is one
+    # Java method for all columns, and a longer one takes the compiler longer (see docs/experiments/cleaning.md).
+    # Texts are compared by bytes, so one from "!" on begins with a visible character.
+    is_plain = (F.octet_length(trimmed) == F.char_length(trimmed)) & (trimmed >= F.lit("!"))
     is_plain = is_plain & ~F.endswith(trimmed, F.lit("\t")) & _is_value(trimmed, _MISSING_IDS)
-    trimmed_text = F.regexp_replace(text, _AROUND, "")
-    other = F.get(F.regexp_extract_all(trimmed_text, F.lit(_VALID_ID), F.lit(0)), F.lit(0))
+    other = F.get(F.regexp_extract_all(text, F.lit(_ID), F.lit(1)), F.lit(0))
     return F.when(is_plain, trimmed).otherwise(_to_nfc(other) if compose else other)
 
 

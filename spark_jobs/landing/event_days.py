@@ -10,9 +10,8 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import Rules
-from pipeline_tasks.local_days import day_sql
 from pipeline_tasks.sources.sources import SourceError
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY, day_sql
 
 _ZONE: Final = "spark.sql.session.timeZone"
 

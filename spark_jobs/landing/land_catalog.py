@@ -9,8 +9,8 @@ from pipeline_tasks.sources.landing import Landing
 from pipeline_tasks.sources.readable_files import readable_files
 from pipeline_tasks.sources.source_files import find_files, fingerprint, full_pattern
 from spark_jobs.landing.event_days import shop_clock
+from spark_jobs.landing.event_files import read_failures
 from spark_jobs.landing.land_records import add_record_id, add_row_numbers, apply_where, write_landing
-from spark_jobs.landing.read_failures import read_failures
 from spark_jobs.landing.read_records import read_records
 
 

@@ -11,7 +11,7 @@ from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.cleaning.map_events import RECORD, ROW, TIME
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import checked, lenient
-from spark_jobs.landing.parquet_options import LANDED
+from spark_jobs.common.stage_table import LANDED
 from spark_jobs.landing.read_records import CORRUPT, FOUND
 
 _KEPT: Final = "_kept"

@@ -10,8 +10,7 @@ from pipeline_tasks.config.source_toml import Source
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.landing import Kind, Landing
 from spark_jobs.common.stage_table import spark_schema
-from spark_jobs.landing.parquet_footers import group_by_schema
-from spark_jobs.landing.read_parquet import join_groups
+from spark_jobs.landing.read_parquet import group_by_schema, join_groups
 
 
 class LandingReader:

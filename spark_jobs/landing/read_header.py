@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipeline_tasks.config.source_toml import FileForm
-from pipeline_tasks.lake.file_location import file_location
+from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.sources.sources import SourceError
 from pipeline_tasks.sources.text_encodings import require_encoding, require_text
 

@@ -1,11 +1,12 @@
-"""Reads a shop's files as raw records: its columns, unchanged, with the file of each and the text of corrupt ones.
+"""Decodes lines of any encoding.
 
 Text formats are read as lines and parsed line by line. One bad line (cut off, not UTF-8, 100 MB long) then becomes one
 corrupt record, and neither fails the job nor becomes a row of NULLs.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import Final
 
@@ -14,17 +15,27 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.source_files import day_pattern
+from pipeline_tasks.sources.text_encodings import spark_encoding
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import checked, file_columns, lenient
-from spark_jobs.landing.csv_quotes import has_unclosed_quote
 from spark_jobs.landing.joined_types import union_of_types
-from spark_jobs.landing.read_csv import MOST_COLUMNS, REFUSED, TOO_LONG, csv_records, record_texts
-from spark_jobs.landing.read_encoding import UNKNOWN_BYTE, any_encoding, decoded, is_text
+from spark_jobs.landing.parse_text import (
+    MOST_COLUMNS,
+    REFUSED,
+    TOO_LONG,
+    csv_records,
+    has_unclosed_quote,
+    json_records,
+    record_texts,
+)
 from spark_jobs.landing.read_header import field_names
-from spark_jobs.landing.read_json import json_records
 from spark_jobs.landing.read_parquet import literal_paths, read_parquet
 
+_SWITCHES: Final = ("spark.sql.legacy.javaCharsets", "spark.sql.legacy.codingErrorAction")
+"""By default Spark 4 decodes seven encodings, and fails the job at an invalid byte. The first switch enables all
+encodings of Java, windows-1252 among them. The second yields U+FFFD for an invalid byte, and its line is rejected."""
+UNKNOWN_BYTE: Final = "\ufffd"
 CORRUPT: Final = "_corrupt"
 """Raw text of a record that could not be parsed, else NULL."""
 SOURCE_FILE: Final = "_source_file"
@@ -36,6 +47,32 @@ _WINDOW: Final = re.compile(r"\bover\s*[(\w]", re.IGNORECASE)
 _BOM: Final = "\ufeff"
 _SHORT: Final = 100
 """Bytes. Longer lines are not checked for being blank, because trimming copies the line."""
+
+
+@contextmanager
+def any_encoding(spark: SparkSession) -> Iterator[None]:
+    """Within the context, columns decode any encoding of Java; a column keeps the switches it was built with."""
+    before = {switch: spark.conf.get(switch) for switch in _SWITCHES}
+    try:
+        for switch in _SWITCHES:
+            spark.conf.set(switch, "true")
+        yield
+    finally:
+        for switch, value in before.items():
+            spark.conf.set(switch, value or "false")
+
+
+def decoded(form: FileForm) -> Column:
+    """Return the column `value` as text; to be selected within `any_encoding`."""
+    encoding = spark_encoding(form) if "encoding" in form.options else None
+    return F.decode(F.col("value").cast("binary"), encoding) if encoding else F.col("value")
+
+
+def is_text(form: FileForm) -> Column:
+    """Return the condition that every byte of `value` is valid in the encoding."""
+    if "encoding" in form.options:
+        return ~F.contains(decoded(form), F.lit(UNKNOWN_BYTE))
+    return F.is_valid_utf8("value")
 
 
 def read_records(

@@ -7,9 +7,9 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipeline_tasks.local_days import end_of_day
 from pipeline_tasks.tables.contracts import SEGMENTS, TABLES
-from spark_jobs.common.local_rows import local_rows
+from pipeline_tasks.times import end_of_day
+from spark_jobs.common.stage_table import local_rows
 
 EVERYONE: Final = "everyone"
 

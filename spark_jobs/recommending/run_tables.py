@@ -16,8 +16,7 @@ from pipeline_tasks.models.user_clusters import fit_clusters, sample_tastes
 from pipeline_tasks.recommend.search_results import find_items, save_found
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.common.local_rows import local_rows, no_rows
-from spark_jobs.common.stage_table import stage_table
+from spark_jobs.common.stage_table import local_rows, no_rows, stage_table
 from spark_jobs.recommending.build_profiles import cluster_users, profile_users
 from spark_jobs.recommending.fallback_recommendations import build_fallback, days_before_end
 from spark_jobs.recommending.find_audiences import AudienceRequest, find_audiences

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipeline_tasks.models.search.rank_fusion import fuse
+from pipeline_tasks.models.text_search import fuse
 from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_items
 from pipeline_tasks.recommend.search_results import Found, open_found, search_reason, suggest
 from pipeline_tasks.tables.contracts import TABLES

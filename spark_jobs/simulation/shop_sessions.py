@@ -1,4 +1,4 @@
-"""Sessions of the simulated shop, and the items that are viewed in them."""
+"""Sessions of the simulated shop, the items that are viewed in them, and its bots."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,8 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SimulationSettings
-from spark_jobs.simulation.shop_chance import Chance
-from spark_jobs.simulation.shop_words import CatalogLayout
+from spark_jobs.simulation.shop_words import CatalogLayout, Chance
 
 WINDOW_DAYS: Final = 30
 """Days that hold about `simulation.events` events."""
@@ -23,6 +22,11 @@ EVENTS_PER_SESSION: Final = 5.85
 _ANONYMOUS: Final = 0.12
 _CALM: Final = 1.3
 """Exponent of the users' activity: the most active user has about 30 sessions in a window, the median 4."""
+EVENTS: Final = 2_200
+"""A bot's events a day: above cleaning.bot_events_per_day."""
+_ONE_DAY_IN: Final = 15
+_SMALLEST_SHOP: Final = 3_000
+"""Fewest events a day of a shop with bots; in a smaller shop one bot would outweigh all users."""
 
 
 def catalog_size(settings: SimulationSettings, day: Column) -> Column:
@@ -116,3 +120,27 @@ def _depth_drawn(chance: Chance, layout: CatalogLayout, draw: tuple[Column, ...]
     branded = F.col("brand") + layout.brands * F.floor(own * skewed)
     drawn = F.when((luck < 0.55) & (own > 0), branded).when(luck < 0.63, depth - 1).otherwise(F.floor(depth * skewed))
     return drawn.cast("long")
+
+
+def bot_lines(spark: SparkSession, settings: SimulationSettings, days: Sequence[date]) -> DataFrame:
+    """Return ds and value (a line of JSON) of the bots of the days."""
+    chance, daily = Chance(settings.seed), settings.events / WINDOW_DAYS
+    bots = max(1, round(daily / 300_000)) if daily >= _SMALLEST_SHOP else 0
+    numbers = F.array(*(F.lit((day - date(1970, 1, 1)).days) for day in days))
+    each = spark.range(0, len(days) * bots * EVENTS, 1, 1).select(
+        F.element_at(numbers, F.floor(F.col("id") / (bots * EVENTS or 1)).cast("int") + 1).alias("day"),
+        (F.floor(F.col("id") / EVENTS) % (bots or 1)).alias("bot"),
+        (F.col("id") % EVENTS).alias("nth"),
+    )
+    active = each.where(chance.below(_ONE_DAY_IN, "bot day", F.col("day")) == 0)
+    act = (F.col("day"), F.col("bot"), F.col("nth"))
+    at = F.col("nth") * 37 + chance.below(30, "bot pause", *act)
+    record = F.struct(
+        F.hex(F.xxhash64(*act)).alias("event_key"),
+        F.date_format(F.timestamp_seconds(F.col("day") * 86_400 + at), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'").alias("time"),
+        F.lit("view").alias("kind"),
+        F.concat_ws("-", F.lit("b"), F.col("day"), F.col("bot")).alias("shopper"),
+        F.concat_ws("-", F.lit("sb"), F.col("day"), F.col("bot")).alias("session"),
+        F.concat(F.lit("P"), chance.below(catalog_size(settings, F.col("day")), "bot item", *act)).alias("item"),
+    )
+    return active.select(F.date_from_unix_date(F.col("day").cast("int")).alias("ds"), F.to_json(record).alias("value"))

@@ -1,4 +1,8 @@
-"""The words of the simulated shop, and the category, style and brand of an item by its number."""
+"""The words of the simulated shop, its items by number, and random draws without state.
+
+Every draw is a hash of the seed, a name and columns of the row. The content of a row therefore depends on the row
+alone, and the same code runs on one core or on many.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -29,18 +33,49 @@ CATEGORIES: Final = (
     ("Garden", "Sitting", "Hammock"),
     ("Garden", "Sitting", "Lantern"),
 )
+
+
 STYLES: Final = (
     *("Rustic", "Minimal", "Vintage", "Nordic", "Floral", "Industrial"),
     *("Nautical", "Bohemian", "Art Deco", "Tropical", "Gothic", "Pastel"),
 )
+
+
 BRANDS: Final = (
     *("Ardenholm", "Brookfield", "Calder & Sons", "Dunmore", "Elkstone", "Fenwick"),
     *("Garrowby", "Hexworth", "Inverlay", "Jessop", "Kestrel", "Lindqvist"),
     *("Marlowe", "Northgate", "Oakhurst", "Penrose", "Quillby", "Ravensund"),
     *("Silverlea", "Thornbury", "Umberto", "Valdero", "Westerby", "Yarrow"),
 )
+
+
 COLORS: Final = ("Red", "Blue", "Green", "Black", "White", "Yellow", "Grey", "Copper", "Ivory", "Teal", "Rose", "Navy")
+
+
 MATERIALS: Final = ("Oak", "Steel", "Linen", "Ceramic", "Leather", "Glass", "Bamboo", "Wool")
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Random draws of one shop."""
+
+    seed: int
+
+    def number(self, name: str, *of: Column) -> Column:
+        """Return a 62-bit number >= 0."""
+        return F.shiftrightunsigned(F.xxhash64(F.lit(self.seed), F.lit(name), *of), 2)
+
+    def share(self, name: str, *of: Column) -> Column:
+        """Return a double, uniform in [0, 1)."""
+        return F.shiftrightunsigned(F.xxhash64(F.lit(self.seed), F.lit(name), *of), 11) / float(1 << 53)
+
+    def below(self, limit: Column | int, name: str, *of: Column) -> Column:
+        """Return a whole number, uniform in [0, limit)."""
+        return F.floor(self.share(name, *of) * limit).cast("long")
+
+    def happens(self, probability: float, name: str, *of: Column) -> Column:
+        """Return true with the probability."""
+        return self.share(name, *of) < probability
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Final
 
-from pipeline_tasks.time_units import DAY, SECOND
+from pipeline_tasks.times import DAY, SECOND
 
 TRAIN_SHARE: Final = (6, 10)
 VALIDATION_SHARE: Final = (8, 10)

@@ -16,11 +16,9 @@ import pytest
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.config.business_rules import RecommendationPlan
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.evaluation.list_metrics import intra_list_distance
-from pipeline_tasks.evaluation.ranking_metrics import ndcg
-from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
+from pipeline_tasks.evaluation.metrics import intra_list_distance, ndcg
+from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, sample_task
 from pipeline_tasks.evaluation.ranks_from_scores import top_items
-from pipeline_tasks.evaluation.sampled_users import sample_task
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.recommend.diversify import Candidates, Likeness, diversify
 from pipeline_tasks.topk.arrays import Indices

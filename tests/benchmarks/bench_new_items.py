@@ -17,11 +17,11 @@ from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.evaluation.withheld_items import withhold_items
 from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.quality_report import NEW_ITEMS, write_report
 from tests.benchmarks.sequence_sets import read_amazon_beauty
 from tests.benchmarks.side_by_side import present_commit
+from tests.benchmarks.withheld_items import withhold_items
 
 SEEDS = (1, 2, 3)
 COLD = "cold_recall@10"

@@ -21,12 +21,11 @@ from pipeline_tasks.config.settings import settings
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.evaluation.sampled_users import sample_task
-from pipeline_tasks.models.hybrid_blend import HybridBlend, choose_weights
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, sample_task
 from pipeline_tasks.models.item_to_item import sequence_item_to_item
 from pipeline_tasks.models.peers.peers import DRAWN
 from pipeline_tasks.training.best_epoch import METRIC
+from tests.benchmarks.hybrid_blend import HybridBlend, choose_weights
 from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, MeasuredScorer, keep, measure
 from tests.benchmarks.quality_peers import QUALITY_PEERS, can_fit, fit_quality_peer
 from tests.benchmarks.quality_report import write_report

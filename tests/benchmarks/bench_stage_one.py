@@ -29,8 +29,13 @@ from pipeline_tasks.data.interactions import Floats
 from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, open_weights
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs, hold_out, item_pairs
 from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, _packaged_path, load_encoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.text_encoder import (
+    MAX_TOKENS,
+    PACKAGED_ENCODER,
+    TokenizedTexts,
+    _packaged_path,
+    load_encoder,
+)
 from pipeline_tasks.encoders.trainable_encoder import make_trainable
 from spark_jobs.simulation.shop_words import BRANDS, CATEGORIES, COLORS, MATERIALS, STYLES
 from tests.benchmarks.sequence_sets import read_amazon_beauty

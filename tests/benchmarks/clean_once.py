@@ -22,7 +22,7 @@ from spark_jobs.clean_behavior import clean
 from spark_jobs.cleaning.changed_days import active_rule_names
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.splitting.build_sequences import select_sequence_events
-from spark_jobs.splitting.split_counts import count_by_day, count_by_span
+from spark_jobs.splitting.split_choice import count_by_day, count_by_span
 from spark_jobs.splitting.time_cutoffs import find_cutoffs
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.item_values import Row
+from pipeline_tasks.data.item_catalog import Row, make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
 from tests.benchmarks.purchase_log import purchase_log

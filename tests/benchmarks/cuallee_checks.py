@@ -8,7 +8,7 @@ from typing import Final
 from cuallee import Check, CheckLevel
 from great_expectations.expectations.expectation import Expectation
 
-from pipeline_tasks.quality.gate_suites import SUITES
+from pipeline_tasks.quality.gate_runner import SUITES
 from pipeline_tasks.tables.contracts import TABLES
 
 _BETWEEN: Final = "ExpectColumnValuesToBeBetween"

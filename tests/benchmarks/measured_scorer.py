@@ -11,7 +11,7 @@ from typing import Any, Final
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.full_ranking import evaluate_tasks
 from pipeline_tasks.evaluation.intervals import mean_interval
-from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import Goal, Scorer, build_tasks
 from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.shopper_values import Values, keep_values

@@ -8,11 +8,10 @@ import numpy as np
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.baselines import recent_popularity
-from pipeline_tasks.evaluation.ease import ease
-from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.evaluation.sampled_users import sample_task
+from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, sample_task
+from pipeline_tasks.models.ease import ease
 from pipeline_tasks.models.peers.peers import PEERS, fit_peer
-from pipeline_tasks.models.repeat_pairs import own_pairs
+from pipeline_tasks.models.repeat_model import own_pairs
 from pipeline_tasks.training.tune_item_to_item_weight import set_ndcg
 
 EASE_PENALTIES: Final = (20.0, 50.0, 150.0, 500.0)

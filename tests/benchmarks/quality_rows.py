@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import mean
 
 from pipeline_tasks.evaluation.intervals import sign_flip_p_values
-from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.metrics import Reals
 from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, MeasuredScorer
 from tests.benchmarks.quality_row import Row

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.item_values import Row
+from pipeline_tasks.data.item_catalog import Row, make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.metrics import Reals
 from tests.benchmarks.side_by_side import RESULTS
 
 Values = Mapping[str, Reals]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import REPOSITORY, Settings
-from pipeline_tasks.reference.render_tables import QUERIES
+from pipeline_tasks.reference import QUERIES
 from tests.chain.installation import Installation
 from tests.documented import PAGES, shown_blocks
 

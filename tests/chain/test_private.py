@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.local_runtime.mlflow_login import own_login
+from pipeline_tasks.local_runtime.secret_files import own_login
 from tests.chain.installation import Installation
 from tests.chain.listening import Sockets, listening, processes_of, reachable_from_outside
 

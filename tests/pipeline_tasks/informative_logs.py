@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline_tasks.data.interactions import Floats, Interactions
-from pipeline_tasks.data.typed_queries import TypedQueries
+from pipeline_tasks.data.interactions import Floats, Interactions, TypedQueries
 from tests.pipeline_tasks.logs import log_of
 
 KINDS = 8

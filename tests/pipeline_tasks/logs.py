@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 
 
 def log_of(histories: dict[str, list[tuple[int, int]]], kind: str = "purchase") -> Interactions:

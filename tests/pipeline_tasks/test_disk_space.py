@@ -19,10 +19,9 @@ from mlflow.exceptions import MlflowException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks import disk_space
+from pipeline_tasks import errors
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.disk_space import OutOfSpaceError
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import OutOfSpaceError, job_errors
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.postgres_sink import SinkError, copy_recommendations
 from pipeline_tasks.lake.staging import Manifest, write_manifest
@@ -136,7 +135,7 @@ WRITERS: tuple[Callable[[Path], object], ...] = (
 def test_a_job_ends_in_one_line_whichever_writer_finds_the_disk_full(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
 ) -> None:
-    monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
+    monkeypatch.setattr(errors, "settings", lambda: Settings(home=small_disk))
     fill(small_disk, 512 * KIBIBYTE)
     with pytest.raises(SystemExit) as ended, job_errors():
         write(small_disk)
@@ -156,7 +155,7 @@ def test_a_full_disk_of_spark_is_one_line(small_disk: Path, spark: SparkSession)
 
 
 def test_another_failure_is_not_taken_for_a_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_space, "settings", lambda: Settings(home=small_disk))
+    monkeypatch.setattr(errors, "settings", lambda: Settings(home=small_disk))
     with pytest.raises(MlflowException), job_errors():
         _error_without_a_cause(small_disk)
     fill(small_disk, 0)

@@ -5,8 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.failure_messages import DamagedFileError, damaged_file_error, day_of_file
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import DamagedFileError, damaged_file_error, day_of_file, job_errors
 from pipeline_tasks.lake.parquet_footers import footer_bounds
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 
 JOB = """
 import {module}
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import job_errors
 
 with job_errors():
     {work}

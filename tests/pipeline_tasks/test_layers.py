@@ -10,17 +10,9 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LIBRARY: Final = REPOSITORY / "pipeline_tasks"
-BASE: Final = {
-    "device",
-    "failure_messages",
-    "local_days",
-    "progress_log",
-    "run_key",
-    "time_units",
-    "training_error",
-}
+BASE: Final = {"device", "progress_log", "run_key", "times"}
 LAYERS: Final = (
-    *("base", "config", "disk_space", "job_errors", "tables", "lake", "sources", "quality", "local_runtime"),
+    *("base", "config", "errors", "tables", "lake", "sources", "quality", "local_runtime"),
     *("data", "topk", "evaluation"),
     *("encoders", "models", "training", "recommend", "registry", "candidates", "maintenance", "cli", "reference"),
 )

@@ -4,8 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipeline_tasks.local_days import day_at, end_of_day, start_of_day, today
-from pipeline_tasks.time_units import HOUR, SECOND
+from pipeline_tasks.times import HOUR, SECOND, day_at, end_of_day, start_of_day, today
 
 LOS_ANGELES, CAIRO, HAVANA = "America/Los_Angeles", "Africa/Cairo", "America/Havana"
 

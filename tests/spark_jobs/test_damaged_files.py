@@ -9,8 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.failure_messages import DamagedFileError
-from pipeline_tasks.job_errors import job_errors
+from pipeline_tasks.errors import DamagedFileError, job_errors
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.common.stage_table import read_table
 from tests.spark_jobs.one_shop import DAY, ShopFixture

@@ -23,11 +23,11 @@ from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.quality.gate_report import GateReport
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation
 from pipeline_tasks.registry.embed_items import embed_catalog
-from pipeline_tasks.registry.promote_champion import promote_champion
+from pipeline_tasks.registry.promotion import promote_champion
 from pipeline_tasks.registry.registry import client
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY
 from pipeline_tasks.registry.tracking import start_night_run
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from spark_jobs.recommend_items import describe, limits
 from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations

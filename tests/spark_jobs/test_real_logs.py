@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.models.two_tower.item_vocabulary import fit_vocabulary
+from pipeline_tasks.models.two_tower.item_content import fit_vocabulary
 from tests.benchmarks.sequence_sets import read_amazon_sports
 from tests.spark_jobs.one_shop import ShopFixture
 

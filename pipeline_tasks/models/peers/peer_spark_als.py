@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.evaluation.ranking_metrics import Reals
+from pipeline_tasks.evaluation.metrics import Reals
 from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.local_runtime.java import java_home
 

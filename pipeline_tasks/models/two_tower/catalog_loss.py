@@ -1,14 +1,15 @@
-"""Softmax cross-entropy over the whole catalog, with forward and backward pass fused, in chunks of rows.
+"""Softmax cross-entropy over the whole catalog, with forward and backward pass fused, in chunks.
 
 The logits of all positions would take positions x items x 4 bytes (1.5 GB for 100,000 x 3,700). Only one chunk exists
 at a time, and its gradient is computed with it.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 _CACHED_ROWS = 256
 """Rows of logits computed at a time on a CPU: 6 MB in bfloat16 for 12,101 items."""
@@ -17,6 +18,8 @@ _BLOCK_ROWS = 512
 64 rows, and 124 ms with all in chunks of 1,024."""
 _DEVICE_CELLS = 64_000_000
 """Maximum number of logits computed at a time on a GPU: 256 MB."""
+_CELLS: Final = 4_000_000
+"""Maximum size of the hidden layer (positions x items x width): 16 MB, and as much again for the gradient."""
 
 
 class PopularityLevels(NamedTuple):
@@ -119,3 +122,64 @@ def _chunks(buckets: Tensor, whole: slice, rows: int) -> Iterator[tuple[slice, i
         for first in range(start, start + count, rows):
             yield slice(first, min(first + rows, start + count)), bucket
         start += count
+
+
+def additive_loss(
+    users: Tensor,
+    items: Tensor,
+    output_weights: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    popularity: PopularityLevels | None = None,
+    offsets: Tensor | None = None,
+) -> Tensor:
+    """Return the weighted sum of -log softmax(output_weights . tanh(users + items)) at the targets, in float32.
+
+    The hidden layer of a chunk is computed again for its gradient, as storing it takes positions x items x width.
+
+    Args:
+        users: (n, a), or (n, a + h) with `popularity`; the last h columns are the weights of its levels.
+        items: (catalog, a).
+        output_weights: (a,).
+        targets: (n, s) item indices.
+        weights: (n, s) of each target, 0 for none.
+        popularity: levels of the items, added to the logits with the users' weights.
+        offsets: (catalog,) added to all logits; the sampling correction of `sampled_items`.
+    """
+    rows = max(1, _CELLS // (len(items) * len(output_weights)))
+    total = torch.zeros((), device=users.device)
+    for start in range(0, len(users), rows):
+        part = slice(start, start + rows)
+        levels = None if popularity is None else popularity.levels[popularity.buckets[part].to(users.device)]
+        chunk: Tensor = checkpoint(
+            _loss,
+            users[part],
+            items,
+            output_weights,
+            targets[part],
+            weights[part],
+            levels,
+            offsets,
+            use_reentrant=False,
+        )
+        total = total + chunk
+    return total
+
+
+def _loss(
+    users: Tensor,
+    items: Tensor,
+    output_weights: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    levels: Tensor | None,
+    offsets: Tensor | None,
+) -> Tensor:
+    width = len(output_weights)
+    hidden = torch.tanh(users[:, None, :width].float() + items.float())
+    logits = hidden @ output_weights.float()
+    if levels is not None:
+        logits = logits + torch.einsum("nh,nch->nc", users[:, width:].float(), levels.float())
+    if offsets is not None:
+        logits = logits + offsets
+    return -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()

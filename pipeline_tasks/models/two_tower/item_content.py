@@ -1,11 +1,13 @@
-"""Content of items beside their structured values: raw vectors of text and image, in one block each.
+"""Content of items: the vocabulary of their structured values, and raw vectors of text and image.
 
 An item without a text or an image has the block's center, so that its whitened vector is 0.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,7 +17,40 @@ from pipeline_tasks.data.item_catalog import ItemCatalog
 from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.encoders.text_encoder import TextEncoder
 from pipeline_tasks.encoders.trainable_encoder import open_encoder
-from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary, fit_vocabulary
+
+MAX_VALUES: Final = 50_000
+"""Maximum size of the vocabulary; the most frequent values are kept."""
+MAX_VALUES_PER_ITEM: Final = 32
+"""Maximum number of values of one item; the first ones are kept, which bounds the width of the table."""
+
+
+@dataclass(frozen=True)
+class ItemVocabulary:
+    """The values in the order of their numbers, which start at 1; 0 means none."""
+
+    values: list[str]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def numbers(self, items: Sequence[Sequence[str]]) -> Integers:
+        """Return (items, most values of an item): the numbers of each item's values, 0 where it has no more.
+
+        Values that are not in the vocabulary are left out.
+        """
+        numbers = {value: number for number, value in enumerate(self.values, start=1)}
+        known = [[numbers[value] for value in own if value in numbers][:MAX_VALUES_PER_ITEM] for own in items]
+        table = np.zeros((len(items), max(map(len, known), default=0)), dtype=np.int64)
+        for row, own in enumerate(known):
+            table[row, : len(own)] = own
+        return table
+
+
+def fit_vocabulary(items: Sequence[Sequence[str]]) -> ItemVocabulary:
+    """Return the vocabulary of the values that at least two, but not all, of `items` have."""
+    counts = Counter(value for values in items for value in values)
+    shared = [value for value, count in counts.items() if 1 < count < len(items)]
+    return ItemVocabulary(sorted(sorted(shared, key=lambda value: (-counts[value], value))[:MAX_VALUES]))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from pipeline_tasks.models.two_tower.additive_loss import additive_loss
-from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, catalog_loss
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, additive_loss, catalog_loss
 
 
 class DotMatching(nn.Module):

@@ -16,11 +16,10 @@ from pipeline_tasks.data.item_catalog import ItemCatalog, load_catalog, save_cat
 from pipeline_tasks.data.profile_values import ProfileValues
 from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.models.repeat_model import RepeatModel
-from pipeline_tasks.models.two_tower.item_content import ContentEncoders, join_blocks, recall_block
-from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary
+from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary, join_blocks, recall_block
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import NOTHING, QueryVectors, UserContent
+from pipeline_tasks.models.two_tower.user_inputs import NOTHING, QueryVectors, UserContent
 
 _FORMER_NAMES: Final = {r"^(enter|blocks|trend_weights)\.": r"members.0.\1."}
 """Names of weights in folders written before 2026-11-28, when there was one member -> present names."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline_tasks.time_units import DAY, HOUR
+from pipeline_tasks.times import DAY, HOUR
 
 
 class TaskHead(nn.Module):

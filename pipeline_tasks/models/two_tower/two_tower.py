@@ -20,8 +20,7 @@ from transformers import PreTrainedModel
 from pipeline_tasks.models.two_tower.matching import DotMatching, build_matching
 from pipeline_tasks.models.two_tower.task_heads import RatingHead, build_heads
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
-from pipeline_tasks.models.two_tower.user_modules import ProfileInput, QueryInput
-from pipeline_tasks.models.two_tower.user_tower import UserTower
+from pipeline_tasks.models.two_tower.user_tower import ProfileInput, QueryInput, UserTower
 
 
 class TwoTower(PreTrainedModel):

@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS
-from pipeline_tasks.models.item_to_item_part import ItemToItemKind
+from pipeline_tasks.models.item_to_item import ItemToItemKind
 
 
 @strict

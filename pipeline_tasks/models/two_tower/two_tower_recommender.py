@@ -9,14 +9,13 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import DataExtent, Flags, Floats, Integers, Interactions
 from pipeline_tasks.data.popularity_features import PopularityFeatures
-from pipeline_tasks.models.item_to_item_part import history_weights
+from pipeline_tasks.models.item_to_item import history_weights
 from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.two_tower.item_side import ItemSide
 from pipeline_tasks.models.two_tower.matching import AdditiveMatching
 from pipeline_tasks.models.two_tower.training_windows import last_windows
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
-from pipeline_tasks.models.two_tower.user_content import NOTHING, UserContent
-from pipeline_tasks.models.two_tower.user_inputs import UserInputs
+from pipeline_tasks.models.two_tower.user_inputs import NOTHING, UserContent, UserInputs
 from pipeline_tasks.topk.pair_scores import PairScores, pair_scores
 
 _BATCH = 512

@@ -9,11 +9,11 @@ from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.nights import leave_last_out_run
 

@@ -9,14 +9,12 @@ import pytest
 from mlflow.entities import Run
 from optuna.distributions import CategoricalDistribution
 
-from pipeline_tasks.candidates.fit_trial import Fit
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
-from pipeline_tasks.candidates.search_space import space_around
-from pipeline_tasks.candidates.search_tracking import TrialRuns
+from pipeline_tasks.candidates.search_tracking import Fit, TrialRuns, space_around
 from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
-from pipeline_tasks.training_error import TrainingError
 
 CHOSEN = FitOptions(epochs=4, dimension=64, dropout=0.3)
 SPACE = space_around(CHOSEN, "temporal", TrainingSettings())

@@ -13,7 +13,7 @@ from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.item_catalog import ItemCatalog, make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.time_units import HOUR
+from pipeline_tasks.times import HOUR
 from tests.pipeline_tasks.logs import log_of
 
 # Four events each, of which the last is test and the one before it validation.

@@ -4,13 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline_tasks.config.event_weights import EVENT_WEIGHTS, complete_weights
-from pipeline_tasks.config.training_settings import TrainingSettings
+from pipeline_tasks.config.training_settings import EVENT_WEIGHTS, TrainingSettings, complete_weights
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import random_log
 
 LOG = random_log(30, 10, seed=2)

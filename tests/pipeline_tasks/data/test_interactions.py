@@ -6,7 +6,7 @@ import pytest
 from pipeline_tasks.data.interactions import from_sequences
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES, TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of
 
 

@@ -1,6 +1,6 @@
 import json
 
-from pipeline_tasks.data.item_values import Row, describe_item, encoder_text, image_path, item_values, shared_values
+from pipeline_tasks.data.item_catalog import Row, describe_item, encoder_text, image_path, item_values, shared_values
 
 ROSE: Row = {
     "title": "Rose",

@@ -12,17 +12,17 @@ import pytest
 
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, refit, train
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.data.interactions import TypedQueries
 from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.data.typed_queries import TypedQueries
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.registry.pyfunc_recommender import PyfuncRecommender
 from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.time_units import DAY
-from pipeline_tasks.training.training_fingerprint import log_digest
+from pipeline_tasks.times import DAY
+from pipeline_tasks.training.training_checkpoint import log_digest
 from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, profile_log
 
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")

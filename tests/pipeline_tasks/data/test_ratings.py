@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.rating_bias import leanings
-from pipeline_tasks.data.ratings import BinaryLabels, Ratings
+from pipeline_tasks.data.ratings import BinaryLabels, Ratings, leanings
 
 
 def rated(*values: float, times: list[int] | None = None) -> Ratings:

@@ -3,8 +3,8 @@ import pytest
 
 from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs, hold_out, item_pairs, query_pairs
-from pipeline_tasks.evaluation.ranking_metrics import Reals
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.errors import TrainingError
+from pipeline_tasks.evaluation.metrics import Reals
 from tests.pipeline_tasks.logs import log_of, random_log
 
 

@@ -5,14 +5,11 @@ import pytest
 import torch
 
 from pipeline_tasks.encoders.adapt_encoder import open_weights
-from pipeline_tasks.encoders.cached_gradients import backward_through_parts
 from pipeline_tasks.encoders.encoder_pairs import PairDraw, Pairs
-from pipeline_tasks.encoders.pair_batch import PairBatch
-from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, TextEncoder, load_encoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.pair_batch import PairBatch, backward_through_parts
+from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, TextEncoder, TokenizedTexts, load_encoder
 from pipeline_tasks.encoders.trainable_encoder import make_trainable
-from pipeline_tasks.job_errors import EXPECTED
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.errors import EXPECTED, TrainingError
 
 PAIRS = np.arange(4), np.arange(4, 8)
 

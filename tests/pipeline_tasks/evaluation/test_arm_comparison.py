@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.evaluation.arm_comparison import compare_groups
+from pipeline_tasks.evaluation.intervals import compare_groups
 
 
 def test_the_interval_holds_a_real_difference() -> None:

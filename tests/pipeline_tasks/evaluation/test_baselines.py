@@ -5,9 +5,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline_tasks.evaluation import baselines
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
-from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.ranking_task import interaction_matrix
-from pipeline_tasks.models.item_to_item_factors import linear_factors
+from pipeline_tasks.models.ease import ease, linear_factors
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 20

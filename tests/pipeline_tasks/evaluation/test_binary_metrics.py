@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
-from pipeline_tasks.evaluation.binary_metrics import measure_probabilities
+from pipeline_tasks.evaluation.metrics import measure_probabilities
 
 RNG = np.random.default_rng(3)
 

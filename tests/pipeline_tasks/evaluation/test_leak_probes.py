@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts, split_parts
+from pipeline_tasks.data.run_data import FutureLeakError, Part, Parts, split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
-from pipeline_tasks.evaluation.ease import ease
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, interaction_matrix
+from pipeline_tasks.models.ease import ease
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.logs import random_log

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_distances
 
-from pipeline_tasks.evaluation.list_metrics import (
+from pipeline_tasks.evaluation.metrics import (
     coverage,
     gini,
     history_popularity,

@@ -1,10 +1,10 @@
 import pytest
 
-from pipeline_tasks.data.split_parts import split_parts
-from pipeline_tasks.evaluation.ease import ease
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
-from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
+from pipeline_tasks.evaluation.ranks_from_scores import ndcg_from_scores
+from pipeline_tasks.models.ease import ease
 from tests.pipeline_tasks.logs import random_log
 
 

@@ -13,7 +13,7 @@ from torchmetrics.functional.retrieval import (
 )
 
 from pipeline_tasks.data.interactions import Flags, Floats, Integers
-from pipeline_tasks.evaluation.ranking_metrics import (
+from pipeline_tasks.evaluation.metrics import (
     Reals,
     f1,
     hit_rate,

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.repeat_policy import (
     RepeatPolicy,
@@ -17,7 +17,7 @@ from pipeline_tasks.evaluation.repeat_policy import (
     repeat_shares,
 )
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of
 
 NEVER = {f"u{n}": [(n, 1), (n + 1, 2), (n + 2, 3)] for n in range(40)}

@@ -10,8 +10,7 @@ from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.candidates.compare_scorers import compare_scorers
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import RunData, split_parts
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.user_segments import (
     MOST_SEGMENTS,
@@ -22,7 +21,7 @@ from pipeline_tasks.evaluation.user_segments import (
 )
 from pipeline_tasks.registry.registry import EvaluationRule
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of, random_log
 
 LOG = log_of({"a": [(0, 1)], "b": [(0, 1), (1, 70)], "c": [(0, day) for day in range(64, 90)], "d": []})

@@ -15,9 +15,9 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake import atomic_commit
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import query
-from pipeline_tasks.lake.snapshot_facts import as_properties
+from pipeline_tasks.lake.snapshots import as_properties
 from pipeline_tasks.lake.staging import Manifest, StagedTable, publish
-from pipeline_tasks.maintenance.old_snapshots import expire
+from pipeline_tasks.maintenance.stored_files import expire
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.atomic_write import write_atomically
+from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.staging import Manifest, read_manifest, write_manifest
 from pipeline_tasks.quality.gate_report import GateReport, TableReport, read_report, write_report
 from pipeline_tasks.run_key import RunKey

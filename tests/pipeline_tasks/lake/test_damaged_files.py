@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.failure_messages import DamagedFileError, rebuild_remedy
+from pipeline_tasks.errors import DamagedFileError, rebuild_remedy
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import query
 from pipeline_tasks.tables.contracts import TABLES

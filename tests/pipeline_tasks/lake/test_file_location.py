@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from pipeline_tasks.lake.file_location import file_location, table_location
+from pipeline_tasks.lake.files import file_location, table_location
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.lake_sql import query, source_names, source_to_read, write_rows
-from pipeline_tasks.lake.lake_summary import summarize_lake
+from pipeline_tasks.lake.lake_sql import query, source_names, source_to_read, summarize_lake, write_rows
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 

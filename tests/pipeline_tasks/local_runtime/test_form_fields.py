@@ -3,7 +3,7 @@ from typing import Any, Final
 
 import pytest
 
-from pipeline_tasks.local_runtime.form_fields import read_choices
+from pipeline_tasks.local_runtime.chain_run import read_choices
 
 FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "target_date": {"type": ["null", "string"], "format": "date", "title": "RunKey"},

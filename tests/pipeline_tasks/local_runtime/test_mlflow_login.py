@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.local_runtime.mlflow_login import login_file, mlflow_login, mlflow_server_login
 from pipeline_tasks.local_runtime.run_summary import addresses
-from pipeline_tasks.local_runtime.secret_files import kept_secret, make_private
+from pipeline_tasks.local_runtime.secret_files import (
+    kept_secret,
+    login_file,
+    make_private,
+    mlflow_login,
+    mlflow_server_login,
+)
 from pipeline_tasks.registry.registry import client
 
 

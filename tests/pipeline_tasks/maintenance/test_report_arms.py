@@ -7,8 +7,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.maintenance.arm_events import arm_events
-from pipeline_tasks.maintenance.report_arms import report_arms
+from pipeline_tasks.maintenance.report_arms import arm_events, report_arms
 from pipeline_tasks.registry.registry import client
 from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, event, log_events, log_trial

@@ -1,10 +1,10 @@
 import numpy as np
 
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.models.hybrid_blend import HybridBlend, choose_weights
+from tests.benchmarks.hybrid_blend import HybridBlend, choose_weights
 from tests.pipeline_tasks.logs import random_log
 
 LOG = random_log(200, 40, seed=4)

@@ -2,9 +2,17 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.models.fit_intent import fit_intent, fit_logistic
-from pipeline_tasks.models.intent_features import FEATURES, GroupEvents, active_before, bought_after, group_features
-from pipeline_tasks.models.intent_model import Histories, cutoffs, examples
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.models.intent_model import (
+    FEATURES,
+    GroupEvents,
+    Histories,
+    active_before,
+    bought_after,
+    cutoffs,
+    examples,
+    group_features,
+)
+from pipeline_tasks.times import DAY
 
 END = 100 * DAY
 

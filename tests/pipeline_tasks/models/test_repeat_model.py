@@ -6,16 +6,13 @@ import pytest
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.split_parts import Parts
+from pipeline_tasks.data.run_data import Parts
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.models.fit_repeat_model import fit_repeat_model
-from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel
-from pipeline_tasks.models.repeat_pairs import own_pairs
-from pipeline_tasks.models.two_tower.item_content import ContentEncoders
-from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe
+from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, own_pairs
+from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import (
     SavedRecommender,
     load_recommender,
@@ -23,10 +20,10 @@ from pipeline_tasks.models.two_tower.saved_recommender import (
     save_repeat_model,
 )
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.tune_repeat_weight import tune_repeat_weight
+from pipeline_tasks.training.tune_weights import tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 30

@@ -4,11 +4,11 @@ import torch
 from sklearn.linear_model import Ridge
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.split_parts import Parts
+from pipeline_tasks.data.run_data import Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, interaction_matrix
-from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.tune_item_to_item_weight import tune_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log

@@ -3,9 +3,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from pipeline_tasks.models.item_to_item import recent_items, sequence_item_to_item
-from pipeline_tasks.models.item_to_item_part import ItemToItemKind, ItemToItemRecipe, fit_item_to_item, history_weights
-from pipeline_tasks.models.sequence_factors import POWER, sequence_factors
+from pipeline_tasks.models.item_to_item import (
+    POWER,
+    ItemToItemKind,
+    ItemToItemRecipe,
+    fit_item_to_item,
+    history_weights,
+    recent_items,
+    sequence_factors,
+    sequence_item_to_item,
+)
 from tests.pipeline_tasks.logs import random_log
 
 LOG = random_log(300, 60, seed=5)

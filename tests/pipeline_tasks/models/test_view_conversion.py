@@ -8,20 +8,19 @@ import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.split_parts import Parts
+from pipeline_tasks.data.run_data import Parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.models.fit_repeat_model import fit_view_conversion
-from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe
+from pipeline_tasks.models.repeat_model import RepeatModel, fit_view_conversion
 from pipeline_tasks.models.two_tower.saved_recommender import load_repeat_model, save_repeat_model
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import needs_view_conversion, view_conversion_share
-from pipeline_tasks.training.tune_repeat_weight import copy_weights, tune_repeat_weight
+from pipeline_tasks.training.tune_weights import copy_weights, tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 60

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pipeline_tasks.quality import duckdb_metrics
 from pipeline_tasks.quality.duckdb_metrics import count_with_duckdb
 from pipeline_tasks.quality.gate_expectations import ExpectNoRowsFrom
-from pipeline_tasks.quality.ranking_rules import best_first, ranks_without_gaps
+from pipeline_tasks.quality.gate_rules import best_first, ranks_without_gaps
 
 pytestmark = pytest.mark.spark
 

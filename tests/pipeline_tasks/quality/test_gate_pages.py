@@ -15,9 +15,8 @@ from great_expectations.data_context.types.resource_identifiers import (
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.quality.gate_docs import open_context
-from pipeline_tasks.quality.gate_index import write_index
-from pipeline_tasks.quality.gate_pages import POLICY, close_page, escaped
+from pipeline_tasks.quality.gate_pages import POLICY, close_page, escaped, write_index
+from pipeline_tasks.quality.gate_runner import open_context
 
 HOSTILE = "<script>alert(1)</script>"
 HOSTILE_VALUES = (HOSTILE, "<img src=x onerror=alert(2)>", "</td></table><iframe src='https://example.org'>", "a\"'b")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.quality.gate_index import write_index
+from pipeline_tasks.quality.gate_pages import write_index
 from pipeline_tasks.quality.gate_report import Finding, GateError, GateReport, TableReport, read_report, write_report
 from pipeline_tasks.run_key import RunKey
 

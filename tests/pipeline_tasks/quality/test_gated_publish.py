@@ -7,8 +7,7 @@ import pytest
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
-from pipeline_tasks.quality.gate_report import Finding, GateError, GateReport, TableReport, write_report
-from pipeline_tasks.quality.gated_publish import publish_step
+from pipeline_tasks.quality.gate_report import Finding, GateError, GateReport, TableReport, publish_step, write_report
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema

@@ -12,13 +12,12 @@ from mlflow.entities.model_registry import ModelVersion
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
-from pipeline_tasks.lake.atomic_write import write_atomically
-from pipeline_tasks.models.two_tower.item_content import ContentEncoders
-from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary
+from pipeline_tasks.lake.files import write_atomically
+from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
-from pipeline_tasks.registry.champion_checksums import ChampionError, files_sha256, recorded_champions
-from pipeline_tasks.registry.promote_champion import promote_champion
+from pipeline_tasks.registry.model_files import ChampionError, files_sha256, recorded_champions
+from pipeline_tasks.registry.promotion import promote_champion
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version
 from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.training.fit_options import FitOptions

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.source_toml import FileForm
-from pipeline_tasks.sources import json_documents
-from pipeline_tasks.sources.json_documents import is_document, object_lines
+from pipeline_tasks.sources import document_rows
+from pipeline_tasks.sources.document_rows import is_document, object_lines
 from pipeline_tasks.sources.readable_files import readable_files
 from pipeline_tasks.sources.sources import SourceError
 
@@ -22,7 +22,7 @@ from pipeline_tasks.sources.sources import SourceError
     ],
 )
 def test_every_object_is_one_line(text: str, lines: list[str], chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_documents, "_CHUNK", chunk)
+    monkeypatch.setattr(document_rows, "_CHUNK", chunk)
     assert list(object_lines(io.StringIO(text), "a.json")) == lines
 
 
@@ -39,7 +39,7 @@ def test_every_object_is_one_line(text: str, lines: list[str], chunk: int, monke
 def test_the_error_names_the_line_and_the_fault(
     text: str, says: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_documents, "_CHUNK", chunk)
+    monkeypatch.setattr(document_rows, "_CHUNK", chunk)
     with pytest.raises(SourceError, match=says):
         list(object_lines(io.StringIO(text), "a.json"))
 

@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.local_days import today
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.run_dates import FutureDateError, checked_run_key, yesterday_run_key
-from pipeline_tasks.sources.sources import SourceError, load_source, register_source
+from pipeline_tasks.sources.sources import (
+    FutureDateError,
+    SourceError,
+    checked_run_key,
+    load_source,
+    register_source,
+    yesterday_run_key,
+)
+from pipeline_tasks.times import today
 
 EAST, WEST = "Pacific/Kiritimati", "Pacific/Pago_Pago"
 SHOP = """

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from pipeline_tasks.candidates.resumable_fit import resumable_fit
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
-from pipeline_tasks.training.training_fingerprint import training_fingerprint
+from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint, training_fingerprint
 from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 40

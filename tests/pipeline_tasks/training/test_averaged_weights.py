@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline_tasks.training.averaged_weights import AveragedWeights
+from pipeline_tasks.training.best_epoch import AveragedWeights
 
 
 def test_the_average_weighs_late_steps_as_its_power_says() -> None:

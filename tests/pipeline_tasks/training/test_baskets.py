@@ -11,10 +11,10 @@ from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
-from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import build_task, interaction_matrix
-from pipeline_tasks.models.basket_weights import DROP_RATE, basket_weights
-from pipeline_tasks.models.item_to_item_part import ItemToItemRecipe, fit_item_to_item, history_weights
+from pipeline_tasks.evaluation.ranks_from_scores import ndcg_from_scores
+from pipeline_tasks.models.ease import DROP_RATE, basket_weights
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, history_weights
 from pipeline_tasks.training import training_choices
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pipeline_tasks.data.interactions import Floats, Interactions
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.baselines import popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
@@ -14,8 +15,7 @@ from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.item_to_item_weight import tune_blend_weight
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training.tune_weights import tune_blend_weight
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 40

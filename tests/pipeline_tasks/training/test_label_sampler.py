@@ -7,14 +7,15 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.ratings import BinaryLabels
 from pipeline_tasks.data.task_labels import Impressions
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY, MINUTE, SESSION_GAP
-from pipeline_tasks.training.label_sampler import (
+from pipeline_tasks.times import DAY, MINUTE, SESSION_GAP
+from pipeline_tasks.training.labelled_examples import (
+    ClickSampler,
     LabelledExamples,
     LabelSampler,
     PurchaseIntentSampler,
+    RatingSampler,
     SessionSampler,
 )
-from pipeline_tasks.training.labelled_examples import ClickSampler, RatingSampler
 from tests.pipeline_tasks.logs import random_log
 
 RNG = np.random.default_rng(0)

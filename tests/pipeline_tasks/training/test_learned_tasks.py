@@ -12,14 +12,13 @@ from safetensors import safe_open
 from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, task_labels, train
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.run_data import RunData, read_run_data
-from pipeline_tasks.data.split_parts import microseconds
+from pipeline_tasks.data.run_data import RunData, microseconds, read_run_data
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.task_predictions import predict
-from pipeline_tasks.training.training_fingerprint import digest
-from pipeline_tasks.training_error import TrainingError
+from pipeline_tasks.training.training_checkpoint import digest
 from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
 
 TRAINING = TrainingSettings(

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.job_errors import EXPECTED
+from pipeline_tasks.errors import EXPECTED, TrainingError
 from pipeline_tasks.models.two_tower.training_windows import cut_windows
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_batch import draw_batch
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.training.joined_training import LOG, PLAIN, TEXTS
 
 

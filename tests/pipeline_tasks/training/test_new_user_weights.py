@@ -8,13 +8,13 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.evaluation.ndcg_from_scores import ndcg_from_scores
 from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matrix
+from pipeline_tasks.evaluation.ranks_from_scores import ndcg_from_scores
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, fit_user_content
+from pipeline_tasks.models.two_tower.user_inputs import NO_QUERIES, fit_user_content
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.new_user_weights import tune_new_user_weights
+from pipeline_tasks.training.tune_weights import tune_new_user_weights
 from tests.pipeline_tasks.informative_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
 
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)

@@ -9,8 +9,8 @@ import pytest
 from pipeline_tasks.candidates.candidate_training import train
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
 from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training import training_choices
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import leave_last_out_run
 

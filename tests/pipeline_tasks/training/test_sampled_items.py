@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.models.two_tower.catalog_loss import catalog_loss
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.sampled_items import SampledItems
+from pipeline_tasks.training.training_batch import SampledItems
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.training.joined_training import ITEMS, PLAIN, TEXTS
 

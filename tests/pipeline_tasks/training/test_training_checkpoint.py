@@ -8,10 +8,10 @@ import torch
 
 from pipeline_tasks.candidates.resumable_fit import resumable_fit
 from pipeline_tasks.config.settings import REPOSITORY
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.training.interrupted_training import OPTIONS, TASK, TEXTS, train_with_checkpoints
 
 Trained = tuple[TwoTowerTrainer, BestEpoch]

@@ -6,8 +6,7 @@ from typing import Any
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.lake.staging import Manifest, write_manifest
-from pipeline_tasks.quality.gate_report import GateReport
-from pipeline_tasks.quality.gated_publish import publish_step
+from pipeline_tasks.quality.gate_report import GateReport, publish_step
 from pipeline_tasks.run_key import RunKey
 from spark_jobs.clean_behavior import clean
 from spark_jobs.cleaning.changed_days import active_rule_names

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import CleaningSettings
-from spark_jobs.cleaning.find_rejected_rows import find_rejected_rows
+from spark_jobs.cleaning.cleaning_rules import find_rejected_rows
 from spark_jobs.splitting.build_sequences import netted_purchases
 
 pytestmark = pytest.mark.spark

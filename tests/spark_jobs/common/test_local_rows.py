@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.common.local_rows import local_rows, no_rows
+from spark_jobs.common.stage_table import local_rows, no_rows
 
 pytestmark = pytest.mark.spark
 

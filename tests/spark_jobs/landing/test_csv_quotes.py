@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.source_toml import FileForm
-from spark_jobs.landing.csv_quotes import has_unclosed_quote
+from spark_jobs.landing.parse_text import has_unclosed_quote
 
 DOUBLED = {"escape": '"'}
 SOUND: list[tuple[str, dict[str, str]]] = [

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.sources.run_dates import FutureDateError
-from pipeline_tasks.sources.sources import SourceError
+from pipeline_tasks.sources.sources import FutureDateError, SourceError
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark

@@ -10,7 +10,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from spark_jobs.landing.parquet_options import LANDED, parquet_options
+from spark_jobs.common.stage_table import LANDED, parquet_options
 
 pytestmark = pytest.mark.spark
 

@@ -7,9 +7,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline_tasks.disk_space import is_out_of_space
+from pipeline_tasks.errors import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
-from spark_jobs.landing.read_failures import read_failures
+from spark_jobs.landing.event_files import read_failures
 
 
 def fail(spark: SparkSession, message: str) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_tasks.quality.commonest_rejections import remedy_of
+from pipeline_tasks.quality.rejected_shares import remedy_of
 from pipeline_tasks.sources.sources import SourceError
 from tests.spark_jobs.one_shop import DAY, ShopFixture
 

@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.lake.staging import Manifest, write_manifest
-from pipeline_tasks.local_days import hour_sql
 from pipeline_tasks.quality.gate_report import GateReport
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import SourceError
+from pipeline_tasks.times import hour_sql
 from spark_jobs.landing.event_days import day_number, day_of, shop_clock
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture

@@ -6,8 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from spark_jobs.recommending.build_profiles import SAMPLE, profile_users, sample_users
-from spark_jobs.recommending.user_interests import event_weight, find_favorites
+from spark_jobs.recommending.build_profiles import SAMPLE, event_weight, find_favorites, profile_users, sample_users
 
 DS = date(2026, 11, 20)
 

@@ -11,11 +11,11 @@ import pytest
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.models.search.search_vectors import top_queries
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.recommend.offered_items import open_offered_items
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.recommend.search_results import find_items, save_found
+from pipeline_tasks.registry.embed_items import top_queries
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.recommending.search_items import SearchRequest, _reorderer, found_file, global_results, suggestions

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from spark_jobs.splitting.time_cutoffs import Cutoffs, TooFewEventsError, find_cutoffs
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,14 +5,13 @@ import pytest
 import torch
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import build_task
-from pipeline_tasks.models.peers.peer_sasrec import SasrecScorer, fit_sasrec, paper_options
-from pipeline_tasks.models.peers.sasrec_network import Sasrec, SasrecOptions
+from pipeline_tasks.models.peers.peer_sasrec import Sasrec, SasrecOptions, SasrecScorer, fit_sasrec, paper_options
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.models.peers.test_peers import ITEMS, TASK, beats_chance
 

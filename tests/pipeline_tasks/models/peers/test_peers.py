@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.data.split_parts import FutureLeakError, split_parts
+from pipeline_tasks.data.run_data import FutureLeakError, split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task

@@ -4,8 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_tasks.models.search.bm25 import TextIndex
-from pipeline_tasks.models.search.rank_fusion import fuse
+from pipeline_tasks.models.text_search import TextIndex, fuse
 from pipeline_tasks.recommend.search_results import search_reason, suggest
 
 TEXTS = ["red tea pot", "Tea", "blue tea cup with a very long tail", "saw"]

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 
 DAYS, ITEMS = 28, 20

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from pipeline_tasks.models.two_tower import additive_loss as module
-from pipeline_tasks.models.two_tower.additive_loss import additive_loss
-from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels
+from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, additive_loss
 
 
 @pytest.mark.parametrize("sampled", [False, True])

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.split_parts import split_parts
-from pipeline_tasks.evaluation.ndcg_from_scores import top_lists
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.models.two_tower.cold_start_boost import cold_start_boost
+from pipeline_tasks.evaluation.ranks_from_scores import top_lists
+from pipeline_tasks.models.two_tower.new_items import cold_start_boost
 from tests.pipeline_tasks.logs import random_log
 
 ITEMS = 40

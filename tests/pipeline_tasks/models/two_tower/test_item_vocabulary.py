@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.models.two_tower import item_vocabulary
-from pipeline_tasks.models.two_tower.item_vocabulary import ItemVocabulary, fit_vocabulary
+from pipeline_tasks.models.two_tower import item_content
+from pipeline_tasks.models.two_tower.item_content import ItemVocabulary, fit_vocabulary
 
 ITEMS = [("shop", "red", "id=1"), ("shop", "red", "tall"), ("shop", "tall", "id=3"), ("shop",)]
 
@@ -26,5 +26,5 @@ def test_items_without_values_and_one_item_alone_have_no_vocabulary() -> None:
 
 
 def test_of_a_large_catalog_the_commonest_values_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_vocabulary, "MAX_VALUES", 1)
+    monkeypatch.setattr(item_content, "MAX_VALUES", 1)
     assert fit_vocabulary([("a", "b"), ("a", "b"), ("b",), ()]).values == ["b"]

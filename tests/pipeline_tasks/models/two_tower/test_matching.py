@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.split_parts import split_parts
+from pipeline_tasks.data.run_data import split_parts
 from pipeline_tasks.evaluation.baselines import popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
@@ -21,8 +21,8 @@ from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.registry.embed_items import write_vectors
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
-from pipeline_tasks.training.item_to_item_weight import tune_blend_weight
 from pipeline_tasks.training.training_choices import choose_options
+from pipeline_tasks.training.tune_weights import tune_blend_weight
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 40

@@ -12,9 +12,8 @@ from pipeline_tasks.data.item_catalog import make_catalog
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.evaluation.withheld_items import withhold_items
-from pipeline_tasks.models.two_tower import cold_start_embeddings
-from pipeline_tasks.models.two_tower.cold_start_embeddings import fill_cold_start_embeddings
+from pipeline_tasks.models.two_tower import item_side
+from pipeline_tasks.models.two_tower.item_side import fill_cold_start_embeddings
 from pipeline_tasks.models.two_tower.matching import MATCHINGS
 from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -23,6 +22,7 @@ from pipeline_tasks.topk.arrays import TopK
 from pipeline_tasks.topk.top_k import top_k
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
+from tests.benchmarks.withheld_items import withhold_items
 from tests.pipeline_tasks.logs import log_of, random_log
 
 ITEMS = 60
@@ -86,11 +86,11 @@ def test_items_of_one_content_borrow_alike_however_many_they_are(monkeypatch: py
         requested.append(len(users))
         return top_k(users, *given, **more)
 
-    monkeypatch.setattr(cold_start_embeddings, "top_k", counted)
+    monkeypatch.setattr(item_side, "top_k", counted)
     borrowed = fill_cold_start_embeddings(content, ids, rows)
     assert requested == [2], "two contents of four items"
     cosines = torch.nn.functional.cosine_similarity(contents[[3, 1], None], contents[None], dim=2)
-    expected = (cosines / cold_start_embeddings.TEMPERATURE).softmax(dim=1) @ ids
+    expected = (cosines / item_side.TEMPERATURE).softmax(dim=1) @ ids
     torch.testing.assert_close(borrowed[5:], expected[[0, 1, 0, 1]], atol=1e-4, rtol=1e-4)
 
 

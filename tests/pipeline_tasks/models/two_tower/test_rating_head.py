@@ -10,13 +10,13 @@ import torch
 from pipeline_tasks.data.interactions import Flags, Integers, Interactions
 from pipeline_tasks.data.ratings import BinaryLabels
 from pipeline_tasks.data.task_labels import TaskLabels
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads, predict
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
 USERS = 120

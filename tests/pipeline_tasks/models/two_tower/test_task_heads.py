@@ -7,16 +7,16 @@ import pytest
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.task_labels import Impressions, TaskLabels
+from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.models.two_tower.task_heads import build_heads
 from pipeline_tasks.models.two_tower.training_windows import last_windows
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
-from pipeline_tasks.time_units import DAY, MINUTE
+from pipeline_tasks.times import DAY, MINUTE
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads, predict
 from pipeline_tasks.training.training_choices import choose_options
-from pipeline_tasks.training_error import TrainingError
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 

@@ -4,7 +4,7 @@ import pytest
 from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_starts, choose_horizons
 from pipeline_tasks.encoders.whitening import fit_whitening
 from pipeline_tasks.models.two_tower.training_windows import TargetDraw, cut_windows, gap_buckets, last_windows
-from pipeline_tasks.time_units import DAY
+from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of, random_log
 
 WEIGHTS = np.ones(5, dtype=np.float32)

@@ -14,7 +14,7 @@ from pipeline_tasks.evaluation.ranking_task import RankingTask, interaction_matr
 from pipeline_tasks.models.two_tower.saved_recommender import load_users, save_users
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
-from pipeline_tasks.models.two_tower.user_content import NO_QUERIES, NOTHING, UserContent, fit_user_content
+from pipeline_tasks.models.two_tower.user_inputs import NO_QUERIES, NOTHING, UserContent, fit_user_content
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, item_texts, profile_log, query_log, query_vectors

@@ -1,1 +1,0 @@
-"""Renders the pages below docs/reference/ from the code."""
