@@ -8,7 +8,8 @@ from scipy.sparse import csr_matrix
 
 from pipeline_tasks.config.promotion_rules import CHAMPION
 from pipeline_tasks.data.interactions import DataExtent
-from pipeline_tasks.data.run_data import FutureLeakError, RunData
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import FutureLeakError
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate_tasks
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup

@@ -27,7 +27,7 @@ from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
-from pipeline_tasks.registry.model_files import files_sha256
+from pipeline_tasks.registry.champion_checksums import files_sha256
 from pipeline_tasks.registry.promotion import decide
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry

@@ -11,7 +11,8 @@ from pipeline_tasks.config.business_rules import ReplenishRules, load_business_r
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.interactions import Flags, Integers, Interactions
 from pipeline_tasks.data.item_catalog import ItemCatalog
-from pipeline_tasks.data.run_data import Part, RunData
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import Part
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import (
     RepeatPolicy,

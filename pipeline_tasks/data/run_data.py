@@ -1,89 +1,26 @@
-"""The training data of one run: catalog, histories, their split 6:2:2, and the snapshots that they come from."""
+"""The training data of one run, read from the lake: catalog, split histories, impressions and ratings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
-from pipeline_tasks.data.interactions import DataExtent, Integers, Interactions, from_sequences
+from pipeline_tasks.data.interactions import Interactions, from_sequences
 from pipeline_tasks.data.item_catalog import ItemCatalog, build_catalog
 from pipeline_tasks.data.ratings import Ratings
-from pipeline_tasks.data.task_labels import Impressions, read_impressions, read_ratings
+from pipeline_tasks.data.split_parts import Parts, split_parts
+from pipeline_tasks.data.task_labels import Impressions
+from pipeline_tasks.lake.files import table_location
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.times import SECOND
-
-Part = Literal["validation", "test"]
-
-
-class FutureLeakError(ValueError):
-    """A scorer was fitted on events of the part that it is to predict, or on later ones."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A split of `log`. Sequence i is train before train_stops[i], validation before validation_stops[i], then test."""
-
-    log: Interactions
-    train_stops: Integers
-    validation_stops: Integers
-
-    def known_before(self, part: Part) -> Interactions:
-        """Return the events that may be known when `part` is predicted: train, and validation for test."""
-        return self.log.before(self.train_stops if part == "validation" else self.validation_stops)
-
-    def future(self, part: Part) -> Interactions:
-        """Return the events of `part` itself, which are to be predicted."""
-        if part == "validation":
-            return self.log.between(self.train_stops, self.validation_stops)
-        return self.log.between(self.validation_stops, self.log.lengths)
-
-
-def split_parts(log: Interactions, split: dict[str, Any]) -> Parts:
-    """Split `log` by a row of the table `splits`.
-
-    temporal: at two global timestamps. leave_one_out: in sequences of three or more events the last event is test and
-    the one before it validation. per_user: at 60 % and 80 % of each sequence.
-
-    Raises:
-        ValueError: the strategy is unknown.
-    """
-    lengths = log.lengths
-    strategy = split["strategy"]
-    if strategy == "temporal":
-        return Parts(log, _stops(log, split["train_end"]), _stops(log, split["validation_end"]))
-    if strategy == "leave_one_out":
-        held = np.where(lengths >= 3, 1, 0)
-        return Parts(log, lengths - 2 * held, lengths - held)
-    if strategy == "per_user":
-        return Parts(log, (lengths * 6) // 10, (lengths * 8) // 10)
-    raise ValueError(f"split strategy {strategy!r} is unknown: use temporal, leave_one_out or per_user")
-
-
-def microseconds(time: datetime) -> int:
-    """Return the exact epoch microseconds of an aware datetime."""
-    return round(time.timestamp() * SECOND)
-
-
-def refuse_future(name: str, seen: DataExtent, allowed: Interactions) -> None:
-    """Raise if the scorer `name` was fitted on more than `allowed`.
-
-    Raises:
-        FutureLeakError: `seen` holds a later timestamp, or more events, than `allowed`.
-    """
-    limit = allowed.evidence
-    if seen.last_timestamp > limit.last_timestamp or seen.events > limit.events:
-        raise FutureLeakError(
-            f"{name} was fitted on {seen.events} events up to {seen.last_timestamp} µs, but only {limit.events} events "
-            f"up to {limit.last_timestamp} µs may be known before the part it is judged on: fit it on those"
-        )
-
-
-def _stops(log: Interactions, cutoff: datetime) -> Integers:
-    inside = log.times <= microseconds(cutoff)
-    return np.bincount(log.rows[inside], minlength=len(log)).astype(np.int64)
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.schemas import arrow_schema
 
 
 @dataclass(frozen=True)
@@ -145,3 +82,54 @@ def read_run_data(lake: Lake, night: RunKey) -> RunData:
     log = log.described(dict(zip(users["user_key"].to_pylist(), users["attributes"].to_pylist(), strict=True)))
     kept = {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
     return RunData(night, catalog, log, kept, splits[0], lake)
+
+
+_COLUMNS: Final = ("user_key", "session_id", "item_id", "ts")
+
+
+def read_impressions(lake: Lake, window: tuple[date, date], log: Interactions, catalog: ItemCatalog) -> Impressions:
+    """Return the impressions of `window` for users (or anonymous sessions) with a history in `log`."""
+    found = _read_events(lake, window, log, catalog, ds.field("event_type") == "impression")
+    return Impressions(*(found[name].to_numpy().astype(np.int64) for name in ("row", "item", "time")))
+
+
+def read_ratings(lake: Lake, window: tuple[date, date], log: Interactions, catalog: ItemCatalog) -> Ratings:
+    """Return the ratings of `window` for users (or anonymous sessions) with a history in `log`.
+
+    An event of any type counts when it has a rating.
+    """
+    found = _read_events(lake, window, log, catalog, ds.field("rating").is_valid(), ["rating"])
+    rows, items, times = (found[name].to_numpy().astype(np.int64) for name in ("row", "item", "time"))
+    return Ratings(rows, items, times, found["rating"].to_numpy().astype(np.float32))
+
+
+def _read_events(
+    lake: Lake,
+    window: tuple[date, date],
+    log: Interactions,
+    catalog: ItemCatalog,
+    wanted: ds.Expression,
+    extra_columns: Sequence[str] = (),
+) -> pa.Table:
+    """Return one row for each event that matches `wanted`, with `extra_columns`.
+
+    The columns are row (index into `log`), item (index into `catalog`) and time (epoch microseconds). Events of users
+    and sessions outside `log`, or of items outside `catalog`, are left out. A column that older files lack is NULL.
+    """
+    files = lake.files("events", window)
+    schema = arrow_schema(TABLES["events"])
+    if not files:
+        found = schema.empty_table()
+    else:
+        system, paths = table_location(files)
+        data = ds.dataset(paths, schema=schema, filesystem=system, format="parquet")
+        found = data.to_table([*_COLUMNS, *extra_columns], filter=wanted & ds.field("item_id").is_valid())
+    anonymous = pc.binary_join_element_wise("session:", found["session_id"], "")
+    keys = pc.coalesce(found["user_key"], anonymous)
+    numbers = {
+        "row": pc.index_in(keys, pa.array(log.keys, pa.string())),
+        "item": pc.index_in(found["item_id"], pa.array(catalog.item_ids, pa.string())),
+        "time": found["ts"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()),
+    }
+    events = pa.table(numbers | {name: found[name] for name in extra_columns})
+    return events.filter(pc.field("row").is_valid() & pc.field("item").is_valid())

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pipeline_tasks.data.interactions import Flags, Floats, Integers, Interactions
-from pipeline_tasks.data.run_data import refuse_future
+from pipeline_tasks.data.split_parts import refuse_future
 from pipeline_tasks.evaluation.metrics import (
     Reals,
     coverage,

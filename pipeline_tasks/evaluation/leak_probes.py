@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline_tasks.data.interactions import Floats
-from pipeline_tasks.data.run_data import FutureLeakError, Part, Parts
+from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, Scorer
 from pipeline_tasks.times import DAY
 

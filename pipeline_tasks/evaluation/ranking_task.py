@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Integers, Interactions
-from pipeline_tasks.data.run_data import Part, Parts
+from pipeline_tasks.data.split_parts import Part, Parts
 from pipeline_tasks.evaluation.user_segments import Labels, activity_bands, given_segments, history_bands
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 

@@ -12,7 +12,7 @@ from pipeline_tasks.config.promotion_rules import CHAMPION, Promotion, SegmentHa
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.errors import job_errors
 from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
-from pipeline_tasks.registry.model_files import record_champion
+from pipeline_tasks.registry.champion_checksums import record_champion
 from pipeline_tasks.registry.registry import champion_version, client, registry
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 

@@ -17,7 +17,7 @@ from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import REPOSITORY, Settings
 from pipeline_tasks.local_runtime.secret_files import mlflow_login_environment
 from pipeline_tasks.models.peers.peers import PEERS
-from pipeline_tasks.registry.model_files import kept_version
+from pipeline_tasks.registry.model_cache import kept_version
 from pipeline_tasks.run_key import RunKey
 
 if TYPE_CHECKING:
@@ -112,12 +112,7 @@ def load_version(settings: Settings, source: str, version: ModelVersion) -> "Sav
 
 def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Path:
     # Imported here, because a served model reads this module in environments without pyiceberg.
-    from pipeline_tasks.registry.model_files import (
-        ChampionError,
-        expected_sha256,
-        files_sha256,
-        record_champion,
-    )
+    from pipeline_tasks.registry.champion_checksums import ChampionError, expected_sha256, files_sha256, record_champion
 
     number = str(version.version)
     expected = expected_sha256(settings, source, version.name, number)

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.config.settings import SplitStrategy
-from pipeline_tasks.data.run_data import microseconds
+from pipeline_tasks.data.split_parts import microseconds
 from pipeline_tasks.times import DAY
 from spark_jobs.common.stage_table import staged_column, staged_columns
 from spark_jobs.landing.event_days import day_number

@@ -23,7 +23,7 @@ from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, sample_task
 from pipeline_tasks.models.item_to_item import sequence_item_to_item
-from pipeline_tasks.models.peers.peers import DRAWN
+from pipeline_tasks.models.peers.peers import SEEDED_PEERS
 from pipeline_tasks.training.best_epoch import METRIC
 from tests.benchmarks.hybrid_blend import HybridBlend, choose_weights
 from tests.benchmarks.measured_scorer import BLENDED, OURS, REFITTED, MeasuredScorer, keep, measure
@@ -78,7 +78,7 @@ def test_model(name: str, seed: int, shared_data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
     """Fit one peer on all that may be known before test, and ask it the same questions."""
-    if seed > 1 and peer not in DRAWN:
+    if seed > 1 and peer not in SEEDED_PEERS:
         pytest.skip(f"{peer} draws nothing: one seed says it all")
     chosen = SETS[name]
     data = chosen.read(shared_data)

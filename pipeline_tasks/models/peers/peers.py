@@ -16,7 +16,7 @@ PEERS: Final = {
     "own_repeats": "evaluation.baselines:own_repeats",
     "item_knn": "evaluation.baselines:item_knn",
     "item_knn_all": "evaluation.baselines:item_knn_all",
-    "ease": "evaluation.ease:ease",
+    "ease": "models.ease:ease",
     "item_to_item": "models.item_to_item:sequence_item_to_item",
     "sasrec": "models.peers.peer_sasrec:fit_sasrec",
     "spark_als": "models.peers.peer_spark_als:fit_spark_als",
@@ -24,12 +24,12 @@ PEERS: Final = {
     "implicit_bpr": "models.peers.peer_implicit:fit_implicit_bpr",
 }
 """Name -> ``module:function`` within pipeline_tasks; each function is ``fit(log, n_items) -> Scorer``."""
-DRAWN: Final = ("sasrec", "spark_als", "implicit_als", "implicit_bpr")
+SEEDED_PEERS: Final = ("sasrec", "spark_als", "implicit_als", "implicit_bpr")
 """Peers with random start values; their functions take a ``seed`` too."""
 
 
 def fit_peer(name: str, log: Interactions, n_items: int, seed: int = 1) -> Scorer:
-    """Fit a peer with its default settings on all of `log`; `seed` is used for those of `DRAWN`.
+    """Fit a peer with its default settings on all of `log`; `seed` is used for those of `SEEDED_PEERS`.
 
     Raises:
         ValueError: there is no peer of that name.
@@ -39,4 +39,4 @@ def fit_peer(name: str, log: Interactions, n_items: int, seed: int = 1) -> Score
         raise ValueError(f"{name!r} is not a peer: choose from {', '.join(PEERS)}")
     module, _, function = PEERS[name].partition(":")
     fit: Callable[..., Scorer] = getattr(import_module(f"pipeline_tasks.{module}"), function)
-    return fit(log, n_items, seed=seed) if name in DRAWN else fit(log, n_items)
+    return fit(log, n_items, seed=seed) if name in SEEDED_PEERS else fit(log, n_items)

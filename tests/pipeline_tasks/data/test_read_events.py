@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.task_labels import read_ratings
+from pipeline_tasks.data.run_data import read_ratings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_tasks.data.run_data import FutureLeakError, Parts, refuse_future, split_parts
+from pipeline_tasks.data.split_parts import FutureLeakError, Parts, refuse_future, split_parts
 from tests.pipeline_tasks.logs import log_of, random_log
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

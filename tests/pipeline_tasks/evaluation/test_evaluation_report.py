@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity
 from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.evaluation_report import report_table, segment_table

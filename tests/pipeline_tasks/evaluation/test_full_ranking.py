@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_tasks import progress_log
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.data.run_data import FutureLeakError, split_parts
+from pipeline_tasks.data.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation import full_ranking
 from pipeline_tasks.evaluation.baselines import ItemLevel, popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate, evaluate_tasks

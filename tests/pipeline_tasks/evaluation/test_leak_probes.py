@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.data.run_data import FutureLeakError, Part, Parts, split_parts
+from pipeline_tasks.data.split_parts import FutureLeakError, Part, Parts, split_parts
 from pipeline_tasks.evaluation.baselines import item_knn, own_repeats, popularity, recent_popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit, refuse_lookup, scramble_future

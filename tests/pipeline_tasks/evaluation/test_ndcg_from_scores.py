@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import Goal, build_task
 from pipeline_tasks.evaluation.ranks_from_scores import ndcg_from_scores

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.repeat_policy import (
     RepeatPolicy,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.baselines import popularity
 from pipeline_tasks.evaluation.full_ranking import evaluate_tasks
 from pipeline_tasks.evaluation.ranking_task import build_task, build_tasks, sample_task, sample_tasks

@@ -10,7 +10,8 @@ from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.candidates.compare_scorers import compare_scorers
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.run_data import RunData, split_parts
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_tasks
 from pipeline_tasks.evaluation.user_segments import (
     MOST_SEGMENTS,

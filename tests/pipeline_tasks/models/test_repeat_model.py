@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.run_data import Parts
+from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task

@@ -4,7 +4,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.run_data import Parts
+from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, interaction_matrix
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life, history_weights
 from pipeline_tasks.models.season_weights import history_half_life, recent_history, season_weights

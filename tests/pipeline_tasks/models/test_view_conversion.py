@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.run_data import Parts
+from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe

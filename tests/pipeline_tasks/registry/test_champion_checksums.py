@@ -16,7 +16,7 @@ from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
-from pipeline_tasks.registry.model_files import ChampionError, files_sha256, recorded_champions
+from pipeline_tasks.registry.champion_checksums import ChampionError, files_sha256, recorded_champions
 from pipeline_tasks.registry.promotion import promote_champion
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version
 from pipeline_tasks.run_key import RunKey, parse_day

@@ -12,7 +12,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.registry.model_files import kept_version
+from pipeline_tasks.registry.model_cache import kept_version
 from pipeline_tasks.registry.registry import client
 
 NAME = "nightshelf-kept_shop"

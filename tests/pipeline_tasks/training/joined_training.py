@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.training.best_epoch import BestEpoch
 from pipeline_tasks.training.fit_options import FitOptions

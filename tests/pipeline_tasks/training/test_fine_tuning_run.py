@@ -24,7 +24,7 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
 from pipeline_tasks.registry.embed_items import embed_catalog
-from pipeline_tasks.registry.model_files import kept_version
+from pipeline_tasks.registry.model_cache import kept_version
 from pipeline_tasks.registry.promotion import promote_champion, read_evaluation
 from pipeline_tasks.registry.pyfunc_recommender import NEEDED
 from pipeline_tasks.registry.registry import champion_version, client, load_version

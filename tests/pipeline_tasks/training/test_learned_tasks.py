@@ -12,7 +12,8 @@ from safetensors import safe_open
 from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, task_labels, train
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.run_data import RunData, microseconds, read_run_data
+from pipeline_tasks.data.run_data import RunData, read_run_data
+from pipeline_tasks.data.split_parts import microseconds
 from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender

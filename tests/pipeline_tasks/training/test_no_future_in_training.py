@@ -9,7 +9,8 @@ import pytest
 from pipeline_tasks.candidates.candidate_training import refit, train
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.item_catalog import make_catalog
-from pipeline_tasks.data.run_data import FutureLeakError, Parts, RunData
+from pipeline_tasks.data.run_data import RunData
+from pipeline_tasks.data.split_parts import FutureLeakError, Parts
 from pipeline_tasks.evaluation.leak_probes import refuse_leaky_fit
 from pipeline_tasks.evaluation.ranking_task import Scorer
 from pipeline_tasks.run_key import RunKey

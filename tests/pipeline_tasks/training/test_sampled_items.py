@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import build_task
 from pipeline_tasks.models.two_tower.catalog_loss import catalog_loss

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.data.interactions import DataExtent, Floats, Interactions
-from pipeline_tasks.data.run_data import FutureLeakError, split_parts
+from pipeline_tasks.data.split_parts import FutureLeakError, split_parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.leak_probes import refuse_lookup
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task
-from pipeline_tasks.models.peers.peers import DRAWN, PEERS, fit_peer
+from pipeline_tasks.models.peers.peers import PEERS, SEEDED_PEERS, fit_peer
 from tests.benchmarks.online_retail import read_online_retail
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -52,7 +52,7 @@ def test_a_peer_beats_chance_and_repeats_itself(name: str) -> None:
         refuse_lookup(peer, TASK)
 
 
-@pytest.mark.parametrize("name", sorted(set(DRAWN) - ELSEWHERE))
+@pytest.mark.parametrize("name", sorted(set(SEEDED_PEERS) - ELSEWHERE))
 def test_a_drawn_peer_differs_by_seed(name: str) -> None:
     first, second = (fit_peer(name, TASK.known, ITEMS, seed) for seed in (1, 2))
     assert np.abs(first.scores(TASK.histories) - second.scores(TASK.histories)).max() > 0

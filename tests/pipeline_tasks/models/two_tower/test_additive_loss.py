@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pipeline_tasks.models.two_tower import additive_loss as module
+from pipeline_tasks.models.two_tower import catalog_loss as module
 from pipeline_tasks.models.two_tower.catalog_loss import PopularityLevels, additive_loss
 
 

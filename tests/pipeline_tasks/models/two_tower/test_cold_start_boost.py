@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.evaluation.ranks_from_scores import top_lists
 from pipeline_tasks.models.two_tower.new_items import cold_start_boost

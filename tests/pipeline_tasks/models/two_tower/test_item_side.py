@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.run_data import split_parts
+from pipeline_tasks.data.split_parts import split_parts
 from pipeline_tasks.evaluation import full_ranking
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
