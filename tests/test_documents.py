@@ -37,3 +37,21 @@ def test_a_decision_has_number_status_context_decision_and_consequences(page: Pa
 
 def test_numbers_of_decisions_follow_one_another() -> None:
     assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_a_module_that_documents_name_exists() -> None:
+    folders = ("dags", "pipeline_tasks", "spark_jobs", "tests")
+    modules = {file.name for folder in folders for file in (REPOSITORY / folder).rglob("*.py")}
+    pages = [*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md")]
+    named = {(page.name, name) for page in pages for name in re.findall(r"(?<![\w*])\w+\.py\b", page.read_text())}
+    assert {(page, name) for page, name in named if name not in modules} == set()
+
+
+def test_a_folder_in_the_tree_of_the_readme_exists() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    tree = text[text.index("## Where things are") : text.index("## Links")]
+    packages = re.findall(r"^  ((?:\w+/ ?)+)", tree, flags=re.MULTILINE)
+    named = [f"pipeline_tasks/{name}" for line in packages for name in line.replace("/", " ").split()]
+    named += re.findall(r"^(\w+)/", tree, flags=re.MULTILINE)
+    assert named
+    assert [name for name in named if not (REPOSITORY / name).is_dir()] == []

@@ -38,7 +38,7 @@ class LabelledExamples:
     weights: Floats
     """(k,) weight of each example."""
     leanings: Floats | None = None
-    """(k, 2) rating bias of the user and of the item (see data/rating_bias.py); None for tasks that do not use it."""
+    """(k, 2) rating bias of the user and of the item (see data/ratings.py); None for tasks that do not use it."""
 
     def only(self, kept: Flags | Integers) -> "LabelledExamples":
         """Return the chosen examples."""
