@@ -13,6 +13,14 @@ INSTALL_LOCK = if ls $(UV_FIND_LINKS)/torch-* >/dev/null 2>&1; then $(INSTALL); 
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# torch has a hash for each of its builds, and the packages of its CUDA build come with it.
+define WITHOUT_CUDA
+/^[a-z0-9]/ { left_out = /^(nvidia-|triton|cuda-)/; is_torch = /^torch==/ }
+is_torch && sub(/ \\$$/, "") { print }
+!left_out && !is_torch
+endef
+export WITHOUT_CUDA
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,8 +38,8 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 install: $(BIN)/.installed ## make the environment from the lock
 
 lock: ## resolve requirements.lock anew from pyproject.toml
-	uv pip compile --universal --python-version 3.11 --extra dev --no-annotate --no-header --no-emit-find-links \
-		--no-emit-index-url --quiet pyproject.toml | grep -vE '^(nvidia-|triton|cuda-)' > requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header \
+		--no-emit-find-links --no-emit-index-url --quiet pyproject.toml | awk "$$WITHOUT_CUDA" > requirements.lock
 
 up: install ## start Airflow and MLflow, run the simulated shop, show some recommendations; stays up
 	@nightshelf up

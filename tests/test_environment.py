@@ -3,6 +3,7 @@
 import re
 import tomllib
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,10 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
+LINES = (ROOT / "requirements.lock").read_text().splitlines()
 LOCK = {
     requirement.name: requirement
-    for requirement in map(
-        Requirement, [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line[:1].isalnum()]
-    )
+    for requirement in (Requirement(line.removesuffix(" \\")) for line in LINES if line[:1].isalnum())
     if requirement.marker is None or requirement.marker.evaluate()
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -38,6 +38,13 @@ def test_what_is_installed_is_what_is_locked(name: str) -> None:
 
 def test_the_lock_names_no_cuda_package_so_that_cpu_machines_download_none() -> None:
     assert not [name for name in LOCK if name.startswith(("nvidia-", "triton"))]
+
+
+def test_the_lock_has_a_hash_of_every_package_but_torch() -> None:
+    # torch has a hash for each of its builds, and the installer chooses the build.
+    with_hash = {line.partition("==")[0] for line, after in pairwise(LINES) if after.startswith("    --hash=sha256:")}
+    packages = {line.partition("==")[0].partition(" ")[0] for line in LINES if line[:1].isalnum()}
+    assert packages - with_hash == {"torch"}
 
 
 def test_no_folder_of_settings_shadows_a_real_package() -> None:

@@ -85,9 +85,9 @@ def write_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """Return the lines of requirements.lock for the distributions in `NEEDED`."""
+    """Return the lines of requirements.lock, without hashes, for the distributions in `NEEDED`."""
     lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
-    return [line for line in lines if re.split(r"[=<>\[; ]", line)[0].lower() in NEEDED]
+    return [line.removesuffix(" \\") for line in lines if re.split(r"[=<>\[; ]", line)[0].lower() in NEEDED]
 
 
 class PyfuncRecommender(PythonModel):
