@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline_tasks.data.interactions import Flags
 from pipeline_tasks.recommend.excluded_items import Excluded
-from pipeline_tasks.topk.arrays import Vectors
-from pipeline_tasks.topk.input_checks import refuse_bad_vectors
+from pipeline_tasks.topk.arrays import Vectors, refuse_bad_vectors
 
 
 def read_meta(vectors: Path) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from pipeline_tasks.topk.arrays import Block, Exclusions, Indices, MappedItems, Scores, Vectors, mapped
-from pipeline_tasks.topk.byte_products import multiplies_bytes
-from pipeline_tasks.topk.first_pass import FirstPass, first_pass
+from pipeline_tasks.topk.first_pass import FirstPass, first_pass, multiplies_bytes
 from pipeline_tasks.topk.select_kernels import TILE, Candidates, Tile, gather, guess_bounds
 from pipeline_tasks.topk.settle_kernels import settle
 

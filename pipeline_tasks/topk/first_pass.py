@@ -1,4 +1,7 @@
-"""The first pass of a fast top-k: prepared items, approximate scores, and a proven bound on their error.
+"""Products of int8 matrices, and a check whether they are exact and fast on this CPU.
+
+u . v is the sum over dimensions of (u 2^e) (v 2^-e), and multiplication by a power of two does not round. SmoothQuant
+(Xiao et al. 2023, eq. 4 with alpha = 1/2) moves the scale of large activations into the weights of a layer likewise.
 
 On a CPU with byte products the first pass is in int8. Each user and each tile of items has a scale. Items are sorted by
 their largest number, so that items of a tile have similar size, and dimensions are balanced first.
@@ -6,22 +9,85 @@ their largest number, so that items of a tile have similar size, and dimensions 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 
 from pipeline_tasks.topk.arrays import SMALLEST, Indices, Scores, Vectors, norms
-from pipeline_tasks.topk.byte_products import byte_scale, padded_width, to_bytes
-from pipeline_tasks.topk.dimension_balance import dimension_balance
-from pipeline_tasks.topk.lane_masks import LANES
-from pipeline_tasks.topk.select_kernels import TILE, Columns, Margins, Tile
+from pipeline_tasks.topk.select_kernels import LANES, TILE, Columns, Margins, Tile
 
+_MOST_BITS: Final = 20
+"""Bits by which a dimension is scaled at most."""
 _SAMPLE: Final = 8
 """One in so many items, drawn at random, comes first. Bounds are guessed from this sample."""
 _UNITS: Final = 2.0**-20
 """Error per product of two lengths. It covers the float32 rounding of a candidate's low, of its bound and of the mean's
 removal, 2^-24 each."""
+
+
+@cache
+def multiplies_bytes() -> bool:
+    """Return whether the CPU adds four byte products in one instruction, and torch's int8 product is exact.
+
+    Without that instruction oneDNN adds pairs in 16 bits, which saturate, and is no faster than float32.
+    """
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if not any(name in flags for name in ("avx512_vnni", "avx_vnni", "amx_int8")):
+        return False
+    # The largest possible sums and mixed signs. 200 is no multiple of any SIMD width.
+    left = torch.tensor([127, -127], dtype=torch.int8).repeat_interleave(200).reshape(2, 200).repeat(20, 1)
+    right = torch.from_numpy(np.random.default_rng(0).choice([-127, -1, 0, 127], (64, 200)).astype(np.int8))
+    exact = left.long() @ right.long().T
+    return bool((torch._int_mm(left, right.T) == exact).all())
+
+
+def to_bytes(vectors: Vectors, scale: Scores) -> tuple[torch.Tensor, Scores]:
+    """Return (n, `padded_width`) int8 vectors, and (n,) bounds on the length of the rounding error.
+
+    The vectors are divided by `scale` (n, 1) before they are rounded.
+    """
+    exact, each = torch.tensor(vectors), torch.from_numpy(scale).float()
+    small = (exact / each).round_()
+    # The float32 product and difference round too, by half a unit of the vector each.
+    lost = _lengths(exact - small * each) + _lengths(exact) * 2.0**-22
+    filled = torch.nn.functional.pad(small.to(torch.int8), (0, padded_width(vectors.shape[1]) - vectors.shape[1]))
+    return filled, lost.numpy()
+
+
+def _lengths(vectors: torch.Tensor) -> torch.Tensor:
+    # In float64, because the square of a small float32 underflows.
+    lengths: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    return lengths
+
+
+def padded_width(width: int) -> int:
+    """Return the width rounded up to a multiple of four. `_int_mm` of torch 2.13 does not write products of width 1."""
+    return -(-width // 4) * 4
+
+
+def byte_scale(largest: Vectors) -> Scores:
+    """Return the value of a byte's unit, so that 127 stands for the largest number (float32 values, as float64)."""
+    scale: Scores = np.maximum(largest / np.float32(127), np.float32(1e-30)).astype(np.float64)
+    return scale
+
+
+def dimension_balance(users: Vectors, items: Vectors) -> Vectors:
+    """Return (d,) powers of two. Users times these, and items divided by them, are of similar size.
+
+    `users`, `items`: (d,) the largest absolute value of each dimension.
+
+    A vector has one scale, so its largest dimension decides the precision of the others. In a trained model popularity
+    features are larger than the embedding: among 235,000 items int8 left too many candidates for all users without
+    balance, and for none with it.
+    """
+    is_used = (users > 0) & (items > 0)
+    ratio = np.divide(items, users, out=np.ones(len(users)), where=is_used, dtype=np.float64)
+    exponents = np.clip(np.rint(np.log2(ratio) / 2), -_MOST_BITS, _MOST_BITS)
+    balance: Vectors = np.exp2(exponents).astype(np.float32)
+    return balance
 
 
 @dataclass(frozen=True)

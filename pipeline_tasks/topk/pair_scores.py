@@ -12,9 +12,18 @@ from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
-from pipeline_tasks.topk.arrays import Exclusions, Indices, Part, Scores, TopK, Vectors, join_parts, norms
-from pipeline_tasks.topk.dot_products import dot_products
-from pipeline_tasks.topk.input_checks import refuse_bad_input
+from pipeline_tasks.topk.arrays import (
+    Exclusions,
+    Indices,
+    Part,
+    Scores,
+    TopK,
+    Vectors,
+    dot_products,
+    join_parts,
+    norms,
+    refuse_bad_input,
+)
 from pipeline_tasks.topk.top_k import best_of_block, rounding_of_dots, top_k
 
 _TILE: Final = 64

@@ -1,4 +1,4 @@
-"""Exact top-k of users x items by dot product, block by block, with items excluded per user.
+"""The device of the top-k of large tables: the CPU, unless a Spark task sets its GPU.
 
 A first pass multiplies in float32, or for large tables in int8 (fast_top_k.py) or on a GPU (gpu_top_k.py). Its rounding
 error is bounded, so only items within that bound of the k-th best can belong to the result. Those are scored again in
@@ -7,6 +7,9 @@ therefore always give equal scores.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,16 +23,56 @@ from pipeline_tasks.topk.arrays import (
     Scores,
     TopK,
     Vectors,
+    dot_products,
     join_parts,
     norms,
+    refuse_bad_input,
 )
-from pipeline_tasks.topk.dot_products import dot_products
-from pipeline_tasks.topk.input_checks import refuse_bad_input
-from pipeline_tasks.topk.pass_choice import takes_fast_pass
-from pipeline_tasks.topk.scoring_device import scoring_device
 
+_DEVICE: Final[ContextVar[str]] = ContextVar("scoring_device", default="cpu")
+REPAID: Final = 400_000_000
+"""Pairs of users and items that a process scores in float32 before it loads the fast pass. That takes about the 3.3 s
+that torch and the kernels take to load. For any further work, this costs at most twice the better choice."""
+SMALL_CALL: Final = 1_000_000
+"""Pairs below which a call stays in float32: 2,048 users x 200 items take 4 ms for k = 2, the fast pass 12."""
 _SLACK: Final = 16
 """Candidates beyond k that the first pass keeps. More are considered only where more are within its rounding."""
+
+
+@contextmanager
+def use_scoring_device(device: str) -> Iterator[None]:
+    """Use a torch device (cpu or cuda:<number>) for large tables within the context."""
+    before = _DEVICE.set(device)
+    try:
+        yield
+    finally:
+        _DEVICE.reset(before)
+
+
+def scoring_device() -> str:
+    """Return the device that `use_scoring_device` set, or cpu."""
+    return _DEVICE.get()
+
+
+@dataclass
+class Tally:
+    """Pairs that a process has scored so far."""
+
+    pairs: int = 0
+
+
+TALLY: Final = Tally()
+
+
+def takes_fast_pass(users: int, items: int) -> bool:
+    """Add a call's pairs to the tally of this process, and return whether the call takes the fast first pass.
+
+    Pairs are counted by process, not by call: users come 2,048 at a time, and with 10,000 items no single call would
+    repay the load. Both passes give bitwise equal items and scores.
+    """
+    pairs = users * items
+    TALLY.pairs += pairs
+    return pairs >= SMALL_CALL and TALLY.pairs >= REPAID
 
 
 def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None = None, block: int = 2_048) -> TopK:

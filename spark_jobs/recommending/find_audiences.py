@@ -26,7 +26,7 @@ from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_it
 from pipeline_tasks.recommend.repeat_scores import RepeatScores, best_with_repeat_scores
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.topk.arrays import Indices, Scores, Vectors
-from pipeline_tasks.topk.scoring_device import use_scoring_device
+from pipeline_tasks.topk.top_k import use_scoring_device
 from spark_jobs.common.task_gpu import task_device
 from spark_jobs.recommending.audience_targets import (
     Targets,

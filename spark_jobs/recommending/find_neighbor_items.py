@@ -13,8 +13,7 @@ from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_it
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.topk.arrays import Exclusions, Indices, TopK
-from pipeline_tasks.topk.scoring_device import use_scoring_device
-from pipeline_tasks.topk.top_k import top_k
+from pipeline_tasks.topk.top_k import top_k, use_scoring_device
 from spark_jobs.common.task_gpu import task_device
 
 NeighborTable = Literal["similar_items", "next_items"]

@@ -14,7 +14,7 @@ from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_it
 from pipeline_tasks.recommend.reasons import explain
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from pipeline_tasks.topk.scoring_device import use_scoring_device
+from pipeline_tasks.topk.top_k import use_scoring_device
 from spark_jobs.common.task_gpu import task_device
 from spark_jobs.recommending.user_batch import Users, read_users
 

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from pipeline_tasks.topk.arrays import Exclusions, Vectors
-from pipeline_tasks.topk.scoring_device import use_scoring_device
-from pipeline_tasks.topk.top_k import top_k
+from pipeline_tasks.topk.top_k import top_k, use_scoring_device
 from tests.benchmarks.side_by_side import seconds_in_turn, write_results
 
 K: Final = 100

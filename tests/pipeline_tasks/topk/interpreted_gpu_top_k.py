@@ -7,9 +7,8 @@ import torch
 from pipeline_tasks.topk import gpu_items
 from pipeline_tasks.topk import gpu_top_k as module
 from pipeline_tasks.topk.arrays import Exclusions, Vectors, join_parts
-from pipeline_tasks.topk.scoring_device import use_scoring_device
 from pipeline_tasks.topk.top_k import _parts as dense_parts
-from pipeline_tasks.topk.top_k import top_k
+from pipeline_tasks.topk.top_k import top_k, use_scoring_device
 from tests.pipeline_tasks.topk.test_top_k import exclusions_of
 
 
@@ -60,6 +59,6 @@ if __name__ == "__main__":
         patch.setattr(gpu_items, "HALF", torch.float16)
         patch.setattr(module, "_USERS", 16)
         patch.setattr(module, "_SHARE", 4)
-        patch.setattr("pipeline_tasks.topk.pass_choice.REPAID", 0)
-        patch.setattr("pipeline_tasks.topk.pass_choice.SMALL_CALL", 0)
+        patch.setattr("pipeline_tasks.topk.top_k.REPAID", 0)
+        patch.setattr("pipeline_tasks.topk.top_k.SMALL_CALL", 0)
         main()

@@ -3,15 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.topk import pass_choice
 from pipeline_tasks.topk import top_k as module
-from pipeline_tasks.topk.arrays import Vectors
-from pipeline_tasks.topk.byte_products import multiplies_bytes
-from pipeline_tasks.topk.dot_products import dot_products
-from pipeline_tasks.topk.exact_dot import dot
+from pipeline_tasks.topk.arrays import Vectors, dot_products
 from pipeline_tasks.topk.fast_top_k import fast_top_k, prepare
-from pipeline_tasks.topk.first_pass import first_pass
+from pipeline_tasks.topk.first_pass import first_pass, multiplies_bytes
 from pipeline_tasks.topk.select_kernels import TILE, error_of, reached_by
+from pipeline_tasks.topk.settle_kernels import dot
 from pipeline_tasks.topk.top_k import top_k
 from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, problems, shelves_of
 
@@ -19,8 +16,8 @@ from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, pro
 @pytest.fixture(autouse=True)
 def always_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the fast path for tables of any size."""
-    monkeypatch.setattr(pass_choice, "REPAID", 0)
-    monkeypatch.setattr(pass_choice, "SMALL_CALL", 0)
+    monkeypatch.setattr(module, "REPAID", 0)
+    monkeypatch.setattr(module, "SMALL_CALL", 0)
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_tasks.topk.dot_products import dot_products
+from pipeline_tasks.topk.arrays import dot_products
 from pipeline_tasks.topk.gpu_items import filled_up, gpu_items, ordered_dots
 
 REPOSITORY = Path(__file__).resolve().parents[3]

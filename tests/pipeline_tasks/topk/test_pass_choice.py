@@ -3,16 +3,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from pipeline_tasks.topk import pass_choice, top_k
+from pipeline_tasks.topk import top_k
 from pipeline_tasks.topk.arrays import Part
-from pipeline_tasks.topk.pass_choice import REPAID, SMALL_CALL, Tally, takes_fast_pass
+from pipeline_tasks.topk.top_k import REPAID, SMALL_CALL, Tally, takes_fast_pass
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Tally:
     """Start the tally at zero, as in a new process."""
     tally = Tally()
-    monkeypatch.setattr(pass_choice, "TALLY", tally)
+    monkeypatch.setattr(top_k, "TALLY", tally)
     return tally
 
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_tasks.topk import input_checks
-from pipeline_tasks.topk.arrays import Exclusions, TopK, Vectors
-from pipeline_tasks.topk.dot_products import dot_products
+from pipeline_tasks.topk import arrays
+from pipeline_tasks.topk.arrays import Exclusions, TopK, Vectors, dot_products
 from pipeline_tasks.topk.top_k import top_k
 
 
@@ -124,13 +123,13 @@ def test_memory_is_bounded_by_the_block() -> None:
 
 def test_read_only_items_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    look = input_checks.refuse_bad_vectors
+    look = arrays.refuse_bad_vectors
 
     def told(name: str, vectors: Vectors) -> None:
         looked.append(name)
         look(name, vectors)
 
-    monkeypatch.setattr(input_checks, "refuse_bad_vectors", told)
+    monkeypatch.setattr(arrays, "refuse_bad_vectors", told)
     users, items = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
     for _ in range(2):
         top_k(users, items, 1)

@@ -3,7 +3,7 @@ import torch
 from pyspark import TaskContext
 from pyspark.resource import ResourceInformation
 
-from pipeline_tasks.topk.scoring_device import scoring_device, use_scoring_device
+from pipeline_tasks.topk.top_k import scoring_device, use_scoring_device
 from spark_jobs.common.task_gpu import cuda_device, task_device
 
 

@@ -12,7 +12,7 @@ from pipeline_tasks.config.business_rules import BusinessRules
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.topk.arrays import TopK
-from pipeline_tasks.topk.scoring_device import scoring_device
+from pipeline_tasks.topk.top_k import scoring_device
 from spark_jobs.recommending import find_audiences, find_neighbor_items, recommend_users
 from spark_jobs.recommending.find_neighbor_items import NEIGHBORS, NeighborRequest, NeighborTable
 from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
