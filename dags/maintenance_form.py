@@ -7,7 +7,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from run_form import run_fields
 
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.local_runtime.chain_run import CHAIN
 from pipeline_tasks.maintenance.rollback_target import What
 
 UNFINISHED = ["running", "queued"]
@@ -101,6 +100,8 @@ def arm_report_fields() -> dict[str, Param]:
 @task
 def require_no_night() -> str:
     """Fail at once while a DAG of the nightly run is unfinished: its staged files would be published afterwards."""
+    from pipeline_tasks.local_runtime.chain_run import CHAIN
+
     instance = get_current_context()["ti"]
     busy = [dag_id for dag_id in CHAIN if instance.get_dr_count(dag_id=dag_id, states=UNFINISHED)]
     if busy:

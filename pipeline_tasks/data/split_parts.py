@@ -1,4 +1,4 @@
-"""Train, validation and test as positions in the sequences. No strategy copies an event into another part."""
+"""Train, validation and test as positions in the sequences. No strategy copies an event into two parts."""
 
 from dataclasses import dataclass
 from datetime import datetime

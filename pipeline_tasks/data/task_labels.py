@@ -1,4 +1,4 @@
-"""Labels that task heads learn from, besides the histories: items shown, and items liked or not."""
+"""Labels that task heads learn from, besides the histories: items shown, and items liked or disliked."""
 
 from dataclasses import dataclass
 from typing import Any

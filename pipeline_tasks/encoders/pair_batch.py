@@ -1,10 +1,10 @@
-"""Gradient caching: the loss of a large batch with the memory of a small one.
-
-Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup. All texts are encoded without
-gradients. The loss gives the gradient of each vector. Then each part is encoded again, to pass on its gradient.
+"""Loss and gradients of a batch of text pairs: in-batch InfoNCE, in which each distinct text is encoded once.
 
 The logQ correction (Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling) is applied, because frequent texts are
 drawn as negatives more often and would otherwise be pushed down.
+
+Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup. All texts are encoded without
+gradients. The loss gives the gradient of each vector. Then each part is encoded again, to pass on its gradient.
 """
 
 import math

@@ -3,8 +3,8 @@
 `hits`: (n, >= k) whether the item at each place is relevant; `relevant`: (n,) how many items are relevant, at least 1.
 Formulas: Järvelin and Kekäläinen 2002 (DCG; the ideal list has min(k, relevant) hits); the others are standard.
 
-Formulas: Castells et al. 2015 (novelty, intra-list distance); Abdollahpouri et al. 2019 (popularity lift, there ΔGAP).
-`lists`: (n, k) item indices.
+Of lists beyond accuracy: Castells et al. 2015 (novelty, intra-list distance); Abdollahpouri et al. 2019 (popularity
+lift, there ΔGAP). `lists`: (n, k) item indices.
 """
 
 from dataclasses import dataclass

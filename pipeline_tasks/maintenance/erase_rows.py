@@ -1,4 +1,4 @@
-"""Corrects the counts in `reconciliation` after rows of events and quarantine were erased."""
+"""Removes the rows of erased users from the tables: data files with such rows are rewritten without them."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Counts impressions of each A/B arm, and the clicks and purchases that followed them, by user."""
+"""Compares the A/B arms of a shop, and logs the report to MLflow."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta

@@ -1,11 +1,11 @@
-"""Features of purchase intent from the 14 days before a cut-off: one row per group of events.
-
-A group is a user, or a user and a category. The fixed window makes rows comparable for histories of any length, and
-nothing after the cut-off is used.
+"""Probability of a purchase in the next 7 days: two logistic regressions, per user and per user and category.
 
 The training examples have cut-offs 14 and 7 days before the end of the run, and labels from the 7 days after each.
 Log-loss is a proper score, so a weakly regularized fit is calibrated. Each run checks this by a fit on the earlier
 window, evaluated on the later one.
+
+A group is a user, or a user and a category. The fixed window makes rows comparable for histories of any length, and
+nothing after the cut-off is used.
 """
 
 from dataclasses import dataclass

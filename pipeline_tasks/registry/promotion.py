@@ -1,4 +1,4 @@
-"""Decides by the rule of mlflow/registry.yaml whether a version becomes champion.
+"""Decides by the rule of mlflow/registry.yaml whether a version becomes champion, and promotes it.
 
 python -m pipeline_tasks.registry.promotion --source simulated_shop --date 2026-11-20
 """

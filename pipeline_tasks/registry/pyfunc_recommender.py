@@ -1,4 +1,4 @@
-"""The code and requirements in a logged model, so that it can be served where Nightshelf is not installed."""
+"""The recommender as an MLflow model: it takes histories and returns item ids with scores."""
 
 import json
 import re

@@ -1,10 +1,10 @@
-"""Products of int8 matrices, and a check whether they are exact and fast on this CPU.
-
-u . v is the sum over dimensions of (u 2^e) (v 2^-e), and multiplication by a power of two does not round. SmoothQuant
-(Xiao et al. 2023, eq. 4 with alpha = 1/2) moves the scale of large activations into the weights of a layer likewise.
+"""The first pass of a fast top-k: prepared items, approximate scores, and a proven bound on their error.
 
 On a CPU with byte products the first pass is in int8. Each user and each tile of items has a scale. Items are sorted by
 their largest number, so that items of a tile have similar size, and dimensions are balanced first.
+
+u . v is the sum over dimensions of (u 2^e) (v 2^-e), and multiplication by a power of two does not round. SmoothQuant
+(Xiao et al. 2023, eq. 4 with alpha = 1/2) moves the scale of large activations into the weights of a layer likewise.
 """
 
 from collections.abc import Iterator

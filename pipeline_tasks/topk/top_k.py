@@ -1,4 +1,4 @@
-"""The device of the top-k of large tables: the CPU, unless a Spark task sets its GPU.
+"""Exact top-k of users x items by dot product, block by block, with items excluded per user.
 
 A first pass multiplies in float32, or for large tables in int8 (fast_top_k.py) or on a GPU (gpu_top_k.py). Its rounding
 error is bounded, so only items within that bound of the k-th best can belong to the result. Those are scored again in

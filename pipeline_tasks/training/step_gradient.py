@@ -1,4 +1,4 @@
-"""Popularity trends of all items for each time bucket of a log, in the precision and layout that a step reads."""
+"""Computes the gradient of one step of stage 2, in parts that fit the memory, for all members and processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The rules of cleaning, in order, and the rows that they reject: the first rule that a record breaks rejects it.
 
-It takes one shuffle of seven narrow columns; the wide rows are not moved. Cleaning then drops the found rows by their
-number and writes the others directly from the scan.
+Finding these rows takes one shuffle of seven narrow columns; the wide rows are not moved. Cleaning then drops them by
+their number and writes the others directly from the scan.
 """
 
 from collections.abc import Sequence

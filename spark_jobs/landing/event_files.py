@@ -1,4 +1,4 @@
-"""Names the file of a failure of Spark where the file is damaged."""
+"""Steps of landing events that files with and without a day in their path share."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,10 +1,10 @@
-"""Lands files without a day in their path: usually one file of many days that grows.
-
-An undated record has no time, or an impossible one. It is landed under the day of the run that first landed it. When
-the file is landed again, its record id finds that day, and the record stays there.
+"""Lands every event under the day on which it happened, with its day of delivery in `arrived`.
 
 A record of a day after the run is landed too, and is cleaned by the run of its own day. `rules.waiting_days` limits by
 how many days a record may be later than its file; a later time is impossible.
+
+An undated record has no time, or an impossible one. It is landed under the day of the run that first landed it. When
+the file is landed again, its record id finds that day, and the record stays there.
 """
 
 from collections.abc import Collection, Sequence

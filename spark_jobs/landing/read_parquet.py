@@ -1,4 +1,4 @@
-"""Groups Parquet files by their schema, and reads the statistics of columns from their footers."""
+"""Reads Parquet files of one or several schemas, also with times in nanoseconds."""
 
 import re
 from collections.abc import Iterable, Sequence

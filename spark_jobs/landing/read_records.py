@@ -1,4 +1,4 @@
-"""Decodes lines of any encoding.
+"""Reads a shop's files as raw records: its columns, unchanged, with the file of each and the text of corrupt ones.
 
 Text formats are read as lines and parsed line by line. One bad line (cut off, not UTF-8, 100 MB long) then becomes one
 corrupt record, and neither fails the job nor becomes a row of NULLs.

@@ -1,4 +1,4 @@
-"""Weights of events as signs of interest, and the values that a user is most interested in."""
+"""Builds user_profiles from the events of the window and the user vectors of the run."""
 
 from collections.abc import Callable, Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""Counts of events for a split, computed from as few columns and days as possible."""
+"""Chooses the split of a window without a set strategy: in time, unless too few sequences cross a cut-off."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta

@@ -1,11 +1,11 @@
-"""SASRec's network, as its authors released it (Kang and McAuley 2018, Self-Attentive Sequential Recommendation).
+"""SASRec trained with full softmax cross-entropy, as a sequential baseline.
+
+The loss is the softmax over the whole catalog at every position. The paper's binary cross-entropy with one negative is
+known to be worse (Petrov and Macdonald 2023, Klenitskiy and Vasilev 2023). Adam has a constant rate, as published.
 
 The input is item plus learned position embeddings. A causal block has attention with normed queries and unnormed keys
 and values, without an output projection, and then a two-layer ReLU network of the same width; each is added to its
 normed input. Scores are dot products with the item table. The network reads items only: no text, times or event types.
-
-The loss is the softmax over the whole catalog at every position. The paper's binary cross-entropy with one negative is
-known to be worse (Petrov and Macdonald 2023, Klenitskiy and Vasilev 2023). Adam has a constant rate, as published.
 """
 
 from collections.abc import Callable

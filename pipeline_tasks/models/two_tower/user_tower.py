@@ -1,4 +1,4 @@
-"""Optional modules of the user tower: the inputs of users' attributes and of their queries.
+"""The user tower: a causal transformer (post-LN) over a history's tokens, with an output of trend weights.
 
 Each member of an ensemble is one such tower over its own slice of every token.
 """
