@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
@@ -11,7 +11,7 @@ from pipeline_tasks.config.settings import HIGHEST_PRICE
 from pipeline_tasks.config.source_toml import ItemForm, Source, UserForm
 from pipeline_tasks.times import SECOND
 from spark_jobs.cleaning.cleaning_rules import RULE
-from spark_jobs.cleaning.map_events import LANDED
+from spark_jobs.cleaning.map_events import LANDED, ROW
 from spark_jobs.common.sql_expressions import checked, evaluate, lenient
 from spark_jobs.common.typed_columns import as_key, as_number, as_text, as_texts, as_time, rate_of
 from spark_jobs.landing.event_days import shop_clock
@@ -23,6 +23,9 @@ ATTRIBUTE: Final = "attribute_"
 EXACT_DUPLICATE: Final = "exact_duplicates"
 """Rule of a record that has the same values as another record of its key."""
 _PLACE: Final = "_place"
+_FILLED: Final = "_filled"
+_VALUES: Final = "_values"
+_ALONE: Final = "_alone"
 _UPDATED: Final = "_updated"
 """Time at which a record was written, where the source maps `updated_at`."""
 
@@ -91,20 +94,26 @@ def newest_per_key(rows: DataFrame, key: str) -> DataFrame:
 
     A record with nothing but its key counts as older than any other.
     """
-    return _ranked(rows, key).where(F.col(_PLACE) == 1).drop(_PLACE)
+    filled = rows.select("*", _filled(rows, key))
+    ranked = filled.withColumn(_PLACE, F.row_number().over(_newest(filled, "ds", key)))
+    return ranked.where(F.col(_PLACE) == 1).drop(_PLACE, _FILLED)
 
 
 def mark_repeated(mapped: DataFrame, key: str) -> DataFrame:
-    """Return all records with their `_rule`, which is NULL for the one record of each key that is kept.
+    """Return (_row, ds, key, _rule) of all records; `_rule` is NULL for the one valid record of each key that is kept.
 
     Further records of a key get EXACT_DUPLICATE when they have the same values as another one, else `duplicate_<key>`.
     """
-    values = [name for name in mapped.columns if not name.startswith("_") and name != "arrived"]
-    # `ds` and the key are among the values, so the rows need no second shuffle after the first window.
-    equal = Window.partitionBy(*values).orderBy(_PLACE)
+    # Texts are not shuffled: a hash stands for them. It skips NULLs, so it also reads which values are NULL.
+    values = [F.col(name) for name in _values(mapped, key)]
+    equal_values = F.xxhash64(key, *values, *(value.isNull() for value in values)).alias(_VALUES)
+    narrow = mapped.select(ROW, "ds", key, RULE, SOURCE_FILE, *_updated_in(mapped), _filled(mapped, key), equal_values)
+    # An invalid record is a duplicate of none, so it is alone in its partition.
+    alone = F.when(F.col(RULE).isNotNull(), F.col(ROW)).alias(_ALONE)
+    ranked = narrow.select("*", alone).withColumn(_PLACE, F.row_number().over(_newest(narrow, "ds", _ALONE, key)))
+    equal = Window.partitionBy("ds", _ALONE, key, _VALUES).orderBy(_PLACE)
     further = F.when(F.row_number().over(equal) > 1, EXACT_DUPLICATE).otherwise(f"duplicate_{key}")
-    valid = _ranked(mapped.where(F.col(RULE).isNull()), key).withColumn(RULE, F.when(F.col(_PLACE) > 1, further))
-    return mapped.where(F.col(RULE).isNotNull()).unionByName(valid.drop(_PLACE))
+    return ranked.select(ROW, "ds", key, F.coalesce(RULE, F.when(F.col(_PLACE) > 1, further)).alias(RULE))
 
 
 def as_json_object(attributes: Mapping[str, str]) -> Column:
@@ -156,12 +165,24 @@ def _with_rule(rows: DataFrame, key: str, missing: str) -> DataFrame:
     return rows.withColumn(RULE, rule)
 
 
-def _ranked(rows: DataFrame, key: str) -> DataFrame:
-    values = [name for name in rows.columns if not name.startswith("_") and name not in ("ds", "arrived", key)]
-    filled = F.lit(0)
-    for name in values:
-        filled = filled + F.when(F.col(name).isNotNull(), 1).otherwise(0)
+def _values(rows: DataFrame, key: str) -> list[str]:
+    """Return the columns of the values of a record beside its key."""
+    return [name for name in rows.columns if not name.startswith("_") and name not in ("ds", "arrived", key)]
+
+
+def _updated_in(rows: DataFrame) -> list[str]:
+    return [_UPDATED] if _UPDATED in rows.columns else []
+
+
+def _filled(rows: DataFrame, key: str) -> Column:
+    """Return `_filled`, the number of values of a record beside its key."""
+    return sum((F.col(name).isNotNull().cast("int") for name in _values(rows, key)), F.lit(0)).alias(_FILLED)
+
+
+def _newest(rows: DataFrame, *partition: str) -> WindowSpec:
+    """Return the window that orders the records of a key from the newest to the oldest."""
     # Rows are numbered in the order of their file, and files of a delivery are ordered by name.
-    newest = [F.desc_nulls_last(_UPDATED), filled.desc()] if _UPDATED in rows.columns else []
-    order = Window.partitionBy("ds", key).orderBy((filled > 0).desc(), *newest, F.desc(SOURCE_FILE), F.desc("_row"))
-    return rows.withColumn(_PLACE, F.row_number().over(order))
+    newest = [F.desc_nulls_last(_UPDATED), F.desc(_FILLED)] if _UPDATED in rows.columns else []
+    return Window.partitionBy(*partition).orderBy(
+        (F.col(_FILLED) > 0).desc(), *newest, F.desc(SOURCE_FILE), F.desc(ROW)
+    )

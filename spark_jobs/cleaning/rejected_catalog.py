@@ -80,5 +80,6 @@ def _add(
     rejections.outcomes.update(found)
     if any(outcome == names.quarantine for _, outcome, _ in found):
         faults = narrow.where(outcome == names.quarantine).select(ROW, RULE, "detail")
-        records = raw.select("*", raw_text(raw, longest)).join(F.broadcast(faults), on=ROW, how="inner")
+        # Joined first, so that only rejected records are written as text.
+        records = raw.join(F.broadcast(faults), on=ROW, how="inner").select("*", raw_text(raw, longest))
         rejections.quarantine.append(quarantine_rows(records))

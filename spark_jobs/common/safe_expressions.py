@@ -63,10 +63,11 @@ def safe_expression(expression: str, columns: Collection[str], where: str) -> st
 def has_date(text: str) -> str:
     """Return the SQL condition that the SQL expression `text`, a string, begins with a whole date.
 
-    Spark would cast a time alone to that time of today, and a year alone to its first day. Two dashes at their
-    positions identify the usual form; the regular expression runs only for others.
+    Spark would cast a time alone to that time of today, and a year alone to its first day. A time alone begins with two
+    digits, and Spark reads no time after an incomplete date. So a text that begins with 200 to 209 and has a colon is
+    no such text; the regular expression runs only for others.
     """
-    usual = f"substring({text}, 5, 1) = '-' AND locate('-', {text}, 7) IN (7, 8)"
+    usual = f"{text} >= '200' AND {text} < '20:' AND contains({text}, ':')"
     return f"(({usual}) OR {text} RLIKE '^[ \\t\\r\\n]*[0-9]{{4}}-[0-9]{{1,2}}-[0-9]')"
 
 
