@@ -31,7 +31,7 @@ from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_inputs import UserContent, fit_user_content
 from pipeline_tasks.training.best_epoch import BestEpoch, EpochCallback
-from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.fit_options import FitOptions, read_options
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint, digest, training_fingerprint
@@ -105,9 +105,8 @@ def train(
     run |= {"queries": digest([users.queries.raw]), "profile": users.profile}
     input_digest = training_fingerprint(known, raw, options, task, **run)
     stopped = (encoded.stopped, resumable_fit(trainer, best, TrainingCheckpoint(work / CHECKPOINT, input_digest)))
-    recommender = best.recommender()
     print(f"epoch {best.epoch} is the best; tuning the weight of each part of the score", flush=True)
-    _choose_weights(recommender, data, task, served, training)
+    recommender = _tune_weights(best.recommender(), data, task, served, training)
     _log_head_metrics(recommender, data, known, options, lambda figures: on_metrics(figures, best.epoch))
     facts = {"candidate": name, "fitted_on": "train", "epochs": best.epoch, "options": asdict(options)}
     if any(stopped):
@@ -131,12 +130,7 @@ def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) ->
     The adapter of stage 1 is not fitted again; it was fitted on the train part.
     """
     device = prepare_torch(training.threads)
-    epochs, chosen = int(saved.facts["epochs"]), saved.recommender.model.config
-    options = replace(
-        FitOptions(**saved.facts["options"]),
-        linear_weight=chosen.linear_weight,
-        trend_shift=tuple(chosen.trend_shift),
-    )
+    epochs, options = int(saved.facts["epochs"]), read_options(saved.facts["options"])
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
     known = data.parts.known_before("test")
     users = saved.knowing(saved.recommender, known).users
@@ -146,16 +140,8 @@ def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) ->
         print(f"fitted on train and validation: epoch {epoch} of {epochs}, loss {loss:.4f}", flush=True)
         return epoch < epochs
 
-    trainer.fit(resume)
-    fitted = trainer.recommender.model.config
-    fitted.borrowed_ids, fitted.new_item_level = chosen.borrowed_ids, chosen.new_item_level
-    fitted.newcomer_trends, fitted.newcomer_share = chosen.newcomer_trends, chosen.newcomer_share
-    fitted.newcomer_level = chosen.newcomer_level
-    refitted, tuned = trainer.recommender, saved.recommender
-    refitted.own = copy_weights(refitted.own, tuned.own)
-    refitted.looked_at = copy_weights(refitted.looked_at, tuned.looked_at)
-    facts = saved.facts | {"fitted_on": "train and validation"}
-    return replace(saved, recommender=trainer.recommender, facts=facts)
+    recommender = copy_weights(trainer.fit(resume), saved.recommender)
+    return replace(saved, recommender=recommender, facts=saved.facts | {"fitted_on": "train and validation"})
 
 
 def task_labels(data: RunData, options: FitOptions) -> TaskLabels:
@@ -195,22 +181,26 @@ def _liked_rating(data: RunData, known: Interactions, training: TrainingSettings
     return data.ratings.choose_liked_threshold(known.evidence.last_timestamp)
 
 
-def _choose_weights(
+def _tune_weights(
     recommender: TwoTowerRecommender,
     data: RunData,
     task: RankingTask,
     served: RankingTask,
     training: TrainingSettings,
-) -> None:
-    """Choose the weight of each part of the score on validation."""
-    tune_blend_weight(recommender, task)
-    choose_cold_start_boost(recommender, task, training)
+) -> TwoTowerRecommender:
+    """Return the recommender with the weight of each part of the score that is best on validation."""
+    recommender, _ = tune_blend_weight(recommender, task)
+    recommender = choose_cold_start_boost(recommender, task, training)
     newcomers = build_task(data.parts, "validation", "newcomers", len(data.catalog))
-    tune_new_user_weights(recommender, sample_task(newcomers, _max_users(data), training.seed), task)
+    newcomers = sample_task(newcomers, _max_users(data), training.seed)
+    recommender = tune_new_user_weights(recommender, newcomers, task)
     if recommender.looked_at is not None:
-        recommender.looked_at = tune_repeat_weight(replace(recommender, looked_at=None), recommender.looked_at, task)
+        tuned = tune_repeat_weight(replace(recommender, looked_at=None), recommender.looked_at, task)
+        recommender = replace(recommender, looked_at=tuned)
     if recommender.own is not None:
-        recommender.own = tune_repeat_weight(replace(recommender, own=None), recommender.own, served)
+        tuned = tune_repeat_weight(replace(recommender, own=None), recommender.own, served)
+        recommender = replace(recommender, own=tuned)
+    return recommender
 
 
 def _log_head_metrics(

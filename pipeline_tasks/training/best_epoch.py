@@ -3,14 +3,14 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from pipeline_tasks.evaluation.ranking_task import RankingTask
-from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.tuned_weights import read_tuned_weights
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.training.tune_weights import tune_item_to_item_weight
 
@@ -85,8 +85,7 @@ class BestEpoch:
 
     def after(self, loss: float, recommender: TwoTowerRecommender, **figures: float) -> bool:
         """Evaluate the epoch that just ended with the mean `loss`; return whether to train another."""
-        ndcg, alone = tune_item_to_item_weight(recommender, self.task)
-        weight = recommender.model.config.linear_weight
+        weight, ndcg, alone = tune_item_to_item_weight(recommender, self.task)
         measured = {"validation_ndcg_at_10": ndcg, "validation_towers_ndcg_at_10": alone, "linear_weight": weight}
         self.history.append({"train_loss": loss, **measured, **figures})
         epoch = len(self.history)
@@ -94,7 +93,8 @@ class BestEpoch:
         print(f"epoch {epoch}: loss {loss:.4f}, validation {METRIC} {ndcg:.4f}, towers alone {alone:.4f}", flush=True)
         if self.epoch == 0 or ndcg > self.ndcg:
             self.epoch, self.ndcg = epoch, ndcg
-            self._kept = replace(recommender, model=copy.deepcopy(recommender.model))
+            weighted = recommender.with_weights(item_to_item=weight)
+            self._kept = replace(weighted, model=copy.deepcopy(recommender.model))
         # The towers still improve while the item-to-item part dominates the sum. Stopped by the sum alone, the
         # simulated shop ended after 3 epochs with .0871 instead of .1006 after 8.
         if alone > self.alone:
@@ -113,17 +113,14 @@ class BestEpoch:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the weights of the best epoch, and all else that `restore` needs, as values for JSON."""
         numbers = {name: getattr(self, name) for name in ("epoch", "ndcg", "alone_epoch", "alone", "history")}
-        return self._kept.model.state_dict(), {**numbers, "config": self._kept.model.config.to_diff_dict()}
+        return self._kept.model.state_dict(), {**numbers, "tuned_weights": asdict(self._kept.tuned)}
 
     def restore(self, recommender: TwoTowerRecommender, weights: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Restore what `state` returned; `recommender` must have the same data and options. Logs all metrics again."""
         model = copy.deepcopy(recommender.model)
-        model.config = TwoTowerConfig(**numbers["config"])
         model.load_state_dict(weights)
-        self._kept = replace(recommender, model=model)
+        self._kept = replace(recommender, model=model, tuned=read_tuned_weights(numbers["tuned_weights"]))
         for name in ("epoch", "ndcg", "alone_epoch", "alone", "history"):
             setattr(self, name, numbers[name])
-        # `after` sets this weight at every epoch.
-        recommender.model.config.linear_weight = self.history[-1]["linear_weight"]
         for epoch, figures in enumerate(self.history, start=1):
             self.on_metrics(figures, epoch)

@@ -78,8 +78,6 @@ def _shape(
         linear_rank=min(options.linear_rank, known),
         linear_kind=options.linear_kind,
         linear_half_life=half_life(options.linear_kind, log),
-        linear_weight=options.linear_weight,
-        trend_shift=list(options.trend_shift),
         matching=options.matching,
         tasks=sorted(set(options.task_weights) - {NEXT_ITEM}),
         profile_values=len(users.profile),

@@ -1,7 +1,8 @@
 """The options of stage 2; `training_choices` chooses them from the log."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pipeline_tasks.config.training_settings import EVENT_WEIGHTS, ONLY_NEXT_ITEM
 from pipeline_tasks.models.ease import BASKET_PENALTY
@@ -9,6 +10,8 @@ from pipeline_tasks.models.item_to_item import ItemToItemKind, ItemToItemRecipe
 
 Schedule = Literal["cosine", "late"]
 """Learning rate after the warm-up: a cosine decay to 0, or constant up to the middle and then linear to 0."""
+_NO_OPTIONS: Final = {"linear_weight", "trend_shift"}
+"""Options of models saved before 2026-11-29 that are now among the TunedWeights."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,6 @@ class FitOptions:
     """Weight of the regression on upcoming items, for linear_kind season (see season_weights)."""
     linear_penalty: float = BASKET_PENALTY
     """Ridge penalty, for linear_kind basket."""
-    linear_weight: float = 0.0
-    trend_shift: tuple[float, ...] = ()
     repeats: bool = False
     """Whether previously purchased items get a score of their own (see repeat_model)."""
     looked_at: bool = False
@@ -83,3 +84,8 @@ class FitOptions:
             penalty=self.linear_penalty,
             in_order=self.in_order,
         )
+
+
+def read_options(saved: Mapping[str, Any]) -> FitOptions:
+    """Return the options from the facts of a saved model."""
+    return FitOptions(**{name: value for name, value in saved.items() if name not in _NO_OPTIONS})

@@ -45,38 +45,41 @@ class _Scores:
     """(horizons, items)"""
 
 
-def tune_item_to_item_weight(recommender: TwoTowerRecommender, task: RankingTask) -> tuple[float, float]:
-    """Set `linear_weight` of the model to the best of SHARES on the task; return the NDCG@10 there, and without it."""
-    config = recommender.model.config
+def tune_item_to_item_weight(recommender: TwoTowerRecommender, task: RankingTask) -> tuple[float, float, float]:
+    """Return the best weight of the item-to-item part on the task, the NDCG@10 with it, and the NDCG@10 without it."""
     parts = _score(recommender, task)
+    return *_item_to_item_weight(parts, task), ndcg_from_scores(parts.alone, task)
+
+
+def _item_to_item_weight(parts: _Scores, task: RankingTask) -> tuple[float, float]:
     unit = spread_of(parts.alone) / max(spread_of(parts.linear), 1e-9) if parts.linear.any() else 0.0
-    config.linear_weight, best = best_weight(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
-    return best, ndcg_from_scores(parts.alone, task)
+    return best_weight(unit, SHARES if unit else SHARES[:1], parts.alone, parts.linear, task)
 
 
-def tune_blend_weight(recommender: TwoTowerRecommender, task: RankingTask) -> float:
-    """Set the weight of the item-to-item part, then one by one the shift of each trend; return the NDCG@10."""
-    config = recommender.model.config
-    config.trend_shift = [0.0] * len(config.horizons)
-    best, _ = tune_item_to_item_weight(recommender, task)
+def tune_blend_weight(recommender: TwoTowerRecommender, task: RankingTask) -> tuple[TwoTowerRecommender, float]:
+    """Return the recommender with the best weight of the item-to-item part and shift of each trend, and its NDCG@10.
+
+    The weights are chosen one after the other.
+    """
+    recommender = recommender.with_weights(trend_shift=())
     parts = _score(recommender, task)
-    total = parts.alone + np.float32(config.linear_weight) * parts.linear
-    spread = spread_of(total)
-    for column, trend in enumerate(parts.trends):
+    weight, best = _item_to_item_weight(parts, task)
+    total = parts.alone + np.float32(weight) * parts.linear
+    spread, shifts = spread_of(total), []
+    for trend in parts.trends:
         unit = spread / max(float(trend.std()), 1e-9)
-        config.trend_shift[column], best = best_weight(unit, TREND_SHARES, total, trend, task)
-        total += np.float32(config.trend_shift[column]) * trend
-    return best
+        shift, best = best_weight(unit, TREND_SHARES, total, trend, task)
+        total += np.float32(shift) * trend
+        shifts.append(shift)
+    return recommender.with_weights(item_to_item=weight, trend_shift=tuple(shifts)), best
 
 
 def _score(recommender: TwoTowerRecommender, task: RankingTask) -> _Scores:
     """Return the scores by part; half precision suffices to choose a weight."""
-    config = recommender.model.config
-    kept, config.linear_weight = config.linear_weight, 1.0
-    with torch.autocast(recommender.model.device.type, torch.bfloat16, enabled=has_bfloat16(recommender.model.device)):
-        items, users = recommender.item_matrix(), recommender.user_matrix(task.histories)
-    config.linear_weight = kept
-    width = items.shape[1] - config.linear_rank
+    device, unweighted = recommender.model.device, recommender.with_weights(item_to_item=1.0)
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+        items, users = unweighted.item_matrix(), unweighted.user_matrix(task.histories)
+    width = items.shape[1] - recommender.model.config.linear_rank
     linear = users[:, width:] @ items[:, width:].T
     return _Scores(recommender.pair_scores.all(users[:, :width], items[:, :width]), linear, recommender.trends.T)
 
@@ -101,45 +104,49 @@ def spread_of(scores: Floats) -> float:
     return float(scores.std(axis=1).mean())
 
 
-def tune_new_user_weights(recommender: TwoTowerRecommender, task: RankingTask, of_others: RankingTask) -> None:
-    """Set `newcomer_trends`, `newcomer_share` and `newcomer_level` of the model to the best values for new users.
+def tune_new_user_weights(
+    recommender: TwoTowerRecommender, task: RankingTask, of_others: RankingTask
+) -> TwoTowerRecommender:
+    """Return the recommender with the best weights for new users: `new_user_trends`, `…_profile` and `…_boost`.
 
     They are unchanged if there are too few new users, if the log has no times, or with additive matching, whose parts
-    cannot be weighted. If nothing beats the general weights, they are set to use those.
+    cannot be weighted. If nothing beats the general weights, new users get those.
 
     Args:
         task: of the new users.
-        of_others: the task on which `new_item_level` was chosen.
+        of_others: the task on which `cold_start_boost` was chosen.
     """
-    model, config = recommender.model, recommender.model.config
-    if len(task) < MIN_NEW_USERS or not config.horizons or isinstance(model.matching, AdditiveMatching):
-        return
-    recommender = recommender.prepared()
-    items, width = recommender.item_matrix(), model.matching.width
-
-    def at_level(level: float) -> tuple[float, float]:
-        config.newcomer_level = level
-        # New users have no previous items, so nothing is added to this score.
-        return ndcg_from_scores(recommender.user_matrix(task.histories) @ items.T, task), level
-
-    general, _ = at_level(0.0)
-    weights, popularity = _tune_trend_weights(recommender.trends.T, task)
-    own = recommender.user_matrix(task.histories)[:, :width] @ items[:, :width].T
-    unit = spread_of(popularity) / max(spread_of(own), 1e-9) if own.any() else 0.0
-    share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, own, task)
+    model, width = recommender.model, recommender.model.matching.width
+    if len(task) < MIN_NEW_USERS or not model.config.horizons or isinstance(model.matching, AdditiveMatching):
+        return recommender
+    recommender = recommender.with_weights(new_user_trends=(), new_user_profile=1.0, new_user_boost=0.0)
+    ready = recommender.prepared()
+    general = _new_user_ndcg(ready, task)
+    trends, popularity = _tune_trend_weights(ready.trends.T, task)
+    by_profile = ready.user_matrix(task.histories)[:, :width] @ ready.item_matrix()[:, :width].T
+    unit = spread_of(popularity) / max(spread_of(by_profile), 1e-9) if by_profile.any() else 0.0
+    share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, by_profile, task)
+    own = {"new_user_trends": trends, "new_user_profile": share}
     # The boost of new items is either that of users with a history, in units of the spread, or 0.
-    others = recommender.user_matrix(sample_task(of_others, _SPREAD_USERS, 0).histories)
-    others[:, width + len(weights)] = 0
-    spreads = spread_of(popularity + np.float32(share) * own) / max(spread_of(others @ items.T), 1e-9)
-    config.newcomer_trends, config.newcomer_share = weights, share
-    best, config.newcomer_level = max(map(at_level, (0.0, config.new_item_level * spreads)))
-    if best <= general:
-        config.newcomer_trends, config.newcomer_share, config.newcomer_level = [], 1.0, 0.0
-    best = max(best, general)
-    print(f"new users: validation ndcg@10 {best:.4f}, with the general weights {general:.4f}", flush=True)
+    spreads = spread_of(popularity + np.float32(share) * by_profile) / max(_spread_of_others(ready, of_others), 1e-9)
+    boosts = (0.0, ready.tuned.cold_start_boost * spreads)
+    best, boost = max((_new_user_ndcg(ready.with_weights(**own, new_user_boost=one), task), one) for one in boosts)
+    print(f"new users: validation ndcg@10 {max(best, general):.4f}, with the general weights {general:.4f}", flush=True)
+    return recommender.with_weights(**own, new_user_boost=boost) if best > general else recommender
 
 
-def _tune_trend_weights(trends: Floats, task: RankingTask) -> tuple[list[float], Floats]:
+def _new_user_ndcg(ready: TwoTowerRecommender, task: RankingTask) -> float:
+    """Return NDCG@10 of users without events; they have no previous items, so nothing is added to the product."""
+    return ndcg_from_scores(ready.user_matrix(task.histories) @ ready.item_matrix().T, task)
+
+
+def _spread_of_others(ready: TwoTowerRecommender, of_others: RankingTask) -> float:
+    """Return the spread of the scores of a sample of users with a history, without the boost of new items."""
+    users = ready.with_weights(cold_start_boost=0.0).user_matrix(sample_task(of_others, _SPREAD_USERS, 0).histories)
+    return spread_of(users @ ready.item_matrix().T)
+
+
+def _tune_trend_weights(trends: Floats, task: RankingTask) -> tuple[tuple[float, ...], Floats]:
     """Return the weights of trends (h, items) and their weighted sum (n, items); the best trend is added first."""
     spreads = trends.std(axis=1)
     units = np.divide(1, spreads, out=np.zeros_like(spreads), where=spreads > 0)
@@ -152,7 +159,7 @@ def _tune_trend_weights(trends: Floats, task: RankingTask) -> tuple[list[float],
         unit = spread_of(total) * units[column]
         weights[column], _ = best_weight(unit, TREND_SHARES, total, trends[column], task)
         total = total + np.float32(weights[column]) * trends[column]
-    return weights.tolist(), total
+    return tuple(weights.tolist()), total
 
 
 def _tiled(scores: Floats, task: RankingTask) -> Floats:
@@ -183,7 +190,17 @@ def tune_repeat_weight(recommender: TwoTowerRecommender, fitted: RepeatModel, ta
     return replace(fitted, scale=scale, offset=offset)
 
 
-def copy_weights(fitted: RepeatModel | None, tuned: RepeatModel | None) -> RepeatModel | None:
+def copy_weights(fitted: TwoTowerRecommender, tuned: TwoTowerRecommender) -> TwoTowerRecommender:
+    """Return `fitted` with all tuned weights of `tuned`, those of the repeat models included."""
+    return replace(
+        fitted,
+        tuned=tuned.tuned,
+        own=copy_repeat_weights(fitted.own, tuned.own),
+        looked_at=copy_repeat_weights(fitted.looked_at, tuned.looked_at),
+    )
+
+
+def copy_repeat_weights(fitted: RepeatModel | None, tuned: RepeatModel | None) -> RepeatModel | None:
     """Return `fitted` with the scale and offset of `tuned`; unchanged if either is None."""
     if fitted is None or tuned is None:
         return fitted

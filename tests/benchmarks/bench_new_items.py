@@ -38,15 +38,13 @@ def test_new_items(seed: int, shared_data: Path, tmp_path: Path) -> None:
     trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
     task = build_task(data.parts, "test", "discovery", len(data.catalog))
     recommender = trained.saved.recommender.at(data.parts.known_before("test"))
-    level = recommender.model.config.new_item_level
     found = evaluate(recommender, task).overall
-    recommender.model.config.new_item_level = BANNED
-    without = evaluate(recommender, task).overall
+    without = evaluate(recommender.with_weights(cold_start_boost=BANNED), task).overall
     _keep(
         {
             "seed": seed,
             "withheld": len(withheld),
-            "level": round(level, 3),
+            "level": round(recommender.tuned.cold_start_boost, 3),
             COLD: round(found[COLD], 4),
             METRIC: round(found[METRIC], 5),
             "banned": round(without[METRIC], 5),

@@ -59,12 +59,20 @@ class ItemSide:
         rows: (n,) id row of each item, -1 where it has none.
         values: (n, most) numbers of each item's structured values, 0 for none.
         trends: (n, trends) at the moment of scoring.
+        fills_cold_start: whether items without an id get embeddings from their neighbors.
     """
 
     def __init__(
-        self, model: TwoTower, texts: torch.Tensor, rows: torch.Tensor, values: torch.Tensor, trends: Floats
+        self,
+        model: TwoTower,
+        texts: torch.Tensor,
+        rows: torch.Tensor,
+        values: torch.Tensor,
+        trends: Floats,
+        *,
+        fills_cold_start: bool,
     ) -> None:
-        self._model, self._trends = model, trends
+        self._model, self._trends, self._fills_cold_start = model, trends, fills_cold_start
         self._texts, self._rows, self._values = texts, rows, values
 
     @cached_property
@@ -72,7 +80,7 @@ class ItemSide:
         """(n, d), on the model's device: the output of the item tower."""
         texts, values, rows = (part.to(self._model.device) for part in (self._texts, self._values, self._rows))
         vectors = self._model.item_vectors(texts, values, rows)
-        if self._model.config.borrowed_ids and bool((rows < 0).any()):
+        if self._fills_cold_start and bool((rows < 0).any()):
             content = self._model.content_vectors(texts, values)
             vectors = vectors + fill_cold_start_embeddings(content, self._model.item_ids.weight, rows)
         return vectors

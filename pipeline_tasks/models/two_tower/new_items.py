@@ -79,14 +79,15 @@ def cold_start_boost(scores: Floats, new: Flags, task: RankingTask) -> ColdStart
     return ColdStartBoost(items, both, known.indices.shape[1])
 
 
-def choose_cold_start_boost(recommender: TwoTowerRecommender, task: RankingTask, training: TrainingSettings) -> None:
-    """Set the model's `new_item_level`: the highest that costs at most the share `training.new_item_cost` of NDCG@10.
+def choose_cold_start_boost(
+    recommender: TwoTowerRecommender, task: RankingTask, training: TrainingSettings
+) -> TwoTowerRecommender:
+    """Return the recommender with the highest boost that costs at most the share `training.new_item_cost` of NDCG@10.
 
     The cost is relative to no boost; if a boost improves NDCG@10, at most twice that share relative to the best. If
     `training.cold_bias` is set, it is the level. Levels are in units of the spread of the scores within a user.
     """
-    config = recommender.model.config
-    config.borrowed_ids, config.new_item_level = True, 0.0
+    recommender = recommender.with_weights(cold_start_embeddings=True, cold_start_boost=0.0)
     # The scores are computed again below; kept, they would be a third matrix of up to 2 GB.
     new, unit = _new(recommender), float(_scores(recommender, task).std(axis=1).mean())
     if training.cold_bias is not None:
@@ -103,7 +104,7 @@ def choose_cold_start_boost(recommender: TwoTowerRecommender, task: RankingTask,
             # Fewer new items than simulated ones get proportionally fewer places.
             fewer = min(1.0, new.sum() / _simulated_items(new))
             level = _level_for_share(share * fewer, cold_start_boost(_scores(recommender, task), new, task), unit)
-    config.new_item_level = unit * level
+    return recommender.with_weights(cold_start_boost=unit * level)
 
 
 def _boost_curve(lists: ColdStartBoost, unit: float, task: RankingTask) -> Floats:

@@ -17,6 +17,7 @@ from pipeline_tasks.data.profile_values import ProfileValues
 from pipeline_tasks.encoders.image_encoder import image_block, load_image_encoder
 from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary, join_blocks, recall_block
+from pipeline_tasks.models.two_tower.tuned_weights import TunedWeights, former_tuned_weights, read_tuned_weights
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_inputs import NOTHING, QueryVectors, UserContent
@@ -60,6 +61,7 @@ class SavedRecommender:
             "image_encoder": self.encoders.image,
             "evidence": asdict(self.recommender.evidence),
             "moment": self.recommender.moment,
+            "tuned_weights": asdict(self.recommender.tuned),
             "facts": self.facts,
         }
         (folder / "recommender.json").write_text(json.dumps(about, indent=1))
@@ -142,10 +144,17 @@ def load_recommender(folder: Path) -> SavedRecommender:
         load_repeat_model(folder / "own_history"),
         load_repeat_model(folder / "looked_at"),
         load_users(folder / "shoppers"),
+        _tuned_weights(folder, about),
     )
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else None
     encoders = ContentEncoders(about["encoder"], adapter, vocabulary, about["image_encoder"])
     return SavedRecommender(recommender, catalog, raw_texts, encoders, about["facts"])
+
+
+def _tuned_weights(folder: Path, about: dict[str, Any]) -> TunedWeights:
+    if "tuned_weights" in about:
+        return read_tuned_weights(about["tuned_weights"])
+    return former_tuned_weights(json.loads((folder / "two_tower" / "config.json").read_text()))
 
 
 def load_model(folder: Path) -> TwoTower:

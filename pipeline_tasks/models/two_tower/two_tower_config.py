@@ -1,4 +1,4 @@
-"""The shape of the two-tower recommender and its tuned weights, saved with the model."""
+"""The shape of the two-tower model, saved with it."""
 
 from dataclasses import field
 from typing import Any
@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS
 from pipeline_tasks.models.item_to_item import ItemToItemKind
+from pipeline_tasks.models.two_tower.tuned_weights import FORMER_CONFIG_KEYS
 
 
 @strict
@@ -49,20 +50,6 @@ class TwoTowerConfig(PreTrainedConfig):
     """How the item-to-item part reads a history (see item_to_item_part)."""
     linear_half_life: int = 0
     """Half-life of an event of a history in microseconds, 0 for no decay."""
-    linear_weight: float = 0.0
-    """Weight of the item-to-item part's score beside that of the towers; chosen on validation."""
-    trend_shift: list[float] = field(default_factory=list)
-    """Shift of the trend weights of all users, 0 by default; chosen on validation."""
-    newcomer_trends: list[float] = field(default_factory=list)
-    """Trend weights of users without events; [] to use the general weights. Chosen on validation."""
-    newcomer_share: float = 1.0
-    """Weight of the attributes of users without events, beside newcomer_trends; chosen on validation."""
-    newcomer_level: float = 0.0
-    """Replaces new_item_level for users without events, beside newcomer_trends; chosen on validation."""
-    borrowed_ids: bool = False
-    """Whether items without an id get embeddings from their neighbors (see cold_start_embeddings); not in training."""
-    new_item_level: float = 0.0
-    """Boost of the score of items without an id; chosen on validation (see new_items)."""
     matching: str = "dot"
     """Name of the matching function (see matching)."""
     tasks: list[str] = field(default_factory=list)
@@ -73,9 +60,9 @@ class TwoTowerConfig(PreTrainedConfig):
     """Whether search queries are read."""
 
     def __post_init__(self, **more: Any) -> None:  # noqa: ANN401
-        """Set the fields that follow from others."""
-        self.trend_shift = self.trend_shift or [0.0] * len(self.horizons)
-        super().__post_init__(**more)  # type: ignore[no-untyped-call]
+        """Leave out the tuned weights that earlier versions kept here; they are read from the file (TunedWeights)."""
+        kept = {name: value for name, value in more.items() if name not in FORMER_CONFIG_KEYS}
+        super().__post_init__(**kept)  # type: ignore[no-untyped-call]
 
     @property
     def member_width(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from pipeline_tasks.models.repeat_model import RepeatModel
 from pipeline_tasks.models.two_tower.item_side import ItemSide
 from pipeline_tasks.models.two_tower.matching import AdditiveMatching
 from pipeline_tasks.models.two_tower.training_windows import last_windows
+from pipeline_tasks.models.two_tower.tuned_weights import UNTUNED, TunedWeights
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.user_inputs import NOTHING, UserContent, UserInputs
 from pipeline_tasks.topk.pair_scores import PairScores, pair_scores
@@ -46,6 +48,8 @@ class TwoTowerRecommender:
     """Model of items viewed but not yet purchased; None if the log does not support it."""
     users: UserContent = NOTHING
     """Profiles and queries of users; a query that it does not hold is ignored (see `knowing`)."""
+    tuned: TunedWeights = UNTUNED
+    """Weights of the parts of the score."""
     _prepared_items: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
     """The cached item side of a `prepared` recommender; None in a copy, as its items may differ."""
 
@@ -57,6 +61,13 @@ class TwoTowerRecommender:
         ready = replace(self)
         ready._prepared_items = self._items()
         return ready
+
+    def with_weights(self, **changes: Any) -> "TwoTowerRecommender":  # noqa: ANN401
+        """Return the recommender with other values of some `TunedWeights`, by their names."""
+        changed = replace(self, tuned=replace(self.tuned, **changes))
+        # All but the embeddings of new items are weights of the user side.
+        same = changed.tuned.cold_start_embeddings == self.tuned.cold_start_embeddings
+        return self._with_same_items(changed) if same else changed
 
     @torch.inference_mode()
     def item_matrix(self) -> Floats:
@@ -91,11 +102,11 @@ class TwoTowerRecommender:
         vectors = self.model.user_vectors(states).float().cpu().numpy()
         width = self.model.matching.width
         vectors[(histories.lengths == 0) & ~inputs.has_profile_or_query, :width] = self.model.matching.unknown_user
-        vectors[:, width:] += np.array(self.model.config.trend_shift, dtype=np.float32)
-        level = np.full((len(histories), 1), self.model.config.new_item_level, dtype=np.float32)
-        self._apply_new_user_weights(vectors, level, (histories.lengths == 0) & ~inputs.has_query)
-        linear = np.float32(self.model.config.linear_weight) * self._linear_sums(histories)
-        return np.concatenate([vectors, level, linear], axis=1)
+        vectors[:, width:] += np.array(self.tuned.trend_shift or 0.0, dtype=np.float32)
+        boosts = np.full((len(histories), 1), self.tuned.cold_start_boost, dtype=np.float32)
+        self._apply_new_user_weights(vectors, boosts, (histories.lengths == 0) & ~inputs.has_query)
+        linear = np.float32(self.tuned.item_to_item) * self._linear_sums(histories)
+        return np.concatenate([vectors, boosts, linear], axis=1)
 
     @torch.inference_mode()
     def states(self, histories: Interactions) -> Floats:
@@ -130,16 +141,16 @@ class TwoTowerRecommender:
             vectors[chosen] = self._last_states(inputs, windows[chosen, : sizes[chosen].max()], chosen, table)
         return vectors
 
-    def _apply_new_user_weights(self, vectors: Floats, level: Floats, newcomers: Flags) -> None:
-        """Apply the weights for users without events and queries, flagged by `newcomers` (n,).
+    def _apply_new_user_weights(self, vectors: Floats, boosts: Floats, new_users: Flags) -> None:
+        """Apply the weights for users without events and queries, flagged by `new_users` (n,).
 
-        Changes vectors (n, width + trends) and levels of new items (n, 1) in place.
+        Changes vectors (n, width + trends) and boosts of new items (n, 1) in place.
         """
-        config, width = self.model.config, self.model.matching.width
-        if config.newcomer_trends:
-            vectors[newcomers, :width] *= np.float32(config.newcomer_share)
-            vectors[newcomers, width:] = np.array(config.newcomer_trends, dtype=np.float32)
-            level[newcomers] = config.newcomer_level
+        tuned, width = self.tuned, self.model.matching.width
+        if tuned.new_user_trends:
+            vectors[new_users, :width] *= np.float32(tuned.new_user_profile)
+            vectors[new_users, width:] = np.array(tuned.new_user_trends, dtype=np.float32)
+            boosts[new_users] = tuned.new_user_boost
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, n): the matching of user and item vectors, plus the `own_additions`."""
@@ -209,7 +220,9 @@ class TwoTowerRecommender:
         return self._items().table
 
     def _items(self) -> ItemSide:
-        return self._prepared_items or ItemSide(self.model, self.texts, self.rows, self.values, self.trends)
+        fills = self.tuned.cold_start_embeddings
+        described = (self.texts, self.rows, self.values, self.trends)
+        return self._prepared_items or ItemSide(self.model, *described, fills_cold_start=fills)
 
     def _last_states(self, inputs: UserInputs, windows: Integers, rows: Integers, table: torch.Tensor) -> Floats:
         device = table.device

@@ -20,7 +20,7 @@ from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import needs_view_conversion, view_conversion_share
-from pipeline_tasks.training.tune_weights import copy_weights, tune_repeat_weight
+from pipeline_tasks.training.tune_weights import copy_repeat_weights, tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
 ITEMS = 60
@@ -95,9 +95,10 @@ def test_what_was_looked_at_is_found(recommender: TwoTowerRecommender, task: Ran
 
 
 def test_weights_of_one_fit_are_taken_over_by_the_next(fitted: RepeatModel) -> None:
-    assert copy_weights(fitted, replace(fitted, scale=2.0, offset=3.0)) == replace(fitted, scale=2.0, offset=3.0)
-    assert copy_weights(fitted, None) is fitted
-    assert copy_weights(None, fitted) is None
+    tuned = replace(fitted, scale=2.0, offset=3.0)
+    assert copy_repeat_weights(fitted, tuned) == tuned
+    assert copy_repeat_weights(fitted, None) is fitted
+    assert copy_repeat_weights(None, fitted) is None
 
 
 def test_what_is_saved_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def two() -> TwoTowerRecommender:
 
 
 def test_a_score_is_the_mean_of_what_the_members_say(two: TwoTowerRecommender) -> None:
-    two.model.config.linear_weight = 0.5
+    two = two.with_weights(item_to_item=0.5)
     each = [replace(two, model=member_of(two.model, number)) for number in range(2)]
     histories = LOG.select(np.arange(20))
     apart = [member.scores(histories) for member in each]

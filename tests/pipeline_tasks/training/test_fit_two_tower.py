@@ -49,7 +49,7 @@ def test_it_learns_what_follows_what() -> None:
 
 
 def test_a_score_is_one_dot_product_of_what_is_saved(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
-    recommender.model.config.linear_weight = 0.7
+    recommender = recommender.with_weights(item_to_item=0.7)
     recommender.model.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").exists()
     again = replace(recommender, model=TwoTower.from_pretrained(tmp_path))
@@ -89,9 +89,9 @@ def test_the_linear_part_is_chosen_on_validation() -> None:
     task = build_task(parts, "validation", "discovery", ITEMS + 1)
     ours = fitted(task.known, replace(OPTIONS, epochs=1))
     alone = evaluate(ours, task).overall["ndcg@10"]
-    chosen = tune_blend_weight(ours, task)
+    tuned, chosen = tune_blend_weight(ours, task)
     assert chosen >= alone
-    assert evaluate(ours, task).overall["ndcg@10"] == pytest.approx(chosen, abs=0.005)
+    assert evaluate(tuned, task).overall["ndcg@10"] == pytest.approx(chosen, abs=0.005)
 
 
 def test_losses_that_are_no_numbers_stop_the_training() -> None:

@@ -1,6 +1,5 @@
 """Users without events get the weights that were tuned on the new users of validation; other users do not."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -47,9 +46,7 @@ def of_clubs() -> TwoTowerRecommender:
 @pytest.fixture
 def recommender(of_clubs: TwoTowerRecommender) -> TwoTowerRecommender:
     """Return a model with trend weights that do not suit new users."""
-    own = replace(of_clubs, model=copy.deepcopy(of_clubs.model))
-    own.model.config.trend_shift = [WRONG] * len(own.model.config.horizons)
-    return own
+    return of_clubs.with_weights(trend_shift=(WRONG,) * len(of_clubs.model.config.horizons))
 
 
 def reached(recommender: TwoTowerRecommender, task: RankingTask) -> float:
@@ -60,33 +57,28 @@ def test_newcomers_get_weights_of_their_own_and_keep_what_their_attributes_tell(
     recommender: TwoTowerRecommender,
 ) -> None:
     before, of_known = reached(recommender, NEWCOMERS), recommender.user_matrix(KNOWN.histories)
-    tune_new_user_weights(recommender, NEWCOMERS, KNOWN)
-    config = recommender.model.config
-    assert len(config.newcomer_trends) == len(config.horizons)
-    assert config.newcomer_share > 0, "the club decides two events of three"
-    chosen = reached(recommender, NEWCOMERS)
+    tuned = tune_new_user_weights(recommender, NEWCOMERS, KNOWN)
+    assert len(tuned.tuned.new_user_trends) == len(recommender.model.config.horizons)
+    assert tuned.tuned.new_user_profile > 0, "the club decides two events of three"
+    chosen = reached(tuned, NEWCOMERS)
     assert chosen > before + 0.1
-    config.newcomer_share = 0.0
-    assert reached(recommender, NEWCOMERS) < chosen - 0.1
-    np.testing.assert_array_equal(recommender.user_matrix(KNOWN.histories), of_known)
+    assert reached(tuned.with_weights(new_user_profile=0.0), NEWCOMERS) < chosen - 0.1
+    np.testing.assert_array_equal(tuned.user_matrix(KNOWN.histories), of_known)
 
 
 def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoTowerRecommender) -> None:
     """The boost is in units of the spread of users with a history, which differs from that of new users."""
-    recommender.rows = recommender.rows.clone()
-    recommender.rows[:5] = -1
-    recommender.model.config.new_item_level = 1_000.0
-    tune_new_user_weights(recommender, NEWCOMERS, KNOWN)
-    assert recommender.model.config.newcomer_level < 1_000
-    assert reached(recommender, NEWCOMERS) > 0.2
+    rows = recommender.rows.clone()
+    rows[:5] = -1
+    boosted = replace(recommender, rows=rows).with_weights(cold_start_boost=1_000.0)
+    tuned = tune_new_user_weights(boosted, NEWCOMERS, KNOWN)
+    assert tuned.tuned.new_user_boost < 1_000
+    assert reached(tuned, NEWCOMERS) > 0.2
 
 
 def test_few_newcomers_choose_nothing(recommender: TwoTowerRecommender) -> None:
     few = task_of(OTHERS.select(np.arange(20)), 0)
-    before = recommender.user_matrix(few.histories)
-    tune_new_user_weights(recommender, few, KNOWN)
-    assert recommender.model.config.newcomer_trends == []
-    np.testing.assert_array_equal(recommender.user_matrix(few.histories), before)
+    assert tune_new_user_weights(recommender, few, KNOWN) is recommender
 
 
 def test_what_newcomers_typed_counts_in_full() -> None:
@@ -95,7 +87,7 @@ def test_what_newcomers_typed_counts_in_full() -> None:
     assert silent.queries is not None
     typing = replace(silent, queries=replace(silent.queries, last=np.ones(20, dtype=np.int64)))
     before = recommender.user_matrix(typing), recommender.user_matrix(silent)
-    config = recommender.model.config
-    config.newcomer_trends, config.newcomer_share = [7.0] * len(config.horizons), 0.0
+    trends = (7.0,) * len(recommender.model.config.horizons)
+    recommender = recommender.with_weights(new_user_trends=trends, new_user_profile=0.0)
     np.testing.assert_array_equal(recommender.user_matrix(typing), before[0])
     assert np.abs(recommender.user_matrix(silent) - before[1]).max() > 1

@@ -29,6 +29,7 @@ def assert_same(one: Trained, other: Trained) -> None:
         for name, weights in kept.state_dict().items():
             assert torch.equal(weights, expected.state_dict()[name]), name
         assert kept.config.to_diff_dict() == expected.config.to_diff_dict()
+    assert one[1].recommender().tuned == other[1].recommender().tuned
     assert (one[1].epoch, one[1].ndcg, one[1].history) == (other[1].epoch, other[1].ndcg, other[1].history)
 
 

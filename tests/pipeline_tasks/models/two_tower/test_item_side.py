@@ -1,6 +1,7 @@
 """The item side is worked out once for an evaluation, not for every block of users."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,7 @@ def task() -> RankingTask:
 
 @pytest.fixture(scope="module")
 def recommender(task: RankingTask) -> TwoTowerRecommender:
-    fitted = TwoTowerTrainer(task.known, TEXTS, OPTIONS).fit()
-    fitted.model.config.linear_weight = 0.7
-    return fitted
+    return TwoTowerTrainer(task.known, TEXTS, OPTIONS).fit().with_weights(item_to_item=0.7)
 
 
 @pytest.fixture
@@ -70,6 +69,20 @@ def test_later_events_ask_nothing_new_of_a_prepared_item_tower(
     scores = [later.scores(task.histories) for _ in range(2)]
     assert computed_items == [ITEMS]
     np.testing.assert_array_equal(scores[0], recommender.as_of(ready.moment + 5).scores(task.histories))
+
+
+def test_other_weights_keep_a_prepared_item_side_unless_they_change_it(
+    recommender: TwoTowerRecommender, task: RankingTask, computed_items: list[int]
+) -> None:
+    rows = recommender.rows.clone()
+    rows[:3] = -1
+    ready = replace(recommender, rows=rows).prepared()
+    ready.item_matrix()
+    ready.with_weights(item_to_item=2.0, cold_start_boost=1.0).scores(task.histories)
+    assert computed_items == [ITEMS]
+    filled = ready.with_weights(cold_start_embeddings=True)
+    assert not np.array_equal(filled.item_matrix()[:3], ready.item_matrix()[:3])
+    np.testing.assert_array_equal(filled.item_matrix()[3:], ready.item_matrix()[3:])
 
 
 def test_another_moment_is_another_item_side(recommender: TwoTowerRecommender, task: RankingTask) -> None:

@@ -16,6 +16,7 @@ from pipeline_tasks.models.two_tower import item_side
 from pipeline_tasks.models.two_tower.item_side import fill_cold_start_embeddings
 from pipeline_tasks.models.two_tower.matching import MATCHINGS
 from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
+from pipeline_tasks.models.two_tower.tuned_weights import UNTUNED
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.topk.arrays import TopK
@@ -99,13 +100,13 @@ def test_new_items_are_found_at_a_bounded_cost(
 ) -> None:
     fitted, validation, test = withheld
     alone = evaluate(fitted, test).overall
-    choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.02))
-    chosen = evaluate(fitted, test).overall
+    boosted = choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.02))
+    chosen = evaluate(boosted, test).overall
     assert chosen["cold_recall@10"] > alone["cold_recall@10"] + 0.1
     assert chosen["ndcg@10"] > 0.95 * alone["ndcg@10"]
-    level = fitted.model.config.new_item_level
-    choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.3))
-    assert fitted.model.config.new_item_level > level, "who may cost more comes higher"
+    costly = choose_cold_start_boost(fitted, validation, TrainingSettings(new_item_cost=0.3))
+    assert costly.tuned.cold_start_boost > boosted.tuned.cold_start_boost, "who may cost more comes higher"
+    assert fitted.tuned == UNTUNED, "a choice changes nothing of what it was given"
 
 
 @pytest.mark.parametrize("matching", MATCHINGS)
@@ -114,10 +115,10 @@ def test_the_level_counts_in_spreads_of_the_scores_that_rank(matching: str) -> N
     brief = replace(OPTIONS, epochs=1, matching=matching)
     fitted = TwoTowerTrainer(data.parts.known_before("validation"), TEXTS, brief).fit()
     task = build_task(data.parts, "validation", "discovery", ITEMS)
-    choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=0.0))
-    spread = float(fitted.scores(task.histories).std(axis=1).mean())
-    choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=1.0))
-    assert fitted.model.config.new_item_level == pytest.approx(spread, rel=1e-4)
+    unboosted = choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=0.0))
+    spread = float(unboosted.scores(task.histories).std(axis=1).mean())
+    boosted = choose_cold_start_boost(fitted, task, TrainingSettings(cold_bias=1.0))
+    assert boosted.tuned.cold_start_boost == pytest.approx(spread, rel=1e-4)
 
 
 def test_the_bias_can_be_set_and_moves_new_items_alone(
@@ -125,12 +126,11 @@ def test_the_bias_can_be_set_and_moves_new_items_alone(
 ) -> None:
     fitted, validation, test = withheld
     new = (fitted.rows < 0).numpy()
-    scores = []
-    for bias in (0.0, 1.5):
-        choose_cold_start_boost(fitted, validation, TrainingSettings(cold_bias=bias))
-        scores.append(fitted.scores(test.histories))
-    assert fitted.model.config.new_item_level > 0
-    np.testing.assert_allclose(scores[1][:, ~new], scores[0][:, ~new], atol=1e-5)
-    np.testing.assert_allclose(
-        scores[1][:, new] - scores[0][:, new], fitted.model.config.new_item_level, atol=1e-4, rtol=1e-4
+    without, boosted = (
+        choose_cold_start_boost(fitted, validation, TrainingSettings(cold_bias=bias)) for bias in (0.0, 1.5)
     )
+    boost = boosted.tuned.cold_start_boost
+    assert boost > 0
+    added = boosted.scores(test.histories) - without.scores(test.histories)
+    np.testing.assert_allclose(added[:, ~new], 0, atol=1e-5)
+    np.testing.assert_allclose(added[:, new], boost, atol=1e-4, rtol=1e-4)

@@ -11,7 +11,7 @@ def test_what_was_saved_is_read(tmp_path: Path) -> None:
     shape.save_pretrained(tmp_path)
     read = TwoTowerConfig.from_pretrained(tmp_path)
     assert read.to_dict() == shape.to_dict()
-    assert (read.trend_shift, read.has_lead) == ([0.0, 0.0], False)
+    assert (read.horizons, read.has_lead) == ([10, 20], False)
 
 
 def test_a_value_of_another_type_is_refused_by_its_name() -> None:
