@@ -169,16 +169,11 @@ def _options(data: RunData, task: RankingTask, content: Content, training: Train
     chosen = choose_options(task.known, data.split["strategy"], training, len(content.raw))
     options = tune_item_to_item(task, chosen)
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
-    options = replace(options, liked_rating=_liked_rating(data, task.known, training))
+    if "rating" in options.task_weights and options.liked_rating is None:
+        liked = data.ratings.choose_liked_threshold(task.known.evidence.last_timestamp)
+        options = replace(options, liked_rating=liked)
     print(f"options chosen from the log: {options}", flush=True)
     return options
-
-
-def _liked_rating(data: RunData, known: Interactions, training: TrainingSettings) -> float | None:
-    """Return the lowest rating that counts as liked; None without the task `rating` or without ratings."""
-    if "rating" not in training.task_weights or training.liked_rating is not None:
-        return training.liked_rating
-    return data.ratings.choose_liked_threshold(known.evidence.last_timestamp)
 
 
 def _tune_weights(

@@ -24,6 +24,7 @@ from pipeline_tasks.config.settings import SplitStrategy
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
 from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
+from pipeline_tasks.training.training_choices import given_options
 
 Fit = Callable[[FitOptions, EpochCallback], float]
 """Trains stage 2 with the options, and returns the best NDCG@10 on validation."""
@@ -53,7 +54,10 @@ class SearchSpace:
 
 
 def space_around(chosen: FitOptions, strategy: SplitStrategy, training: TrainingSettings) -> SearchSpace:
-    """Return the space around `chosen`: sizes from half to twice the value, shares by an equal distance either way."""
+    """Return the space around `chosen`: sizes from half to twice the value, shares by an equal distance either way.
+
+    Options that `training` sets do not vary.
+    """
     space: dict[str, BaseDistribution] = {
         "dimension": CategoricalDistribution(_near(chosen.dimension, least=16, step=ATTENTION_HEADS * chosen.members)),
         "dropout": FloatDistribution(max(0.0, chosen.dropout - 0.2), min(0.8, chosen.dropout + 0.2)),
@@ -66,9 +70,8 @@ def space_around(chosen: FitOptions, strategy: SplitStrategy, training: Training
     if strategy != "leave_one_out":
         space["answers"] = CategoricalDistribution(_near(chosen.answers, least=1))
         space["reach"] = CategoricalDistribution(_near(chosen.reach, least=1))
-    given = {"dimension": bool(training.dimension), "epochs": bool(training.epochs)}
-    given["dropout"] = training.dropout is not None
-    return SearchSpace(chosen, {name: values for name, values in space.items() if not given.get(name)})
+    given = given_options(training)
+    return SearchSpace(chosen, {name: values for name, values in space.items() if name not in given})
 
 
 def _near(size: int, least: int, step: int = 1) -> list[int]:

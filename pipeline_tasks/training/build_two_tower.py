@@ -1,6 +1,7 @@
 """Builds an untrained two-tower model for a log and its catalog: its shape, and the parts that are not learned."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def build_two_tower(
     rows[seen] = np.arange(len(seen))
     widths = options.content_blocks or (raw_texts.shape[1],)
     center, turn = fit_block_whitening(raw_texts[seen], widths, options.text_dimension)
-    config = _shape(log, options, users, len(seen), (turn.shape[1], raw_texts.shape[1]))
+    config = model_config(log, options, users, (turn.shape[1], raw_texts.shape[1]))
     recipe = options.item_to_item_recipe(config.linear_rank)
     model = TwoTower(config)
     torch.nn.Module.to(model, device)
@@ -59,30 +60,27 @@ def build_two_tower(
     return fitted.at(log)
 
 
-def _shape(
-    log: Interactions, options: FitOptions, users: UserContent, known: int, texts: tuple[int, int]
-) -> TwoTowerConfig:
-    """Return the shape for `known` items with events; `texts` are the widths of whitened and of raw text vectors."""
-    return TwoTowerConfig(
-        known_items=known,
-        item_values=options.item_values,
-        text_dimension=texts[0],
-        raw_text_dimension=texts[1],
-        dimension=options.dimension,
-        members=options.members,
-        layers=options.layers,
-        dropout=options.dropout,
-        max_length=options.max_length,
-        event_types=len(CHOSEN_TYPES),
-        horizons=choose_horizons(log),
-        linear_rank=min(options.linear_rank, known),
-        linear_kind=options.linear_kind,
-        linear_half_life=half_life(options.linear_kind, log),
-        matching=options.matching,
-        tasks=sorted(set(options.task_weights) - {NEXT_ITEM}),
-        profile_values=len(users.profile),
-        reads_queries=users.queries.are_used,
-    )
+def model_config(log: Interactions, options: FitOptions, users: UserContent, texts: tuple[int, int]) -> TwoTowerConfig:
+    """Return the model's shape: all options that have a field of the same name, and what follows from the log.
+
+    `texts` are the widths of whitened and of raw text vectors.
+    """
+    shared = {one.name for one in fields(FitOptions)} & {one.name for one in fields(TwoTowerConfig)}
+    known = len(np.unique(log.items))
+    from_log = {
+        "known_items": known,
+        # Neither can be wider than the data that it is made from.
+        "text_dimension": texts[0],
+        "linear_rank": min(options.linear_rank, known),
+        "raw_text_dimension": texts[1],
+        "event_types": len(CHOSEN_TYPES),
+        "horizons": choose_horizons(log),
+        "linear_half_life": half_life(options.linear_kind, log),
+        "tasks": sorted(set(options.task_weights) - {NEXT_ITEM}),
+        "profile_values": len(users.profile),
+        "reads_queries": users.queries.are_used,
+    }
+    return TwoTowerConfig(**{name: getattr(options, name) for name in shared} | from_log)
 
 
 @torch.no_grad()

@@ -1,4 +1,7 @@
-"""The options of stage 2; `training_choices` chooses them from the log."""
+"""The options of stage 2. They are chosen from the log (see training_choices); a setting of the same name is kept.
+
+Options that shape the model are fields of `TwoTowerConfig` too, where they are described.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,13 +24,11 @@ class FitOptions:
     epochs: int = 8
     dimension: int = 128
     members: int = 1
-    """Number of towers in the ensemble, each of width dimension / members."""
     text_dimension: int = 256
     """Whitened axes kept of each content block."""
     content_blocks: tuple[int, ...] = ()
     """Widths of the blocks of the raw vectors (text, then pictures); () for a single block."""
     item_values: int = 0
-    """Number of structured values that have an embedding (see item_vocabulary)."""
     layers: int = 2
     dropout: float = 0.2
     max_length: int = 50
@@ -88,4 +89,5 @@ class FitOptions:
 
 def read_options(saved: Mapping[str, Any]) -> FitOptions:
     """Return the options from the facts of a saved model."""
-    return FitOptions(**{name: value for name, value in saved.items() if name not in _NO_OPTIONS})
+    kept = {name: value for name, value in saved.items() if name not in _NO_OPTIONS}
+    return FitOptions(**kept | {"content_blocks": tuple(kept.get("content_blocks", ()))})

@@ -1,10 +1,10 @@
-"""Chooses the options of stage 2 from statistics of the log; a setting overrides each choice.
+"""Chooses the options of stage 2 from statistics of the log; a setting of the same name overrides each choice.
 
 Each rule states the measurement behind it (NDCG@10 on validation, one seed, unless it states otherwise).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -87,13 +87,12 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
     next_item = last_of_each and not of_baskets
     wide = of_baskets and max(n_items, int(log.known.sum())) <= BASKET_RANK_LIMIT
     members = training.members or _members(facts, training, n_items, next_item=next_item)
-    return FitOptions(
-        seed=training.seed,
-        epochs=training.epochs or _epochs(facts, next_item=next_item),
-        dimension=training.dimension or _dimension(facts, members, next_item=next_item),
+    chosen = FitOptions(
+        epochs=_epochs(facts, next_item=next_item),
+        dimension=_dimension(facts, members, next_item=next_item),
         members=members,
-        max_length=training.max_length or _max_length(log),
-        dropout=_dropout(facts) if training.dropout is None else training.dropout,
+        max_length=_max_length(log),
+        dropout=_dropout(facts),
         # The training target is that of the split: the next item, or all items wanted in the following weeks.
         reach=1 if next_item else 50,
         answers=1 if next_item else 4,
@@ -108,12 +107,16 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         text_dimension=384 if next_item else 256,
         repeats=needs_repeat_model(log, facts, training),
         looked_at=needs_view_conversion(log, training),
-        event_weights=training.event_weights,
-        matching=training.matching,
-        task_weights=training.task_weights,
-        micro_batch=training.micro_batch,
-        negatives=training.negatives or choose_negatives(n_items),
+        negatives=choose_negatives(n_items),
     )
+    return replace(chosen, **given_options(training))
+
+
+def given_options(training: TrainingSettings) -> dict[str, Any]:
+    """Return the options that a person has set: the settings with an option's name that differ from their default."""
+    settings = TrainingSettings.model_fields
+    shared = {option.name for option in fields(FitOptions)} & settings.keys()
+    return {name: value for name in shared if (value := getattr(training, name)) != settings[name].default}
 
 
 def needs_repeat_model(log: Interactions, facts: LogStatistics, training: TrainingSettings) -> bool:

@@ -13,7 +13,10 @@ from pipeline_tasks.models.two_tower.tuned_weights import FORMER_CONFIG_KEYS
 
 @strict
 class TwoTowerConfig(PreTrainedConfig):
-    """The fields from which the model is built before its weights are loaded; a value of another type is rejected."""
+    """The fields from which the model is built before its weights are loaded; a value of another type is rejected.
+
+    A field with the name of an option takes the option's value (see `model_config` in training/build_two_tower).
+    """
 
     model_type = "nightshelf_two_tower"
 

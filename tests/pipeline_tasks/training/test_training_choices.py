@@ -1,3 +1,5 @@
+import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -5,7 +7,8 @@ import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
-from pipeline_tasks.training.training_choices import choose_negatives, choose_options, log_statistics
+from pipeline_tasks.training.fit_options import FitOptions, read_options
+from pipeline_tasks.training.training_choices import choose_negatives, choose_options, given_options, log_statistics
 from tests.pipeline_tasks.logs import log_of, random_log
 
 
@@ -61,6 +64,18 @@ def test_what_is_set_is_kept() -> None:
     assert (options.repeats, options.seed) == (False, 7)
 
 
+def test_a_setting_with_the_name_of_an_option_is_that_option() -> None:
+    """Settings that are not chosen from the log have the same default as the option."""
+    training, options = TrainingSettings(), FitOptions()
+    chosen = choose_options(long_log(20, 5, 3), "temporal", training, 50)
+    for name in ("seed", "matching", "task_weights", "event_weights", "micro_batch", "liked_rating"):
+        assert getattr(chosen, name) == getattr(training, name) == getattr(options, name), name
+    given = TrainingSettings(dropout=0.0, repeats=False, seed=7, event_weights={"view": 0.0}, encoder_steps=3)
+    assert given_options(training) == {}
+    assert given_options(given).keys() == {"dropout", "repeats", "seed", "event_weights"}
+    assert choose_options(long_log(20, 5, 3), "temporal", given, 50).dropout == 0
+
+
 def test_many_short_histories_are_learned_by_two() -> None:
     short, long = long_log(10_000, 10, 50), long_log(1200, 100, 50)
     chosen = [choose_options(log, "leave_one_out", TrainingSettings(), 50) for log in (short, long)]
@@ -89,3 +104,11 @@ def test_what_the_catalog_lists_counts_and_not_what_of_it_was_wanted() -> None:
     log = long_log(20, 5, 50)
     assert choose_options(log, "temporal", TrainingSettings(), 100_000).negatives == 0
     assert choose_options(log, "temporal", TrainingSettings(), 150_000).negatives == 8_192
+
+
+def test_options_of_saved_models_are_read() -> None:
+    options = FitOptions(epochs=3, content_blocks=(384, 512))
+    saved = json.loads(json.dumps(asdict(options)))
+    assert read_options(saved) == options
+    # Models saved before 2026-11-29 have two options that are now tuned weights.
+    assert read_options(saved | {"linear_weight": 0.0, "trend_shift": []}) == options

@@ -1,9 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.user_inputs import NOTHING
+from pipeline_tasks.training.build_two_tower import model_config
+from pipeline_tasks.training.fit_options import FitOptions
+from tests.pipeline_tasks.logs import random_log
 
 
 def test_what_was_saved_is_read(tmp_path: Path) -> None:
@@ -12,6 +17,18 @@ def test_what_was_saved_is_read(tmp_path: Path) -> None:
     read = TwoTowerConfig.from_pretrained(tmp_path)
     assert read.to_dict() == shape.to_dict()
     assert (read.horizons, read.has_lead) == ([10, 20], False)
+
+
+def test_options_that_shape_the_model_arrive_in_its_config() -> None:
+    log = random_log(20, 8, seed=1)
+    options = FitOptions(
+        dimension=24, members=2, layers=3, dropout=0.4, max_length=7, item_values=5, linear_kind="sequence", seed=3
+    )
+    config = model_config(log, replace(options, matching="dot", linear_rank=99), NOTHING, (6, 12))
+    for name in ("dimension", "members", "layers", "dropout", "max_length", "item_values", "linear_kind", "matching"):
+        assert getattr(config, name) == getattr(options, name), name
+    assert (config.known_items, config.linear_rank, config.text_dimension, config.raw_text_dimension) == (8, 8, 6, 12)
+    assert not hasattr(config, "seed"), "an option of the training alone"
 
 
 def test_a_value_of_another_type_is_refused_by_its_name() -> None:
