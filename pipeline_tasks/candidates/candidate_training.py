@@ -17,7 +17,7 @@ from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
 from pipeline_tasks.candidates.search_tracking import Tune
 from pipeline_tasks.candidates.served_task import served_task
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
-from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
+from pipeline_tasks.config.training_settings import NEXT_ITEM, CandidateName, TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.data.task_labels import TaskLabels
@@ -25,6 +25,7 @@ from pipeline_tasks.device import prepare_torch
 from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.evaluation.full_ranking import RankingResult, evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, build_tasks, sample_task
+from pipeline_tasks.models.task_heads.binary_task import binary_task
 from pipeline_tasks.models.two_tower.item_content import Content, ContentEncoders, fit_content
 from pipeline_tasks.models.two_tower.new_items import choose_cold_start_boost
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
@@ -146,10 +147,14 @@ def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) ->
 
 def task_labels(data: RunData, options: FitOptions) -> TaskLabels:
     """Return the labels that the task heads learn from, beside the histories; only those of the options' tasks."""
-    tasks, liked = options.task_weights, options.liked_rating
-    impressions = data.impressions if "click" in tasks else None
-    opinions = data.ratings.opinions(liked) if "rating" in tasks and liked is not None else None
-    return TaskLabels(impressions, opinions)
+    liked, needed = options.liked_rating, _needed_labels(options)
+    impressions = data.impressions if "impressions" in needed else None
+    ratings = data.ratings.binary_labels(liked) if "ratings" in needed and liked is not None else None
+    return TaskLabels(impressions, ratings)
+
+
+def _needed_labels(options: FitOptions) -> set[str]:
+    return {part for task in options.task_weights.keys() - {NEXT_ITEM} for part in binary_task(task).reads}
 
 
 def _trainer(
@@ -169,7 +174,7 @@ def _options(data: RunData, task: RankingTask, content: Content, training: Train
     chosen = choose_options(task.known, data.split["strategy"], training, len(content.raw))
     options = tune_item_to_item(task, chosen)
     options = replace(options, content_blocks=content.widths, item_values=len(content.vocabulary))
-    if "rating" in options.task_weights and options.liked_rating is None:
+    if "ratings" in _needed_labels(options) and options.liked_rating is None:
         liked = data.ratings.choose_liked_threshold(task.known.evidence.last_timestamp)
         options = replace(options, liked_rating=liked)
     print(f"options chosen from the log: {options}", flush=True)

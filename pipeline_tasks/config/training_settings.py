@@ -11,9 +11,11 @@ from pipeline_tasks.config.setting_names import SettingsGroup
 EVENT_WEIGHTS: Final = {"view": 0.4, "click": 0.5, "cart": 1.0, "purchase": 2.0, "rating": 1.0}
 """Events nearer to a purchase weigh more, because they express interest more surely."""
 NEXT_ITEM: Final = "next_item"
-TASKS: Final = (NEXT_ITEM, "purchase_intent", "session_converts", "click", "rating")
-"""next_item is a softmax over the catalog. The others are binary cross-entropies: whether the user buys within 7 days,
-the session ends in a purchase, a shown item is clicked, and a rated item is liked."""
+BINARY_TASKS: Final = ("purchase_intent", "session_converts", "click", "rating")
+"""Whether the user buys within 7 days, the session ends in a purchase, a shown item is clicked, and a rated item is
+liked. Each is a module of models/task_heads."""
+TASKS: Final = (NEXT_ITEM, *BINARY_TASKS)
+"""next_item is a softmax over the catalog. The others are binary cross-entropies."""
 ONLY_NEXT_ITEM: Final = {NEXT_ITEM: 1.0}
 MatchingName = Literal["dot", "weighted_dot", "inverse_distance", "additive"]
 """How a user vector and an item vector make a score: pipeline_tasks/models/two_tower/matching.py."""

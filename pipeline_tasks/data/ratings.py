@@ -62,7 +62,7 @@ class Ratings:
         nothing = np.zeros(0, np.int64)
         return cls(nothing, nothing, nothing, np.zeros(0, np.float32))
 
-    def opinions(self, liked: float) -> BinaryLabels:
+    def binary_labels(self, liked: float) -> BinaryLabels:
         """Return binary labels: a rating of `liked` or more is positive."""
         return BinaryLabels(self.rows, self.items, self.times, self.values >= np.float32(liked))
 
@@ -81,7 +81,7 @@ class Ratings:
         return float(values[first:][np.argmin(np.abs(shares[first:] - 0.5))])
 
 
-def leanings(labels: BinaryLabels, rows: Integers, items: Integers, times: Integers) -> Floats:
+def rating_bias(labels: BinaryLabels, rows: Integers, items: Integers, times: Integers) -> Floats:
     """Return (k, 2): how far the log-odds of the user and of the item are from the global log-odds.
 
     A user or item without an earlier label gets 0. Labels at exactly the given time do not count, because one of them

@@ -37,14 +37,12 @@ class TaskLabels:
     """Labels up to the present; an evaluation also reads later ones. A part is None where no head needs it."""
 
     impressions: Impressions | None = None
-    opinions: BinaryLabels | None = None
+    ratings: BinaryLabels | None = None
 
     @property
     def arrays(self) -> list[npt.NDArray[Any]]:
         """All arrays, to compare two sets of labels."""
-        return [
-            array for part in (self.impressions, self.opinions) if part is not None for array in vars(part).values()
-        ]
+        return [array for part in (self.impressions, self.ratings) if part is not None for array in vars(part).values()]
 
 
 NO_TASK_LABELS = TaskLabels()

@@ -12,37 +12,8 @@ from pipeline_tasks.config.training_settings import NEXT_ITEM
 from pipeline_tasks.data.interactions import Floats, Integers, Interactions
 from pipeline_tasks.data.task_labels import TaskLabels
 from pipeline_tasks.errors import TrainingError
+from pipeline_tasks.models.task_heads.binary_task import binary_task
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
-from pipeline_tasks.training.labelled_examples import (
-    ClickSampler,
-    LabelSampler,
-    PurchaseIntentSampler,
-    RatingSampler,
-    SessionSampler,
-)
-
-
-def build_label_sampler(task: str, log: Interactions, task_labels: TaskLabels) -> LabelSampler:
-    """Return the sampler of the examples of `task` in `log`.
-
-    Raises:
-        TrainingError: the log lacks the events or ratings that the task needs.
-    """
-    if task == "click":
-        if task_labels.impressions is None or not len(task_labels.impressions.times):
-            raise TrainingError(
-                "training.task_weights has click, but the log has no impressions: land events of type impression, or "
-                "leave click out (for a log of ratings, use rating instead)"
-            )
-        return ClickSampler(log, task_labels.impressions)
-    if task == "rating":
-        if task_labels.opinions is None or not len(task_labels.opinions.times):
-            raise TrainingError(
-                "training.task_weights has rating, but no event of the window has one: map events.columns.rating in "
-                'the source\'s TOML (such as rating = "stars") and run again, or leave rating out'
-            )
-        return RatingSampler(log, task_labels.opinions)
-    return PurchaseIntentSampler(log) if task == "purchase_intent" else SessionSampler(log)
 
 
 @dataclass(frozen=True)
@@ -60,15 +31,15 @@ class TaskExamples:
     """(k,) 1 or 0."""
     weights: Floats
     """(k,) weight of each example; the weights of a whole batch add up to the task's weight."""
-    leanings: Floats | None = None
+    rating_bias: Floats | None = None
     """(k, 2) rating bias of the user and of the item; None for tasks that do not use it."""
 
     def part(self, first: int, stop: int) -> "TaskExamples":
         """Return the examples at first <= place < stop, with places counted from `first`."""
         kept = (self.place >= first) & (self.place < stop)
         place, lags, items = self.place[kept] - first, self.lags[kept], self.items[kept]
-        leanings = None if self.leanings is None else self.leanings[kept]
-        return TaskExamples(self.task, place, lags, items, self.labels[kept], self.weights[kept], leanings)
+        bias = None if self.rating_bias is None else self.rating_bias[kept]
+        return TaskExamples(self.task, place, lags, items, self.labels[kept], self.weights[kept], bias)
 
 
 class TaskLosses:
@@ -81,7 +52,7 @@ class TaskLosses:
     def __init__(self, log: Interactions, weights: Mapping[str, float], task_labels: TaskLabels, seed: int) -> None:
         self.log, self.weights = log, dict(weights)
         self.next_item = self.weights.pop(NEXT_ITEM)
-        self.samplers = {task: build_label_sampler(task, log, task_labels) for task in self.weights}
+        self.samplers = {task: binary_task(task).sampler(log, task_labels) for task in self.weights}
         self.begin(seed, 0)
         for task, sampler in self.samplers.items():
             labels = sampler.sample(np.arange(len(log.items)), np.random.default_rng(seed)).labels
@@ -107,7 +78,7 @@ class TaskLosses:
                 lags = (found.prediction_times - self.log.times[found.events]).astype(np.float32)
                 shares = (self.weights[task] * found.weights / found.weights.sum()).astype(np.float32)
                 where = places[np.searchsorted(events, found.events)]
-                drawn.append(TaskExamples(task, where, lags, found.items, found.labels, shares, found.leanings))
+                drawn.append(TaskExamples(task, where, lags, found.items, found.labels, shares, found.rating_bias))
         return tuple(drawn)
 
 
@@ -136,7 +107,7 @@ def heads_loss(
             flat.index_select(0, _on(one.place, flat)),
             _on(one.lags, flat),
             vectors.index_select(0, _on(item_rows, flat)),
-            None if one.leanings is None else _on(one.leanings, flat),
+            None if one.rating_bias is None else _on(one.rating_bias, flat),
         )
         each = binary_cross_entropy_with_logits(odds.float(), _on(one.labels, flat), reduction="none")
         total = total + (each * _on(one.weights, flat)).sum()

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from pipeline_tasks.models.task_heads.binary_task import build_heads
+from pipeline_tasks.models.task_heads.head_networks import TaskHead
 from pipeline_tasks.models.two_tower.matching import DotMatching, build_matching
-from pipeline_tasks.models.two_tower.task_heads import RatingHead, build_heads
 from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
 from pipeline_tasks.models.two_tower.user_tower import ProfileInput, QueryInput, UserTower
 
@@ -63,7 +64,7 @@ class TwoTower(PreTrainedModel):
             nn.init.zeros_(module.weight[module.padding_idx])
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-        if isinstance(module, DotMatching | RatingHead):
+        if isinstance(module, DotMatching | TaskHead):
             module.reset()
         if isinstance(module, TwoTower):
             # The weights sum to 1, so before training all users follow popularity. Set here and not in the members,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tasks.data.ratings import BinaryLabels, Ratings, leanings
+from pipeline_tasks.data.ratings import BinaryLabels, Ratings, rating_bias
 
 
 def rated(*values: float, times: list[int] | None = None) -> Ratings:
@@ -38,11 +38,11 @@ def test_later_ratings_do_not_change_the_threshold() -> None:
 
 def test_an_item_is_liked_from_the_threshold_on() -> None:
     ratings = rated(3.5, 4.0, 4.5, times=[5, 6, 7])
-    labels = ratings.opinions(4.0)
+    labels = ratings.binary_labels(4.0)
     assert labels.liked.tolist() == [False, True, True]
     assert labels.until(6).times.tolist() == [5, 6]
     # A value that float32 cannot represent exactly still counts as reached.
-    assert rated(4.7).opinions(4.7).liked.all()
+    assert rated(4.7).binary_labels(4.7).liked.all()
 
 
 def test_rating_bias_counts_earlier_labels_and_none_of_the_same_time() -> None:
@@ -51,7 +51,7 @@ def test_rating_bias_counts_earlier_labels_and_none_of_the_same_time() -> None:
 
     def bias(row: int, item: int, time: int) -> list[float]:
         example = (np.array([value]) for value in (row, item, time))
-        (found,) = leanings(labels, *example)
+        (found,) = rating_bias(labels, *example)
         return [round(float(value), 4) for value in found]
 
     def log_odds(positives: int, count: int, global_rate: float) -> float:
@@ -63,4 +63,4 @@ def test_rating_bias_counts_earlier_labels_and_none_of_the_same_time() -> None:
     assert bias(1, 7, 20) == [0, log_odds(1, 1, 2 / 3)]
     assert bias(1, 7, 21) == [log_odds(0, 2, 3 / 6), log_odds(1, 2, 3 / 6)]
     assert bias(5, 5, 99) == [0, 0], "a new user and a new item have the global rate"
-    assert not leanings(labels.until(0), *[np.zeros(2, np.int64)] * 3).any()
+    assert not rating_bias(labels.until(0), *[np.zeros(2, np.int64)] * 3).any()

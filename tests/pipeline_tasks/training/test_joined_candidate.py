@@ -68,7 +68,7 @@ def test_two_processes_train_the_candidate_of_one(
     ours, theirs = load_recommender(joined.folder).recommender, alone.saved.recommender
     torch.testing.assert_close(ours.item_table(), theirs.item_table(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(ours.scores(data.log), theirs.scores(data.log), rtol=1e-3, atol=1e-3)
-    items, opinions = np.arange(len(data.log)) % len(data.catalog), data.ratings.opinions(4.0)
-    liked, alone_liked = (predict(one, "rating", data.log, None, items, opinions) for one in (ours, theirs))
+    items, ratings = np.arange(len(data.log)) % len(data.catalog), data.ratings.binary_labels(4.0)
+    liked, alone_liked = (predict(one, "rating", data.log, None, items, ratings) for one in (ours, theirs))
     assert liked.std() > 0.01
     np.testing.assert_allclose(liked, alone_liked, rtol=1e-3, atol=1e-3)

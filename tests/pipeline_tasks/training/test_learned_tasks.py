@@ -88,13 +88,13 @@ def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: P
 
 
 def test_ratings_are_read_and_asked_at_their_own_moments(data: RunData) -> None:
-    evidence = task_labels(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
-    assert evidence.impressions is None, "nothing is read that no head asks for"
-    opinions = evidence.opinions
-    assert opinions is not None
-    assert np.isin(opinions.times, data.log.times).all()
-    assert 0.3 < opinions.liked.mean() < 0.36
-    assert task_labels(data, FitOptions(liked_rating=5.0)).opinions is None
+    labels = task_labels(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
+    assert labels.impressions is None, "nothing is read that no head asks for"
+    ratings = labels.ratings
+    assert ratings is not None
+    assert np.isin(ratings.times, data.log.times).all()
+    assert 0.3 < ratings.liked.mean() < 0.36
+    assert task_labels(data, FitOptions(liked_rating=5.0)).ratings is None
 
 
 def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: RunData, tmp_path: Path) -> None:

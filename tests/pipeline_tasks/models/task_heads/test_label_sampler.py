@@ -6,16 +6,13 @@ import pytest
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.ratings import BinaryLabels
 from pipeline_tasks.data.task_labels import Impressions
+from pipeline_tasks.models.task_heads.click import ClickSampler
+from pipeline_tasks.models.task_heads.labelled_examples import LabelledExamples, LabelSampler
+from pipeline_tasks.models.task_heads.purchase_intent import PurchaseIntentSampler
+from pipeline_tasks.models.task_heads.rating import RatingSampler
+from pipeline_tasks.models.task_heads.session_converts import SessionSampler
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.times import DAY, MINUTE, SESSION_GAP
-from pipeline_tasks.training.labelled_examples import (
-    ClickSampler,
-    LabelledExamples,
-    LabelSampler,
-    PurchaseIntentSampler,
-    RatingSampler,
-    SessionSampler,
-)
 from tests.pipeline_tasks.logs import random_log
 
 RNG = np.random.default_rng(0)
@@ -116,9 +113,9 @@ def test_an_impression_is_clicked_by_the_same_shopper_within_half_an_hour() -> N
     assert found == [(0, 1, 5, 1.0), (0, 2, 5, 0.0), (2, 1, 12, 0.0), (4, 1, 5, 0.0), (4, 1, 40, 1.0)]
 
 
-def said(*opinions: tuple[int, int, int, bool]) -> BinaryLabels:
+def said(*ratings: tuple[int, int, int, bool]) -> BinaryLabels:
     """(row, item, time, liked)."""
-    rows, items, times, liked = zip(*opinions, strict=True)
+    rows, items, times, liked = zip(*ratings, strict=True)
     return BinaryLabels(np.array(rows), np.array(items), np.array(times), np.array(liked))
 
 
@@ -127,8 +124,8 @@ def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> Non
         ("a", [("rating", 1, 0), ("rating", 2, DAY), ("cart", 3, DAY), ("rating", 4, 2 * DAY)]),
         ("b", [("view", 1, 0), ("rating", 1, 3 * DAY)]),
     )
-    opinions = said((0, 1, 0, True), (0, 2, DAY, True), (0, 4, 2 * DAY, False), (1, 1, 3 * DAY, True))
-    asked = RatingSampler(log, opinions).sample(np.arange(6), RNG)
+    ratings = said((0, 1, 0, True), (0, 2, DAY, True), (0, 4, 2 * DAY, False), (1, 1, 3 * DAY, True))
+    asked = RatingSampler(log, ratings).sample(np.arange(6), RNG)
     found = list(zip(asked.events, asked.items, asked.prediction_times // DAY, asked.labels, strict=True))
     # Of a's first rating nothing is known before; the second and the cart are of one moment.
     assert found == [(0, 2, 1, 1.0), (2, 4, 2, 0.0), (4, 1, 3, 1.0)]
@@ -139,19 +136,19 @@ def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
     """A flipped label changes the rating bias of later examples, but not that of its own example."""
     rng = np.random.default_rng(5)
     log = random_log(40, 12, seed=3)
-    opinions = BinaryLabels(log.rows, log.items, log.times, rng.random(len(log.items)) < 0.5)
+    ratings = BinaryLabels(log.rows, log.items, log.times, rng.random(len(log.items)) < 0.5)
     events = np.arange(len(log.items))
-    before = RatingSampler(log, opinions).sample(events, RNG)
-    assert before.leanings is not None
+    before = RatingSampler(log, ratings).sample(events, RNG)
+    assert before.rating_bias is not None
     early = np.flatnonzero(before.prediction_times < 50 * DAY)
     for place in rng.choice(early, 20):
         moment = before.prediction_times[place]
-        other = replace(opinions, liked=np.where(log.times >= moment, ~opinions.liked, opinions.liked))
+        other = replace(ratings, liked=np.where(log.times >= moment, ~ratings.liked, ratings.liked))
         after = RatingSampler(log, other).sample(events, RNG)
-        assert after.leanings is not None
+        assert after.rating_bias is not None
         assert after.labels[place] != before.labels[place]
-        np.testing.assert_array_equal(after.leanings[place], before.leanings[place])
-        assert (after.leanings != before.leanings).any()
+        np.testing.assert_array_equal(after.rating_bias[place], before.rating_bias[place])
+        assert (after.rating_bias != before.rating_bias).any()
 
 
 @pytest.mark.parametrize("task", ["purchase_intent", "session_converts", "click", "rating"])
@@ -167,13 +164,13 @@ def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
     impressions = Impressions(rows, rows % 12, np.random.default_rng(3).integers(0, 60 * DAY, 400))
 
     likes = np.random.default_rng(5).random(len(whole.items)) < 0.5
-    opinions = BinaryLabels(whole.rows, whole.items, whole.times, likes)
+    ratings = BinaryLabels(whole.rows, whole.items, whole.times, likes)
 
     def sampler(log: Interactions) -> LabelSampler:
         known = log.until(cut)
         if task == "rating":
             return RatingSampler(
-                known, opinions if log is whole else replace(opinions, liked=np.where(after, ~likes, likes))
+                known, ratings if log is whole else replace(ratings, liked=np.where(after, ~likes, likes))
             )
         if task == "click":
             return ClickSampler(known, impressions)

@@ -8,7 +8,7 @@ from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.interactions import Interactions
 from pipeline_tasks.data.task_labels import Impressions, TaskLabels
 from pipeline_tasks.errors import TrainingError
-from pipeline_tasks.models.two_tower.task_heads import build_heads
+from pipeline_tasks.models.task_heads.binary_task import build_heads
 from pipeline_tasks.models.two_tower.training_windows import last_windows
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -18,7 +18,7 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads, predict
 from pipeline_tasks.training.training_choices import choose_options
 from tests.pipeline_tasks.logs import log_of, random_log
-from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
+from tests.pipeline_tasks.models.task_heads.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
 WEIGHTS = {"next_item": 1.0, "purchase_intent": 0.5, "session_converts": 0.5, "click": 0.5}
 OPTIONS = options_for(WEIGHTS)

@@ -17,7 +17,7 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.times import DAY
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads, predict
-from tests.pipeline_tasks.models.two_tower.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
+from tests.pipeline_tasks.models.task_heads.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
 USERS = 120
 VIEW, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "purchase", "rating"))
@@ -56,9 +56,9 @@ def own_half() -> BinaryLabels:
     return likes(np.random.default_rng(2).random(len(RATED)) < np.where(own, 0.9, 0.1))
 
 
-def fitted(log: Interactions, opinions: BinaryLabels, epochs: int = 6) -> TwoTowerRecommender:
+def fitted(log: Interactions, ratings: BinaryLabels, epochs: int = 6) -> TwoTowerRecommender:
     options = replace(OPTIONS, epochs=epochs)
-    return TwoTowerTrainer(log.until(CUT), TEXTS, options, task_labels=TaskLabels(opinions=opinions)).fit()
+    return TwoTowerTrainer(log.until(CUT), TEXTS, options, task_labels=TaskLabels(ratings=ratings)).fit()
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +67,26 @@ def recommender() -> TwoTowerRecommender:
 
 
 def test_it_foresees_what_is_liked(recommender: TwoTowerRecommender) -> None:
-    figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(opinions=own_half()))
+    figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(ratings=own_half()))
     assert figures["rating_auc"] > 0.8
     assert figures["rating_log_loss"] < figures["rating_base_log_loss"] - 0.15
 
 
 def test_what_happens_at_the_moment_of_the_rating_gives_nothing_away() -> None:
     """Who likes an item buys it at the very moment of the rating, which is all that there is to know."""
-    opinions = likes(np.random.default_rng(3).random(len(RATED)) < 0.5)
+    ratings = likes(np.random.default_rng(3).random(len(RATED)) < 0.5)
     types = LOG.types.copy()
-    types[RATED] = np.where(opinions.liked, PURCHASE, RATING)
+    types[RATED] = np.where(ratings.liked, PURCHASE, RATING)
     log = replace(LOG, types=types)
-    figures = evaluate_heads(fitted(log, opinions, epochs=3), log, CUT, TaskLabels(opinions=opinions))
+    figures = evaluate_heads(fitted(log, ratings, epochs=3), log, CUT, TaskLabels(ratings=ratings))
     assert abs(figures["rating_auc"] - 0.5) < 0.06
 
 
 def test_later_ratings_are_not_learned_from() -> None:
     """With every rating after the cut turned into its opposite, the very same model is learned."""
-    opinions = own_half()
-    other = replace(opinions, liked=np.where(opinions.times > CUT, ~opinions.liked, opinions.liked))
-    first, second = (fitted(LOG, one, epochs=1).model.state_dict() for one in (opinions, other))
+    ratings = own_half()
+    other = replace(ratings, liked=np.where(ratings.times > CUT, ~ratings.liked, ratings.liked))
+    first, second = (fitted(LOG, one, epochs=1).model.state_dict() for one in (ratings, other))
     for name, weights in first.items():
         assert torch.equal(weights, second[name]), name
 
@@ -94,17 +94,17 @@ def test_later_ratings_are_not_learned_from() -> None:
 def test_it_knows_who_is_strict_and_says_so_of_those_whose_answers_it_is_given() -> None:
     """One user in two likes all, the others nothing: nothing but their answers tells them apart."""
     kind = (LOG.rows[RATED] // 2) % 2 == 0
-    opinions = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
-    model = fitted(LOG, opinions, epochs=2)
-    figures = evaluate_heads(model, LOG, CUT, TaskLabels(opinions=opinions))
+    ratings = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
+    model = fitted(LOG, ratings, epochs=2)
+    figures = evaluate_heads(model, LOG, CUT, TaskLabels(ratings=ratings))
     assert figures["rating_auc"] > 0.8
     known, moments, items = LOG.until(CUT), np.full(USERS, CUT), np.arange(USERS) % ITEMS
-    probabilities = predict(model, "rating", known, moments, items, opinions)
+    probabilities = predict(model, "rating", known, moments, items, ratings)
     untold = predict(model, "rating", known, moments, items)
     mild = (np.arange(USERS) // 2) % 2 == 0
     assert probabilities[mild].mean() - probabilities[~mild].mean() > 0.5
     assert abs(untold[mild].mean() - untold[~mild].mean()) < 0.2
-    later = replace(opinions, liked=np.where(opinions.times >= CUT, ~opinions.liked, opinions.liked))
+    later = replace(ratings, liked=np.where(ratings.times >= CUT, ~ratings.liked, ratings.liked))
     np.testing.assert_array_equal(probabilities, predict(model, "rating", known, moments, items, later))
 
 
@@ -122,6 +122,6 @@ def test_it_is_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_path:
 def test_a_log_without_ratings_or_with_one_answer_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"has rating, but no event of the window has one: map events\.columns"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
-    alike = TaskLabels(opinions=likes(np.ones(len(RATED), bool)))
+    alike = TaskLabels(ratings=likes(np.ones(len(RATED), bool)))
     with pytest.raises(TrainingError, match=r"task rating: the log has (\d+) labelled examples, \1 of them positive"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS, task_labels=alike)
