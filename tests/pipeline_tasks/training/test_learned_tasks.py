@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, task_labels, train
+from pipeline_tasks.candidates.candidate_training import CHECKPOINT, refit, train
+from pipeline_tasks.candidates.stage_two import task_labels
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.data.run_data import RunData, read_run_data
