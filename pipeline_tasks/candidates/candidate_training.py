@@ -121,9 +121,9 @@ def refit(data: RunData, saved: SavedRecommender, training: TrainingSettings) ->
     device = prepare_torch(training.threads)
     epochs, options = int(saved.facts["epochs"]), read_options(saved.facts["options"])
     values = saved.encoders.vocabulary.numbers(data.catalog.values)
-    known = data.parts.known_before("test")
-    users = saved.knowing(saved.recommender, known).users
-    trainer = TwoTowerTrainer(known, saved.raw_texts, options, device, values, task_labels(data, options), users=users)
+    log = data.parts.known_before("test")
+    users = saved.with_queries_of(saved.recommender, log).users
+    trainer = TwoTowerTrainer(log, saved.raw_texts, options, device, values, task_labels(data, options), users=users)
 
     def resume(epoch: int, loss: float) -> bool:
         print(f"fitted on train and validation: epoch {epoch} of {epochs}, loss {loss:.4f}", flush=True)
@@ -140,12 +140,12 @@ def _tune_weights(
     recommender, _ = tune_blend_weight(recommender, tasks.discovery)
     recommender = choose_cold_start_boost(recommender, tasks.discovery, training)
     recommender = tune_new_user_weights(recommender, tasks.new_users, tasks.discovery)
-    if recommender.looked_at is not None:
-        tuned = tune_repeat_weight(replace(recommender, looked_at=None), recommender.looked_at, tasks.discovery)
-        recommender = replace(recommender, looked_at=tuned)
-    if recommender.own is not None:
-        tuned = tune_repeat_weight(replace(recommender, own=None), recommender.own, tasks.served)
-        recommender = replace(recommender, own=tuned)
+    if fitted := recommender.view_conversion:
+        tuned = tune_repeat_weight(replace(recommender, view_conversion=None), fitted, tasks.discovery)
+        recommender = replace(recommender, view_conversion=tuned)
+    if fitted := recommender.repeat_model:
+        tuned = tune_repeat_weight(replace(recommender, repeat_model=None), fitted, tasks.served)
+        recommender = replace(recommender, repeat_model=tuned)
     return recommender
 
 

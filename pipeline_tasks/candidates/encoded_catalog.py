@@ -44,7 +44,7 @@ class EncodedCatalog:
 
 def encode_catalog(
     data: RunData,
-    known: Interactions,
+    log: Interactions,
     name: CandidateName,
     training: TrainingSettings,
     *,
@@ -60,14 +60,14 @@ def encode_catalog(
     # Without a single text there is nothing to tune, and every candidate equals the frozen one.
     folder = None if name == "frozen" or not any(data.catalog.texts) else work / "adapter"
     training = with_encoder_schedule(training, device)
-    wanted = _fingerprint(data, known, name, training)
+    wanted = _fingerprint(data, log, name, training)
     before = json.loads(described.read_text()) if described.exists() else {}
     stopped = before.pop(_STOPPED, None)
     if before == wanted:
         print(f"reusing the text vectors of an earlier attempt: {vectors}", flush=True)
         return EncodedCatalog(np.load(vectors, allow_pickle=False), folder, stopped)
     described.unlink(missing_ok=True)
-    raw_texts, stopped = _encode(data, known, name, training, folder=folder, device=device, on_metrics=on_metrics)
+    raw_texts, stopped = _encode(data, log, name, training, folder=folder, device=device, on_metrics=on_metrics)
     work.mkdir(parents=True, exist_ok=True)
     np.save(vectors, raw_texts)
     # Written last and atomically: vectors without this file are ignored.
@@ -84,7 +84,7 @@ def with_encoder_schedule(training: TrainingSettings, device: str) -> TrainingSe
 
 def _encode(
     data: RunData,
-    known: Interactions,
+    log: Interactions,
     name: CandidateName,
     training: TrainingSettings,
     *,
@@ -93,7 +93,7 @@ def _encode(
     on_metrics: EpochCallback,
 ) -> tuple[Floats, str | None]:
     encoder = load_encoder(training.encoder, device)
-    texts = [*data.catalog.texts, *queries_to_encode(data.catalog, known, training)]
+    texts = [*data.catalog.texts, *queries_to_encode(data.catalog, log, training)]
     if name == "frozen" or folder is None:
         return text_block(encoder, texts), None
     # Imported here because it loads peft (two seconds), which a frozen encoder does not need.
@@ -105,25 +105,25 @@ def _encode(
     )
     tuned = adapt_encoder(
         encoder,
-        known,
+        log,
         data.catalog.texts,
         options,
         folder=folder,
         after_step=lambda step, loss: on_metrics({"encoder_loss": loss}, step),
-        asked=QueriedItems(known.queries.words, known.items) if known.queries is not None else None,
+        asked=QueriedItems(log.queries.words, log.items) if log.queries is not None else None,
     )
     return text_block(tuned.encoder, texts), tuned.stopped
 
 
-def queries_to_encode(catalog: ItemCatalog, known: Interactions, training: TrainingSettings) -> list[str]:
-    """Return the queries of `known` to encode; none if no item has a text that a query could match."""
-    return frequent_queries(known)[0] if training.read_queries and any(catalog.texts) else []
+def queries_to_encode(catalog: ItemCatalog, log: Interactions, training: TrainingSettings) -> list[str]:
+    """Return the queries of `log` to encode; none if no item has a text that a query could match."""
+    return frequent_queries(log)[0] if training.read_queries and any(catalog.texts) else []
 
 
-def _fingerprint(data: RunData, known: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
+def _fingerprint(data: RunData, log: Interactions, name: CandidateName, training: TrainingSettings) -> Fingerprint:
     texts = np.frombuffer("\0".join(data.catalog.texts).encode(), dtype=np.uint8)
     return {
-        "events": log_digest(known),
+        "events": log_digest(log),
         "texts": digest([texts]),
         "settings": f"{name} {training.encoder} {training.encoder_layers} {training.encoder_steps} "
         f"{training.encoder_pairs} {training.seed} {training.read_queries}",

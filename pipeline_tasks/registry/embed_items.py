@@ -156,14 +156,14 @@ def _shape(recommender: TwoTowerRecommender, items: Floats) -> dict[str, Any]:
 
 
 def _write_users(path: Path, users: Interactions, recommender: TwoTowerRecommender) -> None:
-    vectors, own = recommender.user_matrix(users), recommender.own_additions(users)
+    vectors, added = recommender.user_matrix(users), recommender.repeat_additions(users)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    starts = pa.array(own.indptr, pa.int32())
+    starts = pa.array(added.indptr, pa.int32())
     columns = {
         "user_key": users.keys,
         "vector": flat.cast(pa.list_(pa.float32())),
-        "own_items": pa.ListArray.from_arrays(starts, pa.array(own.indices, pa.int32())),
-        "own_scores": pa.ListArray.from_arrays(starts, pa.array(own.data, pa.float32())),
+        "own_items": pa.ListArray.from_arrays(starts, pa.array(added.indices, pa.int32())),
+        "own_scores": pa.ListArray.from_arrays(starts, pa.array(added.data, pa.float32())),
     }
     pq.write_table(pa.table(columns), path)
 

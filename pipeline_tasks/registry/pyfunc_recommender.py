@@ -115,7 +115,7 @@ class PyfuncRecommender(PythonModel):
         top_k = int((params or {}).get("top_k", 10))
         histories = self._histories(model_input.to_dict("records"))
         now = self.saved.recommender.as_of(int(histories.times.max(initial=-1)) + 1)
-        scores = self.saved.knowing(now, histories).scores(histories)
+        scores = self.saved.with_queries_of(now, histories).scores(histories)
         taken = excluded_events(self.saved.facts, histories)
         scores[taken.rows, taken.items] = -np.inf
         best = top_items(scores, top_k)

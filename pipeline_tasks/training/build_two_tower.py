@@ -54,7 +54,7 @@ def build_two_tower(
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
     repeats = fit_repeat_model(log, n_items, recipe) if options.repeats else None
-    viewed = fit_view_conversion(log, n_items, recipe) if options.looked_at else None
+    viewed = fit_view_conversion(log, n_items, recipe) if options.view_conversion else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
     fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, repeats, viewed, users)
     return fitted.at(log)

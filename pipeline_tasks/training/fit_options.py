@@ -13,8 +13,8 @@ from pipeline_tasks.models.item_to_item import ItemToItemKind, ItemToItemRecipe
 
 Schedule = Literal["cosine", "late"]
 """Learning rate after the warm-up: a cosine decay to 0, or constant up to the middle and then linear to 0."""
-_NO_OPTIONS: Final = {"linear_weight", "trend_shift"}
-"""Options of models saved before 2026-11-29 that are now among the TunedWeights."""
+_FORMER_OPTIONS: Final = {"linear_weight": None, "trend_shift": None, "looked_at": "view_conversion"}
+"""Options of models saved before 2026-11-29 -> present names; None for those that are now among the TunedWeights."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FitOptions:
     """Ridge penalty, for linear_kind basket."""
     repeats: bool = False
     """Whether previously purchased items get a score of their own (see repeat_model)."""
-    looked_at: bool = False
+    view_conversion: bool = False
     """Whether items that were viewed but not yet purchased get a score of their own (see repeat_model)."""
     half: bool = True
     """Whether to compute products in bfloat16 if the device supports it; 2 to 3 times as fast on AVX512-BF16."""
@@ -89,5 +89,6 @@ class FitOptions:
 
 def read_options(saved: Mapping[str, Any]) -> FitOptions:
     """Return the options from the facts of a saved model."""
-    kept = {name: value for name, value in saved.items() if name not in _NO_OPTIONS}
+    named = {_FORMER_OPTIONS.get(name, name): value for name, value in saved.items()}
+    kept = {name: value for name, value in named.items() if name is not None}
     return FitOptions(**kept | {"content_blocks": tuple(kept.get("content_blocks", ()))})

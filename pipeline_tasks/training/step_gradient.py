@@ -33,14 +33,14 @@ class PopularityTable:
         device: torch.device,
         kind: torch.dtype,
     ) -> None:
-        moments = bucket_starts(log, buckets)
-        self.buckets: Integers = np.searchsorted(moments, log.times, side="right") - 1
+        starts = bucket_starts(log, buckets)
+        self.buckets: Integers = np.searchsorted(starts, log.times, side="right") - 1
         """(events,) the time bucket of each event of the log."""
         trends = PopularityFeatures(log, n_items, horizons)
         # Items come first, so that a step with sampled items reads whole rows.
-        self.levels = torch.empty((n_items, len(moments), len(horizons)), dtype=kind, device=device)
-        for place, moment in enumerate(moments.tolist()):
-            self.levels[:, place] = torch.from_numpy(trends.at(moment)).to(device, kind)
+        self.levels = torch.empty((n_items, len(starts), len(horizons)), dtype=kind, device=device)
+        for place, start in enumerate(starts.tolist()):
+            self.levels[:, place] = torch.from_numpy(trends.at(start)).to(device, kind)
         self._whole = self.levels.transpose(0, 1)
 
     def levels_of(self, items: Tensor | None) -> Tensor | None:

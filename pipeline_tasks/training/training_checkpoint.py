@@ -33,12 +33,12 @@ def training_fingerprint(
     log: Interactions, raw_texts: Floats, options: FitOptions, task: RankingTask | None, **more: object
 ) -> Fingerprint:
     """Return the fingerprint of stage 2; `task` chooses its epochs, and `more` holds other values to compare."""
-    judged = [] if task is None else [*_arrays(task.histories), task.relevant.indptr, task.relevant.indices]
+    held_out = [] if task is None else [*_arrays(task.histories), task.relevant.indptr, task.relevant.indices]
     masked = [] if task is None else [task.masked.indptr, task.masked.indices]
     return {
         "training events": digest(_arrays(log)),
         "text vectors": digest([raw_texts]),
-        "validation": digest([*judged, *masked]),
+        "validation": digest([*held_out, *masked]),
         "options": json.dumps(asdict(options)),
         **software(),
         **{name: str(value) for name, value in more.items()},

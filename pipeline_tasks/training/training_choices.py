@@ -106,7 +106,7 @@ def choose_options(log: Interactions, strategy: SplitStrategy, training: Trainin
         linear_kind="basket" if of_baskets else "sequence" if next_item else "set",
         text_dimension=384 if next_item else 256,
         repeats=needs_repeat_model(log, facts, training),
-        looked_at=needs_view_conversion(log, training),
+        view_conversion=needs_view_conversion(log, training),
         negatives=choose_negatives(n_items),
     )
     return replace(chosen, **given_options(training))

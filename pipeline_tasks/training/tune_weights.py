@@ -126,13 +126,13 @@ def tune_new_user_weights(
     by_profile = ready.user_matrix(task.histories)[:, :width] @ ready.item_matrix()[:, :width].T
     unit = spread_of(popularity) / max(spread_of(by_profile), 1e-9) if by_profile.any() else 0.0
     share, _ = best_weight(unit, SHARES if unit else SHARES[:1], popularity, by_profile, task)
-    own = {"new_user_trends": trends, "new_user_profile": share}
+    chosen = {"new_user_trends": trends, "new_user_profile": share}
     # The boost of new items is either that of users with a history, in units of the spread, or 0.
     spreads = spread_of(popularity + np.float32(share) * by_profile) / max(_spread_of_others(ready, of_others), 1e-9)
     boosts = (0.0, ready.tuned.cold_start_boost * spreads)
-    best, boost = max((_new_user_ndcg(ready.with_weights(**own, new_user_boost=one), task), one) for one in boosts)
+    best, boost = max((_new_user_ndcg(ready.with_weights(**chosen, new_user_boost=one), task), one) for one in boosts)
     print(f"new users: validation ndcg@10 {max(best, general):.4f}, with the general weights {general:.4f}", flush=True)
-    return recommender.with_weights(**own, new_user_boost=boost) if best > general else recommender
+    return recommender.with_weights(**chosen, new_user_boost=boost) if best > general else recommender
 
 
 def _new_user_ndcg(ready: TwoTowerRecommender, task: RankingTask) -> float:
@@ -175,7 +175,7 @@ def tune_repeat_weight(recommender: TwoTowerRecommender, fitted: RepeatModel, ta
         task: must mask no more of the scored items than the served lists exclude.
     """
     total = recommender.scores(task.histories)
-    added = recommender.additions_of(replace(fitted, scale=1.0, offset=0.0), task.histories).tocoo()
+    added = recommender.additions_by(replace(fitted, scale=1.0, offset=0.0), task.histories).tocoo()
     spread = float(total.std(axis=1).mean())
 
     def measure(scale: float, offset: float) -> float:
@@ -195,8 +195,8 @@ def copy_weights(fitted: TwoTowerRecommender, tuned: TwoTowerRecommender) -> Two
     return replace(
         fitted,
         tuned=tuned.tuned,
-        own=copy_repeat_weights(fitted.own, tuned.own),
-        looked_at=copy_repeat_weights(fitted.looked_at, tuned.looked_at),
+        repeat_model=copy_repeat_weights(fitted.repeat_model, tuned.repeat_model),
+        view_conversion=copy_repeat_weights(fitted.view_conversion, tuned.view_conversion),
     )
 
 

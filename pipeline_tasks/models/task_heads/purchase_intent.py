@@ -32,7 +32,7 @@ class PurchaseIntentSampler(LabelSampler):
         self.bought = next_purchases(log, following)
         # Only the last line of a basket gives an example.
         self.last_of_step = following == np.arange(len(log.times)) + 1
-        self.known = log.known[log.rows]
+        self.has_user_id = log.known[log.rows]
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Return one example per event, at a random time before the next event and weighted by that time span.
@@ -41,17 +41,17 @@ class PurchaseIntentSampler(LabelSampler):
         """
         times = self.log.times[events]
         ends = np.minimum(self.next_time[events], self.until - INTENT_SPAN)
-        spans = np.where(self.known[events] & self.last_of_step[events], np.maximum(ends - times, 0), 0)
+        spans = np.where(self.has_user_id[events] & self.last_of_step[events], np.maximum(ends - times, 0), 0)
         prediction_times = times + (rng.random(len(events)) * spans).astype(np.int64)
         kept = spans > 0
         return self._examples(events[kept], prediction_times[kept], spans[kept] / DAY)
 
-    def sample_at(self, moment: int, span: int = INTENT_SPAN) -> LabelledExamples:
-        """Return an example for every known user with a history at `moment`; label: a purchase within `span`."""
-        before = self.log.times < moment
-        last = np.flatnonzero(before & (self.next_time >= moment) & self.last_of_step & self.known)
-        examples = self._examples(last, np.full(len(last), moment), np.ones(len(last)), span)
-        return examples if moment + span <= self.until else examples.only(np.zeros(0, np.int64))
+    def sample_at(self, time: int, span: int = INTENT_SPAN) -> LabelledExamples:
+        """Return an example for every known user with a history at `time`; label: a purchase within `span`."""
+        before = self.log.times < time
+        last = np.flatnonzero(before & (self.next_time >= time) & self.last_of_step & self.has_user_id)
+        examples = self._examples(last, np.full(len(last), time), np.ones(len(last)), span)
+        return examples if time + span <= self.until else examples.only(np.zeros(0, np.int64))
 
     def held_out(self, cutoff: int) -> HeldOutExamples:
         """Return an example of every user at `cutoff`, over the days that are left if those are less than 7.

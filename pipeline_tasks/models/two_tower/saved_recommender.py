@@ -24,6 +24,8 @@ from pipeline_tasks.models.two_tower.user_inputs import NOTHING, QueryVectors, U
 
 _FORMER_NAMES: Final = {r"^(enter|blocks|trend_weights)\.": r"members.0.\1."}
 """Names of weights in folders written before 2026-11-28, when there was one member -> present names."""
+_REPEAT_FOLDERS: Final = ("own_history", "looked_at")
+"""Folders of the repeat model and of the view conversion model."""
 _KEY_ERRORS: Final = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
 
@@ -52,7 +54,7 @@ class SavedRecommender:
         np.save(folder / "raw_texts.npy", self.raw_texts)
         np.save(folder / "trends.npy", self.recommender.trends)
         save_users(self.recommender.users, folder / "shoppers")
-        for fitted, name in ((self.recommender.own, "own_history"), (self.recommender.looked_at, "looked_at")):
+        for fitted, name in zip(self.recommender.repeat_models, _REPEAT_FOLDERS, strict=True):
             if fitted is not None:
                 save_repeat_model(fitted, folder / name)
         about = {
@@ -83,11 +85,11 @@ class SavedRecommender:
         texts = self.recommender.model.whiten(raw)
         values = torch.from_numpy(self.encoders.vocabulary.numbers(catalog.values))
         recommender = replace(self.recommender, texts=texts, values=values, rows=torch.from_numpy(id_rows))
-        return self.knowing(recommender, known).at(known)
+        return self.with_queries_of(recommender, known).at(known)
 
-    def knowing(self, recommender: TwoTowerRecommender, log: Interactions) -> TwoTowerRecommender:
+    def with_queries_of(self, recommender: TwoTowerRecommender, log: Interactions) -> TwoTowerRecommender:
         """Return the recommender with vectors of the queries of `log`, if the model reads queries."""
-        return recommender.knowing(log, lambda new: self.encoders.open_text(self._device).encode(new))
+        return recommender.with_queries_of(log, lambda new: self.encoders.open_text(self._device).encode(new))
 
     def text_vectors(self, texts: list[str]) -> Floats:
         """Return (n, text width) vectors, NaN for an empty text; texts of the catalog are not encoded again."""
@@ -132,6 +134,7 @@ def load_recommender(folder: Path) -> SavedRecommender:
     vocabulary = ItemVocabulary(json.loads((folder / "vocabulary.json").read_text()))
     model = load_model(folder / "two_tower")
     torch.nn.Module.to(model.train(False), "cuda" if torch.cuda.is_available() else "cpu")
+    repeats, views = (load_repeat_model(folder / name) for name in _REPEAT_FOLDERS)
     recommender = TwoTowerRecommender(
         about["name"],
         model,
@@ -141,8 +144,8 @@ def load_recommender(folder: Path) -> SavedRecommender:
         np.load(folder / "trends.npy", allow_pickle=False),
         DataExtent(**about["evidence"]),
         about["moment"],
-        load_repeat_model(folder / "own_history"),
-        load_repeat_model(folder / "looked_at"),
+        repeats,
+        views,
         load_users(folder / "shoppers"),
         _tuned_weights(folder, about),
     )
@@ -175,12 +178,12 @@ def load_model(folder: Path) -> TwoTower:
     return cast(TwoTower, model)
 
 
-def save_repeat_model(own: RepeatModel, folder: Path) -> None:
+def save_repeat_model(fitted: RepeatModel, folder: Path) -> None:
     """Write the model as own.json and levels.npy into `folder`."""
     folder.mkdir(exist_ok=True)
-    np.save(folder / "levels.npy", own.levels)
-    about = {name: getattr(own, name) for name in ("types", "unless", "span", "moment", "scale", "offset")}
-    (folder / "own.json").write_text(json.dumps(about | {"weights": own.weights.tolist()}, indent=1))
+    np.save(folder / "levels.npy", fitted.levels)
+    about = {name: getattr(fitted, name) for name in ("types", "unless", "span", "moment", "scale", "offset")}
+    (folder / "own.json").write_text(json.dumps(about | {"weights": fitted.weights.tolist()}, indent=1))
 
 
 def load_repeat_model(folder: Path) -> RepeatModel | None:

@@ -42,12 +42,12 @@ class TwoTowerRecommender:
     """Extent of the data that the recommender has seen."""
     moment: int
     """Time of scoring in epoch microseconds; the age of an event is relative to it."""
-    own: RepeatModel | None = None
+    repeat_model: RepeatModel | None = None
     """Model of previously purchased items; None if the log has few repeats."""
-    looked_at: RepeatModel | None = None
+    view_conversion: RepeatModel | None = None
     """Model of items viewed but not yet purchased; None if the log does not support it."""
     users: UserContent = NOTHING
-    """Profiles and queries of users; a query that it does not hold is ignored (see `knowing`)."""
+    """Profiles and queries of users; a query that it does not hold is ignored (see `with_queries_of`)."""
     tuned: TunedWeights = UNTUNED
     """Weights of the parts of the score."""
     _prepared_items: ItemSide | None = field(default=None, init=False, repr=False, compare=False)
@@ -74,6 +74,11 @@ class TwoTowerRecommender:
         """Return (n, width + trends + 1 + rank): the item vectors."""
         self.model.train(False)
         return self._items().matrix
+
+    @property
+    def repeat_models(self) -> tuple[RepeatModel | None, RepeatModel | None]:
+        """The repeat model and the view conversion model."""
+        return self.repeat_model, self.view_conversion
 
     @property
     def additive_weights(self) -> Floats:
@@ -116,9 +121,9 @@ class TwoTowerRecommender:
         """
         return self._states(self._inputs(histories))
 
-    def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
+    def with_queries_of(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "TwoTowerRecommender":
         """Return the recommender with vectors of all queries of `log`; new queries are encoded."""
-        return self._with_same_items(replace(self, users=self.users.knowing(log, encode)))
+        return self._with_same_items(replace(self, users=self.users.with_queries_of(log, encode)))
 
     def _inputs(self, histories: Interactions) -> UserInputs:
         return UserInputs(histories, self.model, self.users)
@@ -153,23 +158,23 @@ class TwoTowerRecommender:
             boosts[new_users] = tuned.new_user_boost
 
     def scores(self, histories: Interactions) -> Floats:
-        """Return (histories, n): the matching of user and item vectors, plus the `own_additions`."""
+        """Return (histories, n): the matching of user and item vectors, plus the `repeat_additions`."""
         ready = self.prepared()
         scores = np.asarray(ready.pair_scores.all(ready.user_matrix(histories), ready.item_matrix()), dtype=np.float32)
-        added = ready.own_additions(histories).tocoo()
+        added = ready.repeat_additions(histories).tocoo()
         scores[added.row, added.col] += added.data
         return scores
 
-    def own_additions(self, histories: Interactions) -> csr_matrix:
+    def repeat_additions(self, histories: Interactions) -> csr_matrix:
         """Return (histories, n), sparse: the scores of the repeat models, which are added to the dot product."""
         added = csr_matrix((len(histories), len(self.rows)), dtype=np.float32)
-        for fitted in (self.own, self.looked_at):
+        for fitted in self.repeat_models:
             if fitted is not None:
                 # The two models never score the same pair of user and item.
-                added = added + self.additions_of(fitted, histories)
+                added = added + self.additions_by(fitted, histories)
         return added
 
-    def additions_of(self, fitted: RepeatModel, histories: Interactions) -> csr_matrix:
+    def additions_by(self, fitted: RepeatModel, histories: Interactions) -> csr_matrix:
         """Return (histories, n), sparse: the scores of one repeat model."""
         pairs = fitted.pairs(histories)
         return fitted.additions(pairs, self.linear_scores(histories, pairs.rows, pairs.items), len(histories))
@@ -188,8 +193,8 @@ class TwoTowerRecommender:
         """Return the recommender with the trends after the last event of `known`."""
         trends = PopularityFeatures(known, len(self.rows), self.model.config.horizons)
         moment = known.evidence.last_timestamp + 1
-        own, looked_at = (fitted and fitted.at(known, len(self.rows)) for fitted in (self.own, self.looked_at))
-        now = replace(self, trends=trends.at(moment), moment=moment, own=own, looked_at=looked_at)
+        repeats, views = (fitted and fitted.at(known, len(self.rows)) for fitted in self.repeat_models)
+        now = replace(self, trends=trends.at(moment), moment=moment, repeat_model=repeats, view_conversion=views)
         return replace(now, evidence=evidence or self.evidence)
 
     def as_of(self, moment: int) -> "TwoTowerRecommender":
@@ -199,8 +204,8 @@ class TwoTowerRecommender:
         """
         if moment <= self.moment:
             return self
-        own, looked_at = (fitted and replace(fitted, moment=moment) for fitted in (self.own, self.looked_at))
-        return self._with_same_items(replace(self, moment=moment, own=own, looked_at=looked_at))
+        repeats, views = (fitted and replace(fitted, moment=moment) for fitted in self.repeat_models)
+        return self._with_same_items(replace(self, moment=moment, repeat_model=repeats, view_conversion=views))
 
     def _with_same_items(self, other: "TwoTowerRecommender") -> "TwoTowerRecommender":
         """Return `other`, which must have the same item side, with the cache of this recommender."""

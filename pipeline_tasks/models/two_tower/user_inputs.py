@@ -62,7 +62,7 @@ class UserContent:
     profile: ProfileValues = NO_PROFILE
     queries: QueryVectors = NO_QUERIES
 
-    def knowing(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "UserContent":
+    def with_queries_of(self, log: Interactions, encode: Callable[[list[str]], Floats]) -> "UserContent":
         """Return the content with all queries of `log`; new ones are encoded. Unchanged if queries are not read."""
         if log.queries is None or not self.queries.are_used:
             return self

@@ -51,7 +51,7 @@ def test_candidates_compete_by_the_lists_that_are_served(
     log = purchases(own_items)
     done = trained(log, scoring, tmp_path)
     assert done.validation.task == "served_validation"
-    assert (done.saved.recommender.own is not None) is (own_items == 5)
+    assert (done.saved.recommender.repeat_model is not None) is (own_items == 5)
     task = build_task(leave_last_out_run(TITLES, log).parts, "validation", goal, len(TITLES))
     by_goal = evaluate(done.saved.recommender, task)
     np.testing.assert_array_equal(done.validation.per_user["ndcg@10"], by_goal.per_user["ndcg@10"])
@@ -60,7 +60,7 @@ def test_candidates_compete_by_the_lists_that_are_served(
 def test_own_items_count_as_far_as_the_lists_that_are_served_gain(tmp_path: Path) -> None:
     weights = []
     for number, scoring in enumerate((ALLOWED, EXCLUDED)):
-        own = trained(purchases(5), scoring, tmp_path / str(number)).saved.recommender.own
+        own = trained(purchases(5), scoring, tmp_path / str(number)).saved.recommender.repeat_model
         assert own is not None
         weights.append((own.scale, own.offset))
     assert weights[0] > (0, 0)

@@ -56,8 +56,8 @@ def recommender(task: RankingTask) -> TwoTowerRecommender:
 
 
 def own_of(recommender: TwoTowerRecommender) -> RepeatModel:
-    assert recommender.own is not None
-    return recommender.own
+    assert recommender.repeat_model is not None
+    return recommender.repeat_model
 
 
 def test_pairs_count_a_basket_once() -> None:
@@ -72,29 +72,29 @@ def test_pairs_count_a_basket_once() -> None:
 
 
 def test_what_is_wanted_again_is_ranked_first(recommender: TwoTowerRecommender, task: RankingTask) -> None:
-    before = evaluate(replace(recommender, own=None), task).overall["ndcg@10"]
-    recommender.own = tune_repeat_weight(replace(recommender, own=None), own_of(recommender), task)
+    before = evaluate(replace(recommender, repeat_model=None), task).overall["ndcg@10"]
+    recommender.repeat_model = tune_repeat_weight(replace(recommender, repeat_model=None), own_of(recommender), task)
     assert evaluate(recommender, task).overall["ndcg@10"] > before
 
 
 def test_only_own_items_get_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     some = task.histories.select(np.arange(7))
-    added = recommender.own_additions(some)
-    plain = replace(recommender, own=None).scores(some)
+    added = recommender.repeat_additions(some)
+    plain = replace(recommender, repeat_model=None).scores(some)
     np.testing.assert_allclose(recommender.scores(some) - plain, added.toarray(), atol=1e-4)
     for row in range(7):
         assert set(added[row].indices) == set(some.items[some.offsets[row] : some.offsets[row + 1]].tolist())
 
 
 def test_others_do_not_change_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
-    alone = recommender.own_additions(task.histories.select(np.array([3])))
-    among = recommender.own_additions(task.histories)[3]
+    alone = recommender.repeat_additions(task.histories.select(np.array([3])))
+    among = recommender.repeat_additions(task.histories)[3]
     np.testing.assert_allclose(alone.toarray(), among.toarray(), rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
     save_repeat_model(own_of(recommender), tmp_path / "own")
-    again = replace(recommender, own=load_repeat_model(tmp_path / "own"))
+    again = replace(recommender, repeat_model=load_repeat_model(tmp_path / "own"))
     np.testing.assert_array_equal(again.scores(task.histories), recommender.scores(task.histories))
     assert load_repeat_model(tmp_path / "nothing") is None
 
@@ -108,7 +108,7 @@ def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: Ra
     again = load_recommender(tmp_path / "saved")
     np.testing.assert_allclose(again.recommender.scores(task.histories), recommender.scores(task.histories), atol=1e-5)
     moved = again.for_catalog(catalog, habits())
-    assert moved.own_additions(task.histories).nnz == recommender.own_additions(task.histories).nnz
+    assert moved.repeat_additions(task.histories).nnz == recommender.repeat_additions(task.histories).nnz
 
 
 def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:

@@ -60,7 +60,7 @@ def fitted(task: RankingTask) -> RepeatModel:
 @pytest.fixture(scope="module")
 def recommender(task: RankingTask) -> TwoTowerRecommender:
     texts = np.random.default_rng(2).standard_normal((ITEMS, 12)).astype(np.float32)
-    options = FitOptions(epochs=1, dimension=16, text_dimension=8, max_length=20, linear_rank=8, looked_at=True)
+    options = FitOptions(epochs=1, dimension=16, text_dimension=8, max_length=20, linear_rank=8, view_conversion=True)
     return TwoTowerTrainer(task.known, texts, options).fit()
 
 
@@ -81,17 +81,17 @@ def test_what_lies_in_the_cart_comes_before_what_was_looked_at(fitted: RepeatMod
 
 def test_it_adds_nothing_before_it_was_weighed(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     np.testing.assert_array_equal(
-        recommender.scores(task.histories), replace(recommender, looked_at=None).scores(task.histories)
+        recommender.scores(task.histories), replace(recommender, view_conversion=None).scores(task.histories)
     )
 
 
 def test_what_was_looked_at_is_found(recommender: TwoTowerRecommender, task: RankingTask) -> None:
-    bare = replace(recommender, looked_at=None)
-    assert recommender.looked_at is not None
-    weighed = tune_repeat_weight(bare, recommender.looked_at, task)
+    bare = replace(recommender, view_conversion=None)
+    assert recommender.view_conversion is not None
+    weighed = tune_repeat_weight(bare, recommender.view_conversion, task)
     before = evaluate(bare, task).overall["ndcg@10"]
     # .22 and .55 on 2026-11-23.
-    assert evaluate(replace(recommender, looked_at=weighed), task).overall["ndcg@10"] > 2 * before
+    assert evaluate(replace(recommender, view_conversion=weighed), task).overall["ndcg@10"] > 2 * before
 
 
 def test_weights_of_one_fit_are_taken_over_by_the_next(fitted: RepeatModel) -> None:

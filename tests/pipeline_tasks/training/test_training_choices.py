@@ -107,8 +107,9 @@ def test_what_the_catalog_lists_counts_and_not_what_of_it_was_wanted() -> None:
 
 
 def test_options_of_saved_models_are_read() -> None:
-    options = FitOptions(epochs=3, content_blocks=(384, 512))
+    options = FitOptions(epochs=3, content_blocks=(384, 512), view_conversion=True)
     saved = json.loads(json.dumps(asdict(options)))
     assert read_options(saved) == options
-    # Models saved before 2026-11-29 have two options that are now tuned weights.
+    # Models saved before 2026-11-29 have another name for one option, and two that are now tuned weights.
+    saved["looked_at"] = saved.pop("view_conversion")
     assert read_options(saved | {"linear_weight": 0.0, "trend_shift": []}) == options

@@ -65,7 +65,8 @@ def test_later_events_ask_nothing_new_of_a_prepared_item_tower(
 ) -> None:
     """As a served model is asked, request by request."""
     ready = recommender.prepared()
-    later = ready.as_of(ready.moment + 5).knowing(task.histories, lambda new: np.zeros((len(new), 1), np.float32))
+    later = ready.as_of(ready.moment + 5)
+    later = later.with_queries_of(task.histories, lambda new: np.zeros((len(new), 1), np.float32))
     scores = [later.scores(task.histories) for _ in range(2)]
     assert computed_items == [ITEMS]
     np.testing.assert_array_equal(scores[0], recommender.as_of(ready.moment + 5).scores(task.histories))

@@ -186,8 +186,8 @@ def test_queries_of_another_day_are_encoded_once(of_queries: TwoTowerRecommender
     texts = [*day.queries.texts, "never heard"]
     day = typing(replace(day, queries=replace(day.queries, texts=texts)), np.full(5, len(texts) - 1))
     unread = of_queries.scores(day)
-    reads = of_queries.knowing(day, encode)
-    assert reads.knowing(day, encode).users is reads.users
+    reads = of_queries.with_queries_of(day, encode)
+    assert reads.with_queries_of(day, encode).users is reads.users
     assert encoded == ["never heard"]
     assert (first_kind(reads.scores(day)) == 0).all()
     np.testing.assert_array_equal(unread, of_queries.scores(typing(day, np.zeros(5, np.int64))))
