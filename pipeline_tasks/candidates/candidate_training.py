@@ -157,6 +157,6 @@ def _log_head_metrics(
 ) -> None:
     """Evaluate the task heads, if there are any, on the labels of the validation part, and log their metrics."""
     evaluated, labels = inputs.data.parts.known_before("test"), task_labels(inputs.data, options)
-    figures = evaluate_heads(recommender, evaluated, inputs.log.evidence.last_timestamp, labels)
+    figures = evaluate_heads(recommender, evaluated, inputs.log.data_extent.last_timestamp, labels)
     if figures:
         on_metrics({f"validation_{name}": value for name, value in figures.items()})

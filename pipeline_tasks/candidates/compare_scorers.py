@@ -98,5 +98,5 @@ def _evaluate_champion(data: RunData, champion: SavedRecommender, tasks: Sequenc
     known = tasks[0].known
     rival = replace(champion.for_catalog(data.catalog, known), name=CHAMPION)
     # The champion's window held other days, so of its extent only the last timestamp can be compared.
-    seen = DataExtent(min(rival.evidence.events, known.evidence.events), rival.evidence.last_timestamp)
-    return _evaluate(replace(rival, evidence=seen), tasks)
+    seen = DataExtent(min(rival.data_extent.events, known.data_extent.events), rival.data_extent.last_timestamp)
+    return _evaluate(replace(rival, data_extent=seen), tasks)

@@ -80,7 +80,7 @@ def _prediction_times(data: RunData, known: Interactions) -> Integers:
 
     For a temporal split this is the cut-off for all, else the last known event of each sequence.
     """
-    last = np.full(len(known), known.evidence.last_timestamp, dtype=np.int64)
+    last = np.full(len(known), known.data_extent.last_timestamp, dtype=np.int64)
     if data.split["strategy"] != "temporal":
         seen = known.lengths > 0
         last[seen] = known.times[known.offsets[1:][seen] - 1]

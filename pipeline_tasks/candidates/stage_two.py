@@ -52,7 +52,7 @@ class StageTwo:
         options = tune_item_to_item(task, options)
         options = replace(options, content_blocks=self.content.widths, item_values=len(self.content.vocabulary))
         if "ratings" in _needed_labels(options) and options.liked_rating is None:
-            liked = self.data.ratings.choose_liked_threshold(self.log.evidence.last_timestamp)
+            liked = self.data.ratings.choose_liked_threshold(self.log.data_extent.last_timestamp)
             options = replace(options, liked_rating=liked)
         print(f"options chosen from the log: {options}", flush=True)
         return options

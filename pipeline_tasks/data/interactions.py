@@ -107,7 +107,7 @@ class Interactions:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
     @property
-    def evidence(self) -> DataExtent:
+    def data_extent(self) -> DataExtent:
         """The size and the end of this log."""
         return DataExtent(len(self.items), int(self.times.max()) if len(self.times) else 0)
 
@@ -161,7 +161,7 @@ class Interactions:
         """Return the log with each event's position in its sequence as its time.
 
         So the lines of a basket get an order, and transitions between them can be counted. The result has no real
-        times: its `evidence` must not be compared with another log's.
+        times: its `data_extent` must not be compared with another log's.
         """
         return replace(self, times=np.arange(len(self.items), dtype=np.int64) - self.offsets[self.rows])
 

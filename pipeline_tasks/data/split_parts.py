@@ -67,7 +67,7 @@ def refuse_future(name: str, seen: DataExtent, allowed: Interactions) -> None:
     Raises:
         FutureLeakError: `seen` holds a later timestamp, or more events, than `allowed`.
     """
-    limit = allowed.evidence
+    limit = allowed.data_extent
     if seen.last_timestamp > limit.last_timestamp or seen.events > limit.events:
         raise FutureLeakError(
             f"{name} was fitted on {seen.events} events up to {seen.last_timestamp} µs, but only {limit.events} events "

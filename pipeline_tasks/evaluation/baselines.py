@@ -22,7 +22,7 @@ class ItemLevel:
     """A scorer with one score for each item, the same for all users."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     levels: Floats
     """(items,)"""
 
@@ -36,7 +36,7 @@ class RepeatCounts:
     """A scorer by how often the user's history holds the item. Of equal counts the latest item is first."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     n_items: int
 
     def scores(self, histories: Interactions) -> Floats:
@@ -54,7 +54,7 @@ class ItemToItem:
     """A scorer by the sum of weights from each distinct item of the history to the scored item."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     weights: csr_matrix
     """(items, items): from an item of the history to the item scored."""
 
@@ -68,19 +68,19 @@ class ItemToItem:
 def popularity(log: Interactions, n_items: int) -> ItemLevel:
     """Return the scorer by the number of sequences that wanted the item."""
     counts = interaction_matrix(log, n_items, relevant_types(log)).sum(axis=0)
-    return ItemLevel("popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
+    return ItemLevel("popularity", log.data_extent, np.asarray(counts, dtype=np.float32).ravel())
 
 
 def recent_popularity(log: Interactions, n_items: int) -> ItemLevel:
     """Return the scorer by popularity in the last 30 days of the log."""
-    recent = log.only(log.times > log.evidence.last_timestamp - RECENT_DAYS * DAY)
+    recent = log.only(log.times > log.data_extent.last_timestamp - RECENT_DAYS * DAY)
     counts = interaction_matrix(recent, n_items, relevant_types(log)).sum(axis=0)
-    return ItemLevel("recent_popularity", log.evidence, np.asarray(counts, dtype=np.float32).ravel())
+    return ItemLevel("recent_popularity", log.data_extent, np.asarray(counts, dtype=np.float32).ravel())
 
 
 def own_repeats(log: Interactions, n_items: int) -> RepeatCounts:
     """Return the scorer by the user's own history alone."""
-    return RepeatCounts("own_repeats", log.evidence, n_items)
+    return RepeatCounts("own_repeats", log.data_extent, n_items)
 
 
 def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToItem:
@@ -98,7 +98,7 @@ def item_knn(log: Interactions, n_items: int, neighbors: int = 100) -> ItemToIte
         both.data /= norms[both.indices] * norms[columns]
         both.data[both.indices == columns] = 0
         blocks.append(_nearest(both, neighbors))
-    return ItemToItem("item_knn", log.evidence, csr_matrix(hstack(blocks)))
+    return ItemToItem("item_knn", log.data_extent, csr_matrix(hstack(blocks)))
 
 
 def _nearest(cosine: csc_matrix, neighbors: int) -> csc_matrix:

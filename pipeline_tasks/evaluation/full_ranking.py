@@ -131,7 +131,7 @@ def evaluate_tasks(scorer: Scorer, tasks: Sequence[RankingTask]) -> list[Ranking
         ValueError: the tasks were built from different histories.
     """
     for task in tasks:
-        refuse_future(scorer.name, scorer.evidence, task.known)
+        refuse_future(scorer.name, scorer.data_extent, task.known)
         if not len(task.histories):
             raise ValueError(f"no users to evaluate in {task.name}: no user of its audience has a relevant item")
         if task.known is not tasks[0].known:

@@ -27,7 +27,7 @@ class Scorer(Protocol):
         """The name in the table of results."""
 
     @property
-    def evidence(self) -> DataExtent:
+    def data_extent(self) -> DataExtent:
         """The extent of the data that the scorer was fitted on."""
 
     def scores(self, histories: Interactions) -> Floats:
@@ -157,7 +157,7 @@ def _labels(
     given = {kind: given_segments(histories.keys, labels) for kind, labels in segments.items()}
     own = {
         "history": history_bands(histories),
-        "activity": activity_bands(histories, known.evidence.last_timestamp),
+        "activity": activity_bands(histories, known.data_extent.last_timestamp),
     }
     return own | given
 

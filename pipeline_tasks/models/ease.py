@@ -47,7 +47,7 @@ class Ease:
     """
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     weights: Floats
     """(chosen, chosen): from an item of the history to the item scored."""
     chosen: Integers
@@ -65,7 +65,7 @@ def ease(log: Interactions, n_items: int, penalty: float = PENALTY, most_items: 
     """Return EASE, fitted on the `most_items` most frequent items."""
     counts = np.bincount(log.items, minlength=n_items)
     chosen = np.sort(np.argsort(-counts, kind="stable")[:most_items])
-    return Ease("ease", log.evidence, ease_weights(log, n_items, chosen, penalty).numpy(), chosen, n_items)
+    return Ease("ease", log.data_extent, ease_weights(log, n_items, chosen, penalty).numpy(), chosen, n_items)
 
 
 def ease_weights(log: Interactions, n_items: int, chosen: Integers, penalty: float) -> torch.Tensor:

@@ -52,7 +52,7 @@ class SequenceItemToItem:
     """Sparse weights from an item of the history to the scored item."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     weights: csr_matrix
     """(items, items)"""
 
@@ -66,7 +66,7 @@ def sequence_item_to_item(log: Interactions, n_items: int, power: float = POPULA
     pairs = count_successors(log, n_items)
     counts = np.maximum(np.bincount(log.items, minlength=n_items), 1).astype(np.float64)
     weights = (diags(counts**-0.5) @ pairs @ diags(counts**-power)).tocsr().astype(np.float32)
-    return SequenceItemToItem("item_to_item", log.evidence, weights)
+    return SequenceItemToItem("item_to_item", log.data_extent, weights)
 
 
 def count_successors(log: Interactions, n_items: int) -> csr_matrix:

@@ -125,7 +125,7 @@ class RepeatModel:
 
     def at(self, known: Interactions, n_items: int) -> "RepeatModel":
         """Return the model with the demand after the last event of `known`."""
-        moment = known.evidence.last_timestamp + 1
+        moment = known.data_extent.last_timestamp + 1
         levels = demand_levels(known, n_items, (self.types, self.unless), self.span, moment)
         return replace(self, levels=levels, moment=moment)
 
@@ -212,7 +212,7 @@ def _fit(
 ) -> RepeatModel | None:
     inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
     pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
-    moment = inner.evidence.last_timestamp + 1
+    moment = inner.data_extent.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
     active = np.isin(pairs.rows, later.rows)
     again = np.isin(pairs.rows * n_items + pairs.items, later.rows * n_items + later.items)[active]

@@ -56,7 +56,7 @@ def build_two_tower(
     repeats = fit_repeat_model(log, n_items, recipe) if options.repeats else None
     viewed = fit_view_conversion(log, n_items, recipe) if options.view_conversion else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
-    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.evidence, 0, repeats, viewed, users)
+    fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.data_extent, 0, repeats, viewed, users)
     return fitted.at(log)
 
 

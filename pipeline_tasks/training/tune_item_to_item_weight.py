@@ -42,7 +42,7 @@ def tune_item_to_item(task: RankingTask, options: FitOptions) -> FitOptions:
 
 
 def _basket_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
-    n_items, moment = task.relevant.shape[1], task.known.evidence.last_timestamp + 1
+    n_items, moment = task.relevant.shape[1], task.known.data_extent.last_timestamp + 1
     best = max(PENALTIES, key=lambda penalty: _full_rank_ndcg(task, *basket_weights(task.known, n_items, penalty)))
     # At the final rank: at 512, the codes of a sequence keep nearly all of its quality, and a basket nine tenths.
     baskets = replace(options, linear_kind="basket", linear_penalty=best)
@@ -56,7 +56,7 @@ def _basket_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[fl
 def _set_and_season_choices(task: RankingTask, options: FitOptions) -> Iterator[tuple[float, FitOptions]]:
     n_items = task.relevant.shape[1]
     yield set_ndcg(task, FACTOR_PENALTY), replace(options, linear_kind="set")
-    weights, moment = season_weights(task.known, n_items), task.known.evidence.last_timestamp + 1
+    weights, moment = season_weights(task.known, n_items), task.known.data_extent.last_timestamp + 1
     recent = recent_history(task.histories, n_items, moment, history_half_life(task.known))[:, weights.chosen]
     by_recent, by_upcoming = (recent @ part.numpy() for part in (weights.recent, weights.upcoming))
     for share in COMING_SHARES:

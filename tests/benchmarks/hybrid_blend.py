@@ -27,9 +27,9 @@ class HybridBlend:
     weights: Sequence[float]
 
     @property
-    def evidence(self) -> DataExtent:
+    def data_extent(self) -> DataExtent:
         """The largest data extent of the parts."""
-        seen = [part.evidence for part in (self.first, *self.others)]
+        seen = [part.data_extent for part in (self.first, *self.others)]
         return DataExtent(max(one.events for one in seen), max(one.last_timestamp for one in seen))
 
     def scores(self, histories: Interactions) -> Floats:

@@ -26,7 +26,7 @@ class OwnBaskets:
     """In how many baskets the user had the item; of equals, the later first; then what is popular now."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     levels: Floats
     """(items,) recent popularity, below 1."""
 
@@ -34,7 +34,7 @@ class OwnBaskets:
         """Return (histories, items)."""
         pairs = own_pairs(histories, len(self.levels))
         scores = np.tile(self.levels, (len(histories), 1))
-        age = (self.evidence.last_timestamp - pairs.last) / max(1, self.evidence.last_timestamp)
+        age = (self.data_extent.last_timestamp - pairs.last) / max(1, self.data_extent.last_timestamp)
         scores[pairs.rows, pairs.items] += pairs.steps + 1 - age
         return scores
 
@@ -62,4 +62,4 @@ def _penalty(data: RunData) -> float:
 def _own_baskets(known: Interactions, n_items: int) -> OwnBaskets:
     levels = recent_popularity(known, n_items).levels
     # A thousandth: without it, lists of users with few items end anyhow (Online Retail, validation: .3144, .3496).
-    return OwnBaskets(OWN_BASKETS, known.evidence, levels / levels.max() / 1_000)
+    return OwnBaskets(OWN_BASKETS, known.data_extent, levels / levels.max() / 1_000)

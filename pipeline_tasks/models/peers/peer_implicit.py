@@ -17,7 +17,7 @@ class ImplicitAlsScorer:
     """Item factors of ALS; a user's factors are solved from the history."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     model: Any
     n_items: int
 
@@ -37,7 +37,7 @@ class ImplicitBprScorer:
     """
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     rows: dict[str, int]
     users: Floats
     items: Floats
@@ -72,7 +72,7 @@ def fit_implicit_als(
             random_state=seed,
         )
         model.fit(interaction_matrix(log, n_items), show_progress=False)
-    return ImplicitAlsScorer("implicit_als", log.evidence, model, n_items)
+    return ImplicitAlsScorer("implicit_als", log.data_extent, model, n_items)
 
 
 def fit_implicit_bpr(
@@ -98,4 +98,4 @@ def fit_implicit_bpr(
     )
     model.fit(interaction_matrix(log, n_items), show_progress=False)
     rows = {key: row for row, key in enumerate(log.keys)}
-    return ImplicitBprScorer("implicit_bpr", log.evidence, rows, model.user_factors, model.item_factors)
+    return ImplicitBprScorer("implicit_bpr", log.data_extent, rows, model.user_factors, model.item_factors)

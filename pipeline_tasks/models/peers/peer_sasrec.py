@@ -105,7 +105,7 @@ class SasrecScorer:
     """A fitted SASRec over n items."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     network: Sasrec
     max_length: int
 
@@ -154,7 +154,7 @@ def fit_sasrec(
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
     rng = np.random.default_rng(options.seed)
     precision = torch.bfloat16 if has_bfloat16(torch.device(device)) else torch.float32
-    scorer = SasrecScorer("sasrec", log.evidence, network, options.max_length)
+    scorer = SasrecScorer("sasrec", log.data_extent, network, options.max_length)
     for epoch in range(1, options.epochs + 1):
         losses = []
         # Batches have equal numbers of positions. With equal numbers of histories, long ones would have less weight.

@@ -40,7 +40,7 @@ class AlsScorer:
     """Item factors; a user's factors are solved from the history, as in the last half step of Spark's ALS."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     items: Reals
     """(items, rank); 0 for items without events."""
     options: AlsOptions
@@ -70,7 +70,7 @@ def fit_spark_als(log: Interactions, n_items: int, options: AlsOptions | None = 
     options = options or AlsOptions(seed=seed)
     with _session() as spark:
         _, items = train_als(spark, interaction_matrix(log, n_items), options)
-    return AlsScorer("spark_als", log.evidence, items, options)
+    return AlsScorer("spark_als", log.data_extent, items, options)
 
 
 def train_als(spark: SparkSession, matrix: csr_matrix, options: AlsOptions) -> tuple[Reals, Reals]:

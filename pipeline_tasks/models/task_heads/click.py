@@ -18,7 +18,7 @@ class ClickSampler(ItemLabelSampler):
     """Label: whether the user clicks or views a shown item within half an hour."""
 
     def __init__(self, log: Interactions, impressions: Impressions) -> None:
-        shown = impressions.until(log.evidence.last_timestamp - SESSION_GAP)
+        shown = impressions.until(log.data_extent.last_timestamp - SESSION_GAP)
         super().__init__(log, shown, clicked(log, shown))
 
 

@@ -25,7 +25,7 @@ class PurchaseIntentSampler(LabelSampler):
 
     def __init__(self, log: Interactions) -> None:
         super().__init__(log)
-        self.until = log.evidence.last_timestamp
+        self.until = log.data_extent.last_timestamp
         following = later_steps(log)
         inside = following < log.offsets[1:][log.rows]
         self.next_time = np.where(inside, log.times[np.minimum(following, len(log.times) - 1)], NEVER)

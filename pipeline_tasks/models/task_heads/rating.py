@@ -19,7 +19,7 @@ class RatingSampler(ItemLabelSampler):
     """Label: whether a rated item is liked, predicted just before the rating: P(liked | the user rates the item)."""
 
     def __init__(self, log: Interactions, ratings: BinaryLabels) -> None:
-        known = ratings.until(log.evidence.last_timestamp)
+        known = ratings.until(log.data_extent.last_timestamp)
         bias = rating_bias(known, known.rows, known.items, known.times)
         super().__init__(log, known, known.liked.astype(np.float32), bias)
 

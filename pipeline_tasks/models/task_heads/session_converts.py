@@ -24,7 +24,7 @@ class SessionSampler(LabelSampler):
         ends = session_ends(log)
         self.last_time = log.times[ends]
         self.bought = next_purchases(log, later_steps(log))
-        self.over = self.last_time + SESSION_GAP <= log.evidence.last_timestamp
+        self.over = self.last_time + SESSION_GAP <= log.data_extent.last_timestamp
 
     def sample(self, events: Integers, rng: np.random.Generator) -> LabelledExamples:
         """Return an example right after every event of a session that is over."""

@@ -61,7 +61,7 @@ class SavedRecommender:
             "name": self.recommender.name,
             "encoder": self.encoders.text,
             "image_encoder": self.encoders.image,
-            "evidence": asdict(self.recommender.evidence),
+            "evidence": asdict(self.recommender.data_extent),
             "moment": self.recommender.moment,
             "tuned_weights": asdict(self.recommender.tuned),
             "facts": self.facts,

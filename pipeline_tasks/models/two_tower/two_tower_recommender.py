@@ -38,7 +38,7 @@ class TwoTowerRecommender:
     """(n, most) numbers of each item's structured values, 0 for none."""
     trends: Floats
     """(n, trends) at the time of scoring."""
-    evidence: DataExtent
+    data_extent: DataExtent
     """Extent of the data that the recommender has seen."""
     moment: int
     """Time of scoring in epoch microseconds; the age of an event is relative to it."""
@@ -189,13 +189,12 @@ class TwoTowerRecommender:
         ]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
-    def at(self, known: Interactions, evidence: DataExtent | None = None) -> "TwoTowerRecommender":
+    def at(self, known: Interactions) -> "TwoTowerRecommender":
         """Return the recommender with the trends after the last event of `known`."""
         trends = PopularityFeatures(known, len(self.rows), self.model.config.horizons)
-        moment = known.evidence.last_timestamp + 1
+        moment = known.data_extent.last_timestamp + 1
         repeats, views = (fitted and fitted.at(known, len(self.rows)) for fitted in self.repeat_models)
-        now = replace(self, trends=trends.at(moment), moment=moment, repeat_model=repeats, view_conversion=views)
-        return replace(now, evidence=evidence or self.evidence)
+        return replace(self, trends=trends.at(moment), moment=moment, repeat_model=repeats, view_conversion=views)
 
     def as_of(self, moment: int) -> "TwoTowerRecommender":
         """Return the recommender at `moment`, or unchanged if that is not later, to score newer events.

@@ -45,5 +45,5 @@ def test_cuts_and_selection() -> None:
     assert chosen.keys[0] == "a"
     assert chosen.items.tolist() == [1, 2, 3, 4, 5]
     assert log.before(log.lengths - 1 * (log.lengths > 0)).items.tolist() == [1, 2, 4]
-    assert log.evidence.events == 5
-    assert log.evidence.last_timestamp == 9 * DAY
+    assert log.data_extent.events == 5
+    assert log.data_extent.last_timestamp == 9 * DAY

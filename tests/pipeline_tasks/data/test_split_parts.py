@@ -51,9 +51,9 @@ def test_an_unknown_strategy_is_refused_by_name() -> None:
 def test_one_event_too_many_or_too_late_is_a_leak() -> None:
     parts = temporal(2, 4)
     allowed = parts.known_before("test")
-    refuse_future("honest", parts.known_before("validation").evidence, allowed)
-    refuse_future("honest", allowed.evidence, allowed)
+    refuse_future("honest", parts.known_before("validation").data_extent, allowed)
+    refuse_future("honest", allowed.data_extent, allowed)
     with pytest.raises(FutureLeakError, match="peeking was fitted on 7 events"):
-        refuse_future("peeking", LOG.evidence, allowed)
+        refuse_future("peeking", LOG.data_extent, allowed)
     with pytest.raises(FutureLeakError):
-        refuse_future("peeking", parts.future("test").evidence, allowed)
+        refuse_future("peeking", parts.future("test").data_extent, allowed)

@@ -22,7 +22,7 @@ class Noise:
     """A scorer with random scores by user key, with many ties."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     levels: int
 
     def scores(self, histories: Interactions) -> Floats:
@@ -39,7 +39,7 @@ def task_of(seed: int, goal: Goal) -> RankingTask:
 @pytest.mark.parametrize("levels", [4, 1_000_000])
 def test_results_equal_a_naive_ranking(goal: Goal, levels: int) -> None:
     task = task_of(3, goal)
-    scorer = Noise("noise", task.known.evidence, levels)
+    scorer = Noise("noise", task.known.data_extent, levels)
     result = evaluate(scorer, task)
     scores = scorer.scores(task.histories)
     for user in range(0, len(task.histories), 7):
@@ -80,7 +80,7 @@ def test_a_task_has_known_users_with_history_and_relevant_items() -> None:
 
 def test_scores_that_are_not_finite_are_refused() -> None:
     task = task_of(5, "discovery")
-    level = ItemLevel("broken", task.known.evidence, np.full(ITEMS, np.nan, dtype=np.float32))
+    level = ItemLevel("broken", task.known.data_extent, np.full(ITEMS, np.nan, dtype=np.float32))
     with pytest.raises(ValueError, match="broken gave a score that is not finite"):
         evaluate(level, task)
     empty = replace(task, histories=task.histories.select(np.arange(0)))
@@ -126,7 +126,7 @@ def test_joint_evaluation_equals_separate_evaluations(monkeypatch: pytest.Monkey
     tasks = build_tasks(parts, "test", GOALS, ITEMS)
     assert [len(task) for task in tasks] == [36, 40, 20]
     monkeypatch.setattr(full_ranking, "_BLOCK_CELLS", ITEMS * 7)
-    scorer = Noise("noise", tasks[0].known.evidence, 5)
+    scorer = Noise("noise", tasks[0].known.data_extent, 5)
     for together, task in zip(evaluate_tasks(scorer, tasks), tasks, strict=True):
         alone = evaluate(scorer, task)
         assert together.task == alone.task == task.name
@@ -143,7 +143,7 @@ def test_cold_items_and_newcomers_have_their_own_metrics() -> None:
     discovery, newcomers = build_tasks(parts, "test", ("discovery", "newcomers"), 30)
     level = np.zeros(30, dtype=np.float32)
     level[5] = 1
-    result = evaluate(ItemLevel("fifth", discovery.known.evidence, level), discovery)
+    result = evaluate(ItemLevel("fifth", discovery.known.data_extent, level), discovery)
     np.testing.assert_array_equal(result.per_user["cold_recall@10"], [1, np.nan])
     assert result.overall["cold_recall@10"] == 1
     assert newcomers.histories.keys == ["new"]

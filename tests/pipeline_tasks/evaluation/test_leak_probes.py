@@ -28,7 +28,7 @@ class LookupByKey:
     """A scorer that stores every user's whole log under the user's key."""
 
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
     whole: Interactions
 
     def scores(self, histories: Interactions) -> Floats:
@@ -40,7 +40,7 @@ class LookupByKey:
 
 
 def test_a_lookup_by_key_is_detected_despite_an_honest_declaration() -> None:
-    liar = LookupByKey("liar", KNOWN.evidence, PARTS.log)
+    liar = LookupByKey("liar", KNOWN.data_extent, PARTS.log)
     assert evaluate(liar, TASK).overall["recall@10"] > 0.9
     with pytest.raises(FutureLeakError, match="liar scores 64 of 64 histories otherwise under other keys"):
         refuse_lookup(liar, TASK)
@@ -48,11 +48,11 @@ def test_a_lookup_by_key_is_detected_despite_an_honest_declaration() -> None:
 
 
 def leaky_ease(parts: Parts) -> Scorer:
-    return replace(ease(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
+    return replace(ease(parts.log, ITEMS), data_extent=parts.known_before("test").data_extent)
 
 
 def leaky_popularity(parts: Parts) -> Scorer:
-    return replace(popularity(parts.log, ITEMS), evidence=parts.known_before("test").evidence)
+    return replace(popularity(parts.log, ITEMS), data_extent=parts.known_before("test").data_extent)
 
 
 @pytest.mark.parametrize("fit", [leaky_ease, leaky_popularity])

@@ -23,4 +23,4 @@ def test_without_weight_it_is_the_first() -> None:
     crowd = popularity(TASK.known, 40)
     blend = HybridBlend("blended", crowd, [item_knn(TASK.known, 40)], [0.0])
     np.testing.assert_array_equal(blend.scores(TASK.histories), crowd.scores(TASK.histories))
-    assert blend.evidence == crowd.evidence
+    assert blend.data_extent == crowd.data_extent

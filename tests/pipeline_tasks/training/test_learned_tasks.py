@@ -70,7 +70,7 @@ def test_impressions_are_read_for_those_with_a_history(data: RunData) -> None:
 def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: Path) -> None:
     heard: dict[str, float] = {}
     trained = train(data, "frozen", TRAINING, tmp_path, lambda metrics, step: heard.update(metrics))
-    train_end = data.parts.known_before("validation").evidence.last_timestamp
+    train_end = data.parts.known_before("validation").data_extent.last_timestamp
     assert trained.saved.facts["options"]["liked_rating"] == data.ratings.choose_liked_threshold(train_end)
     for task in ("purchase_intent", "click", "rating"):
         assert 0 <= heard[f"validation_{task}_auc"] <= 1
@@ -79,13 +79,13 @@ def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: P
     again = refit(data, trained.saved, TRAINING)
     again.save(tmp_path / "saved")
     known = data.parts.known_before("test")
-    asked = np.full(len(known), known.evidence.last_timestamp)
+    asked = np.full(len(known), known.data_extent.last_timestamp)
     ours, theirs = (
         predict(one.recommender, "purchase_intent", known, asked)
         for one in (again, load_recommender(tmp_path / "saved"))
     )
     np.testing.assert_array_equal(ours, theirs)
-    assert again.recommender.evidence.last_timestamp <= known.evidence.last_timestamp
+    assert again.recommender.data_extent.last_timestamp <= known.data_extent.last_timestamp
 
 
 def test_ratings_are_read_and_asked_at_their_own_moments(data: RunData) -> None:

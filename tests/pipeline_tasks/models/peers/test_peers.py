@@ -27,14 +27,14 @@ CHANCE = {"popularity", "recent_popularity", "own_repeats"}
 @dataclass(frozen=True)
 class Chance:
     name: str
-    evidence: DataExtent
+    data_extent: DataExtent
 
     def scores(self, histories: Interactions) -> Floats:
         return np.random.default_rng(len(histories)).random((len(histories), ITEMS)).astype(np.float32)
 
 
 def beats_chance(peer: Scorer) -> bool:
-    chance = evaluate(Chance("chance", TASK.known.evidence), TASK).overall["ndcg@10"]
+    chance = evaluate(Chance("chance", TASK.known.data_extent), TASK).overall["ndcg@10"]
     return evaluate(peer, TASK).overall["ndcg@10"] > 1.5 * chance
 
 

@@ -66,7 +66,7 @@ def test_what_is_not_over_has_no_answer_be_it_yes_already() -> None:
     assert answers(intent.sample_at(13 * DAY)) == {3: 0.0, 6: 1.0}
     for seed in range(20):
         asked = intent.sample(np.arange(len(LOG.items)), np.random.default_rng(seed))
-        assert (asked.prediction_times + 7 * DAY <= LOG.evidence.last_timestamp).all()
+        assert (asked.prediction_times + 7 * DAY <= LOG.data_extent.last_timestamp).all()
         assert set(asked.events.tolist()) <= {0, 2, 3, 5, 6}
 
 
