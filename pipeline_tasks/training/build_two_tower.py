@@ -14,7 +14,7 @@ from pipeline_tasks.encoders.whitening import fit_block_whitening
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life
 from pipeline_tasks.models.repeat_model import fit_repeat_model, fit_view_conversion
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
-from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.two_tower_config import ModelShape, TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.models.two_tower.user_inputs import NOTHING, UserContent
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
@@ -61,11 +61,11 @@ def build_two_tower(
 
 
 def model_config(log: Interactions, options: FitOptions, users: UserContent, texts: tuple[int, int]) -> TwoTowerConfig:
-    """Return the model's shape: all options that have a field of the same name, and what follows from the log.
+    """Return the model's config: the options of `ModelShape`, and what follows from the log.
 
     `texts` are the widths of whitened and of raw text vectors.
     """
-    shared = {one.name for one in fields(FitOptions)} & {one.name for one in fields(TwoTowerConfig)}
+    shape = {option.name: getattr(options, option.name) for option in fields(ModelShape)}
     known = len(np.unique(log.items))
     from_log = {
         "known_items": known,
@@ -80,7 +80,7 @@ def model_config(log: Interactions, options: FitOptions, users: UserContent, tex
         "profile_values": len(users.profile),
         "reads_queries": users.queries.are_used,
     }
-    return TwoTowerConfig(**{name: getattr(options, name) for name in shared} | from_log)
+    return TwoTowerConfig(**shape | from_log)
 
 
 @torch.no_grad()

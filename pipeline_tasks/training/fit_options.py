@@ -1,7 +1,4 @@
-"""The options of stage 2. They are chosen from the log (see training_choices); a setting of the same name is kept.
-
-Options that shape the model are fields of `TwoTowerConfig` too, where they are described.
-"""
+"""The options of stage 2. They are chosen from the log (see training_choices); a setting of the same name is kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +6,8 @@ from typing import Any, Final, Literal
 
 from pipeline_tasks.config.training_settings import EVENT_WEIGHTS, ONLY_NEXT_ITEM
 from pipeline_tasks.models.ease import BASKET_PENALTY
-from pipeline_tasks.models.item_to_item import ItemToItemKind, ItemToItemRecipe
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe
+from pipeline_tasks.models.two_tower.two_tower_config import ModelShape
 
 Schedule = Literal["cosine", "late"]
 """Learning rate after the warm-up: a cosine decay to 0, or constant up to the middle and then linear to 0."""
@@ -18,20 +16,14 @@ _FORMER_OPTIONS: Final = {"linear_weight": None, "trend_shift": None, "looked_at
 
 
 @dataclass(frozen=True)
-class FitOptions:
+class FitOptions(ModelShape):
     """All options that can be tuned, with the shipped defaults."""
 
     epochs: int = 8
-    dimension: int = 128
-    members: int = 1
     text_dimension: int = 256
     """Whitened axes kept of each content block."""
     content_blocks: tuple[int, ...] = ()
     """Widths of the blocks of the raw vectors (text, then pictures); () for a single block."""
-    item_values: int = 0
-    layers: int = 2
-    dropout: float = 0.2
-    max_length: int = 50
     seed: int = 1
     learning_rate: float = 2e-3
     schedule: Schedule = "cosine"
@@ -53,14 +45,12 @@ class FitOptions:
     """Weight of a target whose item the history already holds."""
     event_weights: dict[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
     """Weight of a target by its event type."""
-    matching: str = "dot"
     task_weights: dict[str, float] = field(default_factory=lambda: dict(ONLY_NEXT_ITEM))
     """Loss weight of each task."""
     liked_rating: float | None = None
     """The lowest rating that counts as liked; None without the task `rating`."""
     linear_rank: int = 128
-    """Rank of the item-to-item part."""
-    linear_kind: ItemToItemKind = "set"
+    """Maximum rank of the item-to-item part."""
     linear_coming: float = 0.0
     """Weight of the regression on upcoming items, for linear_kind season (see season_weights)."""
     linear_penalty: float = BASKET_PENALTY

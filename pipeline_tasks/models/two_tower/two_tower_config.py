@@ -1,6 +1,6 @@
 """The shape of the two-tower model, saved with it."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -11,23 +11,10 @@ from pipeline_tasks.models.item_to_item import ItemToItemKind
 from pipeline_tasks.models.two_tower.tuned_weights import FORMER_CONFIG_KEYS
 
 
-@strict
-class TwoTowerConfig(PreTrainedConfig):
-    """The fields from which the model is built before its weights are loaded; a value of another type is rejected.
+@dataclass(frozen=True)
+class ModelShape:
+    """The options of a training that shape the model."""
 
-    A field with the name of an option takes the option's value (see `model_config` in training/build_two_tower).
-    """
-
-    model_type = "nightshelf_two_tower"
-
-    known_items: int = 1
-    """Rows of the id table; an item without a row is described by its content and trends alone."""
-    item_values: int = 0
-    """Number of structured values with an embedding (see item_vocabulary)."""
-    text_dimension: int = 256
-    """Width of the whitened text vectors."""
-    raw_text_dimension: int = 384
-    """Width of the text encoder's own vectors."""
     dimension: int = 128
     """Width d of both towers, over all members."""
     members: int = 1
@@ -35,12 +22,42 @@ class TwoTowerConfig(PreTrainedConfig):
     Deep Ensembles) is still one dot product."""
     layers: int = 2
     """Transformer blocks of the user tower."""
-    heads: int = ATTENTION_HEADS
-    """Attention heads of each block."""
     dropout: float = 0.2
     """Dropout rate."""
     max_length: int = 50
     """Most recent events of a history that the user tower sees."""
+    matching: str = "dot"
+    """Name of the matching function (see matching)."""
+    item_values: int = 0
+    """Number of structured values with an embedding (see item_content)."""
+    linear_kind: ItemToItemKind = "set"
+    """How the item-to-item part reads a history (see item_to_item)."""
+
+
+@strict
+class TwoTowerConfig(PreTrainedConfig):
+    """The fields from which the model is built before its weights are loaded; a value of another type is rejected."""
+
+    model_type = "nightshelf_two_tower"
+
+    # The fields of ModelShape, named again because transformers reads them from this class.
+    dimension: int = ModelShape.dimension
+    members: int = ModelShape.members
+    layers: int = ModelShape.layers
+    dropout: float = ModelShape.dropout
+    max_length: int = ModelShape.max_length
+    matching: str = ModelShape.matching
+    item_values: int = ModelShape.item_values
+    linear_kind: ItemToItemKind = ModelShape.linear_kind
+
+    known_items: int = 1
+    """Rows of the id table; an item without a row is described by its content and trends alone."""
+    text_dimension: int = 256
+    """Width of the whitened text vectors."""
+    raw_text_dimension: int = 384
+    """Width of the text encoder's own vectors."""
+    heads: int = ATTENTION_HEADS
+    """Attention heads of each block."""
     event_types: int = 5
     """Number of event types with an embedding."""
     gap_buckets: int = 16
@@ -48,13 +65,9 @@ class TwoTowerConfig(PreTrainedConfig):
     horizons: list[int] = field(default_factory=list)
     """Horizons of the popularity trends in microseconds (see popularity_features)."""
     linear_rank: int = 0
-    """Width of the item-to-item part (see item_to_item_part), 0 for none."""
-    linear_kind: ItemToItemKind = "set"
-    """How the item-to-item part reads a history (see item_to_item_part)."""
+    """Width of the item-to-item part (see item_to_item), 0 for none."""
     linear_half_life: int = 0
     """Half-life of an event of a history in microseconds, 0 for no decay."""
-    matching: str = "dot"
-    """Name of the matching function (see matching)."""
     tasks: list[str] = field(default_factory=list)
     """Names of the task heads beside the next item (see task_heads)."""
     profile_values: int = 0

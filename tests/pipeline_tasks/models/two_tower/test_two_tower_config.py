@@ -1,10 +1,10 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
-from pipeline_tasks.models.two_tower.two_tower_config import TwoTowerConfig
+from pipeline_tasks.models.two_tower.two_tower_config import ModelShape, TwoTowerConfig
 from pipeline_tasks.models.two_tower.user_inputs import NOTHING
 from pipeline_tasks.training.build_two_tower import model_config
 from pipeline_tasks.training.fit_options import FitOptions
@@ -21,12 +21,12 @@ def test_what_was_saved_is_read(tmp_path: Path) -> None:
 
 def test_options_that_shape_the_model_arrive_in_its_config() -> None:
     log = random_log(20, 8, seed=1)
-    options = FitOptions(
-        dimension=24, members=2, layers=3, dropout=0.4, max_length=7, item_values=5, linear_kind="sequence", seed=3
-    )
-    config = model_config(log, replace(options, matching="dot", linear_rank=99), NOTHING, (6, 12))
-    for name in ("dimension", "members", "layers", "dropout", "max_length", "item_values", "linear_kind", "matching"):
-        assert getattr(config, name) == getattr(options, name), name
+    options = FitOptions(dimension=24, members=2, layers=3, dropout=0.4, max_length=7, item_values=5, seed=3)
+    options = replace(options, linear_kind="sequence", matching="weighted_dot", linear_rank=99)
+    config = model_config(log, options, NOTHING, (6, 12))
+    for option in fields(ModelShape):
+        assert getattr(config, option.name) == getattr(options, option.name), option.name
+        assert getattr(TwoTowerConfig(), option.name) == getattr(FitOptions(), option.name), option.name
     assert (config.known_items, config.linear_rank, config.text_dimension, config.raw_text_dimension) == (8, 8, 6, 12)
     assert not hasattr(config, "seed"), "an option of the training alone"
 
