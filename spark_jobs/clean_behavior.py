@@ -29,7 +29,7 @@ from spark_jobs.cleaning.clean_days import clean_days
 from spark_jobs.cleaning.clean_items import build_items, require_catalog
 from spark_jobs.cleaning.clean_users import build_users
 from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions, input_digest
-from spark_jobs.cleaning.join_rates import has_decomposed_ids, unmatched_items, unmatched_users
+from spark_jobs.cleaning.join_rates import has_irregular_ids, unmatched_items, unmatched_users
 from spark_jobs.cleaning.rejected_catalog import reject_catalog
 from spark_jobs.cleaning.uncleaned_rows import count_uncleaned, counts_outside_window, grown_days
 from spark_jobs.cleaning.value_failures import ExpressionSets, catalog_expressions, event_expressions, value_failures
@@ -60,10 +60,10 @@ def clean(spark: SparkSession, source: Source, run: RunKey, window_days: int, ac
     landed = LandingReader(spark, source, settings())
     landed.require_events(run)
     manifest = _clean(landed, run, window_days, active_rules)
-    if any(has_decomposed_ids(manifest.tables[table], key) for table, key in _KEYS.items()):
-        # Few shops have such ids, and composing is slow, so only these shops are cleaned twice.
-        print("clean: some ids are in a decomposed Unicode form; cleaning again, which composes them (NFC)")
-        manifest = _clean(LandingReader(spark, source, settings(), compose=True), run, window_days, active_rules)
+    if any(has_irregular_ids(manifest.tables[table], key) for table, key in _KEYS.items()):
+        # Few shops have such ids, and making them regular is slow, so only these shops are cleaned twice.
+        print("clean: some ids have white space around them, or decomposed letters; cleaning again without both")
+        manifest = _clean(LandingReader(spark, source, settings(), normalize=True), run, window_days, active_rules)
     return manifest
 
 

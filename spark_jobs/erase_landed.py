@@ -39,7 +39,7 @@ def erase_landed(spark: SparkSession, source: Source, erased: ErasedUsers) -> di
     """Rewrite the parts and return the number of removed records by kind."""
     if not erased:
         return dict.fromkeys(WITH_USERS, 0)
-    landed = LandingReader(spark, source, settings(), compose=True)
+    landed = LandingReader(spark, source, settings(), normalize=True)
     return {kind: _erase_kind(landed, kind, erased) for kind in WITH_USERS}
 
 
@@ -67,10 +67,10 @@ def _mapped(landed: LandingReader, kind: Kind, raw: DataFrame) -> DataFrame | No
     """Return user_key and the columns LANDED of every record, None for a kind without a file of its own."""
     source = landed.source
     if kind == "events":
-        return map_events(raw, source, compose=landed.compose)
+        return map_events(raw, source, compose=landed.normalize)
     if source.users is None or source.users.path is None:
         return None
-    return map_users(raw, source, landed.compose)
+    return map_users(raw, source, landed.normalize)
 
 
 def _parts(landed: LandingReader, kind: Kind, parts: set[tuple[date, date]]) -> DataFrame:

@@ -63,13 +63,11 @@ def clean_days(
     quarantine = list(catalogs.quarantine)
     if raw is not None:
         source = landed.source
-        marked = apply_rules(
-            normalize_values(map_events(raw, source, compose=landed.compose), active_rules),
-            source.rules,
-            active_rules,
-            source.timezone,
-        )
         erased = read_erased_users(settings(), source.name)
+        # Only an erased user may hide in a record of no item and no user; any other irregular id is found afterwards.
+        ascii_only = not landed.normalize and not erased
+        typed = map_events(raw, source, ascii_only=ascii_only, compose=landed.normalize)
+        marked = apply_rules(normalize_values(typed, active_rules), source.rules, active_rules, source.timezone)
         marked = mark_erased(marked, erased)
         rejected = mark_named(raw, find_rejected_rows(marked, active_rules, limits), erased, _is_refused()).persist()
         outcomes += _count(rejected)
@@ -105,7 +103,7 @@ def _refused_events(
     # Joined first, so that only rejected records are mapped again and written as text.
     records = raw.join(F.broadcast(refused), on=ROW, how="inner").select("*", raw_text(raw, limits.max_raw_characters))
     typed = normalize_values(
-        map_events(records, landed.source, (RULE, RAW), compose=landed.compose, explain=True), active_rules
+        map_events(records, landed.source, (RULE, RAW), compose=landed.normalize, explain=True), active_rules
     )
     return quarantine_rows(typed.select("*", detail().alias("detail")))
 

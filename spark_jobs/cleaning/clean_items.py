@@ -99,7 +99,7 @@ def _descriptions(landed: LandingReader, run: RunKey, window: Sequence[date]) ->
     raw = landed.days("events", window) if from_events else landed.days("items", [run.ds])
     if raw is None:
         return None
-    mapped = map_items(raw, landed.source, landed.compose)
+    mapped = map_items(raw, landed.source, landed.normalize)
     rows = _most_frequent(mapped) if from_events else newest_per_key(mapped.where(F.col("_rule").isNull()), "item_id")
     attributes = as_json_object(form.attributes).alias("attributes")
     return rows.select("item_id", *FIELDS, attributes, F.lit(True).alias("described"))

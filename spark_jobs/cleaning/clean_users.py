@@ -70,7 +70,7 @@ def _descriptions(landed: LandingReader, run: RunKey, days: Sequence[date]) -> D
     raw = landed.days("events", days) if form.path is None else landed.days("users", [run.ds])
     if raw is None:
         return None
-    rows = (_latest_of_events if form.path is None else _of_catalog)(raw, landed.source, landed.compose)
+    rows = (_latest_of_events if form.path is None else _of_catalog)(raw, landed.source, landed.normalize)
     return rows.select("user_key", as_json_object(form.attributes).alias("attributes"))
 
 

@@ -11,6 +11,7 @@ from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.run_key import RunKey
 from spark_jobs.cleaning.map_catalog import map_users
 from spark_jobs.common.stage_table import staged_columns
+from spark_jobs.common.typed_columns import is_blank
 from spark_jobs.landing.landing_reader import LandingReader
 
 LEAST_ITEMS: Final = 0.5
@@ -46,7 +47,7 @@ def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> s
     if raw is None or len(unknown) <= (1 - LEAST_USERS) * len(rows):
         return None
     named = (
-        map_users(raw, landed.source, landed.compose)
+        map_users(raw, landed.source, landed.normalize)
         .select("user_key")
         .dropna()
         .distinct()
@@ -58,14 +59,20 @@ def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> s
     return _in_words(share, _examples(unknown["user_key"]), [row["user_key"] for row in named])
 
 
-def has_decomposed_ids(staged: StagedTable, column: str) -> bool:
-    """Return whether an id in a column of a table is not in the Unicode normal form NFC."""
+def has_irregular_ids(staged: StagedTable, column: str) -> bool:
+    """Return whether an id of a table has white space around it, or is not in the Unicode normal form NFC."""
     for file in staged.files:
         ids = staged_columns(file, column)[column]
-        other = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
-        if not all(unicodedata.is_normalized("NFC", one) for one in other):
+        unusual = pc.or_(
+            pc.invert(pc.string_is_ascii(ids)), pc.match_substring_regex(ids, r"^[\x00-\x20\x7f]|[\x00-\x20\x7f]$")
+        )
+        if any(map(_is_irregular, ids.filter(unusual).to_pylist())):
             return True
     return False
+
+
+def _is_irregular(key: str) -> bool:
+    return any(map(is_blank, (key[0], key[-1]))) or not unicodedata.is_normalized("NFC", key)
 
 
 def _examples(ids: pa.ChunkedArray) -> list[str]:

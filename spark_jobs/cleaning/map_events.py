@@ -1,6 +1,7 @@
 """Maps landed records to typed events by the source's expressions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -36,19 +37,28 @@ def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
 
 
 def map_events(
-    landed: DataFrame, source: Source, keep: Sequence[str] = (), *, compose: bool = False, explain: bool = False
+    landed: DataFrame,
+    source: Source,
+    keep: Sequence[str] = (),
+    *,
+    ascii_only: bool = False,
+    compose: bool = False,
+    explain: bool = False,
 ) -> DataFrame:
     """Return LANDED, `keep`, the typed columns of `events` (except event_id) and `_unreadable`; no row is dropped.
 
     Args:
+        ascii_only: trim only blanks from ids, see `as_key`.
         compose: bring ids to the Unicode normal form NFC.
         explain: add the likely cause to `_unreadable`.
     """
     with shop_clock(landed.sparkSession, source.timezone):
-        return _mapped(landed, source, keep, compose, explain)
+        return _mapped(landed, source, keep, partial(as_key, ascii_only=ascii_only, compose=compose), explain)
 
 
-def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: bool, explain: bool) -> DataFrame:
+def _mapped(
+    landed: DataFrame, source: Source, keep: Sequence[str], convert: Callable[..., Column], explain: bool
+) -> DataFrame:
     expressions = {k: v for k, v in source.events.columns.model_dump().items() if v is not None}
     raw = evaluate(landed, expressions, (*LANDED, *keep), "events.columns")
     decimal = source.decimal or ""
@@ -59,22 +69,22 @@ def _mapped(landed: DataFrame, source: Source, keep: Sequence[str], compose: boo
     return raw.select(
         *LANDED,
         *keep,
-        _key(raw, "user_key", compose),
-        _key(raw, "session_id", compose),
+        _key(raw, "user_key", convert),
+        _key(raw, "session_id", convert),
         F.lower(F.trim(F.col("event_type").cast("string"))).alias("event_type"),
-        _key(raw, "item_id", compose),
+        _key(raw, "item_id", convert),
         F.lower(_text(raw, "query")).alias("query"),
         *(F.col(f"_{name}").alias(name) for name in NUMBERS),
-        _key(raw, "arm", compose),
+        _key(raw, "arm", convert),
         as_time("ts", raw.schema["ts"].dataType, "events.columns.ts").alias("ts"),
         _unreadable(raw, decimal, explain).alias(UNREADABLE),
     )
 
 
-def _key(raw: DataFrame, name: str, compose: bool) -> Column:
+def _key(raw: DataFrame, name: str, convert: Callable[..., Column]) -> Column:
     if name not in raw.columns:
         return F.lit(None).cast("string").alias(name)
-    return as_key(F.col(name), raw.schema[name].dataType, compose).alias(name)
+    return convert(F.col(name), raw.schema[name].dataType).alias(name)
 
 
 def _text(raw: DataFrame, name: str) -> Column:

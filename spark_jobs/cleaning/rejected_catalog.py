@@ -43,12 +43,12 @@ def reject_catalog(landed: LandingReader, days: Sequence[date], longest: int) ->
     source, rejections = landed.source, CatalogRejections([], Counter())
     items = landed.days("items", days) if source.items and source.items.path else None
     if items is not None and source.items:
-        mapped = map_items(items, source, landed.compose)
+        mapped = map_items(items, source, landed.normalize)
         _add(rejections, landed, "items", items, mark_repeated(mapped, "item_id"), longest)
     users = landed.days("users", days) if source.users and source.users.path else None
     if users is not None and source.users:
         erased = read_erased_users(settings(), source.name)
-        described = mark_erased(map_users(users, source, landed.compose), erased)
+        described = mark_erased(map_users(users, source, landed.normalize), erased)
         refused = ~F.col(RULE).isin(EXACT_DUPLICATE, ERASED)
         marked = mark_named(users, mark_repeated(described, "user_key"), erased, refused)
         _add(rejections, landed, "users", users, marked, longest)

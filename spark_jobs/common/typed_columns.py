@@ -47,25 +47,30 @@ _GROUPED: Final = {
 _COMMA: Final = r"[+-]?(?:\d+(?:,\d*)?|,\d+)$"
 
 
-def as_key(value: Column, dtype: DataType, compose: bool = False) -> Column:
+def as_key(value: Column, dtype: DataType, *, ascii_only: bool = False, compose: bool = False) -> Column:
     """Return an id as text without white space of any script around it, NULL for a missing id.
 
-    17850.0 in a column of floats becomes 17850. In a column of texts it stays, because 1.0 may be a version. `compose`
-    brings ids to the Unicode normal form NFC, which takes three times as long (ADR 0006).
+    17850.0 in a column of floats becomes 17850. In a column of texts it stays, because 1.0 may be a version.
+
+    Args:
+        ascii_only: trim blanks only, which is fast; other white space stays.
+        compose: bring ids to the Unicode normal form NFC, which takes three times as long (ADR 0006).
     """
     text = value.cast("string")
     if isinstance(dtype, (DoubleType, FloatType)):
         text = F.when(value == F.floor(value), F.floor(value).cast("string")).otherwise(text)
     elif not isinstance(dtype, (StringType, NullType)):
         return text
-    trimmed = F.trim(text)
-    # Nearly every id is ASCII without a tab around it. Only other ids need the regular expression. All of this is one
-    # Java method for all columns, and a longer one takes the compiler longer (see docs/experiments/cleaning.md).
-    # Texts are compared by bytes, so one from "!" on begins with a visible character.
-    is_plain = (F.octet_length(trimmed) == F.char_length(trimmed)) & (trimmed >= F.lit("!"))
-    is_plain = is_plain & ~F.endswith(trimmed, F.lit("\t")) & _is_value(trimmed, _MISSING_IDS)
-    other = F.get(F.regexp_extract_all(text, F.lit(_ID), F.lit(1)), F.lit(0))
-    return F.when(is_plain, trimmed).otherwise(_to_nfc(other) if compose else other)
+    if ascii_only:
+        trimmed = F.trim(text)
+        return F.when(_is_value(trimmed, _MISSING_IDS), trimmed)
+    key = F.get(F.regexp_extract_all(text, F.lit(_ID), F.lit(1)), F.lit(0))
+    return _to_nfc(key) if compose else key
+
+
+def is_blank(character: str) -> bool:
+    """Return whether `as_key` trims the character."""
+    return unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc") or character in "\ufeff\u200b"
 
 
 def _nfc_ids(ids: pa.Array) -> pa.Array:

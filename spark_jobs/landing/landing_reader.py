@@ -14,12 +14,12 @@ from spark_jobs.landing.read_parquet import group_by_schema, join_groups
 
 
 class LandingReader:
-    """Reader of the landed records of all kinds. With `compose`, ids are brought to the Unicode normal form NFC."""
+    """Reader of the landed records of all kinds. With `normalize`, irregular ids are looked for and made regular."""
 
-    def __init__(self, spark: SparkSession, source: Source, settings: Settings, compose: bool = False) -> None:
+    def __init__(self, spark: SparkSession, source: Source, settings: Settings, normalize: bool = False) -> None:
         self.spark = spark
         self.source = source
-        self.compose = compose
+        self.normalize = normalize
         self.landings = {kind: Landing(settings, source.name, kind) for kind in _KINDS}
         self.ledgers = {kind: landing.ledger() for kind, landing in self.landings.items()}
 

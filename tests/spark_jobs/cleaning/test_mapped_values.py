@@ -10,7 +10,7 @@ import pytest
 from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.quality.gate_runner import GateRun
 from pipeline_tasks.sources.sources import SourceError
-from spark_jobs.cleaning.join_rates import has_decomposed_ids
+from spark_jobs.cleaning.join_rates import has_irregular_ids
 from spark_jobs.common.gate_tables import register_facts, register_tables
 from tests.spark_jobs.one_shop import CLICKS, DAY, HEADER, ShopFixture
 
@@ -172,12 +172,31 @@ def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: ShopFi
     }
 
 
-def test_decomposed_ids_are_found(tmp_path: Path) -> None:
-    ids = ["CAF\u00c9-01", "P1", None, "\u00e9t\u00e9", "\u624b\u673a", "e\u0301"]
-    for count in (len(ids), len(ids) - 1):
-        pq.write_table(pa.table({"item_id": ids[:count]}), tmp_path / "one.parquet")
-        staged = StagedTable(days=[DAY], files=[str(tmp_path / "one.parquet")], rows=count)
-        assert has_decomposed_ids(staged, "item_id") == (count == len(ids))
+REGULAR_IDS = ["CAF\u00c9-01", "P 1", None, "\u00e9t\u00e9", "\u624b\u673a", "a\u00a0b", "a\tb"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        None,
+        "e\u0301",
+        "P1\r",
+        "P1\n",
+        "\tP1",
+        "\x00P1",
+        "P1\x1f",
+        "P1\x7f",
+        "P1\x85",
+        "P1\u00a0",
+        "\u3000P1",
+        "\ufeff",
+        "\u200b",
+    ],
+)
+def test_irregular_ids_are_found(tmp_path: Path, last: str | None) -> None:
+    pq.write_table(pa.table({"item_id": [*REGULAR_IDS, last]}), tmp_path / "one.parquet")
+    staged = StagedTable(days=[DAY], files=[str(tmp_path / "one.parquet")], rows=len(REGULAR_IDS) + 1)
+    assert has_irregular_ids(staged, "item_id") == (last is not None)
 
 
 def test_a_value_that_fails_the_job_is_one_line_with_the_expression(shop: ShopFixture) -> None:

@@ -42,7 +42,7 @@ def test_texts_for_a_missing_id_are_values_elsewhere(spark: SparkSession) -> Non
     assert [row["text"] for row in found] == ["NA", "na", "\\N", "NAN1", "n"]
 
 
-BLANKS = (" ", "\t", "\n", "\u00a0", "\u3000", "\ufeff", "\u200b", "\u2009", " \u00a0\t")
+BLANKS = (" ", "\t", "\n", "\r", "\x00", "\x1f", "\x85", "\u00a0", "\u3000", "\ufeff", "\u200b", "\u2009", " \u00a0\t")
 APART = (
     "aB3_x",
     "AB3_X",
@@ -60,7 +60,7 @@ APART = (
 
 
 def test_only_white_space_is_trimmed_from_ids(spark: SparkSession) -> None:
-    dressed = {f"{blank}P 1{blank}": "P 1" for blank in BLANKS}
+    dressed = {text: "P 1" for blank in BLANKS for text in (f"{blank}P 1{blank}", f"{blank}P 1", f"P 1{blank}")}
     wanted = dressed | {text: text for text in APART} | dict.fromkeys(BLANKS)
     rows = spark.createDataFrame([(text,) for text in wanted], "said string")
     found = {
