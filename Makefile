@@ -51,8 +51,7 @@ test: install ## all tests, in two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: install ## the tests that need no Spark, no servers and no training
-	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not spark and not chain and not docker" \
-		--ignore tests/dags --ignore tests/pipeline_tasks/training --ignore tests/pipeline_tasks/candidates
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not (spark or chain or docker or training or slow)"
 
 fuzz: install ## 100,000 broken records through landing, cleaning and its gate; FUZZ_SEED=2 FUZZ_RECORDS=20000 choose others
 	python -m tests.fuzz

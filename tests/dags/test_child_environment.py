@@ -12,6 +12,8 @@ import pytest
 from pipeline_tasks.config.settings import child_environment, settings
 from tests.dags import print_environment
 
+pytestmark = pytest.mark.slow
+
 WITHHELD = {
     "AIRFLOW__API_AUTH__JWT_SECRET": "hidden",
     "AIRFLOW__API__SECRET_KEY": "hidden",

@@ -7,6 +7,8 @@ import pytest
 from tests.dags.conftest import GOLDEN
 from tests.dags.rendered_commands import GIVEN, golden_text, render_commands
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 

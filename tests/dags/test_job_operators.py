@@ -10,6 +10,8 @@ import pytest
 
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN
 
+pytestmark = pytest.mark.slow
+
 
 def test_killed_task_ends_its_whole_training(tmp_path: Path) -> None:
     from job_operators import ChildProcess

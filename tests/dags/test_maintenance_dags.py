@@ -19,6 +19,8 @@ from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, log_trial
 from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, published_items
 from tests.spark_jobs.one_shop import CLICKS
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 

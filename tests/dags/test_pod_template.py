@@ -10,6 +10,8 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from pipeline_tasks.config.settings import REPOSITORY
 from tests.docker.compose_project import DOCKER, read_services
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = DOCKER / "pod_template.yaml"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from pipeline_tasks.run_key import RunKey
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline_tasks.config.settings import settings
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 name = "shop"
 timezone = "America/Los_Angeles"

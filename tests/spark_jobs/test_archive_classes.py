@@ -8,6 +8,8 @@ from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.local_runtime.java import class_archive, spark_java_options
 from spark_jobs.archive_classes import archive_classes, typical_work
 
+pytestmark = pytest.mark.spark
+
 
 def test_the_archive_is_made_from_the_operations_of_the_jobs(spark: SparkSession, tmp_path: Path) -> None:
     rows = typical_work(spark, tmp_path).collect()

@@ -19,6 +19,8 @@ from pipeline_tasks.registry.tracking import start_night_run
 from pipeline_tasks.training import fit_two_tower
 from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:

@@ -17,6 +17,8 @@ from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.nights import leave_last_out_run
 
+pytestmark = pytest.mark.training
+
 TITLES = [f"tea {n}" for n in range(24)]
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, threads=1)
 ALLOWED = ScoringSettings(exclude_purchased_days=0)

@@ -12,6 +12,8 @@ from pipeline_tasks.encoders.pair_batch import PairBatch
 from tests.pipeline_tasks.logs import random_log
 from tests.pipeline_tasks.nights import leave_last_out_run
 
+pytestmark = pytest.mark.training
+
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 

@@ -16,6 +16,8 @@ from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 
+pytestmark = pytest.mark.training
+
 CHOSEN = FitOptions(epochs=4, dimension=64, dropout=0.3)
 SPACE = space_around(CHOSEN, "temporal", TrainingSettings())
 

@@ -25,6 +25,8 @@ from pipeline_tasks.times import DAY
 from pipeline_tasks.training.training_checkpoint import log_digest
 from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, profile_log
 
+pytestmark = pytest.mark.training
+
 NOUNS = ("lamp", "kettle", "bicycle", "sofa", "candle", "notebook", "carpet", "guitar")
 TRAINING = TrainingSettings(read_queries=True, epochs=15, dimension=16, max_length=20, encoder_steps=2, threads=1)
 USERS = 600

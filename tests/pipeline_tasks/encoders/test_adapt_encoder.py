@@ -19,6 +19,8 @@ from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER, load_encoder
 from pipeline_tasks.encoders.trainable_encoder import Tuning, make_trainable, open_encoder
 from tests.pipeline_tasks.logs import log_of
 
+pytestmark = pytest.mark.training
+
 Captured = pytest.CaptureFixture[str]
 
 

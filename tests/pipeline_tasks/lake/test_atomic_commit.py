@@ -56,6 +56,7 @@ def poll(settings: Settings, ended: Connection, seen: Connection) -> None:
     seen.send((polls, found))
 
 
+@pytest.mark.slow
 def test_a_reader_sees_whole_runs_only_through_kills_at_every_step(catalog: tuple[Settings, int]) -> None:
     settings, commits = catalog
     publish_run(settings, 0)

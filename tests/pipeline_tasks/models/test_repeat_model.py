@@ -26,6 +26,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.tune_weights import tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
+pytestmark = pytest.mark.training
+
 ITEMS = 30
 TEXTS = np.random.default_rng(2).standard_normal((ITEMS, 12)).astype(np.float32)
 

@@ -23,6 +23,8 @@ from pipeline_tasks.training.training_choices import needs_view_conversion, view
 from pipeline_tasks.training.tune_weights import copy_repeat_weights, tune_repeat_weight
 from tests.pipeline_tasks.logs import log_of
 
+pytestmark = pytest.mark.training
+
 ITEMS = 60
 VIEW, CART, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "cart", "purchase", "rating"))
 RECIPE = ItemToItemRecipe("set", 4)

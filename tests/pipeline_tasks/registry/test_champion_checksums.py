@@ -24,6 +24,8 @@ from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.logs import log_of
 
+pytestmark = pytest.mark.training
+
 NIGHT = RunKey("checked_shop", parse_day("2026-11-20"))
 NAME = f"nightshelf-{NIGHT.source}"
 TEXTS = np.random.default_rng(2).standard_normal((5, 12)).astype(np.float32)

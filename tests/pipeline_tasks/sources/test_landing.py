@@ -88,6 +88,7 @@ def landed_files(landing: Landing) -> set[str]:
     return {str(path) for path in landing.folder.rglob("*") if path.is_file() and path.name != "deliveries.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaces", [False, True], ids=("take_in", "replace_parts"))
 def test_after_a_kill_the_rows_are_those_before_or_those_after_it(landing: Landing, replaces: bool) -> None:
     def correct() -> None:

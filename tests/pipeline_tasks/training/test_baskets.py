@@ -23,6 +23,8 @@ from pipeline_tasks.training.tune_item_to_item_weight import PENALTIES, tune_ite
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import leave_last_out_run
 
+pytestmark = pytest.mark.training
+
 GROUPS, SIZE = 12, 6
 ITEMS = GROUPS * SIZE
 

@@ -22,6 +22,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.training.test_fit_two_tower import LOG, OPTIONS, TEXTS
 
+pytestmark = pytest.mark.training
+
 WIDTH = 16
 TWO = replace(OPTIONS, dimension=2 * WIDTH, members=2)
 BY_ROW = ("text_projection.weight",)

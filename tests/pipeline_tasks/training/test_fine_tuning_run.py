@@ -34,6 +34,8 @@ from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
 from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
 
+pytestmark = pytest.mark.training
+
 TRAINING = TrainingSettings(dimension=16, epochs=2, encoder_steps=2, require_win=False, max_length=20)
 
 

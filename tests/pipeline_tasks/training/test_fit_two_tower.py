@@ -18,6 +18,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.tune_weights import tune_blend_weight
 from tests.pipeline_tasks.logs import log_of, random_log
 
+pytestmark = pytest.mark.training
+
 ITEMS = 40
 TEXTS = np.random.default_rng(9).standard_normal((ITEMS + 1, 12)).astype(np.float32)
 OPTIONS = FitOptions(epochs=4, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)

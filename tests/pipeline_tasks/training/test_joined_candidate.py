@@ -23,6 +23,8 @@ from pipeline_tasks.training import fit_two_tower
 from pipeline_tasks.training.task_predictions import predict
 from tests.pipeline_tasks.tiny_shop import NIGHT, ratings_of, write_events, write_tiny_shop
 
+pytestmark = pytest.mark.training
+
 # Dropout is drawn in each process by itself.
 TRAINING = TrainingSettings(
     dimension=16, max_length=20, dropout=0.0, threads=1, processes=2, task_weights={"rating": 0.3}

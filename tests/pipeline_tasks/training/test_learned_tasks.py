@@ -23,6 +23,8 @@ from pipeline_tasks.training.task_predictions import predict
 from pipeline_tasks.training.training_checkpoint import digest
 from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
 
+pytestmark = pytest.mark.training
+
 TRAINING = TrainingSettings(
     epochs=1,
     dimension=16,

@@ -12,6 +12,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_batch import draw_batch
 from tests.pipeline_tasks.training.joined_training import LOG, PLAIN, TEXTS
 
+pytestmark = pytest.mark.training
+
 
 def gradients(options: FitOptions, full_from: int | None = None) -> tuple[list[torch.Tensor], TwoTowerTrainer]:
     """Return the gradients of one batch; a simulated GPU runs out of memory from `full_from` positions on."""

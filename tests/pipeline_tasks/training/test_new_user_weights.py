@@ -16,6 +16,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.tune_weights import tune_new_user_weights
 from tests.pipeline_tasks.informative_logs import ITEMS, item_texts, profile_log, query_log, query_vectors
 
+pytestmark = pytest.mark.training
+
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
 CLUBS, OTHERS = profile_log(400, seed=1), profile_log(200, seed=2)
 WRONG = -9.0

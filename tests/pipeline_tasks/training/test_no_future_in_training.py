@@ -16,6 +16,8 @@ from pipeline_tasks.evaluation.ranking_task import Scorer
 from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.logs import random_log
 
+pytestmark = pytest.mark.training
+
 ITEMS = 40
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 

@@ -14,6 +14,8 @@ from pipeline_tasks.training import training_choices
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.nights import leave_last_out_run
 
+pytestmark = pytest.mark.training
+
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 TITLES = {
     "all equal": ["mug"] * 30,

@@ -13,6 +13,8 @@ from pipeline_tasks.training.training_batch import SampledItems
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.training.joined_training import ITEMS, PLAIN, TEXTS
 
+pytestmark = pytest.mark.training
+
 LOG = log_of({"a": [(0, 1), (0, 2), (0, 3), (1, 4), (2, 5)], "b": [(0, 1), (3, 2)]})
 
 

@@ -14,6 +14,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_checkpoint import TrainingCheckpoint
 from tests.pipeline_tasks.training.interrupted_training import OPTIONS, TASK, TEXTS, train_with_checkpoints
 
+pytestmark = pytest.mark.training
+
 Trained = tuple[TwoTowerTrainer, BestEpoch]
 
 

@@ -13,6 +13,8 @@ from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMEN
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from tests.pipeline_tasks.training.joined_training import KINDS, trained
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:

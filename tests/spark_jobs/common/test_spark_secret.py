@@ -10,6 +10,8 @@ import pytest
 from pipeline_tasks.config.settings import REPOSITORY, settings
 from tests.spark_jobs.spark_cluster import SparkCluster, running_cluster, submit
 
+pytestmark = pytest.mark.spark
+
 JOB = REPOSITORY / "tests" / "docker" / "count_on_cluster.py"
 REFUSED = "Failed to connect to master"
 

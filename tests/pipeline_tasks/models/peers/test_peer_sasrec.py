@@ -15,6 +15,8 @@ from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from tests.pipeline_tasks.logs import log_of
 from tests.pipeline_tasks.models.peers.test_peers import ITEMS, TASK, beats_chance
 
+pytestmark = pytest.mark.training
+
 SMALL = SasrecOptions(epochs=6, dimension=32, dropout=0.1, max_length=20, learning_rate=1e-2)
 
 

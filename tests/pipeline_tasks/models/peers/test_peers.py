@@ -16,6 +16,8 @@ from pipeline_tasks.models.peers.peers import PEERS, SEEDED_PEERS, fit_peer
 from tests.benchmarks.online_retail import read_online_retail
 from tests.pipeline_tasks.logs import log_of, random_log
 
+pytestmark = pytest.mark.training
+
 ITEMS = 80
 TASK = build_task(split_parts(random_log(300, ITEMS, seed=4), {"strategy": "per_user"}), "test", "discovery", ITEMS)
 ELSEWHERE = {"sasrec", "spark_als"}

@@ -19,6 +19,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.task_predictions import evaluate_heads, predict
 from tests.pipeline_tasks.models.task_heads.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
+pytestmark = pytest.mark.training
+
 USERS = 120
 VIEW, PURCHASE, RATING = (CHOSEN_TYPES.index(name) for name in ("view", "purchase", "rating"))
 OPTIONS = options_for({"next_item": 1.0, "rating": 0.5})

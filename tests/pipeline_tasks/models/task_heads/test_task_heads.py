@@ -20,6 +20,8 @@ from pipeline_tasks.training.training_choices import choose_options
 from tests.pipeline_tasks.logs import log_of, random_log
 from tests.pipeline_tasks.models.task_heads.small_heads import CUT, DAYS, ITEMS, TEXTS, options_for
 
+pytestmark = pytest.mark.training
+
 WEIGHTS = {"next_item": 1.0, "purchase_intent": 0.5, "session_converts": 0.5, "click": 0.5}
 OPTIONS = options_for(WEIGHTS)
 

@@ -15,6 +15,8 @@ from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.logs import random_log
 
+pytestmark = pytest.mark.training
+
 ITEMS = 40
 TEXTS = np.random.default_rng(9).standard_normal((ITEMS, 12)).astype(np.float32)
 OPTIONS = FitOptions(epochs=1, dimension=16, text_dimension=8, max_length=20, linear_rank=8)

@@ -26,6 +26,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.benchmarks.withheld_items import withhold_items
 from tests.pipeline_tasks.logs import log_of, random_log
 
+pytestmark = pytest.mark.training
+
 ITEMS = 60
 # Items that follow one another in histories lie side by side on a circle: what content says is true.
 ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi

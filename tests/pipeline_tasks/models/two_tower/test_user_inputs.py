@@ -20,6 +20,8 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from tests.pipeline_tasks.informative_logs import ITEMS, KINDS, item_texts, profile_log, query_log, query_vectors
 from tests.pipeline_tasks.logs import log_of
 
+pytestmark = pytest.mark.training
+
 TEXTS = item_texts()
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
 CLUBS, ASKED = profile_log(400, seed=1), query_log(300, seed=1)
