@@ -84,13 +84,10 @@ def training_fields() -> dict[str, Param]:
     """Return the fields of training and promotion."""
     defaults = settings().training
     return {
-        "retrain": Param(
-            "when_due",
-            type="string",
-            enum=["when_due", "always"],
-            values_display={"when_due": "when due", "always": "always"},
-            title="Retrain",
-            description="A retrain is due without a champion, with one made from another split, and with one that is "
+        "retrain": _choice(
+            {"when_due": "when due", "always": "always"},
+            "Retrain",
+            "A retrain is due without a champion, with one made from another split, and with one that is "
             f"{_days(defaults.retrain_every_days)} old.",
         ),
         "candidates": Param(
@@ -117,13 +114,10 @@ def training_fields() -> dict[str, Param]:
             f"Number of Optuna trials for each candidate, near the values chosen from the log, in at most "
             f"{defaults.search_minutes:g} minutes. Each is an MLflow run. 0: no search.",
         ),
-        "approval": Param(
-            "automatic",
-            type="string",
-            enum=["automatic", "person"],
-            values_display={"automatic": "automatic", "person": "a person"},
-            title="Approval",
-            description="Whether a winner is promoted at once, or waits for a person under Required Actions.",
+        "approval": _choice(
+            {"automatic": "automatic", "person": "a person"},
+            "Approval",
+            "Whether a winner is promoted at once, or waits for a person under Required Actions.",
         ),
     }
 
@@ -144,6 +138,13 @@ def scoring_fields() -> dict[str, Param]:
 
 def _days(count: int) -> str:
     return "a day" if count == 1 else f"{count} days"
+
+
+def _choice(values: dict[str, str], title: str, description: str) -> Param:
+    """Return a choice among `values`, which maps a value to its name in the form; the first is the default."""
+    names = list(values)
+    field: dict[str, Any] = {"enum": names, "values_display": values, "title": title, "description": description}
+    return Param(names[0], type="string", **field)
 
 
 def _number(default: int, minimum: int, title: str, description: str) -> Param:

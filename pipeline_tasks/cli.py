@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.errors import OutOfSpaceError, full_folders, out_of_space_message
@@ -52,6 +51,7 @@ def up(
     servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
     """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
+    from pipeline_tasks.local_runtime.run_summary import show_recommendations
     from pipeline_tasks.local_runtime.servers import start_servers
 
     with _short_errors():
@@ -61,7 +61,7 @@ def up(
         console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
         if run_key is not None:
             _run_chain(run_key)
-            _show_recommendations(run_key)
+            show_recommendations(console, settings(), run_key)
         _show_addresses(run_key)
 
 
@@ -85,10 +85,12 @@ def run(
     ] = None,
 ) -> None:
     """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails."""
+    from pipeline_tasks.local_runtime.run_summary import show_recommendations
+
     with _short_errors():
         run_key = _run_key(source or settings().source, date)
         _run_chain(run_key, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
-        _show_recommendations(run_key)
+        show_recommendations(console, settings(), run_key)
 
 
 @app.command()
@@ -197,36 +199,6 @@ def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str,
         nightly = source_name(settings().source)
         first = trigger_chain(airflow, run_key, nightly, choices)
         follow_chain(airflow, first, partition_key(run_key, nightly), ConsoleProgress(console, status))
-
-
-def _show_recommendations(run_key: RunKey) -> None:
-    from pipeline_tasks.local_runtime.run_summary import (
-        FALLBACK,
-        PER_USER,
-        count_rows,
-        more_command,
-        top_recommendations,
-    )
-
-    rows = count_rows(settings(), run_key, PER_USER)
-    table = PER_USER if rows else FALLBACK
-    _print_recommendations(top_recommendations(settings(), run_key, table))
-    summary = f"{rows} {PER_USER} for {run_key.ds}; to see more:"
-    if not rows:
-        summary = f"no user has recommendations of their own for {run_key.ds}; to see the next items of each item:"
-    console.print(f"\n{summary}\n  {more_command(settings(), run_key, table)}", soft_wrap=True)
-
-
-def _print_recommendations(rows: Sequence[tuple[str, int, str, str, float, str]]) -> None:
-    """Print the rows (audience, rank, item_id, title, score, reason) under a heading for each audience."""
-    shown = ""
-    for audience, rank, item, title, score, reason in rows:
-        if audience != shown:
-            console.print(f"\nrecommendations for [bold]{escape(for_terminal(audience))}[/]")
-            shown = audience
-        # Rich would read brackets in a title, such as `[new] lamp`, as markup.
-        line = for_terminal(f"  {rank}. {title} ({item}), score {score}: {reason}")
-        console.print(line, markup=False, soft_wrap=True)
 
 
 def _show_addresses(run_key: RunKey | None) -> None:

@@ -95,11 +95,10 @@ def split(
     }
     row["split_id"] = hashlib.sha256(f"{strategy} {start} {run.ds} {snapshot}".encode()).hexdigest()[:16]
     files = lake.write_arrow("splits", pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"])))
-    splits = StagedTable(days=[run.ds], files=files, rows=1)
     print(f"split {run.source} {run.ds}: {row}; {sequences.rows} sequences")
     facts = {"events_snapshot_id": str(snapshot), "strategy": strategy, "window_days": str(window_days)}
     facts["timezone"] = zone or ""
-    tables = {"splits": splits, "sequences": sequences}
+    tables = {"splits": StagedTable(days=[run.ds], files=files, rows=1), "sequences": sequences}
     return Manifest(source=run.source, ds=run.ds, step="split", tables=tables, facts=facts)
 
 

@@ -13,6 +13,13 @@ from pipeline_tasks.evaluation.user_segments import Labels, activity_bands, give
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 Goal = Literal["served", "discovery", "repeats", "newcomers"]
+"""What a task asks for.
+
+served: for users with a history; what the repeat policy excludes is masked, as in the nightly tables.
+discovery: for users with a history; the items that they wanted before are masked.
+repeats: for users with a history; no item is masked.
+newcomers: for users without a history; no item is masked.
+"""
 SERVED_TEST: Final = "served_test"
 """The main task of an evaluation. Its lists exclude the same items for a user as the nightly tables."""
 GOALS: Final[tuple[Goal, ...]] = ("discovery", "repeats", "newcomers")
@@ -105,12 +112,6 @@ def build_tasks(
 
     In a log without known users, anonymous sessions take their place. Masked items do not count as relevant.
 
-    Goals:
-        served: users with a history; `taken` is masked, as in the nightly tables.
-        discovery: users with a history; the items that they wanted before are masked.
-        repeats: users with a history; no item is masked.
-        newcomers: users without a history; no item is masked.
-
     Args:
         item_vectors: (items, d), as in `RankingTask`.
         segments: kind -> user key -> label, added to the bands of history length and activity of every task.
@@ -128,11 +129,8 @@ def build_tasks(
     tasks = []
     for goal in goals:
         masked = _masked(goal, wanted, taken)
-        relevant = (future - future.multiply(masked)).tocsr()
-        relevant.eliminate_zeros()
-        relevant.sort_indices()
-        has_history = known.lengths > 0
-        audience = ~has_history if goal == "newcomers" else has_history
+        relevant = _without(future, masked)
+        audience = known.lengths == 0 if goal == "newcomers" else known.lengths > 0
         users = np.flatnonzero(eligible & audience & (relevant.getnnz(axis=1) > 0))
         histories = known.select(users)
         labels = _labels(histories, known, segments or {})
@@ -141,6 +139,13 @@ def build_tasks(
             RankingTask(name, known, histories, relevant[users], masked[users], popularity, item_vectors, labels)
         )
     return tasks
+
+
+def _without(future: csr_matrix, masked: csr_matrix) -> csr_matrix:
+    relevant = (future - future.multiply(masked)).tocsr()
+    relevant.eliminate_zeros()
+    relevant.sort_indices()
+    return relevant
 
 
 def _masked(goal: Goal, wanted: csr_matrix, taken: csr_matrix | None) -> csr_matrix:

@@ -15,6 +15,7 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import CommitTableRequest, TableIdentifier, Transaction
+from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AddSnapshotUpdate, AssertTableUUID
 from sqlalchemy import update
@@ -45,6 +46,14 @@ def commit_together(catalog: Catalog, transactions: Sequence[Transaction]) -> No
     else:
         for transaction in changed:
             transaction.commit_transaction()
+
+
+def pending_table(transaction: Transaction) -> IcebergTable:
+    """Return the table as it will be once the transaction is committed, for reading."""
+    table = transaction._table
+    return IcebergTable(
+        table.name(), transaction.table_metadata, table.metadata_location, table.io, table.catalog, table.config
+    )
 
 
 def _commit_in_database(catalog: SqlCatalog, transactions: Sequence[Transaction]) -> None:

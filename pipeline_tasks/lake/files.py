@@ -101,6 +101,16 @@ def damaged_parquet_errors(path: str) -> Iterator[None]:
         raise damaged_file_error(path, str(error).splitlines()[0]) from error
 
 
+@contextmanager
+def damaged_table_errors(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
+    """Raise DamagedFileError, which names the file, where reading a table fails because of a damaged file."""
+    try:
+        yield
+    except READ_ERRORS:
+        require_readable(table, snapshot_id)
+        raise
+
+
 def require_readable(table: IcebergTable, snapshot_id: int | None = None) -> None:
     """Read every file of a snapshot, the current one by default, to its end.
 

@@ -6,16 +6,15 @@ replaces their days in all tables at once; this changes metadata alone and takes
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import date
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table as IcebergTable
@@ -26,9 +25,9 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.errors import DamagedFileError, out_of_space_errors
-from pipeline_tasks.lake.atomic_commit import commit_together
-from pipeline_tasks.lake.files import READ_ERRORS, require_readable
-from pipeline_tasks.lake.snapshots import CatalogState, as_properties, facts_of, read_state
+from pipeline_tasks.lake.atomic_commit import commit_together, pending_table
+from pipeline_tasks.lake.catalog import CatalogState, as_properties, facts_of, open_catalog, read_state
+from pipeline_tasks.lake.files import damaged_table_errors
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema, iceberg_schema, partition_spec
 from pipeline_tasks.tables.table_contract import COMPRESSION
@@ -44,19 +43,6 @@ class NewDays(NamedTuple):
 
     days: Iterable[date]
     files: Sequence[str]
-
-
-def open_catalog(settings: Settings) -> Catalog:
-    """Open the Iceberg catalog of the settings, by default SQLite under `home`."""
-    warehouse = settings.lake_warehouse or f"file://{settings.home.resolve() / 'lake'}"
-    properties = {"warehouse": warehouse, **settings.lake_catalog_properties}
-    if "type" in properties:
-        return load_catalog("nightshelf", **properties)
-    if settings.lake_catalog_uri is not None:
-        return SqlCatalog("nightshelf", uri=settings.lake_catalog_uri.get_secret_value(), **properties)
-    folder = settings.home.resolve() / "lake"
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqlCatalog("nightshelf", uri=f"sqlite:///{folder / 'catalog.db'}", **properties)
 
 
 class Lake:
@@ -173,10 +159,10 @@ class Lake:
 
     def after(self, transactions: Mapping[str, Transaction]) -> "Lake":
         """Return a view of this lake, for reading, as if the transactions of its tables were committed."""
-        present = {name: self.present(name) for name in TABLES if name not in transactions}
-        tables = {name: table for name, table in present.items() if table is not None}
-        tables |= {name: _pending(transaction) for name, transaction in transactions.items()}
-        return Lake(self.catalog, self.source, CatalogState({(self.source, name): one for name, one in tables.items()}))
+        tables = {name: self.present(name) for name in TABLES if name not in transactions}
+        tables |= {name: pending_table(transaction) for name, transaction in transactions.items()}
+        state = {(self.source, name): table for name, table in tables.items() if table is not None}
+        return Lake(self.catalog, self.source, CatalogState(state))
 
     def write_arrow(self, name: str, rows: pa.Table) -> list[str]:
         """Write `rows` (contract columns) as one Parquet file per day and return the files, for `commit`."""
@@ -204,7 +190,7 @@ class Lake:
         if table is None:
             return []
         scan = table.scan(row_filter=_day_filter(days), snapshot_id=snapshot_id)
-        with _damage_errors(table, snapshot_id):
+        with damaged_table_errors(table, snapshot_id):
             found = [task.file for task in scan.plan_files()]
         # A filter of the scan would be bound to each file with all the days.
         left_out = {date_to_days(day) for day in without}
@@ -224,16 +210,10 @@ class Lake:
         if table is None:
             schema = arrow_schema(TABLES[name])
             return schema.empty_table() if columns == ("*",) else schema.empty_table().select(list(columns))
-        with _damage_errors(table, snapshot_id):
+        with damaged_table_errors(table, snapshot_id):
             scan = table.scan(_day_filter(days), selected_fields=tuple(columns), snapshot_id=snapshot_id)
             rows: pa.Table = scan.to_arrow()
         return rows
-
-    def require_readable(self, name: str) -> None:
-        """Raise DamagedFileError where a file of the table's current snapshot cannot be read to its end."""
-        table = self._published(name)
-        if table is not None:
-            require_readable(table)
 
     def days(self, name: str) -> list[date]:
         """Return the days with rows in the table, oldest first."""
@@ -258,23 +238,6 @@ class Lake:
         """Return the table, or None where it has no snapshot yet."""
         table = self.present(name)
         return table if table is not None and table.current_snapshot() is not None else None
-
-
-@contextmanager
-def _damage_errors(table: IcebergTable, snapshot_id: int | None) -> Iterator[None]:
-    """Raise DamagedFileError, which names the file, where reading fails because of a damaged file."""
-    try:
-        yield
-    except READ_ERRORS:
-        require_readable(table, snapshot_id)
-        raise
-
-
-def _pending(transaction: Transaction) -> IcebergTable:
-    table = transaction._table
-    return IcebergTable(
-        table.name(), transaction.table_metadata, table.metadata_location, table.io, table.catalog, table.config
-    )
 
 
 def _new_folder(table: IcebergTable) -> str:

@@ -19,8 +19,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.lake import Lake, open_catalog
-from pipeline_tasks.lake.snapshots import read_state
+from pipeline_tasks.lake.catalog import open_catalog, read_state
+from pipeline_tasks.lake.files import require_readable
+from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.tables.contracts import TABLES
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -127,8 +128,8 @@ def _require_readable(settings: Settings, sql: str) -> None:
     for source in source_names(settings):
         lake = Lake.open(settings, source).consistent_view()
         for name in TABLES:
-            if name in sql.lower():
-                lake.require_readable(name)
+            if name in sql.lower() and (table := lake.present(name)) is not None:
+                require_readable(table)
 
 
 def write_rows(names: list[str], rows: Rows, how: OutputFormat, out: TextIO | None = None) -> None:

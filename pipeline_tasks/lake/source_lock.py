@@ -20,7 +20,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from sqlalchemy import Engine, text
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.lake import open_catalog
+from pipeline_tasks.lake.catalog import open_catalog
 
 _PATIENCE: Final = 600.0
 """Longest wait of a job for maintenance, in seconds; maintenance takes minutes."""

@@ -1,12 +1,14 @@
 """What `nightshelf up` and `nightshelf run` print at the end: addresses and some recommendations."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-import duckdb
+from rich.console import Console
+from rich.markup import escape
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.lake_sql import open_database
+from pipeline_tasks.lake.lake_sql import for_terminal, open_database
 from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
 from pipeline_tasks.local_runtime.secret_files import mlflow_login
 from pipeline_tasks.run_key import RunKey
@@ -15,6 +17,8 @@ from pipeline_tasks.sources.sources import source_name
 _USERS: Final = 3
 _ITEMS: Final = 5
 
+Recommendation = tuple[str, int, str, str, float, str]
+"""Audience, rank, item_id, title, score and reason."""
 PER_USER, FALLBACK = "recommendations", "fallback_recommendations"
 _TOP_QUERIES: Final = {
     PER_USER: f"""
@@ -45,16 +49,37 @@ _MORE_QUERIES: Final = {
 }
 
 
+def show_recommendations(console: Console, settings: Settings, run_key: RunKey) -> None:
+    """Print some recommendations of the run, and the command that shows more."""
+    rows = _count_rows(settings, run_key, PER_USER)
+    table = PER_USER if rows else FALLBACK
+    print_recommendations(console, _top_recommendations(settings, run_key, table))
+    summary = f"{rows} {PER_USER} for {run_key.ds}; to see more:"
+    if not rows:
+        summary = f"no user has recommendations of their own for {run_key.ds}; to see the next items of each item:"
+    console.print(f"\n{summary}\n  {more_command(settings, run_key, table)}", soft_wrap=True)
+
+
+def print_recommendations(console: Console, rows: Sequence[Recommendation]) -> None:
+    """Print the rows under a heading for each audience."""
+    shown = ""
+    for audience, rank, item, title, score, reason in rows:
+        if audience != shown:
+            console.print(f"\nrecommendations for [bold]{escape(for_terminal(audience))}[/]")
+            shown = audience
+        # Rich would read brackets in a title, such as `[new] lamp`, as markup.
+        line = for_terminal(f"  {rank}. {title} ({item}), score {score}: {reason}")
+        console.print(line, markup=False, soft_wrap=True)
+
+
 def more_command(settings: Settings, run_key: RunKey, table: str = PER_USER) -> str:
     """Return the command that shows more: recommendations of users, or next items where no user has any."""
     source = "" if run_key.source == source_name(settings.source) else f"--source {run_key.source} "
     return f'nightshelf sql {source}"{_MORE_QUERIES[table].format(ds=run_key.ds)}"'
 
 
-def top_recommendations(
-    settings: Settings, run_key: RunKey, table: str = PER_USER
-) -> list[tuple[str, int, str, str, float, str]]:
-    """Return rows (audience, rank, item_id, title, score, reason) of the most active users, or of everyone."""
+def _top_recommendations(settings: Settings, run_key: RunKey, table: str) -> list[Recommendation]:
+    """Return the first rows of the most active users, or of everyone."""
     with open_database(settings, run_key.source, _TOP_QUERIES[table]) as database:
         return database.execute(_TOP_QUERIES[table], {"ds": run_key.ds}).fetchall()
 
@@ -74,12 +99,8 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def count_rows(settings: Settings, run_key: RunKey, table: str) -> int:
+def _count_rows(settings: Settings, run_key: RunKey, table: str) -> int:
     """Return how many rows of the table belong to the run's date."""
     with open_database(settings, run_key.source, table) as database:
-        return _only_number(database, f"SELECT count(*) FROM {table} WHERE ds = ?", run_key)
-
-
-def _only_number(database: duckdb.DuckDBPyConnection, sql: str, run_key: RunKey) -> int:
-    number: int = database.execute(sql, [run_key.ds]).fetchall()[0][0]
-    return number
+        [(rows,)] = database.execute(f"SELECT count(*) FROM {table} WHERE ds = ?", [run_key.ds]).fetchall()
+    return int(rows)

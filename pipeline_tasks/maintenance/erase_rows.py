@@ -13,9 +13,9 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 
 from pipeline_tasks.lake.atomic_commit import commit_together
+from pipeline_tasks.lake.catalog import as_properties
 from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.lake.lake import Lake, NewDays
-from pipeline_tasks.lake.snapshots import as_properties
 from pipeline_tasks.maintenance.publications import HISTORY_ERASED, data_files, day_of, replace_files
 from pipeline_tasks.maintenance.stored_files import expire
 from pipeline_tasks.sources.erased import ErasedUsers

@@ -14,8 +14,8 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
+from pipeline_tasks.lake.catalog import as_properties, facts_of
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.snapshots import as_properties, facts_of
 from pipeline_tasks.tables.contracts import TABLES
 
 _EPOCH: Final = date(1970, 1, 1)

@@ -12,8 +12,8 @@ from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot
 
 from pipeline_tasks.lake.atomic_commit import commit_together
+from pipeline_tasks.lake.catalog import facts_of
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.lake.snapshots import facts_of
 from pipeline_tasks.maintenance.publications import (
     GOLD_TABLES,
     RESTORED_FROM,

@@ -45,10 +45,24 @@ def splits_suite(zone: str | None = None) -> list[Expectation]:
 
 def sequences_suite(zone: str | None = None) -> list[Expectation]:
     """Return the suite of `sequences`: ordered histories up to ds. `zone` is the time zone of the shop's days."""
-    kept = ", ".join(f"'{name}'" for name in CHOSEN_TYPES)
     return [
         *contract_rules("sequences"),
         not_empty(_WINDOW),
+        *_rules_of_a_history(zone),
+        rows_satisfy(
+            "a history belongs to a user or to an anonymous session",
+            "sequence_key = user_key OR (user_key IS NULL AND startswith(sequence_key, 'session:'))",
+            "sequence_key",
+            _SPLITTING,
+        ),
+        _disjoint_as_counted(),
+        _in_catalog(),
+    ]
+
+
+def _rules_of_a_history(zone: str | None) -> list[Expectation]:
+    kept = ", ".join(f"'{name}'" for name in CHOSEN_TYPES)
+    return [
         rows_satisfy(
             "the three arrays are aligned and not empty",
             "size(item_ids) > 0 AND size(item_ids) = size(event_types) AND size(item_ids) = size(timestamps)",
@@ -79,14 +93,6 @@ def sequences_suite(zone: str | None = None) -> list[Expectation]:
             "event_types",
             _SPLITTING,
         ),
-        rows_satisfy(
-            "a history belongs to a user or to an anonymous session",
-            "sequence_key = user_key OR (user_key IS NULL AND startswith(sequence_key, 'session:'))",
-            "sequence_key",
-            _SPLITTING,
-        ),
-        _disjoint_as_counted(),
-        _in_catalog(),
     ]
 
 

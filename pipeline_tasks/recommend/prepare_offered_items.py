@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_tasks.data.interactions import Flags
+from pipeline_tasks.data.interactions import Flags, Integers
 from pipeline_tasks.recommend.excluded_items import Excluded
 from pipeline_tasks.topk.arrays import Vectors, refuse_bad_vectors
 
@@ -60,23 +60,41 @@ def prepare_offered_items(
         raise ValueError(
             f"None of the {len(item_ids)} items with vectors is in the catalog: run the task embed_shelf again"
         )
-    hidden = pc.is_in(item_ids.take(kept), value_set=pa.array(list(excluded.items), pa.string()))
-    hidden = hidden.to_numpy(zero_copy_only=False)
-    if hidden.all():
-        raise ValueError(f"The business rules exclude all {len(kept)} items of the catalog: correct the rules")
+    hidden = _hidden(item_ids.take(kept), excluded)
     # Items that may be shown come first, so that scoring uses a slice of the mapped vectors and not a copy.
     order = kept[np.argsort(hidden, kind="stable")]
-    for earlier in vectors.parent.glob("shelf-*"):
-        shutil.rmtree(earlier)
-    # Each call writes a folder with a new name, because `open_offered_items` caches by the name.
-    folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
+    folder = _new_folder(vectors)
     _write(folder, matrix[order], item_ids.take(order), catalog.take(places.take(order)), meta)
     np.save(folder / "visitors.npy", visitors[order])
-    embedded = np.full(len(item_ids), -1, np.int64)
-    embedded[order] = np.arange(len(order))
-    np.save(folder / "embedded.npy", embedded)
+    np.save(folder / "embedded.npy", _places(order, len(item_ids)))
     _write_rules(folder, item_ids.take(order), np.sort(~hidden)[::-1], excluded, replenishable)
     return str(folder), len(item_ids) - len(kept)
+
+
+def _hidden(item_ids: pa.Array, excluded: Excluded) -> Flags:
+    """Return whether the rules exclude the item. Raises ValueError where they exclude all."""
+    hidden: Flags = pc.is_in(item_ids, value_set=pa.array(list(excluded.items), pa.string())).to_numpy(
+        zero_copy_only=False
+    )
+    if hidden.all():
+        raise ValueError(f"The business rules exclude all {len(item_ids)} items of the catalog: correct the rules")
+    return hidden
+
+
+def _places(order: Integers, n_items: int) -> Integers:
+    """Return the place of each of `n_items` items in `order`, -1 for an item that is not in it."""
+    places = np.full(n_items, -1, np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def _new_folder(vectors: Path) -> Path:
+    """Remove earlier folders and make one with a new name, because `open_offered_items` caches by the name."""
+    for earlier in vectors.parent.glob("shelf-*"):
+        shutil.rmtree(earlier)
+    folder = vectors.parent / f"shelf-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    return folder
 
 
 def _read_matrix(path: Path, what: str, rows: int, dimension: int) -> Vectors:
@@ -106,7 +124,6 @@ def refuse_bad_users(vectors: Path, dimension: int) -> None:
 
 
 def _write(folder: Path, matrix: Vectors, item_ids: pa.Array, catalog: pa.Table, meta: dict[str, Any]) -> None:
-    folder.mkdir()
     np.save(folder / "vectors.npy", matrix)
     np.save(folder / "additive_weights.npy", np.array(meta.get("additive_weights", []), np.float32))
     content = matrix[:, : meta.get("content_dimension", meta["dimension"])]

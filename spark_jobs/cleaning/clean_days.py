@@ -56,20 +56,11 @@ def clean_days(
     days = sorted(changed)
     raw = landed.days("events", days)
     outcomes: Outcomes = Counter()
-    tables: dict[str, StagedTable] = {
-        name: StagedTable(days=days, files=[], rows=0) for name in ("events", "quarantine")
-    }
+    tables = {name: StagedTable(days=days, files=[], rows=0) for name in ("events", "quarantine")}
     rows: dict[str, DataFrame] = {}
     quarantine = list(catalogs.quarantine)
     if raw is not None:
-        source = landed.source
-        erased = read_erased_users(settings(), source.name)
-        # Only an erased user may hide in a record of no item and no user; any other irregular id is found afterwards.
-        ascii_only = not landed.normalize and not erased
-        typed = map_events(raw, source, ascii_only=ascii_only, compose=landed.normalize)
-        marked = apply_rules(normalize_values(typed, active_rules), source.rules, active_rules, source.timezone)
-        marked = mark_erased(marked, erased)
-        rejected = mark_named(raw, find_rejected_rows(marked, active_rules, limits), erased, _is_refused()).persist()
+        marked, rejected = _apply(raw, landed, active_rules, limits)
         outcomes += _count(rejected)
         rows["events"] = _events(marked, rejected, active_rules)
         if any(outcome == "quarantine" for _, outcome, _ in outcomes):
@@ -84,6 +75,21 @@ def clean_days(
     files = lake.write_arrow("reconciliation", _reconciliation(outcomes, changed))
     tables["reconciliation"] = StagedTable(days=days, files=files, rows=len(outcomes))
     return tables
+
+
+def _apply(
+    raw: DataFrame, landed: LandingReader, active_rules: Sequence[str], limits: CleaningSettings
+) -> tuple[DataFrame, DataFrame]:
+    """Return the typed rows with the outcomes of their rules, and the rejected rows, persisted."""
+    source = landed.source
+    erased = read_erased_users(settings(), source.name)
+    # Only an erased user may hide in a record of no item and no user; any other irregular id is found afterwards.
+    ascii_only = not landed.normalize and not erased
+    typed = map_events(raw, source, ascii_only=ascii_only, compose=landed.normalize)
+    marked = apply_rules(normalize_values(typed, active_rules), source.rules, active_rules, source.timezone)
+    marked = mark_erased(marked, erased)
+    rejected = find_rejected_rows(marked, active_rules, limits)
+    return marked, mark_named(raw, rejected, erased, _is_refused()).persist()
 
 
 def _events(marked: DataFrame, rejected: DataFrame, active_rules: Sequence[str]) -> DataFrame:

@@ -41,18 +41,11 @@ def build_fallback(
         .union(segments.join(best_of_all.select("item_id"), how="cross"))
         .distinct()
     )
-    shares = counted.select(
-        "segment",
-        "item_id",
-        "recent",
-        # NULL for a segment without recent events.
-        F.try_divide("recent", F.sum("recent").over(Window.partitionBy("segment"))).alias("share"),
-    )
     order = Window.partitionBy("segment").orderBy(
         F.desc("recent"), F.desc("recent_of_all"), F.desc("events_of_all"), "item_id"
     )
     return (
-        candidates.join(shares, ["segment", "item_id"], how="left")
+        candidates.join(_shares(counted), ["segment", "item_id"], how="left")
         .join(whole, "item_id", how="left")
         .withColumns({"recent": F.coalesce("recent", F.lit(0)), "score": F.coalesce("share", F.lit(0.0))})
         .withColumn("rank", F.row_number().over(order))
@@ -82,6 +75,12 @@ def _interactions(sequences: DataFrame, items: DataFrame, since: int) -> DataFra
 
 def _count(events: DataFrame) -> DataFrame:
     return events.groupBy("segment", "item_id").agg(F.sum("recent").alias("recent"), F.count(F.lit(1)).alias("events"))
+
+
+def _shares(counted: DataFrame) -> DataFrame:
+    """Return (segment, item_id, recent, share): its share of the segment's recent events, NULL where there are none."""
+    of_segment = F.sum("recent").over(Window.partitionBy("segment"))
+    return counted.select("segment", "item_id", "recent", F.try_divide("recent", of_segment).alias("share"))
 
 
 def _reason() -> Column:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from pipeline_tasks import cli
 from pipeline_tasks.config.settings import settings
+from pipeline_tasks.local_runtime.run_summary import print_recommendations
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +33,9 @@ def test_an_error_goes_to_standard_error_alone() -> None:
 
 
 def test_brackets_in_a_title_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print_recommendations(
-        [("user [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("user [u]1", 2, "i2", "[/] mug", 0.4, "popular")]
+    print_recommendations(
+        cli.console,
+        [("user [u]1", 1, "i1", "[new] lamp", 0.5, "for you"), ("user [u]1", 2, "i2", "[/] mug", 0.4, "popular")],
     )
     printed = capsys.readouterr().out
     assert "recommendations for user [u]1" in printed

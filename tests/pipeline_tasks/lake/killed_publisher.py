@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake import atomic_commit
+from pipeline_tasks.lake.catalog import as_properties
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import query
-from pipeline_tasks.lake.snapshots import as_properties
 from pipeline_tasks.lake.staging import Manifest, StagedTable, publish
 from pipeline_tasks.maintenance.stored_files import expire
 from pipeline_tasks.tables.contracts import TABLES

@@ -12,7 +12,7 @@ from pyiceberg.table import CommitTableRequest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.atomic_commit import commit_together
-from pipeline_tasks.lake.lake import open_catalog
+from pipeline_tasks.lake.catalog import open_catalog
 
 _TABLE = "/v1/{prefix}/namespaces/{namespace}/tables/{table}"
 ENDPOINTS = ["GET /v1/{prefix}/namespaces", f"GET {_TABLE}", f"POST {_TABLE}", "POST /v1/{prefix}/transactions/commit"]

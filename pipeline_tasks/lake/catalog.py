@@ -1,10 +1,10 @@
-"""Iceberg snapshots: the facts that a run keeps with one, and one consistent state of several tables."""
+"""The Iceberg catalog: how it is opened, one consistent state of several tables, and the facts of a snapshot."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final
 
-from pyiceberg.catalog import Catalog
+from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table as IcebergTable
@@ -12,12 +12,27 @@ from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline_tasks.config.settings import Settings
+
 _PREFIX: Final = "nightshelf."
 Identifier = tuple[str, str]
 """Source and table."""
 Loader = Callable[[], IcebergTable]
 _ATTEMPTS: Final = 20
 """Attempts to load all tables one after another without a commit in between."""
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """Open the Iceberg catalog of the settings, by default SQLite under `home`."""
+    warehouse = settings.lake_warehouse or f"file://{settings.home.resolve() / 'lake'}"
+    properties = {"warehouse": warehouse, **settings.lake_catalog_properties}
+    if "type" in properties:
+        return load_catalog("nightshelf", **properties)
+    if settings.lake_catalog_uri is not None:
+        return SqlCatalog("nightshelf", uri=settings.lake_catalog_uri.get_secret_value(), **properties)
+    folder = settings.home.resolve() / "lake"
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog("nightshelf", uri=f"sqlite:///{folder / 'catalog.db'}", **properties)
 
 
 def as_properties(facts: Mapping[str, str]) -> dict[str, str]:
