@@ -1,9 +1,8 @@
 """Compute and publish the recommendations of one day.
 
 This DAG embeds all items, users and the most frequent queries with the champion model. From these vectors it computes
-the nightly tables: recommendations, fallback_recommendations, similar_items, next_items, user_profiles,
-search_results, search_suggestions, purchase_intent, audiences and demand_outlook. They are published together, after
-all of them have passed their gate.
+the nightly tables: recommendations, neighbor items, search, profiles and forecasts (all gold tables of
+docs/reference/tables.md). They are published together, after all of them have passed their gate.
 
 **When it runs.** When `fine_tune_recommender` has finished for a day, with a new champion or the old one. Start it for
 any other day with **Trigger**.

@@ -25,14 +25,7 @@ from pipeline_tasks.run_key import RunKey, parse_day
 from pipeline_tasks.tables.contracts import TABLES
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
-from spark_jobs.recommending.run_tables import (
-    Staged,
-    stage_neighbors,
-    stage_outlook,
-    stage_profiles,
-    stage_recommendations,
-    stage_search,
-)
+from spark_jobs.recommending.run_tables import GROUPS, Staged
 
 _AT_ONCE: Final = 2
 """Groups of tables that are computed at a time. Spark plans one while another runs; more would share the same cores."""
@@ -88,13 +81,12 @@ def build(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> Manifes
         ValueError: as `read_night_inputs`.
     """
     inputs = read_run_inputs(spark, run, scoring)
-    steps = (stage_recommendations, stage_profiles, stage_outlook, stage_search, stage_neighbors)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        parts = list(pool.map(lambda step: _timed(step, inputs), steps))
+        parts = list(pool.map(lambda step: _timed(step, inputs), GROUPS))
     inputs.users.unpersist()
     tables = {name: table for part, _ in parts for name, table in part.tables.items()}
     facts = describe(inputs) | {name: fact for part, _ in parts for name, fact in part.facts.items()}
-    seconds = {step.__name__: taken for step, (_, taken) in zip(steps, parts, strict=True)}
+    seconds = {step.__name__: taken for step, (_, taken) in zip(GROUPS, parts, strict=True)}
     for limit in limits(inputs):
         print(limit)
     print(f"recommend {run.source} {run.ds}: {', '.join(f'{n} {t.rows}' for n, t in tables.items())}; {facts}")

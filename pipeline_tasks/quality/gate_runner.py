@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -33,32 +34,14 @@ from pipeline_tasks.quality.gate_report import Finding, TableReport
 from pipeline_tasks.quality.rejected_shares import summarize_rejections
 from pipeline_tasks.quality.spark_metrics import over_batch
 
-SUITES: Final[dict[str, Callable[[], list[Expectation]]]] = {
-    "events": silver_suites.events_suite,
-    "quarantine": silver_suites.quarantine_suite,
-    "reconciliation": silver_suites.reconciliation_suite,
-    "items": silver_suites.items_suite,
-    "users": silver_suites.users_suite,
-    "splits": split_suites.splits_suite,
-    "sequences": split_suites.sequences_suite,
-    "user_profiles": gold_suites.user_profiles_suite,
-    "recommendations": gold_suites.recommendations_suite,
-    "fallback_recommendations": gold_suites.fallback_recommendations_suite,
-    "similar_items": gold_suites.similar_items_suite,
-    "next_items": gold_suites.next_items_suite,
-    "search_results": gold_suites.search_results_suite,
-    "search_suggestions": gold_suites.search_suggestions_suite,
-    "purchase_intent": outlook_suites.purchase_intent_suite,
-    "audiences": outlook_suites.audiences_suite,
-    "demand_outlook": outlook_suites.demand_outlook_suite,
+SUITES: Final[dict[str, Callable[..., list[Expectation]]]] = {
+    name.removesuffix("_suite"): suite
+    for module in (silver_suites, split_suites, gold_suites, outlook_suites)
+    for name, suite in vars(module).items()
+    if name.endswith("_suite")
 }
-
-ZONED_SUITES: Final[dict[str, Callable[[str | None], list[Expectation]]]] = {
-    "events": silver_suites.events_suite,
-    "splits": split_suites.splits_suite,
-    "sequences": split_suites.sequences_suite,
-}
-"""Suites that compare timestamps with days, and therefore need the time zone of the shop's days."""
+"""Suite of a table by the table's name: the function TABLE_suite. It has a parameter `zone` where it compares times
+with days, for the time zone of the shop's days."""
 # By default the pages load their styles and icons from the internet, which gate_pages removes. These styles replace
 # them and hide the buttons that need a script.
 _STYLES: Final = """
@@ -77,7 +60,8 @@ _CAUSES: Final = ("expect_table_columns_to_match_ordered_list", "expect_column_v
 
 def suite_for(table: str, zone: str | None = None) -> ExpectationSuite:
     """Return the suite of `table`, named like the table; `zone` is the time zone of the shop's days."""
-    expectations = ZONED_SUITES[table](zone) if table in ZONED_SUITES else SUITES[table]()
+    suite = SUITES[table]
+    expectations = suite(zone=zone) if "zone" in signature(suite).parameters else suite()
     return ExpectationSuite(name=table, expectations=expectations)
 
 

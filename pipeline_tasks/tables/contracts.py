@@ -6,19 +6,7 @@ Jobs, gates, model and tests import from here. A table is described in one neutr
 
 from typing import Final
 
-from pipeline_tasks.tables.gold_tables import (
-    AUDIENCES,
-    DEMAND_OUTLOOK,
-    FALLBACK_RECOMMENDATIONS,
-    NEXT_ITEMS,
-    PURCHASE_INTENT,
-    RECOMMENDATIONS,
-    SEARCH_RESULTS,
-    SEARCH_SUGGESTIONS,
-    SIMILAR_ITEMS,
-    USER_PROFILES,
-)
-from pipeline_tasks.tables.silver_tables import EVENTS, ITEMS, QUARANTINE, RECONCILIATION, SEQUENCES, SPLITS, USERS
+from pipeline_tasks.tables import gold_tables, silver_tables
 from pipeline_tasks.tables.table_contract import Column, DataType, Table
 
 EVENT_TYPES: Final = ("impression", "view", "click", "cart", "purchase", "rating", "search", "cancellation")
@@ -33,26 +21,10 @@ SEGMENTS: Final = ("lapsed", "new", "loyal", "buyer", "browser")
 
 TABLES: Final = {
     table.name: table
-    for table in (
-        EVENTS,
-        QUARANTINE,
-        RECONCILIATION,
-        ITEMS,
-        USERS,
-        SPLITS,
-        SEQUENCES,
-        USER_PROFILES,
-        RECOMMENDATIONS,
-        FALLBACK_RECOMMENDATIONS,
-        SIMILAR_ITEMS,
-        NEXT_ITEMS,
-        SEARCH_RESULTS,
-        SEARCH_SUGGESTIONS,
-        PURCHASE_INTENT,
-        AUDIENCES,
-        DEMAND_OUTLOOK,
-    )
+    for module in (silver_tables, gold_tables)
+    for table in vars(module).values()
+    if isinstance(table, Table)
 }
-"""Every table of the lake by name."""
+"""Every table of the lake by name: all that `silver_tables` and `gold_tables` declare, in their order."""
 
 __all__ = ["CHOSEN_TYPES", "EVENT_TYPES", "SEGMENTS", "TABLES", "Column", "DataType", "Table"]

@@ -33,6 +33,10 @@ USER_PROFILES = Table(
         DS,
     ),
     ("ds", "user_key"),
+    example=(
+        "SELECT segment, cluster, count(*) AS users, avg(monetary) AS spent, mode(top_categories[1]) AS likes "
+        "FROM user_profiles GROUP BY ALL ORDER BY ALL"
+    ),
 )
 RECOMMENDATIONS = Table(
     "recommendations",
@@ -49,6 +53,10 @@ RECOMMENDATIONS = Table(
         DS,
     ),
     ("ds", "user_key", "rank"),
+    example=(
+        "SELECT r.user_key, r.rank, i.title, r.score, r.reason "
+        "FROM recommendations r JOIN items i USING (ds, item_id) ORDER BY user_key, rank LIMIT 20"
+    ),
 )
 FALLBACK_RECOMMENDATIONS = Table(
     "fallback_recommendations",
@@ -64,6 +72,10 @@ FALLBACK_RECOMMENDATIONS = Table(
         DS,
     ),
     ("ds", "segment", "rank"),
+    example=(
+        "SELECT f.segment, f.rank, i.title FROM fallback_recommendations f JOIN items i USING (ds, item_id) "
+        "WHERE f.rank <= 3 ORDER BY segment, rank"
+    ),
 )
 SIMILAR_ITEMS = Table(
     "similar_items",
@@ -78,6 +90,10 @@ SIMILAR_ITEMS = Table(
         DS,
     ),
     ("ds", "item_id", "rank"),
+    example=(
+        "SELECT i.title, s.rank, o.title AS similar FROM similar_items s JOIN items i USING (ds, item_id) "
+        "JOIN items o ON o.ds = s.ds AND o.item_id = s.similar_item_id ORDER BY s.item_id, rank LIMIT 20"
+    ),
 )
 NEXT_ITEMS = Table(
     "next_items",
@@ -96,6 +112,10 @@ NEXT_ITEMS = Table(
         DS,
     ),
     ("ds", "item_id", "rank"),
+    example=(
+        "SELECT i.title, n.rank, o.title AS next, n.score FROM next_items n JOIN items i USING (ds, item_id) "
+        "JOIN items o ON o.ds = n.ds AND o.item_id = n.next_item_id ORDER BY n.item_id, rank LIMIT 20"
+    ),
 )
 SEARCH_RESULTS = Table(
     "search_results",
@@ -112,6 +132,10 @@ SEARCH_RESULTS = Table(
         DS,
     ),
     ("ds", "query", "user_key", "rank"),
+    example=(
+        "SELECT r.query, r.rank, i.title, r.reason FROM search_results r JOIN items i USING (ds, item_id) "
+        "WHERE r.user_key IS NULL AND r.rank <= 3 ORDER BY r.query, r.rank LIMIT 20"
+    ),
 )
 SEARCH_SUGGESTIONS = Table(
     "search_suggestions",
@@ -125,6 +149,10 @@ SEARCH_SUGGESTIONS = Table(
         DS,
     ),
     ("ds", "prefix", "rank"),
+    example=(
+        "SELECT prefix, rank, query, searches FROM search_suggestions WHERE len(prefix) = 1 "
+        "ORDER BY prefix, rank LIMIT 20"
+    ),
 )
 PURCHASE_INTENT = Table(
     "purchase_intent",
@@ -137,6 +165,9 @@ PURCHASE_INTENT = Table(
         DS,
     ),
     ("ds", "user_key", "category"),
+    example=(
+        "SELECT user_key, probability FROM purchase_intent WHERE category = 'any' ORDER BY probability DESC LIMIT 10"
+    ),
 )
 AUDIENCES = Table(
     "audiences",
@@ -152,6 +183,10 @@ AUDIENCES = Table(
         DS,
     ),
     ("ds", "target_type", "target", "rank"),
+    example=(
+        "SELECT a.target, a.rank, a.user_key, round(a.score, 2) AS score FROM audiences a "
+        "WHERE a.target_type = 'category' AND a.rank <= 3 ORDER BY a.target, a.rank LIMIT 20"
+    ),
 )
 DEMAND_OUTLOOK = Table(
     "demand_outlook",
@@ -166,4 +201,8 @@ DEMAND_OUTLOOK = Table(
         DS,
     ),
     ("ds", "item_id", "horizon_days"),
+    example=(
+        "SELECT i.title, d.horizon_days, d.expected, d.low, d.high FROM demand_outlook d "
+        "JOIN items i USING (ds, item_id) ORDER BY d.expected DESC LIMIT 10"
+    ),
 )

@@ -42,6 +42,7 @@ EVENTS = Table(
         DS,
     ),
     ("ds", "event_id"),
+    example="SELECT event_type, count(*) AS events, count(DISTINCT user_key) AS users FROM events GROUP BY ALL",
 )
 QUARANTINE = Table(
     "quarantine",
@@ -56,6 +57,7 @@ QUARANTINE = Table(
         DS,
     ),
     (),
+    example="SELECT ds, rule, count(*) AS records, any_value(raw) AS example FROM quarantine GROUP BY ALL",
 )
 RECONCILIATION = Table(
     "reconciliation",
@@ -80,6 +82,7 @@ RECONCILIATION = Table(
         DS,
     ),
     ("ds", "outcome", "rule"),
+    example="SELECT ds, outcome, sum(rows) AS rows FROM reconciliation GROUP BY ALL ORDER BY ds, outcome",
 )
 ITEMS = Table(
     "items",
@@ -111,6 +114,7 @@ ITEMS = Table(
         DS,
     ),
     ("ds", "item_id"),
+    example="SELECT category, count(*) AS items FROM items WHERE ds = (SELECT max(ds) FROM items) GROUP BY ALL",
 )
 USERS = Table(
     "users",
@@ -124,6 +128,7 @@ USERS = Table(
         DS,
     ),
     ("ds", "user_key"),
+    example="SELECT user_key, first_seen, last_seen, attributes FROM users LIMIT 10",
 )
 SPLITS = Table(
     "splits",
@@ -156,6 +161,7 @@ SPLITS = Table(
         DS,
     ),
     ("ds", "split_id"),
+    example="SELECT ds, strategy, train_end, validation_end, train_events, test_events FROM splits",
 )
 SEQUENCES = Table(
     "sequences",
@@ -180,6 +186,7 @@ SEQUENCES = Table(
         DS,
     ),
     ("ds", "sequence_key"),
+    example="SELECT sequence_key, len(item_ids) AS length FROM sequences ORDER BY length DESC LIMIT 10",
 )
 
 

@@ -30,6 +30,8 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     """Columns that together identify a row."""
+    example: str
+    """A DuckDB query that shows what the table is for. The reference prints it, and the end-to-end test runs it."""
 
     @property
     def column_names(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Stages the tables of a run in groups that are independent of one another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -155,6 +156,16 @@ def stage_search(inputs: RunInputs) -> Staged:
         "search_suggestions": _write(inputs, "search_suggestions", suggestions(queries, inputs.ds)),
     }
     return Staged(tables, {"queries": str(len(found.queries))})
+
+
+GROUPS: Final[tuple[Callable[[RunInputs], Staged], ...]] = (
+    stage_recommendations,
+    stage_profiles,
+    stage_outlook,
+    stage_search,
+    stage_neighbors,
+)
+"""What `recommend_items` runs: each group stages its tables from the same inputs."""
 
 
 def _stage(inputs: RunInputs, name: str, rows: DataFrame) -> StagedTable:

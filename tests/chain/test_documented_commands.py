@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_tasks.config.settings import REPOSITORY, Settings
-from pipeline_tasks.reference import QUERIES
+from pipeline_tasks.tables.contracts import TABLES
 from tests.chain.installation import Installation
 from tests.documented import PAGES, shown_blocks
 
@@ -44,9 +44,9 @@ def test_shown_command_works(command: str, installation: Installation, first_nig
     assert installation.succeed(*shlex.split(command)[1:])
 
 
-@pytest.mark.parametrize("table", QUERIES)
+@pytest.mark.parametrize("table", TABLES)
 def test_query_of_the_data_contract_finds_rows(table: str, installation: Installation, first_night: str) -> None:
-    assert installation.rows(QUERIES[table]), f"no rows: {QUERIES[table]}"
+    assert installation.rows(TABLES[table].example), f"no rows: {TABLES[table].example}"
 
 
 @pytest.mark.parametrize("line", [line for line in shown_commands() if line.startswith("export ")])

@@ -7,12 +7,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline_tasks.quality.gate_pages import POLICY
-from pipeline_tasks.quality.gate_runner import GateRun
+from pipeline_tasks.quality.gate_runner import SUITES, GateRun
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from tests.spark_jobs.gate_cases import DEFECTS
-from tests.spark_jobs.gate_rows import DS, GOOD, VIEWS, Row, event
+from tests.spark_jobs import gold_cases, silver_cases
+from tests.spark_jobs.gate_case import DS, VIEWS, Row
+from tests.spark_jobs.silver_cases import event
 
+GOOD = silver_cases.GOOD | gold_cases.GOOD
+DEFECTS = silver_cases.DEFECTS | gold_cases.DEFECTS
 SILVER = ("events", "quarantine", "reconciliation", "items", "users")
 
 
@@ -42,6 +45,10 @@ def night(spark: SparkSession) -> SparkSession:
     for view, (columns, facts) in VIEWS.items():
         spark.createDataFrame(facts, columns).createOrReplaceTempView(view)
     return spark
+
+
+def test_every_table_has_a_suite_and_rows_to_try_it() -> None:
+    assert set(SUITES) == set(GOOD) == {defect.table for defect in DEFECTS.values()} == set(TABLES)
 
 
 @pytest.mark.parametrize("table", GOOD)

@@ -18,7 +18,10 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.gate_rows import DS, GOOD, Row, event, sequence
+from tests.spark_jobs.gate_case import DS, Row
+from tests.spark_jobs.silver_cases import GOOD, event, sequence
+
+pytestmark = pytest.mark.spark
 
 NIGHT = RunKey("shop", DS)
 CLEAN = ("events", "quarantine", "reconciliation", "items", "users")

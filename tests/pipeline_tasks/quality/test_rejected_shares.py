@@ -17,7 +17,7 @@ from pipeline_tasks.quality.gate_report import Finding
 from pipeline_tasks.quality.gate_runner import GateRun
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from tests.spark_jobs.gate_rows import DS, Row
+from tests.spark_jobs.gate_case import DS, Row
 
 pytestmark = pytest.mark.spark
 

@@ -1,142 +1,91 @@
-"""Defects of each table, for the tests of the gates."""
+"""Rows of the gold tables for the tests of the gates: a small valid frame of each, and defects."""
 
-from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
-from tests.spark_jobs.gate_rows import (
-    DS,
-    GOOD,
-    MICROS,
-    NOON,
-    Row,
-    audience,
-    demand,
-    event,
-    following,
-    intent,
-    item,
-    outcome,
-    profile,
-    result,
-    sequence,
-    shelf,
-    similar,
-    split,
-    suggestion,
-)
+from pipeline_tasks.tables.contracts import SEGMENTS
+from tests.spark_jobs.gate_case import CRITICAL, DS, Defect, Row
 
 
-@dataclass(frozen=True)
-class Defect:
-    """Rows that break rules of one table; `expected` holds the (column, severity) of the findings."""
-
-    table: str
-    rows: list[Row]
-    expected: set[tuple[str, str]]
+def profile(user: str, **more: object) -> Row:
+    row: Row = {"user_key": user, "segment": "loyal", "recency_days": 0, "frequency": 1, "monetary": 1.0, "events": 1}
+    lists = {"top_categories": ["a"], "category_interest": [1.0], "top_brands": [], "brand_interest": []}
+    lists |= {"price_band": "low", "preferred_hours": [9, 21], "rfm": "315", "cluster": 1}
+    return row | lists | {"ds": DS} | more
 
 
-CRITICAL: Final = "critical"
-PARTS: Final = ("train_events", "validation_events", "test_events")
-SEQUENCE_RULES: Final = ("item_ids", "timestamps", "event_types", "sequence_key", "queries")
+def shelf(owner: str, name: str, rank: int, item: str, score: float, **more: object) -> Row:
+    row = {owner: name, "rank": rank, "item_id": item, "score": score, "reason": "popular", "arm": "control"}
+    return row | {"model_version": "m/1", "ds": DS} | more
+
+
+def similar(item: str, rank: int, other: str, score: float, column: str = "similar_item_id") -> Row:
+    row = {"item_id": item, "rank": rank, column: other, "score": score}
+    return row | {"model_version": "m/1", "ds": DS}
+
+
+def following(item: str, rank: int, other: str, score: float) -> Row:
+    return similar(item, rank, other, score, "next_item_id")
+
+
+def result(user: str | None, rank: int, item: str, score: float, **more: object) -> Row:
+    row = {"query": "red tea", "user_key": user, "rank": rank, "item_id": item, "score": score, "ds": DS}
+    return row | {"reason": "matches “red tea”", "model_version": "m/1"} | more
+
+
+def suggestion(prefix: str, rank: int, query: str, searches: int) -> Row:
+    return {"prefix": prefix, "rank": rank, "query": query, "searches": searches, "ds": DS}
+
+
+def intent(user: str, category: str, probability: float) -> Row:
+    return {"user_key": user, "category": category, "probability": probability, "ds": DS}
+
+
+def audience(kind: str, target: str, rank: int, user: str, score: float) -> Row:
+    row = {"target_type": kind, "target": target, "rank": rank, "user_key": user, "score": score}
+    return row | {"model_version": "m/1", "ds": DS}
+
+
+def demand(item: str, days: int, expected: float = 1.0, low: float = 0.0, high: float = 3.0) -> Row:
+    return {"item_id": item, "horizon_days": days, "expected": expected, "low": low, "high": high, "ds": DS}
+
+
+BESIDE: Final = {"i1": "23", "i2": "13", "i3": "12", "i4": "12", "out": "12"}
+"""Two items beside each that has a vector; one may not be shown."""
+GOOD: Final[dict[str, list[Row]]] = {
+    "user_profiles": [profile("ann"), profile("bob", price_band=None)],
+    "recommendations": [
+        shelf("user_key", user, rank, f"i{rank + 1}", 1.0 - rank) for user in ("ann", "bob") for rank in (1, 2)
+    ],
+    "fallback_recommendations": [
+        shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in (*SEGMENTS, "everyone") for rank in (1, 2)
+    ],
+    "similar_items": [
+        similar(name, rank, other, 0.9)
+        for name, others in BESIDE.items()
+        for rank, other in enumerate((f"i{number}" for number in others), start=1)
+    ],
+    "next_items": [
+        following(name, rank, other, 2.0 - rank)
+        for name, others in BESIDE.items()
+        for rank, other in enumerate((f"i{number}" for number in others), start=1)
+    ],
+    "search_results": [
+        result(None, 1, "i2", 0.03),
+        result(None, 2, "i3", 0.02),
+        result("ann", 1, "i3", 0.04),
+        result("ann", 2, "i2", 0.04),
+    ],
+    "search_suggestions": [suggestion("r", 1, "red tea", 3), suggestion("r", 2, "rug", 3)],
+    "purchase_intent": [intent("ann", "any", 0.5), intent("ann", "tea", 0.1), intent("bob", "any", 0.0)],
+    "audiences": [
+        audience("item", "i2", 1, "ann", -1.0),
+        audience("item", "i2", 2, "bob", -2.0),
+        audience("category", "tea", 1, "bob", -2.0),
+    ],
+    "demand_outlook": [demand(name, days) for name in ("i1", "i2", "i3", "i4") for days in (7, 14)],
+}
 
 DEFECTS: Final[dict[str, Defect]] = {
-    "events of a user who is a placeholder": Defect(
-        "events", [event(1), event(2, user_key="Undefined")], {("user_key", "warning")}
-    ),
-    "events of a user with a sixth of all": Defect(
-        "events", [event(n, user_key=f"u{n % 100}" if n < 100 else "u7") for n in range(120)], {("user_key", "warning")}
-    ),
-    "event values": Defect(
-        "events",
-        [
-            event(1),
-            event(1, event_type="teleport"),
-            event(2, ts=NOON.replace(day=19)),
-            event(3, arrived=date(2026, 11, 19)),
-            event(4, item_id=None),
-            event(5, price=float("nan")),
-            event(6, quantity=0.0),
-            event(7, dwell_seconds=1e6, position=0, user_key=None),
-            event(8, ds=None),
-            event(9, rating=float("inf")),
-        ],
-        {(c, CRITICAL) for c in ("ds, event_id", "event_type", "ts", "arrived", "item_id", "price", "quantity", "ds")}
-        | {("rating", CRITICAL)}
-        | {("dwell_seconds", "warning"), ("position", "warning"), ("user_key", "warning")},
-    ),
-    "quarantine without a rule": Defect(
-        "quarantine", [{"raw": "x" * 10_001, "source_file": "f", "ds": DS}], {("rule", CRITICAL), ("raw", "warning")}
-    ),
-    "rows that add up to nothing": Defect(
-        "reconciliation",
-        [outcome("rows_in", 5), outcome("lost", -1), outcome("event", 20), outcome("event", 20)],
-        {("ds, outcome, rule", CRITICAL), ("outcome", CRITICAL), ("rows", CRITICAL)},
-    ),
-    "rows that are not in the staged tables": Defect(
-        "reconciliation",
-        [
-            *(outcome(*one) for one in (("rows_in", 35), ("event", 20), ("duplicate", 14), ("quarantine", 1))),
-            *(outcome(*one) for one in (("users_in", 20), ("users_accepted", 19), ("users_quarantine", 1))),
-        ],
-        {("rows", CRITICAL)},
-    ),
-    "a catalog that does not add up": Defect(
-        "reconciliation",
-        [*GOOD["reconciliation"], outcome("items_in", 9), outcome("items_accepted", 5), outcome("items_duplicate", 3)],
-        {("rows", CRITICAL)},
-    ),
-    "item twice, of tomorrow": Defect(
-        "items",
-        [item("i1", title=None), item("i1", title=None, first_seen=date(2026, 11, 21)), item("i2", price=-1.0)],
-        {("ds, item_id", CRITICAL), ("first_seen", CRITICAL), ("price", CRITICAL), ("title", "warning")},
-    ),
-    "a catalog of what changed": Defect(
-        "items",
-        [item("i1", listed=True), item("i2", listed=False), item("i3", listed=False), item("i4")],
-        {("listed", "warning")},
-    ),
-    "user twice, last seen tomorrow": Defect(
-        "users",
-        [{"user_key": "ann", "first_seen": DS, "last_seen": date(2026, 11, 21), "ds": DS}] * 2,
-        {("ds, user_key", CRITICAL), ("last_seen", CRITICAL)},
-    ),
-    "cut-offs in the wrong order": Defect(
-        "splits",
-        [split(strategy="random", train_end=NOON, validation_end=NOON, train_events=9000, test_events=0)],
-        {("strategy", CRITICAL), ("test_events", CRITICAL)},
-    ),
-    "shares off by more than 1 %": Defect(
-        "splits",
-        [split(train_events=6300, validation_events=1850, test_events=1850, train_end=NOON, netted_purchases=-1)],
-        {(c, CRITICAL) for c in ("train_end", "train_events", "test_events", "netted_purchases")}
-        | {(", ".join(PARTS), "warning")},
-    ),
-    "the nearest split to 6:2:2, which is not near": Defect(
-        "splits",
-        [split(train_events=5000, validation_events=3000, train_end_ties=2600, validation_end_ties=1)],
-        {(", ".join(PARTS), "warning")},
-    ),
-    "a split beside which there is a nearer one": Defect(
-        "splits",
-        [split(train_events=7600, validation_events=400, train_end_ties=2600, validation_end_ties=1)],
-        {("train_end, validation_end", CRITICAL), (", ".join(PARTS), "warning")},
-    ),
-    "broken histories": Defect(
-        "sequences",
-        [
-            sequence("ann", event_types=["view", "impression"]),
-            sequence("bob", days=(19, 12, 5), queries=["", "", ""]),
-            sequence("bob", timestamps=[MICROS, MICROS, MICROS + 86_400_000_000]),
-            sequence("cleo", user_key="dan", item_ids=["gone"] * 3),
-        ],
-        {(column, CRITICAL) for column in (*SEQUENCE_RULES, "ds, sequence_key")} | {("item_ids", "warning")},
-    ),
-    "more events than were split": Defect(
-        "sequences",
-        [sequence(f"u{number}", days=(5,) * 5000) for number in range(3)],
-        {("timestamps", CRITICAL)},
-    ),
     "profile out of bounds": Defect(
         "user_profiles",
         [
