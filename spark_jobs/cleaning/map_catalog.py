@@ -54,7 +54,7 @@ def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> Dat
         (as_text(F.col(name)) if name in given else F.lit(None).cast("string")).alias(name)
         for name in ("title", "category", "brand")
     ]
-    key = as_key(F.col("item_id"), mapped.schema["item_id"].dataType, compose=compose).alias("item_id")
+    key = _key(mapped, "item_id", form, compose)
     # An invalid price becomes NULL; the item is kept.
     valid_price = F.when(price.between(0, HIGHEST_PRICE), price).alias("price")
     typed = mapped.select(*LANDED, *_updated(mapped), key, *texts, valid_price, *_attributes(mapped, form.attributes))
@@ -84,7 +84,7 @@ def evaluate_users(raw: DataFrame, source: Source) -> DataFrame:
 def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compose: bool = False) -> DataFrame:
     """Return `keep`, user_key and the attributes as texts, from the result of `evaluate_users`."""
     assert source.users is not None
-    key = as_key(F.col("user_key"), evaluated.schema["user_key"].dataType, compose=compose).alias("user_key")
+    key = _key(evaluated, "user_key", source.users, compose)
     with shop_clock(evaluated.sparkSession, source.timezone):
         return evaluated.select(*keep, key, *_attributes(evaluated, source.users.attributes))
 
@@ -134,6 +134,12 @@ def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserFor
         ATTRIBUTE + name: f"attributes.{name}" for name in form.attributes
     }
     return evaluate(raw, {**columns, **named}, LANDED, where, keys)
+
+
+def _key(mapped: DataFrame, name: str, form: ItemForm | UserForm, compose: bool) -> Column:
+    # Descriptions in events have the ids of the events, of which irregular ones are found afterwards (see clean).
+    ascii_only = form.path is None and not compose
+    return as_key(F.col(name), mapped.schema[name].dataType, ascii_only=ascii_only, compose=compose).alias(name)
 
 
 def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:
