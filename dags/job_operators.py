@@ -38,7 +38,11 @@ WITHHELD_FROM_SPARK = ("MLFLOW_TRACKING_",)
 
 
 class SparkJob(SparkSubmitOperator):
-    """Runs spark-submit with one file of spark_jobs/, through the connection `spark_default`."""
+    """Runs one file of spark_jobs/.
+
+    The job is a client of the Spark Connect server in the settings. Without one it is submitted, through the connection
+    `spark_default`.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class SparkJob(SparkSubmitOperator):
         run_arguments: Sequence[str] = RUN_ARGUMENTS,
         **task_arguments: Any,  # noqa: ANN401
     ) -> None:
+        self._client = SubprocessHook()
         super().__init__(
             application=str(REPOSITORY / "spark_jobs" / job),
             application_args=[*run_arguments, *options],
@@ -64,9 +69,20 @@ class SparkJob(SparkSubmitOperator):
         )
 
     def execute(self, context: "Context") -> None:
-        """Submit the job and wait until it ends."""
+        """Run the job until it ends. Raises AirflowException when it fails."""
         self.application_args = drop_unset(self.application_args or [])
-        super().execute(context)
+        if settings().spark_remote is None:
+            return super().execute(context)
+        command = [sys.executable, "-u", *self.command_line()[1:]]
+        environment = child_environment(inherited_environment(), WITHHELD_FROM_SPARK)
+        return run_child(self._client, Path(self.application).stem, command, environment)
+
+    def on_kill(self) -> None:
+        """End the job."""
+        if settings().spark_remote is None:
+            super().on_kill()
+        else:
+            self._client.send_sigterm()  # type: ignore[no-untyped-call]
 
     def _get_hook(self) -> SparkSubmitHook:
         hook = super()._get_hook()
@@ -78,6 +94,8 @@ class SparkJob(SparkSubmitOperator):
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""
         self.application_args = drop_unset(self.application_args or [])
+        if settings().spark_remote is not None:
+            return ["python", "-m", f"spark_jobs.{Path(self.application).stem}", *self.application_args]
         command: list[str] = self._get_hook()._build_spark_submit_command(self.application)
         return command
 
@@ -114,12 +132,7 @@ class ChildProcess(BaseOperator):
         """Run the command. Raises AirflowException with its last line of output when it fails."""
         command = [sys.executable, "-u", *self.command_line()[1:]]
         environment = child_environment(inherited_environment()) | TORCHRUN_ENVIRONMENT
-        result = self._hook.run_command(command, env=environment, cwd=str(REPOSITORY))
-        if result.exit_code != 0:
-            ended = f"{self.module} ended with exit code {result.exit_code}"
-            # The last line of a killed process is no reason.
-            reason = OUT_OF_MEMORY if result.exit_code == -signal.SIGKILL else result.output
-            raise AirflowException(f"{ended}: {reason}")
+        run_child(self._hook, self.module, command, environment)
 
     def command_line(self) -> list[str]:
         """Return the command that `execute` runs, once the templates are rendered."""
@@ -130,6 +143,16 @@ class ChildProcess(BaseOperator):
     def on_kill(self) -> None:
         """End the process group."""
         self._hook.send_sigterm()  # type: ignore[no-untyped-call]
+
+
+def run_child(hook: SubprocessHook, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run the command of `name`. Raises AirflowException with its last line of output when it fails."""
+    result = hook.run_command(list(command), env=dict(environment), cwd=str(REPOSITORY))
+    if result.exit_code != 0:
+        ended = f"{name} ended with exit code {result.exit_code}"
+        # The last line of a killed process is no reason.
+        reason = OUT_OF_MEMORY if result.exit_code == -signal.SIGKILL else result.output
+        raise AirflowException(f"{ended}: {reason}")
 
 
 def drop_unset(arguments: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from pipeline_tasks.sources.sources import load_source
 from spark_jobs.cleaning.erased_users import is_erased
 from spark_jobs.cleaning.map_catalog import map_users
 from spark_jobs.cleaning.map_events import ROW, map_events
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.landing.land_records import write_landing
 from spark_jobs.landing.landing_reader import LandingReader
@@ -50,7 +51,7 @@ def _erase_kind(landed: LandingReader, kind: Kind, erased: ErasedUsers) -> int:
     mapped = _mapped(landed, kind, raw) if raw is not None else None
     if raw is None or mapped is None:
         return 0
-    erased_rows = mapped.where(is_erased(erased)).select(ROW, "ds", "arrived").persist()
+    erased_rows = persisted(mapped.where(is_erased(erased)).select(ROW, "ds", "arrived"))
     counts = {
         (row["ds"], row["arrived"]): row["count"] for row in erased_rows.groupBy("ds", "arrived").count().collect()
     }

@@ -27,6 +27,7 @@ from pipeline_tasks.sources.window_choice import WINDOW_HELP, cleaned_window
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.tables.silver_tables import EVENT_OUTCOMES
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.common.spark_session import open_session
 from spark_jobs.common.stage_table import read_table, stage_table
 from spark_jobs.splitting.build_sequences import (
@@ -78,7 +79,7 @@ def split(
     start = run.window(window_days)[0]
     events = read_table(spark, lake, "events", (start, run.ds), snapshot_id=snapshot)
     cancellations = events.where(F.col("event_type") == "cancellation").count()
-    netted = netted_purchases(events).persist() if cancellations else None
+    netted = persisted(netted_purchases(events)) if cancellations else None
     chosen = select_sequence_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, run.ds), [run.ds])
     if not sequences.rows:

@@ -89,12 +89,12 @@ def print_report(report: GateReport) -> None:
 def main() -> None:
     """Run the gate that the command line names."""
     arguments = arg_parser().parse_args()
-    with ThreadPoolExecutor(1) as background:
-        # Great Expectations takes seconds to import, so it is imported while the JVM starts.
-        imported = background.submit(import_module, "pipeline_tasks.quality.gate_runner")
-        spark = open_session(f"validate {arguments.step}")
-        imported.result()
     with job_errors():
+        with ThreadPoolExecutor(1) as background:
+            # Great Expectations takes seconds to import, so it is imported while the JVM starts.
+            imported = background.submit(import_module, "pipeline_tasks.quality.gate_runner")
+            spark = open_session(f"validate {arguments.step}")
+            imported.result()
         run = RunKey(arguments.source, arguments.date)
         with job_lock(settings(), run.source, f"validate_tables {run.ds}"):
             interpret_small_queries(spark, read_manifest(settings(), run, arguments.step))

@@ -93,6 +93,10 @@ class ServerSettings(SettingsGroup):
     """MLflow's tracking server and UI."""
     docs_port: int = 8090
     """Great Expectations Data Docs."""
+    spark_port: int = 0
+    """Spark Connect, the one Spark of all jobs. 0: none, and each job starts a Spark of its own."""
+    spark_ui_port: int = 4040
+    """Spark's UI. 0: none."""
 
 
 class Settings(BaseSettings):
@@ -124,6 +128,9 @@ class Settings(BaseSettings):
     """Days for which apply_retention keeps staging and the tables' snapshots, by when they were made."""
     spark_master: str = "local[2]"
     """Spark master of jobs without Airflow, and of the embedded Airflow's connection `spark_default`."""
+    spark_remote: SecretStr | None = None
+    """Address of a Spark Connect server for all jobs: sc://host:port/;token=… Unset: that of `nightshelf up`, where
+    `spark_master` is local; otherwise none, and each job is submitted."""
     spark_driver_memory: str = "1536m"
     """Heap of a Spark job's driver; with a `local` master the driver is all of Spark."""
     spark_driver_java_options: str = (

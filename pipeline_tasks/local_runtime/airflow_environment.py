@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline_tasks.config.settings import REPOSITORY, Settings
 from pipeline_tasks.local_runtime.secret_files import kept_secret
+from pipeline_tasks.local_runtime.spark_server import embedded_remote, is_embedded
 
 ADMIN = "admin"
 """The one user of the embedded Airflow."""
@@ -48,6 +49,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Local Spark opens ports, which must be reachable from this machine alone.
         **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}),
+        **({"NIGHTSHELF_SPARK_REMOTE": embedded_remote(settings)} if is_embedded(settings) else {}),
         **_named(_core(settings) | _pace() | _addresses(settings)),
     }
 

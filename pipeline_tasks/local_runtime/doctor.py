@@ -1,7 +1,6 @@
 """Checks the machine and the settings, and reports what is misconfigured with the remedy."""
 
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pipeline_tasks.config.settings import REPOSITORY, Settings
 from pipeline_tasks.local_runtime.java import java_home, java_version
 from pipeline_tasks.local_runtime.process_group import running_server
 from pipeline_tasks.local_runtime.secret_files import OWNER_ONLY
-from pipeline_tasks.local_runtime.servers import run_folder, servers
+from pipeline_tasks.local_runtime.servers import is_open, run_folder, servers
 from pipeline_tasks.sources.sources import load_source
 
 PACKAGES: Final = (
@@ -123,7 +122,7 @@ def _ports(settings: Settings) -> list[Finding]:
     for server in servers(settings):
         if running_server(server.name, run_folder(settings)) is not None:
             found.append(Finding(f"port {server.port}", "fine", f"{server.name} runs here"))
-        elif _is_open(server.port):
+        elif is_open(server.port):
             remedy = f"end the other program, or set {server.port_variable}=<free port>"
             found.append(Finding(f"port {server.port}", "wrong", f"taken, wanted for {server.name}", remedy))
         else:
@@ -161,11 +160,6 @@ def _registry(_: Settings) -> list[Finding]:
     if not missing:
         return [Finding("mlflow/", "fine", "server.env and registry.yaml are there")]
     return [Finding("mlflow/", "wrong", f"{', '.join(missing)} missing", "run from a complete checkout")]
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _installed(name: str) -> str | None:

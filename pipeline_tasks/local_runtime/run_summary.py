@@ -11,6 +11,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake_sql import for_terminal, open_database
 from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
 from pipeline_tasks.local_runtime.secret_files import mlflow_login
+from pipeline_tasks.local_runtime.spark_server import has_ui
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import source_name
 
@@ -87,6 +88,7 @@ def _top_recommendations(settings: Settings, run_key: RunKey, table: str) -> lis
 def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     """Return (server, URL, login) of each server; `mlflow` is the MLflow page to open."""
     ports, login = settings.server, mlflow_login(settings)
+    spark = [("Spark", f"http://127.0.0.1:{ports.spark_ui_port}", "no login")] if has_ui(settings) else []
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
         # A login within the address is not shown.
@@ -96,6 +98,7 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
             f"{login.user} / {login.password}" if login else "its own logins",
         ),
         ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
+        *spark,
     ]
 
 

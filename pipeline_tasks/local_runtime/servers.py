@@ -1,4 +1,4 @@
-"""The servers of one machine: Airflow, MLflow and the Data Docs, all on 127.0.0.1."""
+"""The servers of one machine: Airflow, MLflow, the Data Docs and Spark, all on 127.0.0.1."""
 
 import shutil
 import socket
@@ -21,6 +21,7 @@ from pipeline_tasks.local_runtime.secret_files import (
     own_login,
     user_database,
 )
+from pipeline_tasks.local_runtime.spark_server import is_embedded, server_variables
 
 START_SECONDS = 600
 """Limit for a server that hangs; a server that ends is noticed at once. The first start takes about 60 s on two idle
@@ -31,7 +32,7 @@ POOLS = {"spark": "Spark jobs on this machine, one at a time", "gpu": "trainings
 
 
 SERVERS_WITHOUT = ("NIGHTSHELF_LAKE_", "MLFLOW_TRACKING_")
-"""Prefixes of variables that MLflow and the Data Docs do not get."""
+"""Prefixes of variables that MLflow, the Data Docs and Spark do not get."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,20 @@ def servers(settings: Settings) -> list[Server]:
             "NIGHTSHELF_SERVER__DOCS_PORT",
             lambda: _is_reachable(f"http://127.0.0.1:{ports.docs_port}/"),
         ),
+        *([_spark_server(settings, base)] if is_embedded(settings) else []),
     ]
+
+
+def _spark_server(settings: Settings, base: dict[str, str]) -> Server:
+    port = settings.server.spark_port
+    return Server(
+        "spark",
+        ["python", "-m", "pipeline_tasks.local_runtime.spark_server"],
+        child_environment(base, SERVERS_WITHOUT) | server_variables(settings),
+        port,
+        "NIGHTSHELF_SERVER__SPARK_PORT",
+        lambda: is_open(port),
+    )
 
 
 def mlflow_server_settings() -> dict[str, str]:
@@ -191,6 +205,12 @@ def _is_reachable(address: str) -> bool:
         return httpx.get(address, timeout=5).is_success
     except httpx.TransportError:
         return False
+
+
+def is_open(port: int) -> bool:
+    """Return whether a program of this machine takes connections on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _tail(log: Path, lines: int = 15) -> str:

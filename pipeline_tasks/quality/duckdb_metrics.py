@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 
 from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
+from pipeline_tasks.spark_place import cores, is_local
 
 SMALL_BATCH: Final = 10_000
 """A batch of so many rows is read from any storage. A reconciliation has about ten rows a day."""
@@ -59,7 +60,7 @@ def _connect(rows: DataFrame, spill: str) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={
             "memory_limit": MEMORY_LIMIT,
-            "threads": rows.sparkSession.sparkContext.defaultParallelism,
+            "threads": cores(rows.sparkSession),
             "temp_directory": spill,
             "preserve_insertion_order": False,
             # As in Spark.
@@ -70,8 +71,7 @@ def _connect(rows: DataFrame, spill: str) -> duckdb.DuckDBPyConnection:
 
 def _is_local(rows: DataFrame, files: Sequence[str]) -> bool:
     """Return whether both the files and Spark are on this machine. On a cluster, Spark is nearer to the rows."""
-    master = str(rows.sparkSession.sparkContext.master)
-    return master.startswith("local") and all(isinstance(file_location(file)[0], fs.LocalFileSystem) for file in files)
+    return is_local(rows.sparkSession) and all(isinstance(file_location(file)[0], fs.LocalFileSystem) for file in files)
 
 
 def _read_files(files: Sequence[str]) -> pa.Table:

@@ -5,7 +5,7 @@ Spark's workers import this module, so it does not import Great Expectations.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -19,6 +19,7 @@ from pyspark.sql.types import IntegralType
 
 from pipeline_tasks.lake.files import file_location
 from pipeline_tasks.lake.parquet_footers import file_days
+from pipeline_tasks.spark_place import cores, is_local
 
 MOST_TEXT_IDS: Final = 20_000_000
 """Text ids of a day at most. A hashed text takes about 100 bytes of the task's memory, a sorted number 16."""
@@ -38,13 +39,23 @@ def repeated_ids(rows: DataFrame, column: str) -> int:
     many = max(count.values(), default=0) > MOST_TEXT_IDS and not isinstance(rows.schema[column].dataType, IntegralType)
     if many or not days or None in days:
         return rows.groupBy("ds", column).count().where(F.col("count") > 1).count()
-    context, files_by_day = rows.sparkSession.sparkContext, list(days.values())
-    if str(context.master).startswith("local"):
+    spark, files_by_day = rows.sparkSession, list(days.values())
+    if is_local(spark):
         # Spark tasks would be processes on the same cores, which need 1.3 s for their imports.
-        with ThreadPoolExecutor(context.defaultParallelism) as threads:
+        with ThreadPoolExecutor(cores(spark)) as threads:
             return sum(threads.map(lambda files: _repeated(files, column), files_by_day))
-    tasks = context.parallelize(files_by_day, len(files_by_day))
-    return int(tasks.map(lambda files: _repeated(files, column)).sum())
+    days_of_files = pa.table({"files": pa.array(files_by_day, pa.list_(pa.string()))})
+    one_task_each = spark.createDataFrame(days_of_files).repartition(len(files_by_day))
+    return int(one_task_each.mapInArrow(_counter(column), "repeated long").agg(F.sum("repeated")).collect()[0][0])
+
+
+def _counter(column: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = [_repeated(files, column) for files in batch["files"].to_pylist()]
+            yield pa.RecordBatch.from_pydict({"repeated": pa.array(found, pa.int64())})
+
+    return count
 
 
 def _repeated(files: Sequence[str], column: str) -> int:

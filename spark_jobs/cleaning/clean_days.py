@@ -29,6 +29,7 @@ from spark_jobs.cleaning.cleaning_rules import (
 from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
 from spark_jobs.cleaning.map_events import RECORD, ROW, map_events
 from spark_jobs.cleaning.rejected_catalog import CatalogRejections
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.common.stage_table import rows_by_day, stage_tables
 from spark_jobs.landing.landing_reader import LandingReader
 
@@ -89,7 +90,7 @@ def _apply(
     marked = apply_rules(normalize_values(typed, active_rules), source.rules, active_rules, source.timezone)
     marked = mark_erased(marked, erased)
     rejected = find_rejected_rows(marked, active_rules, limits)
-    return marked, mark_named(raw, rejected, erased, _is_refused()).persist()
+    return marked, persisted(mark_named(raw, rejected, erased, _is_refused()))
 
 
 def _events(marked: DataFrame, rejected: DataFrame, active_rules: Sequence[str]) -> DataFrame:

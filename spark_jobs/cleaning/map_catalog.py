@@ -12,6 +12,7 @@ from pipeline_tasks.config.source_toml import ItemForm, Source, UserForm
 from pipeline_tasks.times import SECOND
 from spark_jobs.cleaning.cleaning_rules import RULE
 from spark_jobs.cleaning.map_events import LANDED, ROW
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.sql_expressions import checked, evaluate, lenient
 from spark_jobs.common.typed_columns import as_key, as_number, as_text, as_texts, as_time, rate_of
 from spark_jobs.landing.event_days import shop_clock
@@ -37,7 +38,7 @@ def map_items(raw: DataFrame, source: Source, compose: bool = False) -> DataFram
     """
     assert source.items is not None
     with shop_clock(raw.sparkSession, source.timezone):
-        return _items(raw, source.items, source, compose)
+        return analyzed(_items(raw, source.items, source, compose))
 
 
 def _items(raw: DataFrame, form: ItemForm, source: Source, compose: bool) -> DataFrame:
@@ -68,7 +69,7 @@ def map_users(raw: DataFrame, source: Source, compose: bool = False) -> DataFram
     """
     evaluated = evaluate_users(raw, source)
     with shop_clock(raw.sparkSession, source.timezone):
-        timed = evaluated.select("*", *_updated(evaluated))
+        timed = analyzed(evaluated.select("*", *_updated(evaluated)))
     keep = [name for name in (*LANDED, _UPDATED) if name in timed.columns]
     return _with_rule(typed_users(timed, source, keep, compose), "user_key", "missing_user")
 
@@ -86,7 +87,7 @@ def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compo
     assert source.users is not None
     key = _key(evaluated, "user_key", source.users, compose)
     with shop_clock(evaluated.sparkSession, source.timezone):
-        return evaluated.select(*keep, key, *_attributes(evaluated, source.users.attributes))
+        return analyzed(evaluated.select(*keep, key, *_attributes(evaluated, source.users.attributes)))
 
 
 def newest_per_key(rows: DataFrame, key: str) -> DataFrame:
@@ -128,7 +129,7 @@ def as_json_object(attributes: Mapping[str, str]) -> Column:
 def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserForm, where: str) -> DataFrame:
     if form.path is None and form.where is not None:
         with lenient(raw.sparkSession):
-            raw = raw.where(checked(raw, form.where, f"{where}.where"))
+            raw = analyzed(raw.where(checked(raw, form.where, f"{where}.where")))
     named = {ATTRIBUTE + name: expression for name, expression in sorted(form.attributes.items())}
     keys = {name: f"columns.{name}" for name in columns} | {
         ATTRIBUTE + name: f"attributes.{name}" for name in form.attributes

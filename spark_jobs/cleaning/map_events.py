@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from pipeline_tasks.config.source_toml import Source
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import evaluate
 from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_text, as_time, has_value, rate_of
@@ -22,6 +23,8 @@ RECORD: Final = "_record_id"
 LANDED: Final = (ROW, RECORD, CORRUPT, SOURCE_FILE, "ds", "arrived")
 NUMBERS: Final = ("dwell_seconds", "price", "quantity", "position", "rating")
 TIME: Final = "_ts"
+KEPT: Final = "_kept"
+"""Flag of a record that the `where` of its form does not leave out."""
 UNREADABLE: Final = "_unreadable"
 """Name of the first number column with a value that is no number, and its likely cause; NULL for none."""
 _NO_RATE: Final = " has no rate: add it to [currencies] in the TOML"
@@ -29,11 +32,11 @@ _WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the
 
 
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:
-    """Add `_ts`, the time of the record, NULL where it has none."""
+    """Add `_ts`, the time of the record, NULL where it has none, and where `_kept` is not true."""
     columns = [quoted(name) for name in raw.columns]
     with shop_clock(raw.sparkSession, source.timezone):
-        timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"})
-        return timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts"))
+        timed = evaluate(raw, {TIME: source.events.columns.ts}, columns, "events.columns", {TIME: "ts"}, only=KEPT)
+        return analyzed(timed.withColumn(TIME, as_time(TIME, timed.schema[TIME].dataType, "events.columns.ts")))
 
 
 def map_events(
@@ -53,7 +56,8 @@ def map_events(
         explain: add the likely cause to `_unreadable`.
     """
     with shop_clock(landed.sparkSession, source.timezone):
-        return _mapped(landed, source, keep, partial(as_key, ascii_only=ascii_only, compose=compose), explain)
+        as_id = partial(as_key, ascii_only=ascii_only, compose=compose)
+        return analyzed(_mapped(landed, source, keep, as_id, explain))
 
 
 def _mapped(

@@ -16,6 +16,7 @@ from spark_jobs.cleaning.cleaning_rules import RULE, quarantine_rows, raw_text
 from spark_jobs.cleaning.erased_users import ERASED, mark_erased, mark_named
 from spark_jobs.cleaning.map_catalog import EXACT_DUPLICATE, map_items, map_users, mark_repeated
 from spark_jobs.cleaning.map_events import ROW
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.landing.landing_reader import LandingReader
 
 
@@ -59,7 +60,7 @@ def _add(
     rejections: CatalogRejections, landed: LandingReader, kind: Kind, raw: DataFrame, marked: DataFrame, longest: int
 ) -> None:
     names, key = CATALOG_OUTCOMES[kind], "item_id" if kind == "items" else "user_key"
-    narrow = marked.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")).persist()
+    narrow = persisted(marked.select(ROW, RULE, "ds", F.concat(F.lit(f"{key}="), F.col(key)).alias("detail")))
     outcome = (
         F.when(F.col(RULE).isNull(), names.accepted)
         .when(F.col(RULE) == EXACT_DUPLICATE, names.duplicate)

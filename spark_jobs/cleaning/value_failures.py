@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.config.source_toml import Source
 from pipeline_tasks.errors import is_out_of_space
 from pipeline_tasks.sources.sources import SourceError
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import file_columns, lenient
 
@@ -74,7 +75,7 @@ def catalog_expressions(source: Source, kind: str) -> dict[str, str]:
 def _failure(frame: DataFrame, expression: str, key: str) -> str | None:
     """Return the cause of a failure of the expression on the rows of `frame`, None where it does not fail."""
     with lenient(frame.sparkSession):
-        one = frame.select(F.expr(safe_expression(expression, file_columns(frame), key)).alias("value"))
+        one = analyzed(frame.select(F.expr(safe_expression(expression, file_columns(frame), key)).alias("value")))
     try:
         one.write.format("noop").mode("overwrite").save()
     except (PySparkException, Py4JJavaError) as error:

@@ -17,6 +17,7 @@ from pipeline_tasks.lake.staging import Manifest
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from pipeline_tasks.times import end_of_day
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.common.stage_table import local_rows, no_rows
 
 REFERENCES = {
@@ -70,7 +71,7 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
     local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
     # Cached, because two suites and three rules read it.
-    spark.sql(already_taken_sql(manifest)).cache().createOrReplaceTempView("already_taken")
+    persisted(spark.sql(already_taken_sql(manifest))).createOrReplaceTempView("already_taken")
     spark.sql(rows_due_sql(manifest)).createOrReplaceTempView("shelves_due")
 
 

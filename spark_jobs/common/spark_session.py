@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from typing import Final
 
 from py4j.protocol import Py4JError
 from pyspark import StatusTracker
@@ -12,10 +13,59 @@ from pyspark.sql import SparkSession
 from pipeline_tasks import progress_log
 from pipeline_tasks.config.settings import is_submitted, settings
 from pipeline_tasks.local_runtime.java import java_home, spark_java_options
+from pipeline_tasks.local_runtime.spark_server import PROCESS_SETTINGS
+from pipeline_tasks.spark_place import cores, is_connect, is_local
+
+OF_A_SESSION: Final = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # One record with a key twice (str_to_map of "a=1&a=2") would end the job.
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    # Static, the default, would let one day's overwrite wipe the others.
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    # INT96, the default, is refused by Iceberg readers.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # A task keeps one file per day open. Otherwise Spark sorts all rows by day to open one at a time.
+    "spark.sql.maxConcurrentOutputFileWriters": "64",
+    # Otherwise cached rows have as many tasks as a cluster's shuffle has partitions: 800 for 2,563 events. Cleaning
+    # them on a cluster of two cores took 78 to 100 s in place of 68 to 71.
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
+    # Above 32 files, the default, Spark lists them in a job with a task per file, which takes a second.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
+}
+"""Settings of a job's session."""
 
 
 def open_session(name: str) -> SparkSession:
-    """Return the session. Its master is that of spark-submit, otherwise `settings.spark_master`."""
+    """Return a new session of the Spark Connect server `settings.spark_remote`, else that of a Spark of this process.
+
+    The master of that Spark is the one of spark-submit, otherwise `settings.spark_master`.
+
+    Raises:
+        ConnectionError: the server cannot be reached.
+    """
+    remote = settings().spark_remote
+    session = _connect(remote.get_secret_value()) if remote else _start(name)
+    if is_local(session):
+        # 200, the default for a cluster, made 370 tasks for a run of 100,000 events.
+        tasks = str(4 * cores(session))
+        session.conf.set("spark.sql.shuffle.partitions", tasks)
+        # Otherwise a scan has one task more than there are cores, and the last task runs alone.
+        session.conf.set("spark.sql.files.minPartitionNum", tasks)
+    if not is_connect(session):
+        start_progress_log(session)
+    return session
+
+
+def _connect(remote: str) -> SparkSession:
+    # Imported here, because a Spark of this process needs no gRPC.
+    from spark_jobs.common.connect_session import connect
+
+    return connect(remote, OF_A_SESSION)
+
+
+def _start(name: str) -> SparkSession:
     # Executors must run the interpreter of this one environment, not the first python3 on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["JAVA_HOME"] = str(java_home(settings()))
@@ -29,39 +79,9 @@ def open_session(name: str) -> SparkSession:
             .config("spark.driver.memory", settings().spark_driver_memory)
             .config("spark.driver.extraJavaOptions", spark_java_options(settings()))
         )
-    session = (
-        builder.config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.ansi.enabled", "true")
-        # One record with a key twice (str_to_map of "a=1&a=2") would end the job.
-        .config("spark.sql.mapKeyDedupPolicy", "LAST_WIN")
-        # Static, the default, would let one day's overwrite wipe the others.
-        .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
-        # INT96, the default, is refused by Iceberg readers.
-        .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
-        .config("spark.ui.showConsoleProgress", "false")
-        # Hadoop sets the rights of its files and folders itself and ignores the umask of the process.
-        .config("spark.hadoop.fs.permissions.umask-mode", "077")
-        # Without Hadoop's native library, setting the rights of a file and of its checksum file takes two processes:
-        # 7.5 ms in place of 3.6. Parquet has checksums of its own.
-        .config("spark.hadoop.fs.file.impl", "org.apache.hadoop.fs.RawLocalFileSystem")
-        # A task keeps one file per day open. Otherwise Spark sorts all rows by day to open one at a time.
-        .config("spark.sql.maxConcurrentOutputFileWriters", "64")
-        # Otherwise cached rows have as many tasks as a cluster's shuffle has partitions: 800 for 2,563 events. Cleaning
-        # them on a cluster of two cores took 78 to 100 s in place of 68 to 71.
-        .config("spark.sql.optimizer.canChangeCachedPlanOutputPartitioning", "true")
-        # Above 32 files, the default, Spark lists them in a job with a task per file, which takes a second.
-        .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "2000")
-        .getOrCreate()
-    )
-    if (session.sparkContext.master or "").startswith("local"):
-        # 200, the default for a cluster, made 370 tasks for a run of 100,000 events.
-        tasks = str(4 * session.sparkContext.defaultParallelism)
-        session.conf.set("spark.sql.shuffle.partitions", tasks)
-        # Otherwise a scan has one task more than there are cores, and the last task runs alone.
-        session.conf.set("spark.sql.files.minPartitionNum", tasks)
-    start_progress_log(session)
-    return session
+    for setting, value in {**OF_A_SESSION, **PROCESS_SETTINGS}.items():
+        builder = builder.config(setting, value)
+    return builder.getOrCreate()
 
 
 def start_progress_log(spark: SparkSession) -> None:

@@ -8,6 +8,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.safe_expressions import HIDDEN, safe_expression, unmapped
 
 _MODE: Final = {
@@ -42,12 +43,14 @@ def evaluate(
     keep: Sequence[str],
     where: str,
     keys: Mapping[str, str] | None = None,
+    only: str | None = None,
 ) -> DataFrame:
     """Return the columns `keep` and one column per expression.
 
     Args:
         where: table of the expressions in the TOML, for messages.
         keys: column -> key in the TOML, where it is not the column's name.
+        only: flag of the rows for which the expressions are evaluated; other rows get NULL.
 
     Raises:
         SourceError: an expression names a column that the files lack, or is invalid SQL; the message names its key.
@@ -59,14 +62,18 @@ def evaluate(
     }
     with lenient(frame.sparkSession):
         try:
-            return frame.select(*kept, *(F.expr(text).alias(name) for name, text in safe.items()))
+            return analyzed(frame.select(*kept, *(_guarded(F.expr(text), only).alias(n) for n, text in safe.items())))
         except (AnalysisException, ParseException):
             # One analysis serves all valid expressions. After a failure each is analyzed, to name the invalid one.
             named = [
-                checked(frame, text, f"{where}.{(keys or {}).get(name, name)}").alias(name)
+                _guarded(checked(frame, text, f"{where}.{(keys or {}).get(name, name)}"), only).alias(name)
                 for name, text in expressions.items()
             ]
-            return frame.select(*kept, *named)
+            return analyzed(frame.select(*kept, *named))
+
+
+def _guarded(value: Column, only: str | None) -> Column:
+    return value if only is None else F.when(F.col(only), value)
 
 
 def checked(frame: DataFrame, expression: str, where: str) -> Column:
@@ -88,7 +95,7 @@ def checked(frame: DataFrame, expression: str, where: str) -> Column:
 def file_columns(frame: DataFrame) -> list[str]:
     """Return the names that an expression may use: the file's columns and `_source_file`, without those of landing."""
     landed = {"_row", "_record_id", "ds", "arrived"}
-    hidden = HIDDEN if landed.issubset(frame.columns) else {"_corrupt"}
+    hidden = HIDDEN if landed.issubset(frame.columns) else {"_corrupt", "_kept"}
     return [name for name in frame.columns if name not in hidden]
 
 

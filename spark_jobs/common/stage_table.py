@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline_tasks.lake.files import damaged_parquet_errors, file_location
@@ -51,7 +52,8 @@ def parquet_options(table: str) -> Mapping[str, str]:
 def local_rows(spark: SparkSession, rows: Sequence[Sequence[object]], schema: pa.Schema) -> DataFrame:
     """Return the rows; their values are in the order of the schema."""
     named = [dict(zip(schema.names, row, strict=True)) for row in rows]
-    return spark.createDataFrame(pa.Table.from_pylist(named, schema))
+    # With the schema, because Spark Connect does not read that of an empty table.
+    return spark.createDataFrame(pa.Table.from_pylist(named, schema), from_arrow_schema(schema))
 
 
 def no_rows(spark: SparkSession, table: str) -> DataFrame:

@@ -8,25 +8,23 @@ from pyspark.sql import functions as F
 
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.sources import SourceError
-from spark_jobs.cleaning.map_events import RECORD, ROW, TIME
+from spark_jobs.cleaning.map_events import KEPT, RECORD, ROW, TIME
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.sql_expressions import checked, lenient
 from spark_jobs.common.stage_table import LANDED
 from spark_jobs.landing.read_records import CORRUPT, FOUND
 
-_KEPT: Final = "_kept"
 UNDATED: Final = "_undated"
 """Flag of a record without a valid time, in files without a day in their path."""
-_RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, UNDATED, _KEPT)
+_RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, UNDATED, KEPT)
 """Names of the partitions of the landing, and of the columns that it adds."""
 
 
-def apply_where(raw: DataFrame, form: FileForm, counts: Observation, where: str) -> DataFrame:
-    """Return the records for which the `where` of the form is true, and all corrupt ones.
+def flag_wanted(raw: DataFrame, form: FileForm, where: str) -> DataFrame:
+    """Add `_kept`: whether the `where` of the form is true, or the record is corrupt.
 
-    Args:
-        counts: observes the number of rows (`rows_read`) and of those left out (`left_out_by_where`).
-        where: table of the form in the TOML, for messages.
+    `where` is the table of the form in the TOML, for messages.
 
     Raises:
         SourceError: a column has a reserved name, or the expression is invalid.
@@ -35,10 +33,18 @@ def apply_where(raw: DataFrame, form: FileForm, counts: Observation, where: str)
     with lenient(raw.sparkSession):
         wanted = checked(raw, form.where, f"{where}.where") if form.where else F.lit(True)
         kept = F.coalesce(wanted.cast("boolean"), F.lit(False)) | F.col(CORRUPT).isNotNull()
-        flagged = raw.withColumn(_KEPT, kept)
-    left_out = F.coalesce(F.sum(F.when(~F.col(_KEPT), 1)), F.lit(0))
+        return analyzed(raw.withColumn(KEPT, kept))
+
+
+def keep_wanted(flagged: DataFrame, counts: Observation) -> DataFrame:
+    """Return the records with a true `_kept`, without that column.
+
+    `counts` observes the number of rows (`rows_read`) and of those left out (`left_out_by_where`). Spark Connect loses
+    an observation below a view, so that nothing may follow that calls `analyzed`.
+    """
+    left_out = F.coalesce(F.sum(F.when(~F.col(KEPT), 1)), F.lit(0))
     counted = flagged.observe(counts, F.count(F.lit(1)).alias("rows_read"), left_out.alias("left_out_by_where"))
-    return counted.where(F.col(_KEPT)).drop(_KEPT)
+    return counted.where(F.col(KEPT)).drop(KEPT)
 
 
 def _reject_reserved_names(raw: DataFrame, where: str) -> None:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.lake.files import file_location
@@ -155,11 +156,12 @@ def json_records(
     """
     # The name differs from any name in the files, so that no line can fake that it was read to its end.
     end = f"_end_{uuid4().hex}"
-    fields = ", ".join(f"{quoted(name)}: STRING" for name in (*names, end))
+    # A type, because Spark Connect reads ${…} within the text of a type as a variable.
+    fields = StructType([StructField(name, StringType()) for name in (*names, end)])
 
     def parsed(objects: Column) -> Column:
         closed = F.concat(F.lit("["), objects, F.lit(f',{{"{end}":1}}]'))
-        return F.from_json(closed, f"ARRAY<STRUCT<{fields}>>", {**options, "mode": "PERMISSIVE"})
+        return F.from_json(closed, ArrayType(fields), {**options, "mode": "PERMISSIVE"})
 
     def whole(objects: Column) -> Column:
         return F.when(F.try_element_at(objects, F.lit(-1))[end].isNotNull(), objects)
@@ -167,7 +169,7 @@ def json_records(
     texts = lines.select(text.alias(_TEXT), *keep)
     once = texts.select("*", parsed(F.col(_TEXT)).alias(_OBJECTS))
     again = whole(parsed(_separated(F.col(_TEXT), options)))
-    unread = F.array(F.lit(None).cast(f"STRUCT<{fields}>"))
+    unread = F.array(F.lit(None).cast(fields))
     record = F.explode(F.coalesce(whole(F.col(_OBJECTS)), again, unread)).alias("record")
     records = once.select(record, _TEXT, *keep).where(F.col("record").isNull() | F.col("record")[end].isNull())
     refused = F.when(F.col("record").isNull(), F.col(_TEXT))

@@ -146,7 +146,7 @@ def _read(spark: SparkSession, group: SchemaGroup) -> DataFrame:
         for field in raw.schema
         if isinstance(field.dataType, LongType) and field.name in nanoseconds
     }
-    return raw.withColumns(times)
+    return raw.withColumns(times) if times else raw
 
 
 def _without_empty(groups: Sequence[SchemaGroup], frames: Sequence[DataFrame]) -> list[DataFrame]:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.config.source_toml import FileForm
 from pipeline_tasks.sources.source_files import day_pattern
 from pipeline_tasks.sources.text_encodings import spark_encoding
+from spark_jobs.common.connect_frames import analyzed
 from spark_jobs.common.expression_tokens import quoted
 from spark_jobs.common.safe_expressions import safe_expression
 from spark_jobs.common.sql_expressions import checked, file_columns, lenient
@@ -135,20 +136,21 @@ def _selected(raw: DataFrame, expressions: Sequence[str], where: str) -> DataFra
         # A star must not select the columns FOUND a second time.
         stars = [e.replace("* EXCEPT (", f"* EXCEPT ({', '.join(FOUND)}, ") if "EXCEPT" in e else e for e in safe]
         stars = [f"* EXCEPT ({', '.join(FOUND)})" if e == "*" else e for e in stars]
-        return raw.selectExpr(*stars, *FOUND)
+        return analyzed(raw.selectExpr(*stars, *FOUND))
 
 
 def _lines(spark: SparkSession, form: FileForm, paths: Sequence[str]) -> DataFrame:
     with any_encoding(spark):
         if form.format == "text":
             text, unreadable = _text(form)
-            return _non_blank_lines(spark, paths).select(text.alias("value"), unreadable.alias(CORRUPT), SOURCE_FILE)
+            lines = _non_blank_lines(spark, paths)
+            return analyzed(lines.select(text.alias("value"), unreadable.alias(CORRUPT), SOURCE_FILE))
         # Every group is read by itself, because files of two folders may share a name and differ in their headers.
         parts = [
             _parsed(_non_blank_lines(spark, members), form, names, header)
             for names, header, members in field_names(form, paths)
         ]
-    return reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts)
+        return analyzed(reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), parts))
 
 
 def _non_blank_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:

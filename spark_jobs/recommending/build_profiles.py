@@ -13,6 +13,7 @@ from pipeline_tasks.models.user_clusters import nearest_center, tastes
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.times import hour_sql
 from pipeline_tasks.topk.arrays import Vectors
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.recommending.user_batch import count_parts
 
 INTEREST_WEIGHTS: Final = {"view": 1, "click": 1, "rating": 3, "cart": 3, "purchase": 5}
@@ -92,8 +93,8 @@ def profile_users(
     # million events of 100,000 users on two cores, 12.3 s with hash aggregates.
     parts = count_parts(events.sparkSession, users)
     by_user = _interactions(events, items, zone).repartition(parts, "user_key")
-    interactions = by_user.sortWithinPartitions("user_key").cache()
-    per_user = _aggregate_users(interactions, ds).cache()
+    interactions = persisted(by_user.sortWithinPartitions("user_key"))
+    per_user = persisted(_aggregate_users(interactions, ds))
     joined = per_user
     for part in (
         find_favorites(interactions, "category", "top_categories", "category_interest"),

@@ -23,6 +23,7 @@ from pipeline_tasks.recommend.offered_items import OfferedItems, open_offered_it
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items, read_meta
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY
 from pipeline_tasks.run_key import RunKey
+from spark_jobs.common.connect_frames import persisted
 from spark_jobs.common.stage_table import read_table
 from spark_jobs.recommending.fallback_recommendations import days_before_end
 from spark_jobs.recommending.find_replenishable import find_replenishable
@@ -130,7 +131,7 @@ class RunInputs:
             .sortWithinPartitions("user_key")
         )
         # Three tables are made from it. It goes to disk where memory is short.
-        return joined.persist(StorageLevel.MEMORY_AND_DISK)
+        return persisted(joined, StorageLevel.MEMORY_AND_DISK)
 
     def _read(self, name: str, days: Days) -> DataFrame:
         return read_table(self.spark, self.lake, name, days, snapshot_id=self.snapshots[name])

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pipeline_tasks.lake.staging import StagedTable
 from pipeline_tasks.models.user_clusters import fit_clusters, sample_tastes
 from pipeline_tasks.recommend.search_results import find_items, save_found
+from pipeline_tasks.spark_place import cores
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from spark_jobs.common.stage_table import local_rows, no_rows, stage_table
@@ -100,7 +101,7 @@ def stage_neighbors(inputs: RunInputs) -> Staged:
 def _stage_neighbor_table(inputs: RunInputs, table: NeighborTable, rows: int) -> StagedTable:
     if not rows:
         return _stage(inputs, table, no_rows(inputs.spark, table))
-    items, parallel = len(inputs.offered.item_ids), inputs.spark.sparkContext.defaultParallelism
+    items, parallel = len(inputs.offered.item_ids), cores(inputs.spark)
     request = NeighborRequest(table, inputs.folder, rows, inputs.scoring.block_users, inputs.version, inputs.ds)
     ids = inputs.spark.range(0, items, 1, min(parallel, items))
     return _stage(inputs, table, ids.mapInArrow(neighbor_finder(request), spark_ddl(TABLES[table])))

@@ -11,6 +11,7 @@ from pipeline_tasks.data.interactions import Flags
 from pipeline_tasks.recommend.excluded_items import joined, only
 from pipeline_tasks.recommend.offered_items import OfferedItems
 from pipeline_tasks.recommend.repeat_scores import RepeatScores
+from pipeline_tasks.spark_place import cores
 from pipeline_tasks.topk.arrays import Exclusions, Indices, Vectors
 
 COLUMNS = ("user_key", "vector", "own_items", "own_scores", "item_ids", "event_types", "timestamps")
@@ -23,7 +24,7 @@ VECTORS = "user_key string, vector array<float>, own_items array<int>, own_score
 
 def count_parts(spark: SparkSession, users: int) -> int:
     """Return the number of partitions for so many users; each is small enough to be sorted in memory."""
-    return max(spark.sparkContext.defaultParallelism, users // USERS_PER_PART)
+    return max(cores(spark), users // USERS_PER_PART)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,27 @@ def test_a_spark_job_has_neither_of_them(tmp_path: Path, monkeypatch: pytest.Mon
     assert "hidden" not in str(found)
 
 
+@pytest.mark.usefixtures("task_environment")
+def test_neither_has_a_client_of_a_running_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from job_operators import SparkJob
+
+    remote = "sc://localhost:15002/;token=own"
+    monkeypatch.setenv("NIGHTSHELF_SPARK_REMOTE", remote)
+    settings.cache_clear()
+    file = tmp_path / "environment.json"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {print_environment.__file__} "--to={file}"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    task: Any = SparkJob(task_id="clean", job="clean_behavior.py", run_arguments=("--source=s", "--rules="))
+    assert task.command_line() == ["python", "-m", "spark_jobs.clean_behavior", "--source=s"]
+    task.execute({})
+    found = json.loads(file.read_text())
+    assert found.items() >= (NEEDED | {"NIGHTSHELF_SPARK_REMOTE": remote}).items()
+    assert found.keys().isdisjoint(MLFLOW)
+    assert "hidden" not in str(found)
+
+
 def test_servers_do_not_get_the_lake() -> None:
     from pipeline_tasks.local_runtime.servers import SERVERS_WITHOUT
 

@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LIBRARY: Final = REPOSITORY / "pipeline_tasks"
-BASE: Final = {"device", "progress_log", "run_key", "times"}
+BASE: Final = {"device", "progress_log", "run_key", "spark_place", "times"}
 LAYERS: Final = (
     *("base", "config", "errors", "tables", "lake", "sources", "quality", "local_runtime"),
     *("data", "topk", "evaluation"),
