@@ -96,7 +96,7 @@ class ServerSettings(SettingsGroup):
     spark_port: int = 0
     """Spark Connect, the one Spark of all jobs. 0: none, and each job starts a Spark of its own."""
     spark_ui_port: int = 4040
-    """Spark's UI. 0: none."""
+    """UI of that Spark. 0: none."""
 
 
 class Settings(BaseSettings):

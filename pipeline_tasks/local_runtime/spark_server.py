@@ -2,7 +2,7 @@
 
     python -m pipeline_tasks.local_runtime.spark_server
 
-A Spark of its own takes a job 5 to 20 s of processor time to start and to compile (docs/adr/0040-one-warm-spark.md).
+A job with a Spark of its own starts Java and compiles Spark's classes each time.
 """
 
 import secrets
@@ -50,7 +50,9 @@ _LEAST_SECONDS: Final = 30.0
 
 def is_embedded(settings: Settings) -> bool:
     """Return whether `nightshelf up` starts a Spark for all jobs; otherwise each job starts one, or uses another."""
-    return bool(settings.server.spark_port) and settings.spark_remote is None and settings.spark_master[:5] == "local"
+    return (
+        bool(settings.server.spark_port) and settings.spark_remote is None and settings.spark_master.startswith("local")
+    )
 
 
 def has_ui(settings: Settings) -> bool:

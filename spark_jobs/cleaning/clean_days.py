@@ -84,9 +84,10 @@ def _apply(
     """Return the typed rows with the outcomes of their rules, and the rejected rows, persisted."""
     source = landed.source
     erased = read_erased_users(settings(), source.name)
-    # Only an erased user may hide in a record of no item and no user; any other irregular id is found afterwards.
-    ascii_only = not landed.normalize and not erased
-    typed = map_events(raw, source, ascii_only=ascii_only, compose=landed.normalize)
+    # Irregular ids are looked for in the tables of items and users (ADR 0006). A rejected record is in neither, and may
+    # belong to an erased user.
+    blanks_only = not landed.normalize and not erased
+    typed = map_events(raw, source, blanks_only=blanks_only, compose=landed.normalize)
     marked = apply_rules(normalize_values(typed, active_rules), source.rules, active_rules, source.timezone)
     marked = mark_erased(marked, erased)
     rejected = find_rejected_rows(marked, active_rules, limits)

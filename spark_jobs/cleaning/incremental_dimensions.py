@@ -71,7 +71,7 @@ class IncrementalDimensions:
         """Return the rows of the run of `ds`, with NULL in `null_columns`."""
         table = read_table(self._landed.spark, self._lake, name, (ds, ds))
         rows = table.select(TABLES[name].key[-1], "first_seen", *_WINDOW_COLUMNS[name], *_LATEST_COLUMNS[name])
-        return rows.withColumns({name: F.lit(None) for name in null_columns}) if null_columns else rows
+        return rows.withColumns({column: F.lit(None) for column in null_columns}) if null_columns else rows
 
     def _candidates(self, name: str) -> Iterator[tuple[date, int, str]]:
         """Yield (day, window days, digest) of the earlier runs that cover all days of the window up to their own."""

@@ -138,9 +138,9 @@ def _mapped(raw: DataFrame, columns: Mapping[str, str], form: ItemForm | UserFor
 
 
 def _key(mapped: DataFrame, name: str, form: ItemForm | UserForm, compose: bool) -> Column:
-    # Descriptions in events have the ids of the events, of which irregular ones are found afterwards (see clean).
-    ascii_only = form.path is None and not compose
-    return as_key(F.col(name), mapped.schema[name].dataType, ascii_only=ascii_only, compose=compose).alias(name)
+    # Without a file of their own, the ids are those of the events, which are trimmed likewise (ADR 0006).
+    blanks_only = form.path is None and not compose
+    return as_key(F.col(name), mapped.schema[name].dataType, blanks_only=blanks_only, compose=compose).alias(name)
 
 
 def _attributes(mapped: DataFrame, attributes: Mapping[str, str]) -> list[Column]:

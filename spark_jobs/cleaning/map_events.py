@@ -44,19 +44,19 @@ def map_events(
     source: Source,
     keep: Sequence[str] = (),
     *,
-    ascii_only: bool = False,
+    blanks_only: bool = False,
     compose: bool = False,
     explain: bool = False,
 ) -> DataFrame:
     """Return LANDED, `keep`, the typed columns of `events` (except event_id) and `_unreadable`; no row is dropped.
 
     Args:
-        ascii_only: trim only blanks from ids, see `as_key`.
+        blanks_only: trim only blanks from ids, see `as_key`.
         compose: bring ids to the Unicode normal form NFC.
         explain: add the likely cause to `_unreadable`.
     """
     with shop_clock(landed.sparkSession, source.timezone):
-        as_id = partial(as_key, ascii_only=ascii_only, compose=compose)
+        as_id = partial(as_key, blanks_only=blanks_only, compose=compose)
         return analyzed(_mapped(landed, source, keep, as_id, explain))
 
 

@@ -47,13 +47,13 @@ _GROUPED: Final = {
 _COMMA: Final = r"[+-]?(?:\d+(?:,\d*)?|,\d+)$"
 
 
-def as_key(value: Column, dtype: DataType, *, ascii_only: bool = False, compose: bool = False) -> Column:
+def as_key(value: Column, dtype: DataType, *, blanks_only: bool = False, compose: bool = False) -> Column:
     """Return an id as text without white space of any script around it, NULL for a missing id.
 
     17850.0 in a column of floats becomes 17850. In a column of texts it stays, because 1.0 may be a version.
 
     Args:
-        ascii_only: trim blanks only, which is fast; other white space stays.
+        blanks_only: trim no other white space than blanks, which is fast.
         compose: bring ids to the Unicode normal form NFC, which takes three times as long (ADR 0006).
     """
     text = value.cast("string")
@@ -61,7 +61,7 @@ def as_key(value: Column, dtype: DataType, *, ascii_only: bool = False, compose:
         text = F.when(value == F.floor(value), F.floor(value).cast("string")).otherwise(text)
     elif not isinstance(dtype, (StringType, NullType)):
         return text
-    if ascii_only:
+    if blanks_only:
         trimmed = F.trim(text)
         return F.when(_is_value(trimmed, _MISSING_IDS), trimmed)
     key = F.get(F.regexp_extract_all(text, F.lit(_ID), F.lit(1)), F.lit(0))
