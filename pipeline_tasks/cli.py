@@ -50,7 +50,7 @@ def up(
     date: DateOption = None,
     servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
-    """Start Airflow, MLflow and the Data Docs, run the chain for yesterday (or --date), show the result."""
+    """Start Airflow, MLflow, Spark and the Data Docs, run the chain for yesterday (or --date), show the result."""
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
     from pipeline_tasks.local_runtime.servers import start_servers
 

@@ -93,9 +93,9 @@ class ServerSettings(SettingsGroup):
     """MLflow's tracking server and UI."""
     docs_port: int = 8090
     """Great Expectations Data Docs."""
-    spark_port: int = 0
+    spark_port: int = 15002
     """Spark Connect, the one Spark of all jobs. 0: none, and each job starts a Spark of its own."""
-    spark_ui_port: int = 4040
+    spark_ui_port: int = 8091
     """UI of that Spark. 0: none."""
 
 

@@ -92,13 +92,15 @@ def start_installation(home: Path, **settings: str) -> Iterator[Installation]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    airflow, mlflow, docs = _free_ports(3)
+    airflow, mlflow, docs, spark, spark_ui = _free_ports(5)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NIGHTSHELF_", "AIRFLOW"))}
     return inherited | {
         "NIGHTSHELF_HOME": str(home),
         "NIGHTSHELF_SERVER__AIRFLOW_PORT": str(airflow),
         "NIGHTSHELF_SERVER__MLFLOW_PORT": str(mlflow),
         "NIGHTSHELF_SERVER__DOCS_PORT": str(docs),
+        "NIGHTSHELF_SERVER__SPARK_PORT": str(spark),
+        "NIGHTSHELF_SERVER__SPARK_UI_PORT": str(spark_ui),
         **SMALL_NIGHT,
         "NIGHTSHELF_TRAINING__RETRAIN_EVERY_DAYS": "7",
         "COLUMNS": "200",

@@ -20,16 +20,14 @@ SECRETS = {
     "NIGHTSHELF_POSTGRES_SINK": "postgresql://u:hidden@h/d",
 }
 
-WITH_SPARK = ServerSettings(spark_port=15002)
-
 
 @pytest.mark.parametrize(
     ("changed", "embedded"),
     [
-        ({}, False),
-        ({"server": WITH_SPARK}, True),
-        ({"server": WITH_SPARK, "spark_master": "spark://cluster:7077"}, False),
-        ({"server": WITH_SPARK, "spark_remote": "sc://cluster:15002"}, False),
+        ({}, True),
+        ({"server": ServerSettings(spark_port=0)}, False),
+        ({"spark_master": "spark://cluster:7077"}, False),
+        ({"spark_remote": "sc://cluster:15002"}, False),
     ],
 )
 def test_jobs_share_a_spark_where_nothing_else_is_set(
@@ -42,7 +40,7 @@ def test_jobs_share_a_spark_where_nothing_else_is_set(
 
 
 def test_the_token_is_in_a_private_file_and_on_no_command_line(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, server=WITH_SPARK)
+    settings = Settings(home=tmp_path)
     [server] = [one for one in servers(settings) if one.name == "spark"]
     file = tmp_path / "spark" / "token"
     token = file.read_text()
@@ -55,7 +53,7 @@ def test_the_token_is_in_a_private_file_and_on_no_command_line(tmp_path: Path) -
 def test_spark_does_not_get_the_secrets_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    [server] = [one for one in servers(Settings(home=tmp_path, server=WITH_SPARK)) if one.name == "spark"]
+    [server] = [one for one in servers(Settings(home=tmp_path)) if one.name == "spark"]
     assert "hidden" not in str(server.environment)
 
 
