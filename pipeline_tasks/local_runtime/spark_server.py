@@ -24,6 +24,8 @@ PROCESS_SETTINGS: Final[Mapping[str, str]] = {
     # Without Hadoop's native library, setting the rights of a file and of its checksum file takes two processes:
     # 7.5 ms in place of 3.6. Parquet has checksums of its own.
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    # Classes compiled for a query serve the next run. Of 100, the default, none is left by then.
+    "spark.sql.codegen.cache.maxEntries": "2000",
 }
 """Settings that Spark reads when it starts."""
 _SERVER_SETTINGS: Final[Mapping[str, str]] = {
