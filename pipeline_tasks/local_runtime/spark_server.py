@@ -29,6 +29,7 @@ PROCESS_SETTINGS: Final[Mapping[str, str]] = {
 }
 """Settings that Spark reads when it starts."""
 _SERVER_SETTINGS: Final[Mapping[str, str]] = {
+    "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
     "spark.log.level": "WARN",
     "spark.connect.grpc.binding.address": "127.0.0.1",
     # A job that the system killed leaves its query behind. Its next attempt writes to the same folder.
@@ -86,7 +87,7 @@ def server_command(settings: Settings) -> list[str]:
         *("spark-submit", "--name", "nightshelf", "--master", settings.spark_master),
         *("--driver-memory", settings.spark_driver_memory),
         *(part for name, value in options.items() for part in ("--conf", f"{name}={value}")),
-        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"),
+        str(Path(__file__).with_name("spark_application.py")),
     ]
 
 

@@ -105,6 +105,22 @@ def test_clients_recommend_the_same(server: str, spark: SparkSession, home: Sett
         assert rows_of(found, table) == rows_of(own, table), table
 
 
+PYTHON_FUNCTION = (
+    "from spark_jobs.common.spark_session import open_session\n"
+    "def pids(batches):\n"
+    "    import os; import pandas\n"
+    "    for _ in batches: yield pandas.DataFrame({'id': [os.getppid()]})\n"
+    "print(open_session('job').range(1, numPartitions=1).mapInPandas(pids, 'id long').collect()[0].id)"
+)
+
+
+def test_jobs_share_the_processes_of_python_functions(server: str, tmp_path: Path) -> None:
+    """Otherwise each job would leave a process to the server."""
+    jobs = [client(server, tmp_path, "-c", PYTHON_FUNCTION) for _ in range(2)]
+    assert [job.returncode for job in jobs] == [0, 0], jobs[0].stderr
+    assert jobs[0].stdout.splitlines()[-1] == jobs[1].stdout.splitlines()[-1]
+
+
 def test_a_killed_job_ends_its_queries(server: str, tmp_path: Path) -> None:
     environment = os.environ | {"NIGHTSHELF_HOME": str(tmp_path), "NIGHTSHELF_SPARK_REMOTE": server}
     touched = tmp_path / "touched"
