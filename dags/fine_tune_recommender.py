@@ -54,7 +54,7 @@ with DAG(
         from pipeline_tasks.candidates.skip_redundant_candidates import worth_training
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.lake.lake import Lake
-        from pipeline_tasks.registry.tracking import start_night_run as start
+        from pipeline_tasks.registry.tracking import start_parent_run as start
 
         context = get_current_context()
         key = resolve_run_key(context)

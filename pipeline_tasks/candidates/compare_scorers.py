@@ -58,7 +58,7 @@ def compare_scorers(
     # A small or closed shop may have no new users; the table lists the tasks that were evaluated.
     whole = [task for task in built if len(task)]
     if not whole:
-        raise ValueError(f"no user wanted an item in the test part of {data.night.source} {data.night.ds}")
+        raise ValueError(f"no user wanted an item in the test part of {data.run_key.source} {data.run_key.ds}")
     tasks = sample_tasks(whole, rule.most_shoppers, seed=0)
     notes = _sampling_notes(whole, tasks)
     own = replace(saved.recommender, name=OURS)

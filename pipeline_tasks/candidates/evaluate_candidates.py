@@ -32,7 +32,7 @@ from pipeline_tasks.registry.promotion import decide
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY, settings_tag
-from pipeline_tasks.registry.tracking import log_snapshots, night_run
+from pipeline_tasks.registry.tracking import log_snapshots, resume_parent_run
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
 
@@ -43,7 +43,7 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
     data = read_run_data(lake, run_key)
     trained = read_candidates(settings, run_key, data.split["split_id"], parent_run_id)
     best = max(trained, key=lambda candidate: candidate.validation[METRIC])
-    with night_run(settings, parent_run_id):
+    with resume_parent_run(settings, parent_run_id):
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
         rule, served = registry().promotion, served_task(data, settings.scoring)
@@ -133,7 +133,7 @@ def register(
     settings: Settings, data: RunData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
 ) -> str:
     """Register the logged model as a new version, tagged with its origin and its metrics; return the version."""
-    api, run_key = client(settings), data.night
+    api, run_key = client(settings), data.run_key
     window = (run_key.ds - data.split["window_start"]).days + 1
     own = {name.replace("@", "_at_"): f"{value:.6f}" for name, value in metrics.items() if f".{OURS}." in name}
     tags = own | {

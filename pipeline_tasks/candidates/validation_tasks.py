@@ -46,7 +46,7 @@ def _discovery(data: RunData, n_items: int) -> RankingTask:
     task = build_task(data.parts, "validation", "discovery", n_items)
     if not len(task.histories):
         raise TrainingError(
-            f"no user to choose a model on: in the validation part of {data.night.source} no user wanted an item "
+            f"no user to choose a model on: in the validation part of {data.run_key.source} no user wanted an item "
             f"that was new to them (items in the catalog: {n_items}): widen the window or land more days"
         )
     return task
@@ -57,7 +57,7 @@ def _served(data: RunData, n_items: int, scoring: ScoringSettings) -> RankingTas
     (task,) = build_tasks(data.parts, "validation", ("served",), n_items, taken=served.taken)
     if not len(task):
         raise TrainingError(
-            f"no user to choose a model on: in the validation part of {data.night.source} the repeat policy excludes "
+            f"no user to choose a model on: in the validation part of {data.run_key.source} the repeat policy excludes "
             f"every wanted item ({served.policy.describe()}): allow an event type in NIGHTSHELF_SCORING__REPEAT_POLICY"
         )
     return task

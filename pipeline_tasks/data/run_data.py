@@ -27,7 +27,7 @@ from pipeline_tasks.tables.schemas import arrow_schema
 class RunData:
     """Catalog and histories of one run."""
 
-    night: RunKey
+    run_key: RunKey
     catalog: ItemCatalog
     log: Interactions
     snapshots: dict[str, int]
@@ -46,17 +46,17 @@ class RunData:
         """The impressions of the window's users; read on first use, because few models need them."""
         if self.lake is None:
             return Impressions.none()
-        return read_impressions(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
+        return read_impressions(self.lake, (self.split["window_start"], self.run_key.ds), self.log, self.catalog)
 
     @cached_property
     def ratings(self) -> Ratings:
         """The ratings of the window's users; read on first use, because few models need them."""
         if self.lake is None:
             return Ratings.none()
-        return read_ratings(self.lake, (self.split["window_start"], self.night.ds), self.log, self.catalog)
+        return read_ratings(self.lake, (self.split["window_start"], self.run_key.ds), self.log, self.catalog)
 
 
-def read_run_data(lake: Lake, night: RunKey) -> RunData:
+def read_run_data(lake: Lake, run_key: RunKey) -> RunData:
     """Read `splits`, `sequences`, `items` and `users` of one run.
 
     Raises:
@@ -64,24 +64,24 @@ def read_run_data(lake: Lake, night: RunKey) -> RunData:
     """
     state = lake.consistent_view()
     snapshots = {name: state.snapshot_id(name) for name in ("splits", "sequences", "items", "users")}
-    day = (night.ds, night.ds)
+    day = (run_key.ds, run_key.ds)
     tables = {name: lake.read(name, day, snapshot_id=snapshots[name]) for name in snapshots}
     if not tables["sequences"].num_rows:
         raise ValueError(
-            f"No sequences for {night.source} {night.ds} in the lake: split that day first "
-            f"(nightshelf run --source {night.source} --date {night.ds})"
+            f"No sequences for {run_key.source} {run_key.ds} in the lake: split that day first "
+            f"(nightshelf run --source {run_key.source} --date {run_key.ds})"
         )
     splits = tables["splits"].to_pylist()
     if len(splits) != 1:
         raise ValueError(
-            f"{len(splits)} rows in splits for {night.source} {night.ds}, expected one: split that day again"
+            f"{len(splits)} rows in splits for {run_key.source} {run_key.ds}, expected one: split that day again"
         )
     catalog = build_catalog(tables["items"], tables["sequences"])
     log = from_sequences(tables["sequences"], catalog.item_ids)
     users = tables["users"]
     log = log.described(dict(zip(users["user_key"].to_pylist(), users["attributes"].to_pylist(), strict=True)))
     kept = {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}
-    return RunData(night, catalog, log, kept, splits[0], lake)
+    return RunData(run_key, catalog, log, kept, splits[0], lake)
 
 
 _COLUMNS: Final = ("user_key", "session_id", "item_id", "ts")

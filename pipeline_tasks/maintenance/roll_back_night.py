@@ -18,8 +18,8 @@ _VERSIONED: Final = ("recommendations", "fallback_recommendations")
 """Tables with the model version of a day. Days of only anonymous sessions have rows in the second alone."""
 
 
-def choose_rollback_target(settings: Settings, source: str, what: What, to_night: date | None = None) -> RollbackTarget:
-    """Return the newest publication of the day `to_night`; without a day, the one before the present one.
+def choose_rollback_target(settings: Settings, source: str, what: What, day: date | None = None) -> RollbackTarget:
+    """Return the newest publication of `day`; without it, the one before the present one.
 
     For the champion alone, that is the last publication by another version: where a gate closed after a promotion, the
     published recommendations are still those of the champion before.
@@ -30,8 +30,8 @@ def choose_rollback_target(settings: Settings, source: str, what: What, to_night
     lake = Lake.open(settings, source).consistent_view()
     known = publications(lake)
     originals = [one for one in known if one.restored_ms is None]
-    if to_night is not None:
-        chosen = _of_day(originals, source, to_night)
+    if day is not None:
+        chosen = _of_day(originals, source, day)
     elif what == "champion":
         chosen = _of_another_champion(settings, lake, _until_present(known, originals, inclusive=True))
     else:
@@ -46,7 +46,7 @@ def choose_rollback_target(settings: Settings, source: str, what: What, to_night
             "only the tables"
         )
     return RollbackTarget(
-        source=source, what=what, night=chosen.ds, until_ms=chosen.until_ms, through=to_night, version=version
+        source=source, what=what, ds=chosen.ds, until_ms=chosen.until_ms, through=day, version=version
     )
 
 
@@ -58,7 +58,7 @@ def return_champion(settings: Settings, target: RollbackTarget) -> str:
     """
     if target.version is None:
         return "Only the tables were to be restored: the champion stays"
-    return _restore_champion(settings, RunKey(target.source, target.night), target.version)
+    return _restore_champion(settings, RunKey(target.source, target.ds), target.version)
 
 
 def return_tables(settings: Settings, target: RollbackTarget) -> list[Restored]:
@@ -70,7 +70,7 @@ def return_tables(settings: Settings, target: RollbackTarget) -> list[Restored]:
     """
     if target.what == "champion":
         return []
-    publication = Publication(target.night, target.until_ms)
+    publication = Publication(target.ds, target.until_ms)
     with maintenance_lock(settings, target.source, "roll_back_night"):
         return restore_tables(Lake.open(settings, target.source), publication, target.through)
 

@@ -13,7 +13,7 @@ class RollbackTarget(BaseModel):
 
     source: str
     what: What
-    night: date
+    ds: date
     until_ms: int
     through: date | None
     """Rows of later days are removed, where a day was named. None restores exactly the rows of that time."""
@@ -22,4 +22,4 @@ class RollbackTarget(BaseModel):
 
     def __str__(self) -> str:
         champion = f", champion version {self.version}" if self.version else ""
-        return f"back to {self.source} {self.night}{champion} ({self.what})"
+        return f"back to {self.source} {self.ds}{champion} ({self.what})"

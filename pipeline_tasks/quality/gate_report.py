@@ -87,9 +87,9 @@ class GateReport(BaseModel):
         )
 
 
-def report_path(settings: Settings, night: RunKey, step: str) -> Path:
+def report_path(settings: Settings, run_key: RunKey, step: str) -> Path:
     """Return the path of the report of a step's gate."""
-    return staging_folder(settings, night) / f"gate_{step}.json"
+    return staging_folder(settings, run_key) / f"gate_{step}.json"
 
 
 def write_report(settings: Settings, report: GateReport) -> Path:
@@ -99,19 +99,19 @@ def write_report(settings: Settings, report: GateReport) -> Path:
     return path
 
 
-def read_report(settings: Settings, night: RunKey, step: str) -> GateReport:
+def read_report(settings: Settings, run_key: RunKey, step: str) -> GateReport:
     """Return the report of a step's gate.
 
     Raises:
         FileNotFoundError: the gate has not run.
     """
-    path = report_path(settings, night, step)
+    path = report_path(settings, run_key, step)
     if not path.exists():
-        raise FileNotFoundError(f"Gate {step} has not run for {night.source} {night.ds}: {path} is missing")
+        raise FileNotFoundError(f"Gate {step} has not run for {run_key.source} {run_key.ds}: {path} is missing")
     return GateReport.model_validate_json(path.read_text())
 
 
-def publish_step(settings: Settings, night: RunKey, step: str) -> dict[str, int]:
+def publish_step(settings: Settings, run_key: RunKey, step: str) -> dict[str, int]:
     """Commit the tables that `step` staged and return the new snapshot ids by table.
 
     Raises:
@@ -119,22 +119,22 @@ def publish_step(settings: Settings, night: RunKey, step: str) -> dict[str, int]
         GateError: its gate has not run, is closed, or validated another manifest than the staged one (for example,
             because the job was run again by hand). Nothing is published.
     """
-    with job_lock(settings, night.source, f"publish_{step} {night.ds}"):
-        manifest = read_manifest(settings, night, step)
-        _require_passed(settings, night, manifest)
-        return publish(Lake.open(settings, night.source), manifest)
+    with job_lock(settings, run_key.source, f"publish_{step} {run_key.ds}"):
+        manifest = read_manifest(settings, run_key, step)
+        _require_passed(settings, run_key, manifest)
+        return publish(Lake.open(settings, run_key.source), manifest)
 
 
-def _require_passed(settings: Settings, night: RunKey, manifest: Manifest) -> None:
+def _require_passed(settings: Settings, run_key: RunKey, manifest: Manifest) -> None:
     step = manifest.step
     remedy = f"run validate_{step} (spark_jobs/validate_tables.py --step {step}), then publish. Nothing was published"
     try:
-        report = read_report(settings, night, step)
+        report = read_report(settings, run_key, step)
     except FileNotFoundError as error:
         raise GateError(f"{error}: {remedy}") from error
     if report.manifest != manifest.digest:
         raise GateError(
-            f"Gate {step} of {night.source} {night.ds} validated manifest {report.manifest[:12] or '(unknown)'}, not "
-            f"{manifest.digest[:12]}, which is staged: {remedy}"
+            f"Gate {step} of {run_key.source} {run_key.ds} validated manifest {report.manifest[:12] or '(unknown)'}, "
+            f"not {manifest.digest[:12]}, which is staged: {remedy}"
         )
     report.raise_for_critical()

@@ -22,7 +22,7 @@ _EXPERIMENT_TAGS: Final = {
 }
 
 
-def start_night_run(settings: Settings, key: RunKey) -> str:
+def start_parent_run(settings: Settings, key: RunKey) -> str:
     """Start the parent run of a day's fine-tuning and return its id. It stays open for the following tasks."""
     tags = {"source": key.source, "ds": key.ds.isoformat(), "mlflow.runName": f"night {key.ds.isoformat()}"}
     run_id: str = client(settings).create_run(experiment_id(settings, key), tags=tags).info.run_id
@@ -58,7 +58,7 @@ def candidate_run(settings: Settings, parent_run_id: str, name: str) -> Iterator
 
 
 @contextmanager
-def night_run(settings: Settings, run_id: str) -> Iterator[mlflow.ActiveRun]:
+def resume_parent_run(settings: Settings, run_id: str) -> Iterator[mlflow.ActiveRun]:
     """Continue the parent run, and finish it."""
     client(settings)
     with mlflow.start_run(run_id=run_id) as run:

@@ -89,8 +89,8 @@ def _add_undated_days(
 
 def _counts(happened: Column, event_day: Column, run: RunKey) -> Sequence[Column]:
     return (
-        F.count_if(event_day <= F.lit(run.ds)).alias("by_the_night"),
-        F.count_if(happened > F.lit(run.ds)).alias("after_the_night"),
+        F.count_if(event_day <= F.lit(run.ds)).alias("up_to_run_date"),
+        F.count_if(happened > F.lit(run.ds)).alias("after_run_date"),
         F.min(happened).cast("string").alias("first_day"),
         F.max(happened).cast("string").alias("last_day"),
     )
@@ -98,7 +98,7 @@ def _counts(happened: Column, event_day: Column, run: RunKey) -> Sequence[Column
 
 def _require_some(counts: dict[str, Any], ledger: Ledger, run: RunKey) -> None:
     has_earlier = any(day <= run.ds for day in ledger.days())
-    if counts["after_the_night"] and not counts["by_the_night"] and not has_earlier:
+    if counts["after_run_date"] and not counts["up_to_run_date"] and not has_earlier:
         raise SourceError(
             f"No event of {run.source} happened by {run.ds}: the days of the file are {counts['first_day']} to "
             f"{counts['last_day']}. Run one of them (--date), or correct events.columns.ts if they are wrong: "

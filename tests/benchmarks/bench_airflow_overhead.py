@@ -1,4 +1,4 @@
-"""What Airflow adds to the work of a night: seconds by task, and in all, for a night that trains and one that does not.
+"""What Airflow adds to the work of a run: seconds by task, and in all, for a run that trains and one that does not.
 
 pytest -s tests/benchmarks/bench_airflow_overhead.py
 
@@ -53,13 +53,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 def test_airflow_overhead(installation: Installation) -> None:
     rows = []
-    for night, size in ((FIRST, "a night that trains"), (SECOND, "a night with a champion")):
-        installation.succeed("run", "--date", night)
+    for ds, size in ((FIRST, "a run that trains"), (SECOND, "a run with a champion")):
+        installation.succeed("run", "--date", ds)
         with _client(installation) as airflow:
             rows.append(_row(size, _chain_tasks(airflow)))
     write_results("airflow_overhead", rows)
     assert all(row["ours"] < 1 for row in rows)
-    # Of the night that trains: without training there is little work that anything could be a tenth of.
+    # Of the run that trains: without training there is little work that anything could be a tenth of.
     assert rows[0]["ratio"] < 0.1
 
 

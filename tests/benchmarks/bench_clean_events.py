@@ -1,4 +1,4 @@
-"""Clean, deduplicate and find the cut-offs of simulated events, Parquet to Parquet, beside DuckDB; and one more night.
+"""Clean, deduplicate and find the cut-offs of simulated events, Parquet to Parquet, beside DuckDB; and one more run.
 
 pytest -s tests/benchmarks/bench_clean_events.py
 NIGHTSHELF_BENCH_EVENTS=200000 NIGHTSHELF_BENCH_FOLDER=/var/tmp/shop pytest -s tests/benchmarks/bench_clean_events.py
@@ -31,7 +31,7 @@ def test_cleaning(tmp_path_factory: pytest.TempPathFactory) -> None:
         _assert_same(size)
     rows = [row for size in sizes for row in _rows(size)]
     rows += [_growth(small, large) for small, large in pairwise(sizes)]
-    write_results("clean_events", [*rows, one_more_night(sizes[-1])])
+    write_results("clean_events", [*rows, one_more_run(sizes[-1])])
     for row in rows:
         _assert_goals(row)
 
@@ -49,13 +49,13 @@ def _assert_goals(row: Figures) -> None:
         assert row["peak_gib"] < 12
 
 
-def one_more_night(size: Size) -> Figures:
+def one_more_run(size: Size) -> Figures:
     """Clean 29 days, then the thirtieth; its share of cleaning all thirty. Late events are in the 29 days already."""
-    nights = []
+    runs = []
     for _ in range(size.runs):
         size.clean(BEFORE)
-        nights.append(size.clean(anew=False))
-    row = _row(size, _median(nights, "clean_seconds"), "all thirty days", _median(size.ours, "clean_seconds"))
+        runs.append(size.clean(anew=False))
+    row = _row(size, _median(runs, "clean_seconds"), "all thirty days", _median(size.ours, "clean_seconds"))
     return row | {"name": "one new day after 29 old ones"}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks.measured_process import run_measured
 from tests.benchmarks.side_by_side import write_results
-from tests.benchmarks.simulated_size import DAYS, MANY, NIGHT, SOURCE, Figures, Size, median, sizes_in
+from tests.benchmarks.simulated_size import DAYS, LAST_DAY, MANY, SOURCE, Figures, Size, median, sizes_in
 
 
 def test_gates(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -50,7 +50,7 @@ def _rows(size: Size) -> list[Figures]:
 def _gate(size: Size, first: str) -> Figures:
     """Return the seconds of the start, of whoever goes first (`cold`), and of both once warm."""
     out = size.home / "gate.json"
-    run_measured("tests.benchmarks.gate_once", SOURCE, NIGHT, first, str(out), environment=size.environment)
+    run_measured("tests.benchmarks.gate_once", SOURCE, LAST_DAY, first, str(out), environment=size.environment)
     taken = json.loads(out.read_text())
     return {"start": taken["start"][0], "cold": taken[first][0]} | {who: taken[who][1] for who in ("gate", "cuallee")}
 

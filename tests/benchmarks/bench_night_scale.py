@@ -47,9 +47,9 @@ def test_night_scale(tmp_path: Path) -> None:
 
 
 def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[str, Any]:
-    night = LargeRun(users=users, items=ITEMS, events=EVENTS, width=WIDTH)
-    night.prepare(Settings(home=home))
-    runs = [_run(night, home) for _ in range(RUNS)]
+    run = LargeRun(users=users, items=ITEMS, events=EVENTS, width=WIDTH)
+    run.prepare(Settings(home=home))
+    runs = [_run(run, home) for _ in range(RUNS)]
     seconds = {step: round(median(run.seconds[step] for run in runs), 1) for step in STEPS}
     whole = round(median(sum(run.seconds[step] for step in STEPS) for run in runs), 1)
     return {
@@ -78,15 +78,15 @@ class _Run:
     """The most that a step's processes held together."""
 
 
-def _run(night: LargeRun, home: Path) -> _Run:
-    arguments = ("--source", night.night.source, "--date", night.night.ds.isoformat())
+def _run(run: LargeRun, home: Path) -> _Run:
+    arguments = ("--source", run.run_key.source, "--date", run.run_key.ds.isoformat())
     environment = {"NIGHTSHELF_HOME": str(home)}
     built = run_measured("spark_jobs.recommend_items", *arguments, environment=environment)
     gated = run_measured("spark_jobs.validate_tables", "--step", "recommend", *arguments, environment=environment)
     started = time.perf_counter()
     own = Settings(home=home)
-    manifest = read_manifest(own, night.night, "recommend")
-    publish(Lake.open(own, night.night.source), manifest)
+    manifest = read_manifest(own, run.run_key, "recommend")
+    publish(Lake.open(own, run.run_key.source), manifest)
     published = time.perf_counter() - started
     seconds = dict(zip(STEPS, (built.seconds, gated.seconds, published), strict=True))
     return _Run(seconds, manifest.seconds, max(built.peak_bytes, gated.peak_bytes))

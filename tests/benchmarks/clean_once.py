@@ -41,13 +41,13 @@ class Cleaned:
     validation_end: str
 
 
-def clean_once(source_name: str, night: RunKey, days: int) -> Cleaned:
-    """Clean and publish the night, and find its cut-offs."""
+def clean_once(source_name: str, run_key: RunKey, days: int) -> Cleaned:
+    """Clean and publish the run, and find its cut-offs."""
     started = time.perf_counter()
     spark = open_session("clean for a benchmark")
     ready = time.perf_counter()
     source = load_source(source_name)
-    manifest = clean(spark, source, night, days, active_rule_names(source, None))
+    manifest = clean(spark, source, run_key, days, active_rule_names(source, None))
     write_manifest(settings(), manifest)
     cleaned = time.perf_counter()
     events = manifest.tables["events"]

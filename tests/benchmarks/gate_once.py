@@ -1,8 +1,8 @@
-"""The gate of one cleaned night and the same checks by `cuallee`, on the same session, as a process of its own.
+"""The gate of one cleaned run and the same checks by `cuallee`, on the same session, as a process of its own.
 
 python -m tests.benchmarks.gate_once simulated_shop 2026-11-20 gate out.json
 
-Whoever is named goes first and pays for Spark's compilation, as a night does; then the other, and both once more.
+Whoever is named goes first and pays for Spark's compilation, as a run does; then the other, and both once more.
 """
 
 import json
@@ -22,7 +22,7 @@ from spark_jobs.validate_tables import interpret_small_queries, validate_step
 from tests.benchmarks.cuallee_checks import cuallee_check
 
 
-def gate_once(night: RunKey, first: str) -> dict[str, list[float]]:
+def gate_once(run_key: RunKey, first: str) -> dict[str, list[float]]:
     """Return the seconds of the start (Java, Spark, imports), of the gate and of cuallee.
 
     Raises:
@@ -31,11 +31,11 @@ def gate_once(night: RunKey, first: str) -> dict[str, list[float]]:
     started = time.perf_counter()
     spark = open_session("gate for a benchmark")
     import_module("pipeline_tasks.quality.gate_runner")
-    manifest = read_manifest(settings(), night, "clean")
+    manifest = read_manifest(settings(), run_key, "clean")
     interpret_small_queries(spark, manifest)
     taken = {"start": [time.perf_counter() - started], "gate": [], "cuallee": []}
     contenders: dict[str, Callable[[], object]] = {
-        "gate": lambda: validate_step(spark, settings(), night, "clean").raise_for_critical(),
+        "gate": lambda: validate_step(spark, settings(), run_key, "clean").raise_for_critical(),
         "cuallee": lambda: check_by_cuallee(spark, manifest),
     }
     for name in sorted(contenders, key=lambda name: name != first) * 2:

@@ -27,7 +27,7 @@ def read_amazon_beauty(shared_data: Path) -> RunData:
     items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
     columns = zip(items["item_id"], items["title"], items["categories"], items["attribute_ids"], strict=True)
     rows = [_row(number, ids, title=title, category=_path(categories)) for number, title, categories, ids in columns]
-    return _night("amazon_beauty", _lines(folder / "sequences.txt"), rows)
+    return _run_data("amazon_beauty", _lines(folder / "sequences.txt"), rows)
 
 
 def read_amazon_sports(shared_data: Path) -> RunData:
@@ -35,7 +35,7 @@ def read_amazon_sports(shared_data: Path) -> RunData:
     folder = shared_data / "amazon-sports-5core"
     items = pd.read_csv(folder / "items.tsv", sep="\t", keep_default_na=False)
     rows = [_row(number, ids) for number, ids in zip(items["item_id"], items["attribute_ids"], strict=True)]
-    return _night("amazon_sports", _lines(folder / "sequences.txt"), rows)
+    return _run_data("amazon_sports", _lines(folder / "sequences.txt"), rows)
 
 
 def read_ml_1m(shared_data: Path) -> RunData:
@@ -48,7 +48,7 @@ def read_ml_1m(shared_data: Path) -> RunData:
         number: json.dumps({"age": age, "gender": gender, "occupation": occupation})
         for number, gender, age, occupation, _ in _fields(folder / "users.dat")
     }
-    return _night("ml_1m", histories, described, viewers)
+    return _run_data("ml_1m", histories, described, viewers)
 
 
 def _fields(path: Path) -> list[list[str]]:
@@ -74,7 +74,7 @@ def _row(number: object, attribute_ids: str, **columns: str) -> Row:
     return {"item_id": str(number), "attributes": json.dumps({"attributes": attribute_ids.split()}), **columns}
 
 
-def _night(
+def _run_data(
     name: str, histories: dict[int, list[int]], rows: Sequence[Row], users: Mapping[str, str] | None = None
 ) -> RunData:
     lengths = np.array([len(history) for history in histories.values()])

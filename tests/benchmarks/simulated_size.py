@@ -19,16 +19,16 @@ from tests.benchmarks.measured_process import Measured, run_measured
 EVENTS: Final = tuple(int(size) for size in os.environ.get("NIGHTSHELF_BENCH_EVENTS", "2000000,20000000").split(","))
 RUNS: Final = tuple(int(runs) for runs in os.environ.get("NIGHTSHELF_BENCH_RUNS", "5").split(","))
 LARGE: Final = 10_000_000
-"""From so many events on a night is told to be a large one."""
+"""From so many events on a run is told to be a large one."""
 MANY: Final = 15_000_000
 """Events that are left of 20 million and count as them: what the goals are of."""
-LARGE_NIGHT: Final = {
+LARGE_RUN_SETTINGS: Final = {
     "NIGHTSHELF_SPARK_DRIVER_MEMORY": "8g",
     "NIGHTSHELF_SPARK_DRIVER_JAVA_OPTIONS": "-XX:+UseParallelGC -XX:-DontCompileHugeMethods",
 }
-"""What docs/guides/operations.md says of large nights: both compilers and the collector for large heaps."""
+"""What docs/guides/operations.md says of large runs: both compilers and the collector for large heaps."""
 SOURCE: Final = "simulated_shop"
-FIRST_DAY, BEFORE, NIGHT = "2026-10-22", "2026-11-19", "2026-11-20"
+FIRST_DAY, BEFORE, LAST_DAY = "2026-10-22", "2026-11-19", "2026-11-20"
 DAYS: Final = 30
 Figures = dict[str, Any]
 
@@ -56,24 +56,24 @@ class Size:
         return self.environment_of(self.events)
 
     def environment_of(self, events: int) -> dict[str, str]:
-        """Return the environment of a night that cleans so many of the shop's events."""
+        """Return the environment of a run that cleans so many of the shop's events."""
         shop = {"EVENTS": self.events, "USERS": max(self.events // 33, 10), "ITEMS": max(self.events // 200, 1_500)}
         own = {f"NIGHTSHELF_SIMULATION__{name}": str(value) for name, value in shop.items()}
-        large = LARGE_NIGHT if events >= LARGE else {}
+        large = LARGE_RUN_SETTINGS if events >= LARGE else {}
         return own | large | {"NIGHTSHELF_HOME": str(self.home)}
 
     def land(self) -> None:
-        """Land both nights, each with its catalog, unless an earlier run has."""
-        for night, days in ((BEFORE, DAYS - 1), (NIGHT, DAYS)):
-            if not (self.home / "landing" / SOURCE / "items" / f"ds={night}").exists():
-                arguments = ("--source", SOURCE, "--date", night, "--window-days", str(days))
+        """Land both runs, each with its catalog, unless an earlier run has."""
+        for ds, days in ((BEFORE, DAYS - 1), (LAST_DAY, DAYS)):
+            if not (self.home / "landing" / SOURCE / "items" / f"ds={ds}").exists():
+                arguments = ("--source", SOURCE, "--date", ds, "--window-days", str(days))
                 run_measured("spark_jobs.land_behavior", *arguments, environment=self.environment)
 
-    def clean(self, night: str = NIGHT, *, anew: bool = True) -> Figures:
+    def clean(self, ds: str = LAST_DAY, *, anew: bool = True) -> Figures:
         if anew:
             shutil.rmtree(self.home / "lake", ignore_errors=True)
         out = self.home / "ours.json"
-        arguments = (SOURCE, night, str(DAYS), str(out))
+        arguments = (SOURCE, ds, str(DAYS), str(out))
         environment = self.environment_of(self.events if anew else self.events // DAYS)
         return _figures(out, run_measured("tests.benchmarks.clean_once", *arguments, environment=environment))
 

@@ -30,7 +30,7 @@ SMALL_NIGHT: Final = {
     "NIGHTSHELF_SPLIT__WINDOW_DAYS": "10",
     "NIGHTSHELF_SCORING__TOP_K": "5",
 }
-"""A shop so small that a night takes minutes on two cores; in containers, tests/docker/small_night.yaml."""
+"""A shop so small that a run takes minutes on two cores; in containers, tests/docker/small_night.yaml."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.chain.installation import Installation
 
 pytestmark = pytest.mark.chain
 
-NIGHT = "2026-11-20"
+DAY = "2026-11-20"
 GROUPS, SIZE = 12, 6
 METRIC = "discovery_test.two_tower.ndcg_at_10"
 SOURCE = """
@@ -34,7 +34,7 @@ title = "name"
 
 
 @pytest.fixture(scope="module")
-def night(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> str:
+def run(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What ``nightshelf run`` said of 600 receipts of ten days, five of a group's six articles on each."""
     folder, rng = tmp_path_factory.mktemp("till"), np.random.default_rng(1)
     lines = [
@@ -49,17 +49,17 @@ def night(installation: Installation, tmp_path_factory: pytest.TempPathFactory) 
     ]
     (folder / "till.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     Path(folder / "till.toml").write_text(SOURCE)
-    return installation.succeed("run", "--date", NIGHT, "--source", str(folder / "till.toml"))
+    return installation.succeed("run", "--date", DAY, "--source", str(folder / "till.toml"))
 
 
-def test_the_end_of_the_run_shows_what_there_is(installation: Installation, night: str) -> None:
-    assert "recommendations for everyone" in night
-    assert f"no user has recommendations of their own for {NIGHT}; to see the next items of each item:" in night
-    [shown] = [line for line in night.splitlines() if line.startswith("  nightshelf sql ")]
+def test_the_end_of_the_run_shows_what_there_is(installation: Installation, run: str) -> None:
+    assert "recommendations for everyone" in run
+    assert f"no user has recommendations of their own for {DAY}; to see the next items of each item:" in run
+    [shown] = [line for line in run.splitlines() if line.startswith("  nightshelf sql ")]
     assert "mug" in installation.succeed(*shlex.split(shown)[1:])
 
 
-def test_anybody_gets_a_full_shelf(installation: Installation, night: str) -> None:
+def test_anybody_gets_a_full_shelf(installation: Installation, run: str) -> None:
     rows = installation.rows(
         "SELECT segment, count(*) AS items FROM anonymous_till.fallback_recommendations GROUP BY segment"
     )
@@ -67,12 +67,12 @@ def test_anybody_gets_a_full_shelf(installation: Installation, night: str) -> No
     assert {row["items"] for row in rows} == {50}, "scoring.fallback_k"
 
 
-def test_nobody_gets_a_shelf_of_their_own(installation: Installation, night: str) -> None:
+def test_nobody_gets_a_shelf_of_their_own(installation: Installation, run: str) -> None:
     for table in ("recommendations", "user_profiles", "purchase_intent"):
         assert installation.rows(f"SELECT count(*) AS n FROM anonymous_till.{table}") == [{"n": 0}]
 
 
-def test_what_completes_a_basket_is_learned(installation: Installation, night: str) -> None:
+def test_what_completes_a_basket_is_learned(installation: Installation, run: str) -> None:
     client = installation.registry()
     experiment = client.get_experiment_by_name("nightshelf/anonymous_till")
     assert experiment is not None
@@ -82,8 +82,8 @@ def test_what_completes_a_basket_is_learned(installation: Installation, night: s
     assert ndcg > 0.7
 
 
-def test_a_table_completes_a_basket(installation: Installation, night: str) -> None:
-    rows = installation.rows(f"SELECT item_id, next_item_id, score FROM anonymous_till.next_items WHERE ds = '{NIGHT}'")
+def test_a_table_completes_a_basket(installation: Installation, run: str) -> None:
+    rows = installation.rows(f"SELECT item_id, next_item_id, score FROM anonymous_till.next_items WHERE ds = '{DAY}'")
     score = {(row["item_id"], row["next_item_id"]): row["score"] for row in rows}
     for group in range(GROUPS):
         articles = [f"a{group * SIZE + place:02d}" for place in range(SIZE)]
@@ -93,9 +93,9 @@ def test_a_table_completes_a_basket(installation: Installation, night: str) -> N
         assert set(sorted(sums, key=lambda item: -sums[item])[:2]) == set(articles[4:])
 
 
-def test_what_is_bought_together_is_similar(installation: Installation, night: str) -> None:
+def test_what_is_bought_together_is_similar(installation: Installation, run: str) -> None:
     rows = installation.rows(
-        f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{NIGHT}' AND rank = 1"
+        f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{DAY}' AND rank = 1"
     )
     together = [int(row["item_id"][1:]) // SIZE == int(row["similar_item_id"][1:]) // SIZE for row in rows]
     assert len(rows) == GROUPS * SIZE

@@ -1,6 +1,6 @@
 """The chain end to end: real scheduler, real MLflow server, REST, and tables read as a client reads them.
 
-One story in order, because each night costs a minute: the first night trains, the second goes on with its champion,
+One story in order, because each run costs a minute: the first run trains, the second goes on with its champion,
 the second again changes nothing, and again with changed input changes itself alone.
 """
 
@@ -20,8 +20,8 @@ SECOND = "2026-11-20"
 TOP_K = 5
 
 
-def night_of(installation: Installation, ds: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of all tables for the night, in one order."""
+def tables_of(installation: Installation, ds: str) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of all tables for the run, in one order."""
     # One statement: a process for each of 16 tables, seven times over, were 112 of 2 s and more.
     each = (f"SELECT '{name}' AS name, to_json(t)::VARCHAR AS row FROM {name} t WHERE ds = '{ds}'" for name in TABLES)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
@@ -31,20 +31,20 @@ def night_of(installation: Installation, ds: str) -> dict[str, list[dict[str, An
 
 
 @pytest.fixture(scope="module")
-def second_night(installation: Installation, first_night: str) -> str:
+def second_run(installation: Installation, first_run: str) -> str:
     return installation.succeed("run", "--date", SECOND)
 
 
-def test_first_night_runs_every_task_and_says_so(first_night: str) -> None:
+def test_first_night_runs_every_task_and_says_so(first_run: str) -> None:
     for task in ("land_behavior", "publish_split", "train_candidate [frozen]", "train_candidate [lora]"):
-        assert task in first_night
+        assert task in first_run
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
-        assert task in first_night
-    assert first_night.count("recommendations for user") == 3
-    assert f"recommendations for {FIRST}; to see more:" in first_night
+        assert task in first_run
+    assert first_run.count("recommendations for user") == 3
+    assert f"recommendations for {FIRST}; to see more:" in first_run
 
 
-def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, first_night: str) -> None:
+def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, first_run: str) -> None:
     shelves = installation.rows(
         f"SELECT user_key, count(*) AS items, count(DISTINCT item_id) AS distinct_items, max(rank) AS last "
         f"FROM recommendations WHERE ds = '{FIRST}' GROUP BY user_key"
@@ -54,7 +54,7 @@ def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, fir
     assert all((row["items"], row["distinct_items"], row["last"]) == (TOP_K, TOP_K, TOP_K) for row in shelves)
 
 
-def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_night: str) -> None:
+def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_run: str) -> None:
     [row] = installation.rows(
         "SELECT sum(rows) FILTER (ends_with(outcome, '_in')) AS arrived, "
         "sum(rows) FILTER (NOT ends_with(outcome, '_in')) AS kept, sum(rows) FILTER (outcome IN "
@@ -64,7 +64,7 @@ def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_
     assert int(row["arrived"]) == int(row["kept"]) == row["events"] + row["quarantined"] + int(row["elsewhere"])
 
 
-def test_registry_holds_the_champion_that_made_the_shelves(installation: Installation, first_night: str) -> None:
+def test_registry_holds_the_champion_that_made_the_shelves(installation: Installation, first_run: str) -> None:
     client = installation.registry()
     champion = client.get_model_version_by_alias("nightshelf-simulated_shop", "champion")
     [made_by] = installation.rows("SELECT DISTINCT model_version FROM recommendations")
@@ -79,34 +79,34 @@ def test_registry_holds_the_champion_that_made_the_shelves(installation: Install
     assert all(run.info.status == "FINISHED" for run in runs)
 
 
-def test_second_night_goes_on_with_the_champion(second_night: str) -> None:
-    assert "train_candidate" not in second_night
-    assert "hand_on_champion" in second_night
-    assert "publish_recommend" in second_night
+def test_second_night_goes_on_with_the_champion(second_run: str) -> None:
+    assert "train_candidate" not in second_run
+    assert "hand_on_champion" in second_run
+    assert "publish_recommend" in second_run
 
 
 def test_same_night_again_is_identical_and_changed_input_changes_that_night_alone(
-    installation: Installation, second_night: str
+    installation: Installation, second_run: str
 ) -> None:
-    first, second = night_of(installation, FIRST), night_of(installation, SECOND)
+    first, second = tables_of(installation, FIRST), tables_of(installation, SECOND)
     assert all(first[name] for name in ("events", "recommendations", "similar_items", "user_profiles"))
 
     installation.succeed("run", "--date", SECOND)
-    assert night_of(installation, SECOND) == second
+    assert tables_of(installation, SECOND) == second
 
     user = second["recommendations"][0]["user_key"]
     item = second["recommendations"][0]["item_id"]
     deliver_purchase(installation.home, SECOND, user, item)
     installation.succeed("run", "--date", SECOND)
-    changed = night_of(installation, SECOND)
+    changed = tables_of(installation, SECOND)
     assert len(changed["events"]) == len(second["events"]) + 1
     shelf = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == user}
     assert item not in shelf, "bought today, so not recommended"
-    assert night_of(installation, FIRST) == first
+    assert tables_of(installation, FIRST) == first
 
 
-def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: Installation, second_night: str) -> None:
-    before = night_of(installation, SECOND)
+def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: Installation, second_run: str) -> None:
+    before = tables_of(installation, SECOND)
     spoiled = installation.home / "simulated_shop" / "events" / f"ds={SECOND}" / "truncated.json.gz"
     spoiled.write_bytes(gzip.compress(b'{"event_key": 1}\n' * 10_000)[:60])
     failed = installation.call("run", "--date", SECOND)
@@ -114,7 +114,7 @@ def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: I
     assert failed.returncode == 1
     assert "prepare_behavior.land_behavior failed" in failed.stdout
     assert spoiled.name in failed.stdout.splitlines()[-1]
-    assert night_of(installation, SECOND) == before
+    assert tables_of(installation, SECOND) == before
 
 
 def test_source_without_files_says_where_to_get_them(installation: Installation) -> None:

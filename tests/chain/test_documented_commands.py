@@ -14,7 +14,7 @@ from tests.documented import PAGES, shown_blocks
 pytestmark = pytest.mark.chain
 
 RUN_ELSEWHERE = {
-    # The nights of test_chain.py run through `nightshelf run`; these two differ in where the files lie.
+    # The runs of test_chain.py run through `nightshelf run`; these two differ in where the files lie.
     "nightshelf run --date 2026-11-20 --source corner_shop.toml": "tests/spark_jobs/test_readme_source.py",
     "nightshelf run --date 2011-12-09 --source online_retail --source-path /data/online_retail": (
         "tests/spark_jobs/test_real_logs.py"
@@ -37,7 +37,7 @@ def test_make_knows_the_target(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("nightshelf ")])
-def test_shown_command_works(command: str, installation: Installation, first_night: str) -> None:
+def test_shown_command_works(command: str, installation: Installation, first_run: str) -> None:
     if command in RUN_ELSEWHERE:
         assert (REPOSITORY / RUN_ELSEWHERE[command]).is_file()
         return
@@ -45,7 +45,7 @@ def test_shown_command_works(command: str, installation: Installation, first_nig
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_query_of_the_data_contract_finds_rows(table: str, installation: Installation, first_night: str) -> None:
+def test_query_of_the_data_contract_finds_rows(table: str, installation: Installation, first_run: str) -> None:
     assert installation.rows(TABLES[table].example), f"no rows: {TABLES[table].example}"
 
 

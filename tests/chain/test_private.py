@@ -22,10 +22,10 @@ def test_every_server_listens_on_this_machine_alone(installation: Installation) 
     assert reachable_from_outside(sockets) == set()
 
 
-def test_neither_does_anything_that_a_night_starts(first_night: str, sockets_of_first_night: Sockets) -> None:
-    assert first_night
-    assert {"java"} < {program for _, _, program in sockets_of_first_night}
-    assert reachable_from_outside(sockets_of_first_night) == set()
+def test_neither_does_anything_that_a_night_starts(first_run: str, sockets_of_first_run: Sockets) -> None:
+    assert first_run
+    assert {"java"} < {program for _, _, program in sockets_of_first_run}
+    assert reachable_from_outside(sockets_of_first_run) == set()
 
 
 def test_mlflow_answers_nobody_without_the_login(installation: Installation) -> None:

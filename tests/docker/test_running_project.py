@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not engine_answers(), reason="no Docker engine with Compose v2 answers: start one first"),
 ]
 JOB = Path(__file__).with_name("count_on_cluster.py")
-NIGHT = "2026-11-20"
+DAY = "2026-11-20"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_nobody_runs_as_root(project: ComposeProject) -> None:
 def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> None:
     """The commands of docs/guides/operations.md, from the shop's files to shelves with all gates between."""
     nightshelf = ("exec", "-T", "airflow-api", "nightshelf")
-    said = project.run(*nightshelf, "run", "--date", NIGHT, seconds=1_800)
+    said = project.run(*nightshelf, "run", "--date", DAY, seconds=1_800)
     for task in ("land_behavior", "publish_split", "train_candidate [lora]", "promote_champion", "publish_recommend"):
         assert task in said
     query = "SELECT user_key, count(*) AS items FROM recommendations GROUP BY user_key"
@@ -127,6 +127,6 @@ def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> No
     assert len(shelves) > 100
     assert {shelf["items"] for shelf in shelves} == {5}
     finished = {app["name"] for app in ask_spark(project)["completedapps"] if app["state"] == "FINISHED"}
-    assert {f"{job} simulated_shop {NIGHT}" for job in ("clean", "split", "recommend")} <= finished
+    assert {f"{job} simulated_shop {DAY}" for job in ("clean", "split", "recommend")} <= finished
     home = ("exec", "-T", "airflow-scheduler", "find", "/var/lib/nightshelf", "-perm", "/077", "!", "-type", "l")
     assert project.run(*home) == "", "what others may read"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.lines import CsvForm, Unit, csv_unit, json_unit, nameless_csv, nameless_json
-from tests.fuzz.odd_values import COLUMNS, DAYS, NIGHT, Record, draw_record
+from tests.fuzz.odd_values import COLUMNS, DAY, DAYS, Record, draw_record
 from tests.fuzz.parquet_files import write_parquet
 
 BROKEN: Final = 0.35
@@ -146,13 +146,13 @@ def make_delivery(seed: int, number: int, count: int) -> Delivery:
         delivery.days[day] = list(_units(draw, shape, records))
         draw.shuffle(delivery.days[day])
     # The night needs an event of its own, and a file that shows its columns.
-    delivery.days[NIGHT].append(_sane(shape, number))
+    delivery.days[DAY].append(_sane(shape, number))
     return delivery
 
 
 def _sane(shape: Shape, number: int) -> Unit:
     draw = random.Random(number)
-    return _unit(draw, shape, [draw_record(draw, f"m{number:03d}{NEEDED}", NIGHT, 10_000, 0)], 0)
+    return _unit(draw, shape, [draw_record(draw, f"m{number:03d}{NEEDED}", DAY, 10_000, 0)], 0)
 
 
 def _units(draw: random.Random, shape: Shape, records: Sequence[Record]) -> Iterator[Unit]:

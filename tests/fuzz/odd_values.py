@@ -25,8 +25,8 @@ ERASED: Final = "erased-7@shop.example"
 ERASED_SHARE: Final = 0.03
 COLUMNS: Final = ("mark", "time", "kind", "item", "who", "visit", "price", "units", "words")
 """Columns of every file; `mark` is unique to a record, and mapped to `arm`."""
-NIGHT: Final = date(2026, 11, 20)
-DAYS: Final = (NIGHT - timedelta(days=2), NIGHT - timedelta(days=1), NIGHT)
+DAY: Final = date(2026, 11, 20)
+DAYS: Final = (DAY - timedelta(days=2), DAY - timedelta(days=1), DAY)
 
 TROUBLESOME: Final = (
     "'; DROP TABLE events; --",

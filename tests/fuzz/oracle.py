@@ -19,7 +19,7 @@ from pipeline_tasks.sources.erased import remember
 from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
-from tests.fuzz.odd_values import ERASED, NIGHT, Fate, Record
+from tests.fuzz.odd_values import DAY, ERASED, Fate, Record
 from tests.spark_jobs.one_shop import ShopFixture
 
 MARK: Final = re.compile(r"m\d{3}x\d{6}")
@@ -60,9 +60,9 @@ def check_delivery(spark: SparkSession, delivery: Delivery, folder: Path) -> lis
 
 def _run(shop: ShopFixture) -> GateReport:
     remember(settings(), "fuzz", [ERASED])
-    manifest = shop.night(NIGHT, 0)
+    manifest = shop.run(DAY, 0)
     write_manifest(settings(), manifest)
-    return validate_step(shop.spark, settings(), RunKey(manifest.source, NIGHT), "clean")
+    return validate_step(shop.spark, settings(), RunKey(manifest.source, DAY), "clean")
 
 
 def _of_gate(report: GateReport) -> list[Problem]:

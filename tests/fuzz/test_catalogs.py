@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fuzz.odd_values import NIGHT
+from tests.fuzz.odd_values import DAY
 from tests.spark_jobs.cases.case_run import balanced
 from tests.spark_jobs.conftest import shop  # noqa: F401 - the fixture
 from tests.spark_jobs.one_shop import CLICKS, ShopFixture
@@ -89,8 +89,8 @@ def test_every_record_of_a_catalog_is_accounted_for(shop: ShopFixture) -> None: 
     (shop.files / "items.csv").write_bytes(b"\n".join(items.lines) + b"\n")
     (shop.files / "users.csv").write_bytes(b"\n".join(users.lines) + b"\n")
     seen = enumerate(sorted(items.ids)[:300])
-    shop.deliver(*(f"{NIGHT}T{8 + n // 60:02d}:{n % 60:02d}:00Z,view,{key},k{n:05d},s,,," for n, key in seen))
-    shop.night()
+    shop.deliver(*(f"{DAY}T{8 + n // 60:02d}:{n % 60:02d}:00Z,view,{key},k{n:05d},s,,," for n, key in seen))
+    shop.run()
     assert balanced(shop) == {"rows_in": 300, "event": 300}
     assert {row["item_id"] for row in shop.rows("items") if row["listed"]} == items.ids
     outcomes = outcome_rows(shop)

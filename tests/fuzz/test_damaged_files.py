@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fuzz.odd_values import NIGHT
+from tests.fuzz.odd_values import DAY
 from tests.spark_jobs.conftest import shop  # noqa: F401 - the fixture
 from tests.spark_jobs.one_shop import CLICKS, HEADER, ShopFixture
 
 pytestmark = pytest.mark.spark
 
-LINE = f"{NIGHT}T09:00:00Z,view,P1,ann,s1,,,"
+LINE = f"{DAY}T09:00:00Z,view,P1,ann,s1,,,"
 TEXT = f"{HEADER}\n{LINE}\n"
 JSON = '{"time": "2026-11-20T09:00:00Z", "kind": "view", "item": "P1", "who": "ann"}\n'
 
@@ -30,7 +30,7 @@ def zipped(text: str) -> bytes:
 
 def parquet(cut: int) -> bytes:
     content = BytesIO()
-    columns = {"time": [f"{NIGHT}T09:00:00Z"], "kind": ["view"], "item": ["P1"], "who": ["ann"]}
+    columns = {"time": [f"{DAY}T09:00:00Z"], "kind": ["view"], "item": ["P1"], "who": ["ann"]}
     pq.write_table(pa.table(columns), content)
     return content.getvalue()[: cut or None]
 
@@ -77,7 +77,7 @@ def described(shop: ShopFixture, ending: str) -> Path:  # noqa: F811
         ]
         toml = "\n".join(lines)
     shop.describe(toml)
-    return shop.files / f"events-{NIGHT}.{ending}"
+    return shop.files / f"events-{DAY}.{ending}"
 
 
 @pytest.mark.parametrize("what", DAMAGED)
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_one_line_that_names_it(shop: ShopFixture, what: str) 
     path = described(shop, ending)
     path.write_bytes(content)
     try:
-        shop.night()
+        shop.run()
     except (ValueError, FileNotFoundError) as error:
         told = str(error)
     else:
@@ -100,13 +100,13 @@ def test_a_damaged_file_is_one_line_that_names_it(shop: ShopFixture, what: str) 
 
 def test_a_good_file_beside_a_damaged_one_lands_nothing_half(shop: ShopFixture) -> None:  # noqa: F811
     shop.describe(CLICKS.replace("events-{ds}.csv", "{ds}/*.csv.gz"))
-    folder = shop.files / str(NIGHT)
+    folder = shop.files / str(DAY)
     folder.mkdir()
     (folder / "a.csv.gz").write_bytes(gzip.compress(TEXT.encode()))
     whole = gzip.compress(TEXT.replace("P1", "P2").encode() * 9_999)
     (folder / "b.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"b\.csv\.gz"):
-        shop.night()
+        shop.run()
     (folder / "b.csv.gz").unlink()
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 1, "event": 1}

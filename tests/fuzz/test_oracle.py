@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz.deliveries import SHAPES, Delivery, make_delivery
-from tests.fuzz.odd_values import ERASED, NIGHT, Fate
+from tests.fuzz.odd_values import DAY, ERASED, Fate
 from tests.fuzz.oracle import PublishedRows
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -35,7 +35,7 @@ def balanced(tables: Tables, duplicates: int) -> Tables:
     """Make the reconciliation fit the tables."""
     counts = {"event": len(tables["events"]), "quarantine": len(tables["quarantine"]), "duplicate": duplicates}
     counts["rows_in"] = sum(counts.values())
-    tables["reconciliation"] = [{"outcome": name, "rows": rows, "ds": NIGHT} for name, rows in counts.items()]
+    tables["reconciliation"] = [{"outcome": name, "rows": rows, "ds": DAY} for name, rows in counts.items()]
     return tables
 
 

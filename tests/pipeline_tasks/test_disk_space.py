@@ -79,12 +79,12 @@ def test_a_full_disk_within_a_commit_changes_no_table_and_the_next_run_succeeds(
 
 
 def test_a_full_disk_keeps_the_state_of_a_run_and_names_the_file(small_disk: Path) -> None:
-    settings, night = Settings(home=small_disk), date(2026, 11, 20)
-    path = write_manifest(settings, Manifest(source="shop", ds=night, step="clean"))
+    settings, ds = Settings(home=small_disk), date(2026, 11, 20)
+    path = write_manifest(settings, Manifest(source="shop", ds=ds, step="clean"))
     before = path.read_text()
     fill(small_disk, 0)
     with pytest.raises(OutOfSpaceError, match=rf"disk of {path}: it is unchanged"):
-        write_manifest(settings, Manifest(source="shop", ds=night, step="clean", facts={"a": "b" * 5_000}))
+        write_manifest(settings, Manifest(source="shop", ds=ds, step="clean", facts={"a": "b" * 5_000}))
     assert path.read_text() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -159,8 +159,8 @@ def test_another_failure_is_not_taken_for_a_full_disk(small_disk: Path, monkeypa
     with pytest.raises(MlflowException), job_errors():
         _error_without_a_cause(small_disk)
     fill(small_disk, 0)
-    with pytest.raises(SystemExit, match=r"^ValueError: no such night$"), job_errors():
-        raise ValueError("no such night")
+    with pytest.raises(SystemExit, match=r"^ValueError: no such ds$"), job_errors():
+        raise ValueError("no such ds")
 
 
 def test_the_remedy_of_a_full_postgres_server_names_its_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,17 +12,17 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 
-NIGHT = RunKey("tiny_shop", date(2026, 11, 20))
+RUN_KEY = RunKey("tiny_shop", date(2026, 11, 20))
 WORDS = (("garden", "rose", "watering can", "seed tray"), ("office", "pen", "notebook", "desk lamp"))
 WINDOW = 30
 
 
-def write_tiny_shop(lake: Lake, night: RunKey = NIGHT, users: int = 120, items: int = 60, seed: int = 5) -> None:
+def write_tiny_shop(lake: Lake, run_key: RunKey = RUN_KEY, users: int = 120, items: int = 60, seed: int = 5) -> None:
     """Fill items, sequences and splits of one run. The last item has no events, and one session is anonymous."""
     rng = np.random.default_rng(seed)
-    start = datetime.combine(night.ds - timedelta(days=WINDOW - 1), datetime.min.time(), UTC)
-    sequences = [_sequence(rng, start, f"u{number:03d}", number % 2, items, night.ds) for number in range(users)]
-    anonymous = _sequence(rng, start, "session:s1", 0, items, night.ds) | {"user_key": None}
+    start = datetime.combine(run_key.ds - timedelta(days=WINDOW - 1), datetime.min.time(), UTC)
+    sequences = [_sequence(rng, start, f"u{number:03d}", number % 2, items, run_key.ds) for number in range(users)]
+    anonymous = _sequence(rng, start, "session:s1", 0, items, run_key.ds) | {"user_key": None}
     times = np.sort(np.concatenate([row["timestamps"] for row in sequences]))
     cut = [datetime.fromtimestamp(int(times[int(len(times) * share)]) / 1e6, UTC) for share in (0.6, 0.8)]
     split = {
@@ -32,14 +32,14 @@ def write_tiny_shop(lake: Lake, night: RunKey = NIGHT, users: int = 120, items: 
         "window_start": start.date(),
         "train_end": cut[0],
         "validation_end": cut[1],
-        "ds": night.ds,
+        "ds": run_key.ds,
         **dict.fromkeys(("train_events", "validation_events", "test_events"), 1),
         **dict.fromkeys(("cancellations", "netted_purchases"), 0),
     }
-    catalog = [_item(number, night.ds) for number in range(items + 1)]
+    catalog = [_item(number, run_key.ds) for number in range(items + 1)]
     for name, rows in (("sequences", [*sequences, anonymous]), ("splits", [split]), ("items", catalog)):
         table = pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name]))
-        lake.commit(name, [night.ds], lake.write_arrow(name, table))
+        lake.commit(name, [run_key.ds], lake.write_arrow(name, table))
 
 
 def write_events(lake: Lake, rows: Sequence[Mapping[str, object]]) -> None:

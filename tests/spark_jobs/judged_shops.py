@@ -50,13 +50,13 @@ class JudgedShop:
         self.test = {user: own[len(self.known[user]) :] for user, own in self.histories.items()}
 
     @property
-    def night(self) -> RunKey:
-        """The night that is split and evaluated."""
+    def run_key(self) -> RunKey:
+        """The run that is split and evaluated."""
         return RunKey(self.name, END)
 
     @property
     def served(self) -> RunKey:
-        """An earlier night, on which no more is known than what the test part is predicted from."""
+        """An earlier run, on which no more is known than what the test part is predicted from."""
         last = max(event.moment for own in self.known.values() for event in own)
         return RunKey(self.name, min(datetime.fromtimestamp(last / 1e6, UTC).date(), END - timedelta(days=1)))
 
@@ -67,15 +67,15 @@ class JudgedShop:
         split |= dict.fromkeys(("cancellations", "netted_purchases"), 0)
         row = split | {"split_id": "s", "strategy": self.strategy, "window_start": FIRST.date()}
         row |= {"train_end": ends[0], "validation_end": ends[1]}
-        for night, histories in ((self.night, self.histories), (self.served, self.known)):
+        for run_key, histories in ((self.run_key, self.histories), (self.served, self.known)):
             sequences = [_sequence(user, own) for user, own in histories.items() if own]
             items = [{"item_id": f"i{n:02d}", "title": f"kind {n % 3} number {n}"} for n in range(ITEMS)]
             for name, rows in (("sequences", sequences), ("splits", [row]), ("items", items)):
                 empty = dict.fromkeys(TABLES[name].column_names) | {"first_seen": FIRST.date()}
                 table = pa.Table.from_pylist(
-                    [empty | each | {"ds": night.ds} for each in rows], arrow_schema(TABLES[name])
+                    [empty | each | {"ds": run_key.ds} for each in rows], arrow_schema(TABLES[name])
                 )
-                lake.commit(name, [night.ds], lake.write_arrow(name, table))
+                lake.commit(name, [run_key.ds], lake.write_arrow(name, table))
 
     def ndcg(self, rows: Iterable[Mapping[str, Any]], excluded: Mapping[str, set[str]]) -> float:
         """Return NDCG@10 of the table's rows by the test part; `excluded` items are not asked for."""

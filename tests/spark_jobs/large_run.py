@@ -38,12 +38,12 @@ class LargeRun:
     queries: int = 20
 
     @property
-    def night(self) -> RunKey:
+    def run_key(self) -> RunKey:
         return RunKey("large", date(2026, 11, 20))
 
     @property
     def first_day(self) -> date:
-        return self.night.ds - timedelta(days=DAYS - 1)
+        return self.run_key.ds - timedelta(days=DAYS - 1)
 
     @property
     def item_ids(self) -> pa.Array:
@@ -51,11 +51,11 @@ class LargeRun:
 
     def prepare(self, settings: Settings) -> None:
         """Publish the tables and write the vectors."""
-        lake = Lake.open(settings, self.night.source)
-        ds = self.night.ds
+        lake = Lake.open(settings, self.run_key.source)
+        ds = self.run_key.ds
         lake.commit("items", [ds], lake.write_arrow("items", self._catalog()))
         lake.commit("splits", [ds], lake.write_arrow("splits", self._split()))
-        folder = staging_folder(settings, self.night) / "vectors"
+        folder = staging_folder(settings, self.run_key) / "vectors"
         (folder / "users").mkdir(parents=True, exist_ok=True)
         written: dict[str, list[str]] = {"sequences": [], "events": []}
         for number, first in enumerate(range(0, self.users, _AT_ONCE)):
@@ -72,7 +72,7 @@ class LargeRun:
         return [f"u{number:08d}" for number in range(first, min(first + _AT_ONCE, self.users))]
 
     def _deeds(self, rng: np.random.Generator, keys: list[str]) -> "_Deeds":
-        end = int(datetime.combine(self.night.ds, datetime.min.time(), UTC).timestamp()) * 1_000_000 + _DAY
+        end = int(datetime.combine(self.run_key.ds, datetime.min.time(), UTC).timestamp()) * 1_000_000 + _DAY
         size = (len(keys), self.events)
         times = np.sort(rng.integers(end - DAYS * _DAY, end, size), axis=1).ravel()
         # Squared: a few items are popular.
@@ -87,7 +87,7 @@ class LargeRun:
             "item_ids": pa.ListArray.from_arrays(starts, deeds.items),
             "event_types": pa.ListArray.from_arrays(starts, deeds.kinds),
             "timestamps": pa.ListArray.from_arrays(starts, pa.array(deeds.times)),
-            "ds": pa.repeat(pa.scalar(self.night.ds), len(deeds.keys)),
+            "ds": pa.repeat(pa.scalar(self.run_key.ds), len(deeds.keys)),
         }
         return _filled("sequences", columns)
 
@@ -117,15 +117,15 @@ class LargeRun:
             "category": pa.array([f"Kitchen > C{number % 40}" for number in numbers]),
             "brand": pa.array([f"B{number % 90}" for number in numbers]),
             "price": pa.array([1.0 + number % 50 for number in numbers]),
-            "first_seen": pa.array([self.night.ds if number % 50 == 0 else self.first_day for number in numbers]),
-            "ds": pa.repeat(pa.scalar(self.night.ds), self.items),
+            "first_seen": pa.array([self.run_key.ds if number % 50 == 0 else self.first_day for number in numbers]),
+            "ds": pa.repeat(pa.scalar(self.run_key.ds), self.items),
         }
         return _filled("items", columns)
 
     def _split(self) -> pa.Table:
         row: dict[str, Any] = dict.fromkeys(TABLES["splits"].column_names, 1)
         row |= {"split_id": "s", "strategy": "temporal", "train_end": None, "validation_end": None}
-        row |= {"window_start": self.first_day, "ds": self.night.ds}
+        row |= {"window_start": self.first_day, "ds": self.run_key.ds}
         return pa.Table.from_pylist([row], schema=arrow_schema(TABLES["splits"]))
 
     def _vectors(self, rng: np.random.Generator, keys: list[str]) -> pa.Table:

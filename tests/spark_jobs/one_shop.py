@@ -104,7 +104,7 @@ class ShopFixture:
         publish(self.lake, manifest)
         return manifest
 
-    def night(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
+    def run(self, ds: date = DAY, window_days: int = 1, rules: str | None = None) -> Manifest:
         """Land and clean."""
         self.land(ds, window_days)
         return self.clean(ds, window_days, rules)

@@ -9,7 +9,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.staging import Manifest
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
-from tests.spark_jobs.small_run import NIGHT, SCORING, rows_of
+from tests.spark_jobs.small_run import RUN_KEY, SCORING, rows_of
 
 
 def by_score(home: Settings) -> ScoringSettings:
@@ -19,12 +19,12 @@ def by_score(home: Settings) -> ScoringSettings:
 
 def stage_only_recommendations(spark: SparkSession, **scoring: object) -> Manifest:
     """Stage only the recommendations, with other settings."""
-    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update=scoring))
+    inputs = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update=scoring))
     try:
         staged = stage_recommendations(inputs)
     finally:
         inputs.users.unpersist()
-    return Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=staged.tables, facts=staged.facts)
+    return Manifest(source="shop", ds=RUN_KEY.ds, step="recommend", tables=staged.tables, facts=staged.facts)
 
 
 def recommendations_of(manifest: Manifest, user: str) -> list[dict[str, Any]]:

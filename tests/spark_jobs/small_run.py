@@ -18,7 +18,7 @@ from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from pipeline_tasks.topk.arrays import Vectors
 
-NIGHT = RunKey("shop", date(2026, 11, 20))
+RUN_KEY = RunKey("shop", date(2026, 11, 20))
 ITEMS = [f"i{n:02d}" for n in range(12)]
 SCORING = ScoringSettings(
     top_k=4,
@@ -57,7 +57,7 @@ SEGMENTS = {"ann": "loyal", "bob": "new", "cleo": "new", "dan": "new", "eve": "l
 
 def item(name: str, number: int) -> dict[str, Any]:
     category = f"Kitchen > C{number % 3}" if number < 9 else None
-    return {"item_id": name, "title": f"Title {name}", "category": category, "first_seen": NIGHT.ds}
+    return {"item_id": name, "title": f"Title {name}", "category": category, "first_seen": RUN_KEY.ds}
 
 
 def events() -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def split() -> dict[str, Any]:
 
 
 def write(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
-    empty = dict.fromkeys(TABLES[name].column_names) | {"ds": NIGHT.ds}
+    empty = dict.fromkeys(TABLES[name].column_names) | {"ds": RUN_KEY.ds}
     table = pa.Table.from_pylist([empty | row for row in rows], schema=arrow_schema(TABLES[name]))
     lake.commit(name, sorted(set(table["ds"].to_pylist())), lake.write_arrow(name, table))
 
@@ -136,12 +136,12 @@ def item_vectors() -> Vectors:
 
 def prepare(settings: Settings) -> None:
     """Publish the tables of the run and write its vectors."""
-    lake = Lake.open(settings, NIGHT.source)
+    lake = Lake.open(settings, RUN_KEY.source)
     write(lake, "sequences", SEQUENCES)
     write(lake, "items", [item(name, number) for number, name in enumerate(ITEMS)])
     write(lake, "events", events())
     write(lake, "splits", [split()])
-    write_vectors(staging_folder(settings, NIGHT) / "vectors", user_vectors(), item_vectors())
+    write_vectors(staging_folder(settings, RUN_KEY) / "vectors", user_vectors(), item_vectors())
 
 
 def rows_of(manifest: Manifest, table: str) -> list[dict[str, Any]]:

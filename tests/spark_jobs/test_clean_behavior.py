@@ -18,7 +18,7 @@ GOOD = (
 
 def test_values_are_typed_and_normalized(shop: ShopFixture) -> None:
     shop.deliver(*GOOD)
-    shop.night()
+    shop.run()
     events = {(row["user_key"], row["event_type"]): row for row in shop.rows("events")}
     assert set(events) == {
         ("ann", "view"),
@@ -59,7 +59,7 @@ REFUSED = {
 
 def test_each_rejected_record_is_kept_with_its_rule(shop: ShopFixture) -> None:
     path = shop.deliver(*GOOD, *REFUSED)
-    shop.night()
+    shop.run()
     quarantine = shop.rows("quarantine")
     assert sorted(row["rule"] for row in quarantine) == sorted(REFUSED.values())
     assert {row["source_file"] for row in quarantine} == {str(path)}
@@ -85,7 +85,7 @@ def test_exact_and_near_duplicates_become_one(shop: ShopFixture) -> None:
         "2026-11-20T09:00:00.100Z,view,P1,,,9.99,,",
         "2026-11-20T09:00:00.200Z,view,P1,,,9.99,,",
     )
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 8, "event": 6, "exact_duplicates": 1, "near_duplicates": 1}
     shop.clean(rules="exact_duplicates")
     assert shop.outcomes() == {"rows_in": 8, "event": 7, "exact_duplicates": 1}
@@ -95,7 +95,7 @@ def test_equal_records_that_are_units_have_different_ids(shop: ShopFixture) -> N
     unit = "2026-11-20,purchase,P1,{},,9.99,1,"
     shop.describe(CLICKS + '[rules]\non = ["positive_quantity", "bots"]\n')
     shop.deliver(*[unit.format("ann")] * 3, *[unit.format("")] * 2, unit.format("bob"), *[",view,P1,ann,s1,,,"] * 2)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 8, "event": 6, "unparsable_time": 2}
     ids = [row["event_id"] for row in shop.rows("events")]
     assert len(set(ids)) == 6
@@ -104,7 +104,7 @@ def test_equal_records_that_are_units_have_different_ids(shop: ShopFixture) -> N
         "2026-11-21,purchase,P1,ann,,9.99,1,",
         day=date(2026, 11, 21),
     )
-    shop.night(date(2026, 11, 21), window_days=2)
+    shop.run(date(2026, 11, 21), window_days=2)
     later = [row["event_id"] for row in shop.rows("events") if row["ds"] == DAY]
     assert len(set(later)) == 8
     assert set(ids) < set(later), "copies that arrive later leave the ids of earlier ones as they were"
@@ -122,7 +122,7 @@ def test_a_bot_is_rejected_and_other_users_are_not(shop: ShopFixture, monkeypatc
     bot = [f"2026-11-20T09:00:{second:02d}Z,view,P{second},bot,s9,,," for second in range(0, 60, 10)]
     busy = [f"2026-11-20T09:00:{second:02d}Z,view,P{second},ann,s1,,," for second in range(0, 50, 10)]
     shop.deliver(*bot, *busy)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 11, "event": 5, "bots": 6}
     assert {row["detail"] for row in shop.rows("quarantine")} == {"user_key=bot session_id=s9"}
 
@@ -135,7 +135,7 @@ def test_service_codes_and_cancellations_follow_their_switches(shop: ShopFixture
         "2026-11-20T09:00:00Z,purchase,POSTER,ann,s1,3,1,",
         "2026-11-20T09:10:00Z,cancellation,POSTER,ann,s1,3,-1,",
     )
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 4, "event": 2, "service_codes": 2}
     assert [row["quantity"] for row in shop.rows("events") if row["event_type"] == "cancellation"] == [1.0]
     shop.clean(rules="positive_quantity,known_user")
@@ -146,13 +146,13 @@ def test_a_run_cleans_only_days_that_changed(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
     shop.deliver("2026-11-20T09:00:00Z,view,P2,ann,s2,,,")
-    first = shop.night(window_days=2)
+    first = shop.run(window_days=2)
     assert first.tables["events"].days == [before, DAY]
-    again = shop.night(window_days=2)
+    again = shop.run(window_days=2)
     assert "events" not in again.tables, "nothing changed, nothing is cleaned"
     files = shop.lake.files("events", (before, before))
     shop.deliver("2026-11-20T09:00:00Z,view,P3,ann,s2,,,")
-    changed = shop.night(window_days=2)
+    changed = shop.run(window_days=2)
     assert changed.tables["events"].days == [DAY]
     assert shop.lake.files("events", (before, before)) == files
     assert [row["item_id"] for row in shop.rows("events")] == ["P1", "P3"] or {
@@ -163,13 +163,13 @@ def test_a_run_cleans_only_days_that_changed(shop: ShopFixture) -> None:
 def test_a_late_event_joins_its_own_day(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
-    shop.night(before, window_days=2)
+    shop.run(before, window_days=2)
     shop.deliver(
         "2026-11-20T09:00:00Z,view,P2,ann,s2,,,",
         "2026-11-19T23:59:00Z,view,P3,ann,s1,,,",
         "2026-11-01T09:00:00Z,view,P4,ann,s1,,,",
     )
-    manifest = shop.night(window_days=2)
+    manifest = shop.run(window_days=2)
     assert manifest.tables["events"].days == [before, DAY]
     events = {row["item_id"]: (row["ds"], row["arrived"]) for row in shop.rows("events")}
     assert events == {"P1": (before, before), "P2": (DAY, DAY), "P3": (before, DAY)}
@@ -178,10 +178,10 @@ def test_a_late_event_joins_its_own_day(shop: ShopFixture) -> None:
 
 def test_the_same_run_twice_gives_identical_tables(shop: ShopFixture) -> None:
     shop.deliver(*GOOD, *REFUSED)
-    shop.night()
+    shop.run()
     tables = ("events", "quarantine", "reconciliation", "items", "users")
     first = {name: shop.rows(name) for name in tables}
-    shop.night()
+    shop.run()
     assert {name: shop.rows(name) for name in tables} == first
     shop.clean(rules="bots")
     shop.clean()
@@ -190,7 +190,7 @@ def test_the_same_run_twice_gives_identical_tables(shop: ShopFixture) -> None:
 
 def test_a_day_with_one_user_is_cleaned(shop: ShopFixture) -> None:
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,")
-    shop.night()
+    shop.run()
     assert [(row["user_key"], row["first_seen"], row["last_seen"]) for row in shop.rows("users")] == [("ann", DAY, DAY)]
     with pytest.raises(ValueError, match="choose a longer window"):
         shop.split()

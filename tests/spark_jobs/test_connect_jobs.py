@@ -19,7 +19,7 @@ from pipeline_tasks.run_key import RunKey
 from spark_jobs.recommend_items import build
 from tests.spark_jobs.connect_server import running_server
 from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, ShopFixture
-from tests.spark_jobs.small_run import NIGHT, SCORING, prepare, rows_of
+from tests.spark_jobs.small_run import RUN_KEY, SCORING, prepare, rows_of
 
 SHOP = CLICKS.replace('get = "ask the web team"', 'get = "ask the web team"\ntimezone = "Europe/Berlin"') + CATALOG
 TABLES = ("events", "quarantine", "reconciliation", "items", "users", "sequences")
@@ -75,7 +75,7 @@ def published(home: Path, source: str) -> dict[str, list[str]]:
 
 def test_clients_write_the_same_tables(server: str, shop: ShopFixture, tmp_path: Path) -> None:
     deliver(shop)
-    shop.night()
+    shop.run()
     shop.split(strategy="leave_one_out")
     home, source = tmp_path / "other", f"--source={shop.files / 'shop.toml'}"
     registered = ["--source=clicks", "--window-days=1"]
@@ -99,7 +99,7 @@ def test_clients_recommend_the_same(server: str, spark: SparkSession, home: Sett
         f"NIGHTSHELF_SCORING__{name.upper()}": str(value) for name, value in SCORING.model_dump().items() if value
     }
     run_job(server, other.home, "recommend_items", "--source=shop", **chosen)
-    found, own = read_manifest(other, NIGHT, "recommend"), build(spark, NIGHT, SCORING)
+    found, own = read_manifest(other, RUN_KEY, "recommend"), build(spark, RUN_KEY, SCORING)
     assert found.tables.keys() == own.tables.keys()
     for table in own.tables:
         assert rows_of(found, table) == rows_of(own, table), table

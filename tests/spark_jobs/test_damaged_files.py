@@ -23,7 +23,7 @@ BEFORE = DAY - timedelta(days=1)
 def cleaned(shop: ShopFixture) -> ShopFixture:
     for day in (BEFORE, DAY):
         shop.deliver(*(f"{day} 09:00:0{n},view,P{n},ann,s1,,," for n in range(5)), day=day)
-        shop.night(day, window_days=2)
+        shop.run(day, window_days=2)
     return shop
 
 
@@ -46,7 +46,7 @@ def test_a_damaged_landed_file_is_named_and_landed_again(cleaned: ShopFixture) -
     assert str(told.value).endswith(f"nightshelf run --source clicks --date {DAY}")
     assert cleaned.rows("events") == before, "nothing was overwritten"
     os.utime(cleaned.files / f"events-{DAY}.csv")
-    cleaned.night(window_days=2)
+    cleaned.run(window_days=2)
     assert len(cleaned.rows("events")) == len(before)
 
 
@@ -56,7 +56,7 @@ def test_a_damaged_day_of_events_is_cleaned_again(
 ) -> None:
     before, file = cleaned.rows("events"), published(cleaned)
     file.unlink() if gone else cut_off(file)
-    manifest = cleaned.night(window_days=2)
+    manifest = cleaned.run(window_days=2)
     assert manifest.tables["events"].days == [BEFORE]
     assert f"{file} cannot be read" in capsys.readouterr().out
     assert cleaned.rows("events") == before
@@ -98,7 +98,7 @@ def test_deleted_files_are_landed_and_cleaned_again(shop: ShopFixture) -> None:
     shop.describe()
     shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", "2026-11-19T10:00:00Z,view,,bob,s2,9.99,,", day=BEFORE)
     shop.deliver("2026-11-20T10:00:00Z,view,P1,ann,s1,9.99,,")
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     tables = ("events", "quarantine", "reconciliation")
     rows = {name: shop.rows(name) for name in tables}
     for name in ("events", "quarantine"):
@@ -106,6 +106,6 @@ def test_deleted_files_are_landed_and_cleaned_again(shop: ShopFixture) -> None:
             Path(file.removeprefix("file://")).unlink()
     landing = Landing(settings(), "clicks", "events")
     shutil.rmtree(Path(landing.files([DAY])[0]).parent)
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     assert {name: shop.rows(name) for name in tables} == rows
     assert "events" not in shop.clean(window_days=2).tables, "no day is changed any more"

@@ -37,7 +37,7 @@ def test_google_analytics_4(shop: ShopFixture) -> None:
         ga4(4, "purchase", mug | {"quantity": "2"}, {"item_id": "SKU2", "price": 3}, user="ann"),
     ]
     (shop.files / "events_20261120-000000000000.json").write_text("\n".join(lines))
-    shop.preset("ga4_bigquery", shop.files).night()
+    shop.preset("ga4_bigquery", shop.files).run()
     assert events(shop) == [
         ("search", None, "1.2", "1.2.1795", "blue mug", None, None),
         ("view", "SKU1", "1.2", "1.2.1795", None, 12.5, None),
@@ -63,7 +63,7 @@ def test_segment(shop: ShopFixture) -> None:
         segment(3, "Order Completed", order_id="50", products=[mug | {"quantity": 2}, {"sku": "X", "price": 3}]),
     ]
     (shop.files / "1795132800000.json").write_text("\n".join(lines))
-    shop.preset("segment", shop.files).night()
+    shop.preset("segment", shop.files).run()
     assert events(shop) == [
         ("search", None, "a1", "7", "blue mug", None, None),
         ("view", "507f", "a1", "7", None, 12.5, 1.0),
@@ -83,7 +83,7 @@ def test_shopify_orders(shop: ShopFixture) -> None:
         "#1002,bob@example.com,,,1,Tote,20.00,,,,Leaf",
     ]
     (shop.files / "orders_export_1.csv").write_text("\n".join(lines) + "\n")
-    shop.preset("shopify_orders", shop.files).night()
+    shop.preset("shopify_orders", shop.files).run()
     ann = sha256(b"ann@example.com").hexdigest()
     assert events(shop) == [
         ("purchase", "MUG", ann, "#1001", None, 12.5, 2.0),

@@ -38,7 +38,7 @@ def frame(spark: SparkSession, table: str, rows: list[Row]) -> DataFrame:
 
 
 @pytest.fixture
-def night(spark: SparkSession) -> SparkSession:
+def tables(spark: SparkSession) -> SparkSession:
     """All valid tables as views, and the facts of the recommendations."""
     for table, rows in GOOD.items():
         frame(spark, table, rows).createOrReplaceTempView(table)
@@ -52,17 +52,17 @@ def test_every_table_has_a_suite_and_rows_to_try_it() -> None:
 
 
 @pytest.mark.parametrize("table", GOOD)
-def test_a_good_table_passes(gate: GateRun, night: SparkSession, table: str) -> None:
-    report, findings = gate.validate(table, night.table(table))
+def test_a_good_table_passes(gate: GateRun, tables: SparkSession, table: str) -> None:
+    report, findings = gate.validate(table, tables.table(table))
     assert findings == []
     assert (report.rows, report.failed, report.warnings) == (len(GOOD[table]), 0, 0)
     assert report.expectations >= len(TABLES[table].columns)
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defects_are_caught(gate: GateRun, night: SparkSession, name: str) -> None:
+def test_defects_are_caught(gate: GateRun, tables: SparkSession, name: str) -> None:
     defect = DEFECTS[name]
-    rows = frame(night, defect.table, defect.rows)
+    rows = frame(tables, defect.table, defect.rows)
     rows.createOrReplaceTempView(defect.table)
     _, findings = gate.validate(defect.table, rows)
     assert {(finding.column, finding.severity) for finding in findings} == defect.expected
@@ -70,26 +70,26 @@ def test_defects_are_caught(gate: GateRun, night: SparkSession, name: str) -> No
 
 
 @pytest.mark.parametrize("name", [name for name in DEFECTS if DEFECTS[name].table in SILVER and DEFECTS[name].rows])
-def test_defects_of_staged_files_are_caught(gate: GateRun, night: SparkSession, name: str, tmp_path: Path) -> None:
+def test_defects_of_staged_files_are_caught(gate: GateRun, tables: SparkSession, name: str, tmp_path: Path) -> None:
     """Footers prove most rules; they must not prove the broken ones."""
     defect = DEFECTS[name]
-    frame(night, defect.table, defect.rows).write.parquet(str(tmp_path / "staged"))
-    rows = night.read.parquet(str(tmp_path / "staged"))
+    frame(tables, defect.table, defect.rows).write.parquet(str(tmp_path / "staged"))
+    rows = tables.read.parquet(str(tmp_path / "staged"))
     rows.createOrReplaceTempView(defect.table)
     _, findings = gate.validate(defect.table, rows)
     assert {(finding.column, finding.severity) for finding in findings} == defect.expected
 
 
 @pytest.mark.parametrize("table", SILVER)
-def test_good_staged_files_pass(gate: GateRun, night: SparkSession, table: str, tmp_path: Path) -> None:
-    frame(night, table, GOOD[table]).write.parquet(str(tmp_path / "staged"))
-    report, findings = gate.validate(table, night.read.parquet(str(tmp_path / "staged")))
+def test_good_staged_files_pass(gate: GateRun, tables: SparkSession, table: str, tmp_path: Path) -> None:
+    frame(tables, table, GOOD[table]).write.parquet(str(tmp_path / "staged"))
+    report, findings = gate.validate(table, tables.read.parquet(str(tmp_path / "staged")))
     assert findings == []
     assert report.rows == len(GOOD[table])
 
 
-def test_messages_hold_the_values_at_fault(gate: GateRun, night: SparkSession) -> None:
-    rows = frame(night, "events", DEFECTS["event values"].rows)
+def test_messages_hold_the_values_at_fault(gate: GateRun, tables: SparkSession) -> None:
+    rows = frame(tables, "events", DEFECTS["event values"].rows)
     _, findings = gate.validate("events", rows)
     observed = {finding.column: finding.observed for finding in findings}
     assert observed["event_type"] == "1 of 10 rows, e.g. event_type=teleport"
@@ -97,8 +97,8 @@ def test_messages_hold_the_values_at_fault(gate: GateRun, night: SparkSession) -
     assert "ts=2026-11-19" in observed["ts"]
 
 
-def test_wrong_types_and_columns_come_first(gate: GateRun, night: SparkSession) -> None:
-    rows = night.table("similar_items").withColumn("item_id", F.lit(1.5)).withColumn("extra", F.lit(DS))
+def test_wrong_types_and_columns_come_first(gate: GateRun, tables: SparkSession) -> None:
+    rows = tables.table("similar_items").withColumn("item_id", F.lit(1.5)).withColumn("extra", F.lit(DS))
     _, findings = gate.validate("similar_items", rows)
     kinds = [finding.expectation for finding in findings]
     assert kinds[:2] == ["expect_table_columns_to_match_ordered_list", "expect_column_values_to_be_of_type"]
@@ -106,37 +106,37 @@ def test_wrong_types_and_columns_come_first(gate: GateRun, night: SparkSession) 
     assert any("could not be computed" in finding.observed for finding in findings)
 
 
-def test_a_missing_column_closes_the_gate(gate: GateRun, night: SparkSession) -> None:
-    _, findings = gate.validate("sequences", night.table("sequences").drop("timestamps"))
+def test_a_missing_column_closes_the_gate(gate: GateRun, tables: SparkSession) -> None:
+    _, findings = gate.validate("sequences", tables.table("sequences").drop("timestamps"))
     assert (findings[0].column, findings[0].severity) == ("*", "critical")
     assert {finding.column for finding in findings} >= {"timestamps"}
 
 
-def test_data_docs_are_pages_on_file(gate: GateRun, night: SparkSession) -> None:
-    report, _ = gate.validate("users", night.table("users"))
+def test_data_docs_are_pages_on_file(gate: GateRun, tables: SparkSession) -> None:
+    report, _ = gate.validate("users", tables.table("users"))
     gate.build_docs()
     assert "user_key" in (gate.docs_folder / report.page(gate.docs_folder)).read_text()
 
 
-def test_intent_no_better_than_its_base_rate_is_a_warning(gate: GateRun, night: SparkSession) -> None:
+def test_intent_no_better_than_its_base_rate_is_a_warning(gate: GateRun, tables: SparkSession) -> None:
     facts = [("intent_auc", "0.49"), ("intent_log_loss", "0.6"), ("intent_base_log_loss", "0.6")]
-    night.createDataFrame(facts, VIEWS["manifest_facts"][0]).createOrReplaceTempView("manifest_facts")
-    _, findings = gate.validate("purchase_intent", night.table("purchase_intent"))
+    tables.createDataFrame(facts, VIEWS["manifest_facts"][0]).createOrReplaceTempView("manifest_facts")
+    _, findings = gate.validate("purchase_intent", tables.table("purchase_intent"))
     assert [(finding.column, finding.severity) for finding in findings] == [("probability", "warning")]
     assert "2 rows" in findings[0].observed
 
 
-def test_scores_may_rise_where_the_arm_mixes_or_a_slot_is_for_new_items(gate: GateRun, night: SparkSession) -> None:
+def test_scores_may_rise_where_the_arm_mixes_or_a_slot_is_for_new_items(gate: GateRun, tables: SparkSession) -> None:
     mixed = [row | {"arm": "mixed", "score": float(row["rank"])} for row in GOOD["recommendations"]]
     new = [row | {"score": float(row["rank"]), "reason": "new in Tea"} for row in GOOD["recommendations"]]
     for rows in (mixed, new):
-        assert gate.validate("recommendations", frame(night, "recommendations", rows))[1] == []
+        assert gate.validate("recommendations", frame(tables, "recommendations", rows))[1] == []
 
 
-def test_a_value_that_is_html_is_shown_as_text(night: SparkSession, tmp_path: Path) -> None:
+def test_a_value_that_is_html_is_shown_as_text(tables: SparkSession, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     gate = GateRun(tmp_path, "shop 2026-11-20 hostile")
-    rows = frame(night, "events", [*GOOD["events"], event(90, event_type=hostile)])
+    rows = frame(tables, "events", [*GOOD["events"], event(90, event_type=hostile)])
     rows.createOrReplaceTempView("events")
     report, findings = gate.validate("events", rows)
     assert any(hostile in finding.observed for finding in findings), "a message is no HTML"

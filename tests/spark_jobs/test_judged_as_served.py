@@ -26,7 +26,7 @@ from pipeline_tasks.registry.embed_items import embed_catalog
 from pipeline_tasks.registry.promotion import promote_champion
 from pipeline_tasks.registry.registry import client
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY
-from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.registry.tracking import start_parent_run
 from pipeline_tasks.times import DAY
 from spark_jobs.recommend_items import describe, limits
 from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
@@ -65,15 +65,15 @@ class Judged:
         return self.evaluation.metrics[OURS]
 
     def inputs(self) -> RunInputs:
-        """Embed the earlier night, and read what its tables are made from."""
+        """Embed the earlier run, and read what its tables are made from."""
         embed_catalog(settings(), self.shop.served)
         return read_run_inputs(self.spark, self.shop.served, settings().scoring)
 
     def serve(self, inputs: RunInputs) -> Manifest:
         staged = stage_recommendations(inputs)
         facts = describe(inputs) | staged.facts
-        night = self.shop.served
-        manifest = Manifest(source=night.source, ds=night.ds, step="recommend", tables=staged.tables, facts=facts)
+        run_key = self.shop.served
+        manifest = Manifest(source=run_key.source, ds=run_key.ds, step="recommend", tables=staged.tables, facts=facts)
         write_manifest(settings(), manifest)
         return manifest
 
@@ -102,10 +102,10 @@ def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def judged(shop: JudgedShop) -> Judged:
         shop.write(Lake.open(settings(), shop.name))
         client(settings()).create_experiment(f"nightshelf/{shop.name}", artifact_location=f"file://{tmp_path}/runs")
-        parent = start_night_run(settings(), shop.night)
-        candidate = train_candidate(settings(), shop.night, "frozen", parent)
-        evaluation = evaluate_candidates(settings(), shop.night, parent)
-        return Judged(spark, shop, parent, candidate, evaluation, promote_champion(settings(), shop.night))
+        parent = start_parent_run(settings(), shop.run_key)
+        candidate = train_candidate(settings(), shop.run_key, "frozen", parent)
+        evaluation = evaluate_candidates(settings(), shop.run_key, parent)
+        return Judged(spark, shop, parent, candidate, evaluation, promote_champion(settings(), shop.run_key))
 
     return judged
 
@@ -175,7 +175,7 @@ def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: 
     assert any(recent.values())
     assert shop.ndcg(rows, recent) == pytest.approx(judged.figure, abs=1e-6)
     assert len({judged.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
-    whole = read_run_data(inputs.lake, shop.night)
+    whole = read_run_data(inputs.lake, shop.run_key)
     taken = served_task(whole, settings().scoring, "validation").taken
     (validation,) = build_tasks(whole.parts, "validation", ("served",), ITEMS, taken=taken)
     competed = evaluate(load_recommender(judged.candidate.folder).recommender, validation)

@@ -53,7 +53,7 @@ def test_where_leaves_out_a_row_with_text_instead_of_a_number(
     shop.describe(CLICKS.replace("[events]\n", '[events]\nwhere = "units > 0"\n', 1))
     lines = [f"2026-11-20T09:00:00Z,purchase,P1,ann,s1,1,{units}," for units in ("2", "two", "0", "")]
     shop.deliver(*lines)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 1, "event": 1}
     assert "'rows_read': 4, 'left_out_by_where': 3" in capsys.readouterr().out
 
@@ -61,7 +61,7 @@ def test_where_leaves_out_a_row_with_text_instead_of_a_number(
 def test_an_empty_day_is_one_clear_error_and_the_day_before_stays(shop: ShopFixture) -> None:
     before = date(2026, 11, 19)
     shop.deliver("2026-11-19T09:00:00Z,view,P1,ann,s1,,,", day=before)
-    shop.night(before)
+    shop.run(before)
     kept = shop.rows("events")
     shop.deliver()
     shop.land()
@@ -80,7 +80,7 @@ def test_a_line_of_100_megabytes_is_one_rejected_record(shop: ShopFixture) -> No
         for _ in range(100):
             file.write("x" * 1_000_000)
         file.write(f"\n{VIEW.replace('P1', 'P2')}\n")
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "corrupt_record": 1}
     raw = shop.rows("quarantine")[0]["raw"]
     assert len(raw) == 10_000
@@ -106,7 +106,7 @@ def test_bytes_that_are_not_utf8_are_one_rejected_record(shop: ShopFixture) -> N
     shop.describe()
     content = f"{HEADER}\n{VIEW}\n".encode() + b"2026-11-20T09:00:00Z,view,P\xff\xfe2,ann,s1,,,\n"
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "corrupt_record": 1}
     assert "view,P�" in shop.rows("quarantine")[0]["raw"]
 
@@ -115,7 +115,7 @@ def test_an_encoding_can_be_declared(shop: ShopFixture) -> None:
     shop.describe(CLICKS.replace("[events.columns]", '[events.options]\nencoding = "ISO-8859-1"\n[events.columns]'))
     content = f"{HEADER}\n2026-11-20T09:00:00Z,search,,ann,s1,,,Café\n".encode("latin-1")
     (shop.files / f"events-{DAY}.csv").write_bytes(content)
-    shop.night()
+    shop.run()
     assert [row["query"] for row in shop.rows("events")] == ["café"]
 
 
@@ -123,7 +123,7 @@ def test_columns_may_come_in_another_order_on_another_day(shop: ShopFixture) -> 
     before = date(2026, 11, 19)
     shop.deliver("ann,2026-11-19T09:00:00Z,view,P1", day=before, header="who,time,kind,item")
     shop.deliver(VIEW.replace("P1", "P2"))
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     assert {(row["item_id"], row["user_key"]) for row in shop.rows("events")} == {("P1", "ann"), ("P2", "ann")}
 
 
@@ -151,7 +151,7 @@ def test_json_lines_of_several_files(shop: ShopFixture) -> None:
         f'{{"at": {at}, "type": "heartbeat"}}\n\n{{"at": {at}, "ty\n'
     )
     (folder / "b.jsonl").write_text(f'{{"at": {at + 5000}, "type": "view", "product": {{"id": "P2"}}, "user": 8}}\n')
-    shop.night()
+    shop.run()
     assert {(row["item_id"], row["user_key"]) for row in shop.rows("events")} == {("P1", "7"), ("P2", "8")}
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "corrupt_record": 1}
 
@@ -166,7 +166,7 @@ def test_the_remedy_for_a_reserved_column_name_works(shop: ShopFixture) -> None:
         "[events]\n", '[events]\nselect = ["* EXCEPT (ds)", "ds AS ds_"]\n', 1
     )
     shop.describe(toml)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 1, "event": 1}
 
 
@@ -175,13 +175,13 @@ def test_one_growing_file_lands_only_what_is_new(shop: ShopFixture, capsys: pyte
     before = date(2026, 11, 19)
     first = [HEADER, VIEW.replace("-20T", "-19T"), "yesterday,view,P1,ann,s1,,,"]
     (shop.files / "all.csv").write_text("\n".join(first) + "\n")
-    shop.night(before, window_days=2)
+    shop.run(before, window_days=2)
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "unparsable_time": 1}
     capsys.readouterr()
     shop.land(before, window_days=2)
     assert "the file is unchanged" in capsys.readouterr().out
     (shop.files / "all.csv").write_text("\n".join([*first, VIEW]) + "\n")
-    manifest = shop.night(window_days=2)
+    manifest = shop.run(window_days=2)
     assert DAY in manifest.tables["events"].days
     assert shop.outcomes() == {"rows_in": 3, "event": 2, "unparsable_time": 1}, "an undated record is told once"
 
@@ -194,14 +194,14 @@ def test_without_a_window_a_file_of_many_days_is_the_whole_log(
     lines = [VIEW.replace("2026-11-20", str(day)) for day in (old, before, DAY, date(2026, 11, 21))]
     (shop.files / "all.csv").write_text("\n".join([HEADER, *lines]) + "\n")
     shop.land(before, 2)
-    manifest = shop.night(before, 0)
+    manifest = shop.run(before, 0)
     days = (before - old).days + 1
     assert manifest.facts["window_days"] == str(days)
     assert {row["ds"] for row in shop.rows("events")} == {old, before}, "what was landed with a window is not all"
     capsys.readouterr()
     shop.land(before, 0)
     assert "the file is unchanged" in capsys.readouterr().out
-    assert shop.night(DAY, 0).facts["window_days"] == str(days + 1)
+    assert shop.run(DAY, 0).facts["window_days"] == str(days + 1)
     assert {row["ds"] for row in shop.rows("events")} == {old, before, DAY}
 
 
@@ -209,5 +209,5 @@ def test_without_a_window_dated_files_are_those_of_thirty_days(shop: ShopFixture
     shop.describe()
     for day in (DAY - timedelta(days=30), DAY - timedelta(days=29), DAY):
         shop.deliver(VIEW.replace("2026-11-20", str(day)), day=day)
-    assert shop.night(window_days=0).facts["window_days"] == "30"
+    assert shop.run(window_days=0).facts["window_days"] == "30"
     assert len(shop.rows("events")) == 2

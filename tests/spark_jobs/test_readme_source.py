@@ -31,7 +31,7 @@ def test_the_example_turns_a_shops_files_into_tables(shop: ShopFixture) -> None:
     toml = shown_blocks(GUIDE, "toml")[0]
     (shop.files / "orders-2026-11-20.csv").write_text(ORDERS)
     (shop.files / "catalog.csv").write_text(CATALOG)
-    shop.describe(re.sub(r'(?m)^path = "/data/corner_shop".*$', 'path = "."', toml)).night()
+    shop.describe(re.sub(r'(?m)^path = "/data/corner_shop".*$', 'path = "."', toml)).run()
     events = [(row["user_key"], row["item_id"], row["quantity"]) for row in shop.rows("events")]
     assert sorted(events) == [("ann", "mug", 1.0), ("ann", "tea", 3.0)]
     [refused] = shop.rows("quarantine")

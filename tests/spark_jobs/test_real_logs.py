@@ -20,7 +20,7 @@ LAST_DAY = date(2011, 12, 9)
 def test_online_retail_by_the_protocol(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("online_retail", shared_data / "online-retail-uci")
     # Of a log in one file the window is all of it, with nothing set.
-    assert shop.night(LAST_DAY, window_days=0, rules=PROTOCOL).facts["window_days"] == "374"
+    assert shop.run(LAST_DAY, window_days=0, rules=PROTOCOL).facts["window_days"] == "374"
     events = shop.lake.read("events", columns=("event_type", "user_key", "item_id"))
     assert set(events["event_type"].to_pylist()) == {"purchase"}
     assert events.num_rows == 392_692
@@ -56,7 +56,7 @@ def test_online_retail_by_the_protocol(shop: ShopFixture, shared_data: Path) -> 
 def test_rees46(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("rees46", shared_data / "rees46-multicategory-sample")
     ds = date(2019, 10, 1)
-    shop.night(ds)
+    shop.run(ds)
     counts = shop.outcomes()
     assert counts.pop("rows_in") == sum(counts.values()) == 17_435
     assert counts["event"] > 17_000
@@ -70,7 +70,7 @@ def test_rees46(shop: ShopFixture, shared_data: Path) -> None:
 def test_completejourney(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("completejourney", shared_data / "completejourney")
     ds = date(2017, 12, 31)
-    shop.night(ds, window_days=60)
+    shop.run(ds, window_days=60)
     counts = shop.outcomes()
     assert counts.pop("rows_in") == sum(counts.values())
     assert counts["event"] > 10_000
@@ -84,7 +84,7 @@ def test_completejourney(shop: ShopFixture, shared_data: Path) -> None:
 def test_amazon_reviews(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("amazon_reviews", shared_data / "amazon-beauty-5core")
     ds = date(2014, 7, 23)
-    shop.night(ds)
+    shop.run(ds)
     assert shop.outcomes() == {"rows_in": 198_502, "event": 198_502}
     sequences = shop_sequences(shop, ds)
     assert len(sequences) == 22_363
@@ -96,7 +96,7 @@ def test_amazon_reviews(shop: ShopFixture, shared_data: Path) -> None:
 
 def test_amazon_reviews_without_titles(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("amazon_reviews_untitled", shared_data / "amazon-sports-5core")
-    shop.night(date(2014, 7, 23))
+    shop.run(date(2014, 7, 23))
     assert shop.outcomes() == {"rows_in": 296_337, "event": 296_337}
     rows = shop.rows("items")
     items = {row["item_id"]: row for row in rows}
@@ -114,7 +114,7 @@ def test_amazon_reviews_without_titles(shop: ShopFixture, shared_data: Path) -> 
 def test_movielens(shop: ShopFixture, shared_data: Path) -> None:
     shop.preset("movielens", shared_data / "ml-1m")
     ds = date(2003, 2, 28)
-    shop.night(ds)
+    shop.run(ds)
     assert shop.outcomes() == {"rows_in": 999_611, "event": 999_611}
     sequences = shop_sequences(shop, ds)
     assert len(sequences) == 6_040

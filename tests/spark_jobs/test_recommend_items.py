@@ -12,7 +12,7 @@ from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.recommendation_rows import by_score, recommendations_of, stage_only_recommendations
 from tests.spark_jobs.small_run import (
     ITEMS,
-    NIGHT,
+    RUN_KEY,
     SCORING,
     SEGMENTS,
     item_vectors,
@@ -24,7 +24,7 @@ from tests.spark_jobs.small_run import (
 
 @pytest.fixture(scope="module")
 def manifest(spark: SparkSession, home: Settings) -> Manifest:
-    return build(spark, NIGHT, by_score(home))
+    return build(spark, RUN_KEY, by_score(home))
 
 
 def best_items(user: str, allowed: list[str], k: int) -> list[tuple[str, float]]:
@@ -42,12 +42,12 @@ def test_recommendations_are_the_best_items_without_recent_purchases(manifest: M
     expected = [score for _, score in best_items("ann", allowed, 4)]
     assert np.allclose([row["score"] for row in shelf], expected, rtol=0, atol=1e-12)
     assert {(row["arm"], row["model_version"], row["ds"]) for row in shelf} == {
-        ("control", "nightshelf-shop/7", NIGHT.ds)
+        ("control", "nightshelf-shop/7", RUN_KEY.ds)
     }
 
 
 def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, home: Settings) -> None:
-    vectors = staging_folder(home, NIGHT) / "vectors"
+    vectors = staging_folder(home, RUN_KEY) / "vectors"
     # i01 was bought yesterday, and stays away for all its 500.
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {1: 500.0, 2: 100.0, 0: -100.0}})
     try:
@@ -64,7 +64,7 @@ def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, ho
 
 
 def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: SparkSession, home: Settings) -> None:
-    vectors, weights = staging_folder(home, NIGHT) / "vectors", (1.5, -2.0, 0.5)
+    vectors, weights = staging_folder(home, RUN_KEY) / "vectors", (1.5, -2.0, 0.5)
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {2: 0.25}}, weights)
     try:
         shelf = recommendations_of(
@@ -117,7 +117,7 @@ def test_next_items_are_the_models_order_for_a_visitor_of_the_item(manifest: Man
 
 
 def test_next_items_are_empty_with_next_k_zero(spark: SparkSession, home: Settings) -> None:
-    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"next_k": 0}))
+    inputs = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"next_k": 0}))
     assert stage_neighbors(inputs).tables["next_items"].rows == 0
 
 
@@ -143,10 +143,10 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
 
 
 def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> None:
-    inputs = read_run_inputs(spark, NIGHT, SCORING)
+    inputs = read_run_inputs(spark, RUN_KEY, SCORING)
     few = inputs.sequences.where("user_key = 'bob'")
     segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
-    rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", NIGHT.ds).collect()
+    rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", RUN_KEY.ds).collect()
     shelf = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
     assert [row["item_id"] for row in shelf] == ["i03", "i00", "i01", "i02", "i04"]
     assert [row["reason"] for row in shelf[:2]] == ["popular in C0", "waiting to be discovered in C0"]
@@ -187,11 +187,11 @@ def test_profiles_audiences_and_demand_cover_all_users_and_items(manifest: Manif
 def test_a_repeated_run_gives_identical_tables_that_pass_the_gate(
     spark: SparkSession, home: Settings, manifest: Manifest
 ) -> None:
-    again = build(spark, NIGHT, by_score(home).model_copy(update={"block_users": 1}))
+    again = build(spark, RUN_KEY, by_score(home).model_copy(update={"block_users": 1}))
     for table in manifest.tables:
         assert rows_of(again, table) == rows_of(manifest, table)
     # By its real facts, which the gate's own tests only assume; the tables whose lengths they decide.
     held = ("user_profiles", "fallback_recommendations", "similar_items", "next_items")
     write_manifest(home, again.model_copy(update={"tables": {name: again.tables[name] for name in held}}))
-    report = validate_step(spark, home, NIGHT, "recommend")
+    report = validate_step(spark, home, RUN_KEY, "recommend")
     assert report.passed, report.findings

@@ -26,18 +26,18 @@ GOOD = silver_cases.GOOD | gold_cases.GOOD
 
 pytestmark = pytest.mark.spark
 
-NIGHT = RunKey("shop", DS)
+RUN_KEY = RunKey("shop", DS)
 CLEAN = ("events", "quarantine", "reconciliation", "items", "users")
 
 
 def stage(settings: Settings, step: str, names: Iterable[str], facts: dict[str, str], **changed: list[Row]) -> Manifest:
-    lake, tables = Lake.open(settings, NIGHT.source), {}
+    lake, tables = Lake.open(settings, RUN_KEY.source), {}
     for name in names:
         empty = dict.fromkeys(TABLES[name].column_names)
         rows = [empty | row for row in changed.get(name, GOOD[name])]
         files = lake.write_arrow(name, pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name])))
         tables[name] = StagedTable(days=[DS], files=files, rows=len(rows))
-    manifest = Manifest(source=NIGHT.source, ds=DS, step=step, tables=tables, facts=facts)
+    manifest = Manifest(source=RUN_KEY.source, ds=DS, step=step, tables=tables, facts=facts)
     write_manifest(settings, manifest)
     return manifest
 
@@ -54,7 +54,7 @@ def test_a_closed_gate_ends_the_process_with_its_message(tmp_path: Path) -> None
     assert last.startswith("GateError: Gate clean of shop 2026-11-20 is closed: table events, column event_type")
     assert "expect_column_values_to_be_in_set" in last
     assert "observed 1 of 20 rows, e.g. event_type=teleport. Correct the source's mapping" in last
-    report = read_report(settings, NIGHT, "clean")
+    report = read_report(settings, RUN_KEY, "clean")
     assert (report.passed, sorted(report.tables)) == (False, sorted(CLEAN))
     assert {name for name, table in report.tables.items() if table.failed} == {"events"}
     page = settings.data_docs / report.tables["events"].page(settings.data_docs)
@@ -75,7 +75,7 @@ def validate_recommendations(
 ) -> GateReport:
     home.mkdir(exist_ok=True)
     settings = Settings(home=home)
-    lake = Lake.open(settings, NIGHT.source)
+    lake = Lake.open(settings, RUN_KEY.source)
     bought = sequence("ann", item_ids=["i1", "i4", "i1"], event_types=["view", "purchase", "purchase"])
     sequences = [bought, sequence("bob", item_ids=[viewed] * 3), sequence("session:1", user_key=None)]
     publish(lake, stage(settings, "clean", ["items"], {}))
@@ -92,14 +92,14 @@ def validate_recommendations(
         "shelf_folder": str(shelf_of_rules(home)),
     }
     stage(settings, "recommend", ["user_profiles", "recommendations", "fallback_recommendations"], facts)
-    return validate_step(spark, settings, NIGHT, "recommend")
+    return validate_step(spark, settings, RUN_KEY, "recommend")
 
 
 def test_recommendations_are_validated_against_published_tables(spark: SparkSession, tmp_path: Path) -> None:
     report = validate_recommendations(spark, tmp_path, top_k=2)
     assert report.findings == []
     assert report.passed
-    assert report.manifest == read_manifest(Settings(home=tmp_path), NIGHT, "recommend").digest
+    assert report.manifest == read_manifest(Settings(home=tmp_path), RUN_KEY, "recommend").digest
     assert report.tables["recommendations"].rows == 4
 
 
@@ -122,4 +122,4 @@ def test_excluded_items_in_the_recommendations_close_the_gate(spark: SparkSessio
 
 def test_nothing_staged_is_a_clear_error(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Step clean has built nothing for shop 2026-11-20"):
-        validate_step(spark, Settings(home=tmp_path), NIGHT, "clean")
+        validate_step(spark, Settings(home=tmp_path), RUN_KEY, "clean")

@@ -15,9 +15,9 @@ from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate
 from pipeline_tasks.registry.registry import client
-from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.registry.tracking import start_parent_run
 from pipeline_tasks.training import fit_two_tower
-from tests.pipeline_tasks.tiny_shop import NIGHT, write_tiny_shop
+from tests.pipeline_tasks.tiny_shop import RUN_KEY, write_tiny_shop
 
 pytestmark = pytest.mark.training
 
@@ -27,8 +27,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("home")
     training = TrainingSettings(dimension=16, epochs=3, max_length=20, threads=1)
     settings = Settings(home=home, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db", training=training)
-    write_tiny_shop(Lake.open(settings, NIGHT.source))
-    client(settings).create_experiment(f"nightshelf/{NIGHT.source}", artifact_location=f"file://{home}/artifacts")
+    write_tiny_shop(Lake.open(settings, RUN_KEY.source))
+    client(settings).create_experiment(f"nightshelf/{RUN_KEY.source}", artifact_location=f"file://{home}/artifacts")
     return settings
 
 
@@ -59,7 +59,7 @@ def forgetful_in(number: int, fit: Callable[..., object]) -> Callable[..., objec
 def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trials_are_seen(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parent = start_night_run(shop, NIGHT)
+    parent = start_parent_run(shop, RUN_KEY)
     whole, begun = fit_two_tower.TwoTowerTrainer.fit, []
 
     def killed(*given: object) -> object:
@@ -71,11 +71,11 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
     with monkeypatch.context() as patched:
         patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
-    assert (staging_folder(shop, NIGHT) / "search" / "frozen.db").exists()
+            train_candidate(shop, RUN_KEY, "frozen", parent, search_trials=6)
+    assert (staging_folder(shop, RUN_KEY) / "search" / "frozen.db").exists()
     with monkeypatch.context() as patched:
         patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", forgetful_in(4, whole))
-        candidate = train_candidate(shop, NIGHT, "frozen", parent, search_trials=6)
+        candidate = train_candidate(shop, RUN_KEY, "frozen", parent, search_trials=6)
     trials = trials_of(candidate)
     states = [trial.data.tags["state"].partition(" at ")[0] for trial in trials]
     assert len(trials) == 7
@@ -100,6 +100,6 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
 
 
 def test_without_trials_nothing_is_searched(shop: Settings) -> None:
-    candidate = train_candidate(shop, NIGHT, "frozen", start_night_run(shop, NIGHT))
+    candidate = train_candidate(shop, RUN_KEY, "frozen", start_parent_run(shop, RUN_KEY))
     assert trials_of(candidate) == []
     assert client(shop).list_artifacts(candidate.run_id, "search") == []

@@ -15,7 +15,7 @@ from pipeline_tasks.evaluation.ranking_task import Goal, build_task
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of
-from tests.pipeline_tasks.nights import leave_last_out_run
+from tests.pipeline_tasks.run_fixtures import leave_last_out_run
 
 pytestmark = pytest.mark.training
 

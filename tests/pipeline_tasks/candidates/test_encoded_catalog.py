@@ -10,7 +10,7 @@ from pipeline_tasks.data.interactions import Integers
 from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.encoders.pair_batch import PairBatch
 from tests.pipeline_tasks.logs import random_log
-from tests.pipeline_tasks.nights import leave_last_out_run
+from tests.pipeline_tasks.run_fixtures import leave_last_out_run
 
 pytestmark = pytest.mark.training
 

@@ -13,7 +13,7 @@ from pipeline_tasks.quality.gate_report import GateReport, TableReport, read_rep
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.landing import Landing
 
-NIGHT = RunKey("shop", date(2026, 11, 20))
+RUN_KEY = RunKey("shop", date(2026, 11, 20))
 
 
 @contextmanager
@@ -38,30 +38,30 @@ def test_a_failed_write_keeps_the_old_text_and_leaves_no_other_file(tmp_path: Pa
 
 
 def keep_manifest(settings: Settings, text: str) -> None:
-    write_manifest(settings, Manifest(source=NIGHT.source, ds=NIGHT.ds, step="clean", facts={"text": text}))
+    write_manifest(settings, Manifest(source=RUN_KEY.source, ds=RUN_KEY.ds, step="clean", facts={"text": text}))
 
 
 def kept_manifest(settings: Settings) -> str:
-    return read_manifest(settings, NIGHT, "clean").facts["text"]
+    return read_manifest(settings, RUN_KEY, "clean").facts["text"]
 
 
 def keep_report(settings: Settings, text: str) -> None:
     docs = TableReport(rows=1, expectations=1, failed=0, warnings=0, docs=text)
-    about = {"source": NIGHT.source, "ds": NIGHT.ds, "step": "clean", "seconds": 1, "passed": True, "findings": []}
+    about = {"source": RUN_KEY.source, "ds": RUN_KEY.ds, "step": "clean", "seconds": 1, "passed": True, "findings": []}
     write_report(settings, GateReport.model_validate({**about, "tables": {"events": docs}}))
 
 
 def kept_report(settings: Settings) -> str:
-    return read_report(settings, NIGHT, "clean").tables["events"].docs
+    return read_report(settings, RUN_KEY, "clean").tables["events"].docs
 
 
 def keep_ledger(settings: Settings, text: str) -> None:
-    landing = Landing(settings, NIGHT.source, "events")
-    landing.take_in(landing.incoming(), {NIGHT.ds: text})
+    landing = Landing(settings, RUN_KEY.source, "events")
+    landing.take_in(landing.incoming(), {RUN_KEY.ds: text})
 
 
 def kept_ledger(settings: Settings) -> str:
-    return Landing(settings, NIGHT.source, "events").ledger().deliveries[NIGHT.ds].fingerprint
+    return Landing(settings, RUN_KEY.source, "events").ledger().deliveries[RUN_KEY.ds].fingerprint
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def select(server: PostgresServer, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def nights(server: PostgresServer) -> list[tuple[Any, ...]]:
+def published_days(server: PostgresServer) -> list[tuple[Any, ...]]:
     return select(server, "SELECT ds, model_version, count(*) FROM shop.recommendations GROUP BY 1, 2 ORDER BY 1")
 
 
@@ -86,7 +86,7 @@ def test_rows_arrive_as_they_are(server: PostgresServer, settings: Settings) -> 
 def test_a_run_replaces_only_its_own_partition(server: PostgresServer, settings: Settings) -> None:
     for ds, model in ((FIRST, "m/1"), (SECOND, "m/1"), (SECOND, "m/2")):
         copy_recommendations(settings, published(settings, ds, model))
-    assert nights(server) == [(FIRST, "m/1", 4), (SECOND, "m/2", 4)]
+    assert published_days(server) == [(FIRST, "m/1", 4), (SECOND, "m/2", 4)]
     partitions = select(
         server,
         "SELECT c.relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
@@ -98,18 +98,18 @@ def test_a_run_replaces_only_its_own_partition(server: PostgresServer, settings:
 
 
 def test_a_repeated_copy_gives_the_same_rows(server: PostgresServer, settings: Settings) -> None:
-    night = published(settings, FIRST, "m/1")
-    assert copy_recommendations(settings, night) == copy_recommendations(settings, night)
-    assert nights(server) == [(FIRST, "m/1", 4)]
+    run_key = published(settings, FIRST, "m/1")
+    assert copy_recommendations(settings, run_key) == copy_recommendations(settings, run_key)
+    assert published_days(server) == [(FIRST, "m/1", 4)]
 
 
 def test_what_is_staged_but_not_published_never_reaches_postgres(server: PostgresServer, settings: Settings) -> None:
-    """A commit that fails leaves both on the old night, and so does a sink that runs all the same."""
-    night = published(settings, FIRST, "m/1")
-    copy_recommendations(settings, night)
+    """A commit that fails leaves both on the old run, and so does a sink that runs all the same."""
+    run_key = published(settings, FIRST, "m/1")
+    copy_recommendations(settings, run_key)
     staged(settings, FIRST, "m/2")
-    copy_recommendations(settings, night)
-    assert nights(server) == [(FIRST, "m/1", 4)]
+    copy_recommendations(settings, run_key)
+    assert published_days(server) == [(FIRST, "m/1", 4)]
 
 
 def test_a_run_that_the_lake_lacks_is_refused(settings: Settings) -> None:
@@ -126,7 +126,7 @@ def test_a_run_of_anonymous_sessions_alone_has_no_recommendations(server: Postgr
     publish(lake, manifest)
     sunk = copy_recommendations(settings, RunKey("shop", FIRST))
     assert sunk == {"recommendations": 0, "fallback_recommendations": 1}
-    assert nights(server) == []
+    assert published_days(server) == []
     # With profiles there are users, so the run was published only in part.
     profiles = pa.Table.from_pylist([{"user_key": "u0", "ds": FIRST}], schema=arrow_schema(TABLES["user_profiles"]))
     lake.commit("user_profiles", [FIRST], lake.write_arrow("user_profiles", profiles))
@@ -138,7 +138,7 @@ def test_a_server_that_dies_during_the_copy_keeps_the_old_rows_and_the_next_copy
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_recommendations(settings, published(settings, FIRST, "m/1"))
-    night = published(settings, FIRST, "m/2")
+    run_key = published(settings, FIRST, "m/2")
     whole = postgres_sink._as_csv
 
     def interrupted(files: list[str], columns: list[str]) -> Iterator[bytes]:
@@ -149,30 +149,30 @@ def test_a_server_that_dies_during_the_copy_keeps_the_old_rows_and_the_next_copy
 
     monkeypatch.setattr(postgres_sink, "_as_csv", interrupted)
     with pytest.raises(SinkError, match=r"shop 2026-11-20 could not be copied into Postgres .* Postgres is unchanged"):
-        copy_recommendations(settings, night)
+        copy_recommendations(settings, run_key)
     monkeypatch.undo()
     server.start()
-    assert nights(server) == [(FIRST, "m/1", 4)]
+    assert published_days(server) == [(FIRST, "m/1", 4)]
     assert Lake.open(settings, "shop").read("recommendations")["model_version"].unique().to_pylist() == ["m/2"]
-    copy_recommendations(settings, night)
-    assert nights(server) == [(FIRST, "m/2", 4)]
+    copy_recommendations(settings, run_key)
+    assert published_days(server) == [(FIRST, "m/2", 4)]
 
 
 def test_a_reader_that_stays_holds_up_the_swap_and_no_other_reader(server: PostgresServer, settings: Settings) -> None:
     copy_recommendations(settings, published(settings, FIRST, "m/1"))
-    night, waits = published(settings, FIRST, "m/2"), [0.0]
+    run_key, waits = published(settings, FIRST, "m/2"), [0.0]
     with psycopg.connect(server.dsn) as idle, ThreadPoolExecutor(1) as background:
         idle.execute("SELECT count(*) FROM shop.recommendations")
-        swap, until = background.submit(copy_recommendations, settings, night), time.monotonic() + 20
+        swap, until = background.submit(copy_recommendations, settings, run_key), time.monotonic() + 20
         # Until the reads have waited for two attempts of the swap.
         while sum(wait > 0.2 for wait in waits) < 2 and time.monotonic() < until:
             started = time.monotonic()
-            assert nights(server) == [(FIRST, "m/1", 4)]
+            assert published_days(server) == [(FIRST, "m/1", 4)]
             waits.append(time.monotonic() - started)
         idle.commit()
         swap.result()
     assert 0.2 < max(waits) < 2
-    assert nights(server) == [(FIRST, "m/2", 4)]
+    assert published_days(server) == [(FIRST, "m/2", 4)]
 
 
 def test_a_reader_that_keeps_its_transaction_open_keeps_the_old_rows(
@@ -184,20 +184,20 @@ def test_a_reader_that_keeps_its_transaction_open_keeps_the_old_rows(
         idle.execute("SELECT count(*) FROM shop.fallback_recommendations")
         with pytest.raises(SinkError, match=r"held the partition for 1 s.* then run sink_shelves again"):
             copy_recommendations(settings, published(settings, FIRST, "m/2"))
-    assert nights(server) == [(FIRST, "m/1", 4)]
+    assert published_days(server) == [(FIRST, "m/1", 4)]
 
 
 def test_two_runs_that_are_swapped_at_once_do_not_deadlock(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = [published(settings, ds, "m/1") for ds in (FIRST, SECOND)]
-    for night in both:
-        copy_recommendations(settings, night)
+    for run_key in both:
+        copy_recommendations(settings, run_key)
     loaded, swap = Barrier(2), postgres_sink._replace_partitions
 
-    def at_once(connection: psycopg.Connection, night: RunKey, fresh: dict[str, str]) -> None:
+    def at_once(connection: psycopg.Connection, run_key: RunKey, fresh: dict[str, str]) -> None:
         loaded.wait(30)
-        swap(connection, night, fresh)
+        swap(connection, run_key, fresh)
 
     monkeypatch.setattr(postgres_sink, "_replace_partitions", at_once)
     with ThreadPoolExecutor(2) as threads:
@@ -209,15 +209,15 @@ def test_duplicate_or_lost_rows_keep_the_old_rows(
     server: PostgresServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_recommendations(settings, published(settings, FIRST, "m/1"))
-    night, whole = published(settings, FIRST, "m/2"), postgres_sink._as_csv
+    run_key, whole = published(settings, FIRST, "m/2"), postgres_sink._as_csv
     monkeypatch.setattr(postgres_sink, "_rows", lambda _: 8)
     monkeypatch.setattr(postgres_sink, "_as_csv", lambda files, columns: whole(files * 2, columns))
     with pytest.raises(SinkError, match="could not create unique index"):
-        copy_recommendations(settings, night)
+        copy_recommendations(settings, run_key)
     monkeypatch.setattr(postgres_sink, "_rows", lambda _: 9)
     with pytest.raises(SinkError, match="8 of 9 rows of recommendations arrived"):
-        copy_recommendations(settings, night)
-    assert nights(server) == [(FIRST, "m/1", 4)]
+        copy_recommendations(settings, run_key)
+    assert published_days(server) == [(FIRST, "m/1", 4)]
 
 
 def test_no_server_is_a_clear_error_without_the_password(settings: Settings) -> None:

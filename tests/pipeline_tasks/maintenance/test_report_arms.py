@@ -13,7 +13,7 @@ from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.maintenance.arms_trial import HORIZON, event, log_events, log_trial
 from tests.pipeline_tasks.maintenance.published_shop import SOURCE, THIRD
 
-NIGHT = RunKey(SOURCE, THIRD)
+RUN_KEY = RunKey(SOURCE, THIRD)
 
 
 def found(settings: Settings, days: int = 5) -> dict[str, tuple[Any, ...]]:
@@ -54,7 +54,7 @@ def trial(settings: Settings) -> Settings:
 
 def test_the_arm_that_does_better_is_found_and_the_report_lies_in_mlflow(trial: Settings) -> None:
     client(trial).create_experiment(f"nightshelf/{SOURCE}", artifact_location=f"file://{trial.home}/artifacts")
-    report = report_arms(trial, NIGHT, 5, HORIZON)
+    report = report_arms(trial, RUN_KEY, 5, HORIZON)
     assert report.arms["arm"].tolist() == ["control", "explorer"]
     assert report.arms["users"].tolist() == [100, 100]
     assert report.left_out == 1
@@ -79,10 +79,10 @@ def test_the_arm_that_does_better_is_found_and_the_report_lies_in_mlflow(trial: 
 def test_a_log_without_arms_says_what_is_missing(settings: Settings) -> None:
     log_events(settings, [event("ann", "impression", 0)])
     with pytest.raises(ValueError, match=r"shop has no impression with an arm .*map events\.arm"):
-        report_arms(settings, NIGHT, 5, HORIZON)
+        report_arms(settings, RUN_KEY, 5, HORIZON)
 
 
 def test_an_arm_of_one_user_is_refused(settings: Settings) -> None:
     log_events(settings, [event("ann", "impression", 0, arm="a")])
     with pytest.raises(ValueError, match="arm a has fewer than 2 users of its own"):
-        report_arms(settings, NIGHT, 5, HORIZON)
+        report_arms(settings, RUN_KEY, 5, HORIZON)

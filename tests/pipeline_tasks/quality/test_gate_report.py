@@ -59,13 +59,13 @@ def test_warnings_do_not_close_the_gate(tmp_path: Path) -> None:
 
 
 def test_a_written_report_is_read_unchanged(tmp_path: Path) -> None:
-    settings, night = Settings(home=tmp_path), RunKey("shop", date(2026, 11, 20))
+    settings, run_key = Settings(home=tmp_path), RunKey("shop", date(2026, 11, 20))
     with pytest.raises(FileNotFoundError, match="Gate clean has not run for shop 2026-11-20"):
-        read_report(settings, night, "clean")
+        read_report(settings, run_key, "clean")
     written = report(tmp_path, finding("events", "critical"))
     path = write_report(settings, written)
     assert path == tmp_path / "staging/shop/2026-11-20/gate_clean.json"
-    assert read_report(settings, night, "clean") == written
+    assert read_report(settings, run_key, "clean") == written
 
 
 def test_index_links_every_table_and_marks_closed_gates(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from tests.pipeline_tasks.logs import log_of
 
 pytestmark = pytest.mark.training
 
-NIGHT = RunKey("checked_shop", parse_day("2026-11-20"))
-NAME = f"nightshelf-{NIGHT.source}"
+RUN_KEY = RunKey("checked_shop", parse_day("2026-11-20"))
+NAME = f"nightshelf-{RUN_KEY.source}"
 TEXTS = np.random.default_rng(2).standard_normal((5, 12)).astype(np.float32)
 Register = Callable[[int], Path]
 
@@ -81,12 +81,12 @@ def promote(settings: Settings, number: int, sha256: str) -> None:
         promote=True,
         reasons=["better"],
     )
-    write_atomically(evaluation_path(settings, NIGHT), evaluation.model_dump_json())
-    promote_champion(settings, NIGHT)
+    write_atomically(evaluation_path(settings, RUN_KEY), evaluation.model_dump_json())
+    promote_champion(settings, RUN_KEY)
 
 
 def champion(settings: Settings) -> ModelVersion:
-    found = champion_version(settings, NIGHT)
+    found = champion_version(settings, RUN_KEY)
     assert found is not None
     return found
 
@@ -94,13 +94,13 @@ def champion(settings: Settings) -> ModelVersion:
 def test_a_promoted_version_is_used_and_a_replaced_file_is_refused(settings: Settings, register: Register) -> None:
     files = register(1)
     promote(settings, 1, files_sha256(files))
-    assert load_version(settings, NIGHT.source, champion(settings)).recommender.name == "tiny 1"
+    assert load_version(settings, RUN_KEY.source, champion(settings)).recommender.name == "tiny 1"
 
     shutil.rmtree(settings.home / "champions")
     weights = files / "two_tower" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(ChampionError, match=r"not those that were promoted: their SHA-256 is .*roll_back_night"):
-        load_version(settings, NIGHT.source, champion(settings))
+        load_version(settings, RUN_KEY.source, champion(settings))
 
 
 @pytest.mark.parametrize("change", ["added", "renamed", "removed"])
@@ -114,16 +114,16 @@ def test_any_other_change_of_the_files_is_refused_too(settings: Settings, regist
     else:
         (files / "vocabulary.json").unlink()
     with pytest.raises(ChampionError, match="not those that were promoted"):
-        load_version(settings, NIGHT.source, champion(settings))
+        load_version(settings, RUN_KEY.source, champion(settings))
 
 
 def test_a_damaged_copy_on_this_machine_is_downloaded_again(settings: Settings, register: Register) -> None:
     files = register(1)
     promote(settings, 1, files_sha256(files))
-    load_version(settings, NIGHT.source, champion(settings))
+    load_version(settings, RUN_KEY.source, champion(settings))
     [kept] = (settings.home / "champions" / NAME).iterdir()
     (kept / "artifacts" / ARTIFACT / "vocabulary.json").write_text("{}")
-    load_version(settings, NIGHT.source, champion(settings))
+    load_version(settings, RUN_KEY.source, champion(settings))
     assert files_sha256(kept / "artifacts" / ARTIFACT) == files_sha256(files)
 
 
@@ -132,9 +132,9 @@ def test_an_alias_that_was_moved_to_another_version_is_refused(settings: Setting
     register(2)
     client(settings).set_registered_model_alias(NAME, "champion", "2")
     with pytest.raises(ChampionError, match=r"version 2 was not promoted by Nightshelf.*Promoted versions: 1\. Move"):
-        load_version(settings, NIGHT.source, champion(settings))
+        load_version(settings, RUN_KEY.source, champion(settings))
     client(settings).set_registered_model_alias(NAME, "champion", "1")
-    assert load_version(settings, NIGHT.source, champion(settings)).recommender.name == "tiny 1"
+    assert load_version(settings, RUN_KEY.source, champion(settings)).recommender.name == "tiny 1"
 
 
 def test_the_champion_of_an_earlier_nightshelf_is_recorded_at_its_first_use(
@@ -142,6 +142,6 @@ def test_the_champion_of_an_earlier_nightshelf_is_recorded_at_its_first_use(
 ) -> None:
     files = register(1)
     client(settings).set_registered_model_alias(NAME, "champion", "1")
-    load_version(settings, NIGHT.source, champion(settings))
+    load_version(settings, RUN_KEY.source, champion(settings))
     assert "version 1 is recorded as champion with SHA-256" in capsys.readouterr().out
-    assert recorded_champions(settings, NIGHT.source) == {"1": files_sha256(files)}
+    assert recorded_champions(settings, RUN_KEY.source) == {"1": files_sha256(files)}

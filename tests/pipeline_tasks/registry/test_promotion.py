@@ -126,6 +126,6 @@ def test_an_unknown_baseline_is_refused() -> None:
 
 
 def test_the_default_names() -> None:
-    night = RunKey("tiny_shop", pd.Timestamp("2026-11-20").date())
-    assert registry().model_name(night) == "nightshelf-tiny_shop"
-    assert registry().experiment_name(night) == "nightshelf/tiny_shop"
+    run_key = RunKey("tiny_shop", pd.Timestamp("2026-11-20").date())
+    assert registry().model_name(run_key) == "nightshelf-tiny_shop"
+    assert registry().experiment_name(run_key) == "nightshelf/tiny_shop"

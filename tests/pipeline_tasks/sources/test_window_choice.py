@@ -11,7 +11,7 @@ from pipeline_tasks.sources import window_choice
 from pipeline_tasks.sources.landing import Delivery, LandedDay, Ledger
 from pipeline_tasks.sources.window_choice import cleaned_window, landed_window
 
-NIGHT = RunKey("clicks", date(2026, 11, 20))
+RUN_KEY = RunKey("clicks", date(2026, 11, 20))
 
 
 def source(path: str) -> Source:
@@ -21,7 +21,7 @@ def source(path: str) -> Source:
 
 def ledger(rows: dict[int, int]) -> Ledger:
     """Return a ledger of rows by the number of days before the date of the run."""
-    days = {NIGHT.ds - timedelta(days=back): count for back, count in rows.items()}
+    days = {RUN_KEY.ds - timedelta(days=back): count for back, count in rows.items()}
     return Ledger(
         deliveries={
             day: Delivery(fingerprint="f", days={day: LandedDay(rows=count, content="")}) for day, count in days.items()
@@ -35,20 +35,20 @@ def ledger(rows: dict[int, int]) -> Ledger:
 )
 def test_the_window_is_as_set_else_the_whole_log_else_thirty_days(path: str, asked: int, days: int) -> None:
     # A backfill may find a later day, which is not in the window.
-    assert landed_window(source(path), ledger({400: 5, 3: 5, 0: 5, -2: 5}), NIGHT, asked) == days
+    assert landed_window(source(path), ledger({400: 5, 3: 5, 0: 5, -2: 5}), RUN_KEY, asked) == days
 
 
 def test_a_short_log_has_thirty_days_too() -> None:
-    assert landed_window(source("all.csv"), ledger({3: 5, 0: 5}), NIGHT, 0) == 30
+    assert landed_window(source("all.csv"), ledger({3: 5, 0: 5}), RUN_KEY, 0) == 30
 
 
 def test_the_window_of_a_long_log_holds_the_latest_records_in_whole_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_choice, "MOST_EVENTS", 12)
-    assert landed_window(source("all.csv"), ledger({300: 5, 200: 5, 100: 5, 0: 2}), NIGHT, 0) == 201
+    assert landed_window(source("all.csv"), ledger({300: 5, 200: 5, 100: 5, 0: 2}), RUN_KEY, 0) == 201
 
 
 def test_a_day_that_was_never_cleaned_has_no_window() -> None:
     lake = Lake.open(settings(), "clicks")
-    assert cleaned_window(lake, NIGHT, 5) == 5
+    assert cleaned_window(lake, RUN_KEY, 5) == 5
     with pytest.raises(ValueError, match="clicks 2026-11-20 is unknown, because that day was never cleaned"):
-        cleaned_window(lake, NIGHT, 0)
+        cleaned_window(lake, RUN_KEY, 0)

@@ -21,7 +21,7 @@ from pipeline_tasks.training.fit_two_tower import TwoTowerTrainer
 from pipeline_tasks.training.training_choices import choose_options, log_statistics
 from pipeline_tasks.training.tune_item_to_item_weight import PENALTIES, tune_item_to_item
 from tests.pipeline_tasks.logs import log_of, random_log
-from tests.pipeline_tasks.nights import leave_last_out_run
+from tests.pipeline_tasks.run_fixtures import leave_last_out_run
 
 pytestmark = pytest.mark.training
 

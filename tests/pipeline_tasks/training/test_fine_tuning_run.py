@@ -29,9 +29,9 @@ from pipeline_tasks.registry.promotion import promote_champion, read_evaluation
 from pipeline_tasks.registry.pyfunc_recommender import NEEDED
 from pipeline_tasks.registry.registry import champion_version, client, load_version
 from pipeline_tasks.registry.retraining import why_retrain
-from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.registry.tracking import start_parent_run
 from pipeline_tasks.run_key import RunKey
-from tests.pipeline_tasks.tiny_shop import NIGHT, WINDOW, write_tiny_shop
+from tests.pipeline_tasks.tiny_shop import RUN_KEY, WINDOW, write_tiny_shop
 from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
 
 pytestmark = pytest.mark.training
@@ -52,23 +52,23 @@ class FineTuned:
 def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     home = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db", training=TRAINING)
-    write_tiny_shop(Lake.open(settings, NIGHT.source))
+    write_tiny_shop(Lake.open(settings, RUN_KEY.source))
     api = client(settings)
-    api.create_experiment(f"nightshelf/{NIGHT.source}", artifact_location=f"file://{home}/artifacts")
+    api.create_experiment(f"nightshelf/{RUN_KEY.source}", artifact_location=f"file://{home}/artifacts")
     with pytest.raises(ValueError, match="tiny_shop has no champion in the registry"):
-        embed_catalog(settings, NIGHT)
-    reason = why_retrain(settings, NIGHT)
-    parent = start_night_run(settings, NIGHT)
+        embed_catalog(settings, RUN_KEY)
+    reason = why_retrain(settings, RUN_KEY)
+    parent = start_parent_run(settings, RUN_KEY)
     with pytest.raises(FileNotFoundError, match=r"run pipeline_tasks\.candidates\.train_candidate first"):
-        evaluate_candidates(settings, NIGHT, parent)
-    candidates = [train_candidate(settings, NIGHT, name, parent) for name in get_args(CandidateName)]
-    evaluation = evaluate_candidates(settings, NIGHT, parent)
-    promote_champion(settings, NIGHT)
+        evaluate_candidates(settings, RUN_KEY, parent)
+    candidates = [train_candidate(settings, RUN_KEY, name, parent) for name in get_args(CandidateName)]
+    evaluation = evaluate_candidates(settings, RUN_KEY, parent)
+    promote_champion(settings, RUN_KEY)
     return FineTuned(settings, parent, reason, candidates, evaluation)
 
 
 def test_every_candidate_is_a_child_run_with_what_it_was_made_from(fine_tuned: FineTuned) -> None:
-    api, lake = client(fine_tuned.settings), Lake.open(fine_tuned.settings, NIGHT.source)
+    api, lake = client(fine_tuned.settings), Lake.open(fine_tuned.settings, RUN_KEY.source)
     for candidate in fine_tuned.candidates:
         run = api.get_run(candidate.run_id)
         assert run.data.tags["mlflow.parentRunId"] == fine_tuned.parent_run_id
@@ -92,28 +92,28 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(fine_tuned: F
 
 def test_only_candidates_of_the_run_that_is_evaluated_compete(fine_tuned: FineTuned) -> None:
     """Files of an earlier run of the same day remain, such as a candidate that this run does not train."""
-    earlier = candidate_path(fine_tuned.settings, NIGHT, "earlier")
+    earlier = candidate_path(fine_tuned.settings, RUN_KEY, "earlier")
     left = fine_tuned.candidates[0].model_copy(update={"name": "earlier", "parent_run_id": "another"})
     try:
         earlier.write_text(left.model_dump_json())
-        found = read_candidates(fine_tuned.settings, NIGHT, "split-5", fine_tuned.parent_run_id)
+        found = read_candidates(fine_tuned.settings, RUN_KEY, "split-5", fine_tuned.parent_run_id)
     finally:
         earlier.unlink()
     assert found == sorted(fine_tuned.candidates, key=lambda candidate: candidate.name)
     with pytest.raises(FileNotFoundError, match="No candidate of tiny_shop 2026-11-20 was trained in run another on"):
-        read_candidates(fine_tuned.settings, NIGHT, "split-5", "another")
+        read_candidates(fine_tuned.settings, RUN_KEY, "split-5", "another")
     with pytest.raises(FileNotFoundError, match="on split other"):
-        read_candidates(fine_tuned.settings, NIGHT, "other", fine_tuned.parent_run_id)
+        read_candidates(fine_tuned.settings, RUN_KEY, "other", fine_tuned.parent_run_id)
 
 
 def test_the_best_on_validation_is_compared_and_becomes_champion(fine_tuned: FineTuned) -> None:
     reached = {candidate.name: candidate.validation["ndcg@10"] for candidate in fine_tuned.candidates}
     # Two steps of stage 1 may leave two candidates level.
     assert reached[fine_tuned.evaluation.candidate] == max(reached.values())
-    assert fine_tuned.evaluation == read_evaluation(fine_tuned.settings, NIGHT)
+    assert fine_tuned.evaluation == read_evaluation(fine_tuned.settings, RUN_KEY)
     assert "discovery_test.ease.ndcg@10" in fine_tuned.evaluation.metrics
     assert len(fine_tuned.evaluation.reasons) == 5
-    champion = champion_version(fine_tuned.settings, NIGHT)
+    champion = champion_version(fine_tuned.settings, RUN_KEY)
     assert champion is not None
     assert str(champion.version) == fine_tuned.evaluation.version
     assert champion.tags["split_id"] == "split-5"
@@ -127,7 +127,7 @@ def test_the_best_on_validation_is_compared_and_becomes_champion(fine_tuned: Fin
 
 
 def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -> None:
-    model = mlflow.pyfunc.load_model(f"models:/nightshelf-{NIGHT.source}@champion")
+    model = mlflow.pyfunc.load_model(f"models:/nightshelf-{RUN_KEY.source}@champion")
     histories = pd.DataFrame(
         {
             "item_ids": [["i000", "no such item"], ["i001"]],
@@ -150,7 +150,7 @@ def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -
 
 
 def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned: FineTuned, tmp_path: Path) -> None:
-    version = champion_version(fine_tuned.settings, NIGHT)
+    version = champion_version(fine_tuned.settings, RUN_KEY)
     assert version is not None
     model = kept_version(fine_tuned.settings, version)
     answer, ours = served_alone(model, tmp_path)
@@ -165,8 +165,8 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned
 
 
 def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(fine_tuned: FineTuned) -> None:
-    meta = embed_catalog(fine_tuned.settings, NIGHT)
-    folder = staging_folder(fine_tuned.settings, NIGHT) / "vectors"
+    meta = embed_catalog(fine_tuned.settings, RUN_KEY)
+    folder = staging_folder(fine_tuned.settings, RUN_KEY) / "vectors"
     assert meta == json.loads((folder / "meta.json").read_text())
     items, ids = np.load(folder / "items.npy"), pq.read_table(folder / "item_ids.parquet")["item_id"].to_pylist()
     users = pq.read_table(folder / "users")
@@ -178,15 +178,15 @@ def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_mod
     assert np.isfinite(visitors).all()
     assert items[ids.index("i060")].any(), "an item without events is described by its text"
     first = (folder / "users" / "part-00000.parquet").read_bytes(), items.tobytes()
-    embed_catalog(fine_tuned.settings, NIGHT)
+    embed_catalog(fine_tuned.settings, RUN_KEY)
     again = (folder / "users" / "part-00000.parquet").read_bytes(), np.load(folder / "items.npy").tobytes()
     assert first == again
 
 
 def test_a_model_read_back_scores_as_before(fine_tuned: FineTuned) -> None:
-    champion = champion_version(fine_tuned.settings, NIGHT)
+    champion = champion_version(fine_tuned.settings, RUN_KEY)
     assert champion is not None
-    saved = load_version(fine_tuned.settings, NIGHT.source, champion)
+    saved = load_version(fine_tuned.settings, RUN_KEY.source, champion)
     moved = saved.for_catalog(saved.catalog, _log(fine_tuned))
     np.testing.assert_allclose(moved.texts, saved.recommender.texts, atol=1e-5)
     # A new title beside known ones is encoded as the known ones were: by the same, possibly tuned, encoder.
@@ -206,24 +206,24 @@ def test_a_model_read_back_scores_as_before(fine_tuned: FineTuned) -> None:
 
 def test_when_a_retrain_is_due(fine_tuned: FineTuned) -> None:
     assert fine_tuned.reason_before == "tiny_shop has no champion yet"
-    assert why_retrain(fine_tuned.settings, NIGHT) is None
-    tomorrow = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=1))
-    lake = Lake.open(fine_tuned.settings, NIGHT.source)
+    assert why_retrain(fine_tuned.settings, RUN_KEY) is None
+    tomorrow = RunKey(RUN_KEY.source, RUN_KEY.ds + timedelta(days=1))
+    lake = Lake.open(fine_tuned.settings, RUN_KEY.source)
     write_tiny_shop(lake, tomorrow)
     assert "is 1 days old" in (why_retrain(fine_tuned.settings, tomorrow) or "")
     weekly = fine_tuned.settings.model_copy(update={"training": TRAINING.model_copy(update={"retrain_every_days": 7})})
     assert why_retrain(weekly, tomorrow) is None
-    write_tiny_shop(lake, NIGHT, seed=6)
-    assert "was made from another split" in (why_retrain(fine_tuned.settings, NIGHT) or "")
+    write_tiny_shop(lake, RUN_KEY, seed=6)
+    assert "was made from another split" in (why_retrain(fine_tuned.settings, RUN_KEY) or "")
     assert WINDOW == 30
 
 
 def test_a_night_that_was_not_split_says_so(fine_tuned: FineTuned) -> None:
-    empty = RunKey(NIGHT.source, NIGHT.ds + timedelta(days=9))
+    empty = RunKey(RUN_KEY.source, RUN_KEY.ds + timedelta(days=9))
     with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
         train_candidate(fine_tuned.settings, empty, "frozen", fine_tuned.parent_run_id)
     assert not list(Path(staging_folder(fine_tuned.settings, empty)).rglob("*.json"))
 
 
 def _log(fine_tuned: FineTuned) -> Interactions:
-    return read_run_data(Lake.open(fine_tuned.settings, NIGHT.source), NIGHT).log
+    return read_run_data(Lake.open(fine_tuned.settings, RUN_KEY.source), RUN_KEY).log

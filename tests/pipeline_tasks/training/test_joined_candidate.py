@@ -18,10 +18,10 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT
 from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
-from pipeline_tasks.registry.tracking import start_night_run
+from pipeline_tasks.registry.tracking import start_parent_run
 from pipeline_tasks.training import fit_two_tower
 from pipeline_tasks.training.task_predictions import predict
-from tests.pipeline_tasks.tiny_shop import NIGHT, ratings_of, write_events, write_tiny_shop
+from tests.pipeline_tasks.tiny_shop import RUN_KEY, ratings_of, write_events, write_tiny_shop
 
 pytestmark = pytest.mark.training
 
@@ -36,7 +36,7 @@ START = (sys.executable, *TORCHRUN, "--nproc-per-node=2")
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return a run that is ready for its candidates, and the environment with its folder."""
     settings = Settings(home=tmp_path, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", training=TRAINING)
-    lake = Lake.open(settings, NIGHT.source)
+    lake = Lake.open(settings, RUN_KEY.source)
     write_tiny_shop(lake)
     write_events(lake, [row for one in lake.read("sequences").to_pylist() for row in ratings_of(one)])
     monkeypatch.setenv("NIGHTSHELF_HOME", str(tmp_path))
@@ -48,13 +48,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def train_in_two(settings: Settings) -> Candidate:
-    night = ["--source", NIGHT.source, "--date", NIGHT.ds.isoformat()]
-    told = ["--candidate", "frozen", "--epochs", "2", "--parent-run-id", start_night_run(settings, NIGHT)]
+    arguments = ["--source", RUN_KEY.source, "--date", RUN_KEY.ds.isoformat()]
+    options = ["--candidate", "frozen", "--epochs", "2", "--parent-run-id", start_parent_run(settings, RUN_KEY)]
     script = ["-m", "tests.pipeline_tasks.training.joined_candidate"]
     subprocess.run(
-        [*START, *script, *night, *told], cwd=REPOSITORY, env=os.environ | TORCHRUN_ENVIRONMENT, check=True, timeout=300
+        [*START, *script, *arguments, *options],
+        cwd=REPOSITORY,
+        env=os.environ | TORCHRUN_ENVIRONMENT,
+        check=True,
+        timeout=300,
     )
-    return Candidate.model_validate_json(candidate_path(settings, NIGHT, "frozen").read_text())
+    return Candidate.model_validate_json(candidate_path(settings, RUN_KEY, "frozen").read_text())
 
 
 def test_two_processes_train_the_candidate_of_one(
@@ -62,9 +66,9 @@ def test_two_processes_train_the_candidate_of_one(
 ) -> None:
     monkeypatch.setattr(fit_two_tower, "has_bfloat16", lambda device: False)
     joined = train_in_two(settings)
-    data = read_run_data(Lake.open(settings, NIGHT.source), NIGHT)
-    told = TRAINING.model_copy(update={"epochs": 2})
-    alone = train(data, "frozen", told, tmp_path / "alone", lambda metrics, step: None)
+    data = read_run_data(Lake.open(settings, RUN_KEY.source), RUN_KEY)
+    options = TRAINING.model_copy(update={"epochs": 2})
+    alone = train(data, "frozen", options, tmp_path / "alone", lambda metrics, step: None)
     assert joined.best_epoch == alone.best_epoch
     assert joined.validation == pytest.approx(alone.validation.overall, abs=0.01)
     ours, theirs = load_recommender(joined.folder).recommender, alone.saved.recommender

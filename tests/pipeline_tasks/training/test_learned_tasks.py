@@ -21,7 +21,7 @@ from pipeline_tasks.models.two_tower.saved_recommender import load_recommender
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.task_predictions import predict
 from pipeline_tasks.training.training_checkpoint import digest
-from tests.pipeline_tasks.tiny_shop import NIGHT, at, ratings_of, write_events, write_tiny_shop
+from tests.pipeline_tasks.tiny_shop import RUN_KEY, at, ratings_of, write_events, write_tiny_shop
 
 pytestmark = pytest.mark.training
 
@@ -37,11 +37,11 @@ MINUTE = 60_000_000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
-    lake = Lake.open(Settings(home=tmp_path_factory.mktemp("tasks")), NIGHT.source)
+    lake = Lake.open(Settings(home=tmp_path_factory.mktemp("tasks")), RUN_KEY.source)
     write_tiny_shop(lake)
     sequences = lake.read("sequences").to_pylist()
     write_events(lake, [row for one in sequences for row in [*_impressions(one), *ratings_of(one)]])
-    return read_run_data(lake, NIGHT)
+    return read_run_data(lake, RUN_KEY)
 
 
 def _impressions(sequence: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ ITEMS = 40
 TRAINING = TrainingSettings(epochs=1, dimension=16, max_length=20, encoder_steps=2, threads=1)
 
 
-def night() -> RunData:
+def read_run() -> RunData:
     described = [{"item_id": f"i{number:02d}", "title": f"mug number {number}"} for number in range(ITEMS)]
     split = {"split_id": "s", "strategy": "per_user"}
     log = random_log(80, ITEMS, seed=6)
@@ -36,7 +36,7 @@ def fitted(data: RunData, work: Path, again: bool) -> Scorer:
 
 @pytest.mark.parametrize("again", [False, True], ids=["train", "refit"])
 def test_training_uses_no_test(again: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    data = night()
+    data = read_run()
 
     def fit(parts: Parts) -> Scorer:
         return fitted(replace(data, log=parts.log), tmp_path_factory.mktemp("work"), again)
@@ -45,7 +45,7 @@ def test_training_uses_no_test(again: bool, tmp_path_factory: pytest.TempPathFac
 
 
 def test_a_training_that_is_given_test_as_train_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:
-    data = night()
+    data = read_run()
 
     def fit(parts: Parts) -> Scorer:
         everything = replace(data, log=parts.log, split={"split_id": "s", "strategy": "leave_one_out"})

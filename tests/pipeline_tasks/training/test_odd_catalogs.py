@@ -12,7 +12,7 @@ from pipeline_tasks.data.run_data import RunData
 from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training import training_choices
 from tests.pipeline_tasks.logs import log_of, random_log
-from tests.pipeline_tasks.nights import leave_last_out_run
+from tests.pipeline_tasks.run_fixtures import leave_last_out_run
 
 pytestmark = pytest.mark.training
 

@@ -28,8 +28,8 @@ def land_and_clean(shop: ShopFixture, ds: date = DAY, rules: str | None = None) 
     """
     shop.land(ds, 0)
     assert shop.source is not None
-    night = RunKey(shop.source.name, ds)
-    manifest = clean(shop.spark, shop.source, night, 0, active_rule_names(shop.source, rules))
+    run_key = RunKey(shop.source.name, ds)
+    manifest = clean(shop.spark, shop.source, run_key, 0, active_rule_names(shop.source, rules))
     return _gate_and_publish(shop, manifest)
 
 
@@ -46,9 +46,9 @@ def split_published(shop: ShopFixture, ds: date = DAY) -> tuple[Manifest, GateRe
 
 def _gate_and_publish(shop: ShopFixture, manifest: Manifest) -> GateReport:
     write_manifest(settings(), manifest)
-    night = RunKey(manifest.source, manifest.ds)
-    report = validate_step(shop.spark, settings(), night, manifest.step)
-    publish_step(settings(), night, manifest.step)
+    run_key = RunKey(manifest.source, manifest.ds)
+    report = validate_step(shop.spark, settings(), run_key, manifest.step)
+    publish_step(settings(), run_key, manifest.step)
     return report
 
 

@@ -75,7 +75,7 @@ def test_a_column_may_change_its_type_between_files(shop: ShopFixture, null_coup
 def test_a_column_may_change_its_type_between_runs(shop: ShopFixture, null_coupons: bool) -> None:
     deliver_pandas(shop, null_coupons)
     for day in (18, 19):
-        shop.night(date(2026, 11, day), 0)
+        shop.run(date(2026, 11, day), 0)
     land_and_clean(shop)
     assert_pandas_whole(shop, null_coupons)
     land_and_clean(shop, rules="exact_duplicates")
@@ -211,7 +211,7 @@ def test_a_first_line_that_is_no_header_is_shown_in_the_error(shop: ShopFixture)
 def test_numbers_with_an_undeclared_decimal_comma_are_rejected(shop: ShopFixture) -> None:
     shop.describe(EXCEL.replace("\n[events.columns]", EXCEL_FIELDS) + EXCEL_ITEMS)
     deliver_excel(shop)
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     outcomes = balanced(shop)
     with_comma = sum("," in PRICES[n % 6] for n in range(50))
     assert with_comma == 34

@@ -68,7 +68,7 @@ def test_quoted_line_ends_in_any_encoding(shop: ShopFixture, encoding: str) -> N
     word = {"Shift_JIS": "急須"}.get(encoding, "Café")
     text = f'{HEADER}\n{DAY}T09:00:00Z,search,,ann,s1,,,"two\nlines {word}"\n{DAY}T10:00:00Z,view,P1,ann,s1,,,\n'
     (shop.files / f"events-{DAY}.csv").write_bytes(text.encode(encoding))
-    shop.night()
+    shop.run()
     assert balanced(shop) == {"rows_in": 2, "event": 2}
     assert f"two lines {word}".lower() in {row["query"] for row in shop.rows("events")}
 
@@ -79,7 +79,7 @@ def test_utf_16_without_a_mark_is_named(shop: ShopFixture, encoding: str) -> Non
     path = shop.files / f"events-{DAY}.csv"
     path.write_bytes(f"{HEADER}\n{last_view()}\n".encode(encoding))
     with pytest.raises(SourceError) as failed:
-        shop.night()
+        shop.run()
     message = str(failed.value)
     assert str(path) in message
     assert "UTF-16" in message
@@ -97,7 +97,7 @@ def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: ShopFi
         shop.deliver(*lines, day=day)
     try:
         shop.describe(toml)
-        shop.night(DAY, 3)
+        shop.run(DAY, 3)
     except SourceError as error:
         told = str(error)
         assert "select" in told
@@ -105,6 +105,6 @@ def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: ShopFi
     together = [(row["ts"], row["query"]) for row in shop.rows("events")]
     shop.describe(toml.replace('name = "clicks"', 'name = "apart"'))
     for day in days:
-        shop.night(day, 3)
+        shop.run(day, 3)
     assert [(row["ts"], row["query"]) for row in shop.rows("events")] == together
     assert refused(shop) == {}

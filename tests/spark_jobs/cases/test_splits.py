@@ -111,7 +111,7 @@ def test_a_log_of_whole_days_is_cut_between_days(shop: ShopFixture, units_are_ke
     kept = Counter(line[:10] for line in (rows if units_are_kept else set(rows)))
     train, both = nearest_shares(kept)
     assert (cut["train_events"], cut["train_events"] + cut["validation_events"]) == (train, both)
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     assert {row["event_id"] for row in shop.rows("events")} == first, "stable between runs"
 
 

@@ -81,7 +81,7 @@ def test_an_overflowing_epoch_does_not_fail_the_job(shop: ShopFixture, ts: str) 
     rows = [{"ts": at + n * unit * 60, "type": "view", "item": f"A{n}", "user": "u1"} for n in range(20)]
     rows += [{"ts": value, "type": "view", "item": "A1", "user": "u2"} for value in wrong]
     (shop.files / "app_events.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     outcomes = balanced(shop)
     assert (outcomes["rows_in"], outcomes["event"]) == (33, 20)
     assert refused(shop).keys() <= {"unparsable_time", "impossible_time"}
@@ -129,7 +129,7 @@ def assert_nothing_of_the_clock(shop: ShopFixture) -> None:
 def test_a_time_without_a_date_has_no_day(shop: ShopFixture) -> None:
     shop.describe(TILL)
     (shop.files / "journal.csv").write_text(journal(datetime(2026, 11, 10, 8, 6)))
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     assert_nothing_of_the_clock(shop)
     days = Counter(row["ds"] for row in shop.rows("events"))
     assert min(days) == date(2026, 11, 10)
@@ -141,7 +141,7 @@ def test_a_time_without_a_date_has_no_day_in_a_run_of_today(shop: ShopFixture) -
     shop.describe(TILL)
     start = datetime.combine(today - timedelta(days=10), datetime.min.time()) + timedelta(hours=8, minutes=6)
     (shop.files / "journal.csv").write_text(journal(start))
-    shop.night(today, 0)
+    shop.run(today, 0)
     assert_nothing_of_the_clock(shop)
 
 
@@ -151,5 +151,5 @@ def test_a_bare_time_is_never_a_time_of_today(shop: ShopFixture) -> None:
     times = [f"{today}T00:00:00Z", *bare]
     shop.describe()
     shop.deliver(*(f"{time},view,P{n},ann,s1,,," for n, time in enumerate(times)), day=today)
-    shop.night(today)
+    shop.run(today)
     assert balanced(shop) == {"rows_in": 7, "event": 1, "unparsable_time": 6}

@@ -26,7 +26,7 @@ def test_duplicate_item_ids_leave_the_most_complete_record(shop: ShopFixture) ->
         ",Nothing,1,,",
     ]
     (shop.files / "items.csv").write_text("\n".join(catalog) + "\n")
-    shop.night()
+    shop.run()
     items = {row["item_id"]: (row["title"], row["price"], row["attributes"]) for row in shop.rows("items")}
     assert items == {
         "P1": ("Tea pot", 5.0, '{"color":["red","dark blue"],"size":"big"}'),
@@ -53,7 +53,7 @@ def test_repeated_catalog_records_are_counted_apart_from_events(shop: ShopFixtur
     ]
     (shop.files / "items.csv").write_text("\n".join(catalog) + "\n")
     (shop.files / "users.csv").write_text("who,club\nann,red\nann,red\nbob,\n")
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 18, "event": 18}
     assert shop.catalog_outcomes() == {
         "items_in": 523,
@@ -78,7 +78,7 @@ def test_an_item_without_a_catalog_has_the_price_of_its_last_event(shop: ShopFix
         "2026-11-20T12:00:00Z,view,P3,ann,s1,1.00,,",
         "2026-11-20T12:00:00Z,view,P3,bob,s2,2.00,,",
     )
-    shop.night()
+    shop.run()
     prices = {row["item_id"]: row["price"] for row in shop.rows("items")}
     last = max((row for row in shop.rows("events") if row["item_id"] == "P3"), key=lambda row: row["event_id"])
     assert prices == {"P1": 6.0, "P2": None, "P3": last["price"]}, "of one moment's events the largest id decides"

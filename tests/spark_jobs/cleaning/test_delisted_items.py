@@ -17,19 +17,19 @@ from spark_jobs.cleaning.incremental_dimensions import IncrementalDimensions
 from spark_jobs.recommend_items import build
 from spark_jobs.validate_tables import validate_step
 from tests.spark_jobs.one_shop import CATALOG, CLICKS, DAY, ShopFixture
-from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, item, rows_of, write
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, SCORING, item, rows_of, write
 
 FIRST, SECOND = DAY - timedelta(days=2), DAY - timedelta(days=1)
 WINDOW = 2
 
 
-def night(shop: ShopFixture, ds: date, catalog: list[str], traded: list[str]) -> dict[str, dict[str, Any]]:
+def run_shop(shop: ShopFixture, ds: date, catalog: list[str], traded: list[str]) -> dict[str, dict[str, Any]]:
     """Run one day and return its items."""
     (shop.files / "items.csv").write_text(
         "\n".join(["sku,name,price,size,color", *(f"{line}," for line in catalog)]) + "\n"
     )
     shop.deliver(*(f"{ds}T09:00:00Z,view,{name},ann,s1,9.00,," for name in traded), day=ds)
-    shop.night(ds, WINDOW)
+    shop.run(ds, WINDOW)
     return items_of(shop, ds)
 
 
@@ -37,7 +37,7 @@ def items_of(shop: ShopFixture, ds: date) -> dict[str, dict[str, Any]]:
     return {row["item_id"]: row for row in shop.rows("items") if row["ds"] == ds}
 
 
-def write_old_night(shop: ShopFixture, ds: date, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_old_run(shop: ShopFixture, ds: date, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write `items` as it was before it had the column `listed`."""
     columns = tuple(column for column in TABLES["items"].columns if column.name != "listed")
     with monkeypatch.context() as earlier:
@@ -49,13 +49,13 @@ def write_old_night(shop: ShopFixture, ds: date, monkeypatch: pytest.MonkeyPatch
 
 def test_a_delisted_item_keeps_its_last_description(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.describe(CLICKS + CATALOG)
-    write_old_night(shop, FIRST - timedelta(days=1), monkeypatch)
+    write_old_run(shop, FIRST - timedelta(days=1), monkeypatch)
     pot, cup = "pot,Tea pot,5,big", "cup,Cup,4,small"
-    first = night(shop, FIRST, [pot, cup, "pan,Pan,8,"], ["pot", "cup", "wild", "old"])
+    first = run_shop(shop, FIRST, [pot, cup, "pan,Pan,8,"], ["pot", "cup", "wild", "old"])
     listed = {name: row["listed"] for name, row in first.items()}
     assert listed == {"pot": True, "cup": True, "pan": True, "wild": None, "old": None}
 
-    second = night(shop, SECOND, ["pot,Teapot,6,big"], ["pot"])
+    second = run_shop(shop, SECOND, ["pot,Teapot,6,big"], ["pot"])
     assert {name: row["listed"] for name, row in second.items()} == {
         "pot": True,
         "cup": False,
@@ -67,20 +67,20 @@ def test_a_delisted_item_keeps_its_last_description(shop: ShopFixture, monkeypat
     ]
     assert described == [{"title": "Cup", "price": 4.0, "attributes": '{"size":"small"}', "last_price": 9.0}]
     with monkeypatch.context() as anew:
-        anew.setattr(IncrementalDimensions, "resume", lambda nights, *_: nights)
+        anew.setattr(IncrementalDimensions, "resume", lambda dimensions, *_: dimensions)
         assert shop.clean(SECOND, WINDOW).facts["continued_from"] == ""
     assert items_of(shop, SECOND) == second
 
-    third = night(shop, DAY, [pot, "cup,New cup,,"], ["cup", "pot"])
+    third = run_shop(shop, DAY, [pot, "cup,New cup,,"], ["cup", "pot"])
     back = third["cup"]
     assert (back["listed"], back["title"], back["price"], back["attributes"]) == (True, "New cup", 9.0, None)
 
 
 def test_a_catalog_that_lists_nothing_is_one_clear_error(shop: ShopFixture) -> None:
     shop.describe(CLICKS + CATALOG.replace('title = "name"\n', ""))
-    night(shop, SECOND, ["pot,,5,"], ["pot"])
+    run_shop(shop, SECOND, ["pot,,5,"], ["pot"])
     with pytest.raises(ValueError, match=r"The catalog of clicks lists no item in any record landed in .*: nothing"):
-        night(shop, DAY, [], ["pot"])
+        run_shop(shop, DAY, [], ["pot"])
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def manifest(spark: SparkSession, home: Settings) -> Manifest:
     """The small run without two of its best items, i05 and i07."""
     gone = {"i05": False, "i07": False, "i00": None}
     rows = [item(name, number) | {"listed": gone.get(name, True)} for number, name in enumerate(ITEMS)]
-    write(Lake.open(home, NIGHT.source), "items", rows)
-    return build(spark, NIGHT, SCORING)
+    write(Lake.open(home, RUN_KEY.source), "items", rows)
+    return build(spark, RUN_KEY, SCORING)
 
 
 def test_delisted_items_are_not_recommended(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
@@ -111,5 +111,5 @@ def test_delisted_items_are_not_recommended(spark: SparkSession, home: Settings,
     for beside in ("similar_items", "next_items"):
         assert {row["item_id"] for row in rows_of(manifest, beside)} == set(ITEMS)
     write_manifest(home, manifest)
-    report = validate_step(spark, home, NIGHT, "recommend")
+    report = validate_step(spark, home, RUN_KEY, "recommend")
     assert report.passed, report.findings

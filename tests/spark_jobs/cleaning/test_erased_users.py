@@ -48,7 +48,7 @@ def cleaned(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> ShopFixture:
     (shop.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},blue\nbob,red\n")
     shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", day=DAY - timedelta(1))
     shop.deliver(*HERS, *OTHERS)
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     return shop
 
 
@@ -104,7 +104,7 @@ def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: ShopFi
     assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
     rows = {name: cleaned.rows(name) for name in ("events", "quarantine", "users")}
     assert len(rows["events"]) == 3
-    cleaned.night(window_days=2)
+    cleaned.run(window_days=2)
     assert cleaned.outcomes(DAY) == {"rows_in": 3, "event": 2, "unparsable_number": 1}
     assert {name: cleaned.rows(name) for name in rows} == rows, "what was taken out is what is not made any more"
 
@@ -114,7 +114,7 @@ def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: ShopF
     erase_users(settings(), "clicks")
     cleaned.deliver(*HERS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
     (cleaned.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},green\nbob,red\n")
-    cleaned.night(window_days=2)
+    cleaned.run(window_days=2)
     assert landed_files_with(HER) != landed_files_with(f"{HER}0"), "landing keeps what the shop wrote"
     assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
     assert cleaned.outcomes(DAY) == {"rows_in": 8, "event": 3, "unparsable_number": 1, "forgotten": 4}
@@ -131,7 +131,7 @@ def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: Shop
     moved = f"2026-11-20T09:00:00Z,hover,P1,s1,{HER},,,"
     cleaned.deliver(*OTHERS, moved, "2026-11-20T09:00:00Z,hover,P1,bob,s1,,,")
     (cleaned.files / "users.csv").write_text(f"who,club\n,{HER}\n,red\nbob,red\n")
-    cleaned.night(window_days=2)
+    cleaned.run(window_days=2)
     outcomes = cleaned.outcomes(DAY)
     assert (outcomes["forgotten"], outcomes["unknown_event_type"]) == (1, 1)
     assert cleaned.catalog_outcomes() == {

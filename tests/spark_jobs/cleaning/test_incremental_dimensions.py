@@ -43,9 +43,9 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
     shop.describe(SAID)
     went_on = []
     for number in range(len(DELIVERIES)):
-        # The fifth night brings a late event of the fourth.
+        # The fifth run_shop brings a late event of the fourth.
         late = [f"{LATE}T08:00:00Z,view,P2,fay,s0,9.00,,"] if number == 4 else []
-        went_on.append(shop.night(deliver(shop, number, *late), WINDOW).facts["continued_from"])
+        went_on.append(shop.run(deliver(shop, number, *late), WINDOW).facts["continued_from"])
     before = [FIRST + timedelta(days=number - 1) for number in range(len(DELIVERIES))]
     # It cannot go on from the fourth, whose own day has changed since, but from the third.
     before[4] = FIRST + timedelta(days=2)
@@ -59,7 +59,7 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
         "P4": (4.0, LATE),
         "P5": (last["P5"][0], FIRST + timedelta(days=5)),
     }
-    monkeypatch.setattr(IncrementalDimensions, "resume", lambda nights, *_: nights)
+    monkeypatch.setattr(IncrementalDimensions, "resume", lambda dimensions, *_: dimensions)
     for number in ANEW:
         assert shop.clean(FIRST + timedelta(days=number), WINDOW).facts["continued_from"] == ""
     assert both(shop) == tables
@@ -68,7 +68,7 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
 def test_other_rules_or_another_mapping_read_all_days(shop: ShopFixture) -> None:
     shop.describe(SAID)
     for number in (0, 1):
-        shop.night(deliver(shop, number), WINDOW)
+        shop.run(deliver(shop, number), WINDOW)
     ds = deliver(shop, 2)
     shop.land(ds, WINDOW)
     assert shop.clean(ds, WINDOW, rules="bots").facts["continued_from"] == ""
@@ -82,7 +82,7 @@ def test_other_rules_or_another_mapping_read_all_days(shop: ShopFixture) -> None
 def test_a_longer_window_reads_all_days(shop: ShopFixture) -> None:
     shop.describe()
     for number in (0, 1):
-        shop.night(deliver(shop, number), window_days=2)
+        shop.run(deliver(shop, number), window_days=2)
     ds = deliver(shop, 2)
-    assert shop.night(ds, window_days=5).facts["continued_from"] == ""
-    assert shop.night(ds, window_days=2).facts["continued_from"] == str(FIRST + timedelta(days=1))
+    assert shop.run(ds, window_days=5).facts["continued_from"] == ""
+    assert shop.run(ds, window_days=2).facts["continued_from"] == str(FIRST + timedelta(days=1))

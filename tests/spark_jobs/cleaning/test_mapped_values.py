@@ -43,7 +43,7 @@ def test_an_epoch_in_another_unit_is_rejected_without_ending_the_run(shop: ShopF
     shop.describe(EPOCHS)
     lines = [{"ts": ts, "type": "view", "item": "P1", "user": f"u{place}"} for place, ts in enumerate((GOOD, *BAD))]
     (shop.files / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    shop.night()
+    shop.run()
     counts = shop.outcomes()
     assert (counts["rows_in"], counts["event"]) == (8, 1)
     assert counts["unparsable_time"] + counts["impossible_time"] == 7
@@ -59,7 +59,7 @@ def test_a_time_of_day_is_never_a_time_of_the_day_of_the_run(shop: ShopFixture) 
     clock = ("09:12:33", "T09:12", "12:00", " 9:12", "2026", "2026-11")
     lines = [f"{text},view,P1,ann,s1,,," for text in clock]
     shop.deliver("2026-11-20,view,P1,ann,s1,,,10:00", "2026-11-20,view,P2,ann,s1,,,", ",view,P3,ann,s1,,,10:00", *lines)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 9, "event": 2, "unparsable_time": 7}
     assert {row["ts"].hour for row in shop.rows("events")} == {0, 10}
 
@@ -73,7 +73,7 @@ def test_a_name_that_spark_would_fill_in_is_an_unmapped_column(shop: ShopFixture
     ):
         shop.clean()
     shop.deliver("2026-11-20T09:00:00Z,view,P1,ann,s1,,,", header=HEADER.replace("who", "user"))
-    shop.night()
+    shop.run()
     assert [row["user_key"] for row in shop.rows("events")] == ["ann"]
 
 
@@ -83,7 +83,7 @@ def test_an_undeclared_decimal_comma_is_rejected(shop: ShopFixture) -> None:
         for place, (price, units) in enumerate([("12,50 €", "0,750"), ("1.234,56", "1"), ("1,250", "2"), ("7", "3")])
     ]
     shop.deliver(*lines)
-    shop.night()
+    shop.run()
     assert shop.outcomes() == {"rows_in": 4, "event": 1, "unparsable_number": 3}
     details = sorted(row["detail"] for row in shop.rows("quarantine"))
     assert details[0] == 'price=1,250 has a comma: say decimal = "," or "." beside name in the TOML'
@@ -100,7 +100,7 @@ def test_prices_of_several_currencies_are_converted_or_rejected(shop: ShopFixtur
     shop.describe(mixed + '[currencies]\nbase = "EUR"\nrates = { USD = 0.5, gbp = 1.25 }\n')
     codes = ("EUR", " usd", "GBP", "JPY", "")
     shop.deliver(*(f"2026-11-20T09:00:00Z,purchase,P{code.strip()},ann,s1,10,,{code}" for code in codes))
-    shop.night()
+    shop.run()
     assert {row["item_id"]: row["price"] for row in shop.rows("events")} == {"PEUR": 10.0, "Pusd": 5.0, "PGBP": 12.5}
     assert sorted(row["detail"] for row in shop.rows("quarantine")) == [
         "currency=JPY has no rate: add it to [currencies] in the TOML",
@@ -143,7 +143,7 @@ def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: ShopFi
     (shop.files / "items.csv").write_text(ITEMS)
     (shop.files / "users.csv").write_text(USERS)
     shop.deliver(*(f"2026-11-20T09:0{n}:00Z,view,L{n}.0,{n + 6}.0,s1,,," for n in (1, 2)))
-    manifest = shop.night()
+    manifest = shop.run()
     items = {row["item_id"]: (row["title"], row["brand"], row["price"]) for row in shop.rows("items") if row["listed"]}
     assert items == {"L1": ("Lamp v2", None, 223.0), "L2": ("Chair v1", "Oak", 6.0)}, "the last of the file"
     assert manifest.facts["unmatched_items"] == (
@@ -162,7 +162,7 @@ def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: ShopFi
     shop.describe(
         CLICKS.replace('"item"', "\"replace(item, '.0')\"").replace('"who"', "\"replace(who, '.0')\"") + UPDATED
     )
-    manifest = shop.night()
+    manifest = shop.run()
     assert not {"unmatched_items", "unmatched_users"} & set(manifest.facts)
     titles = {row["item_id"]: row["title"] for row in shop.rows("items")}
     assert titles == {"L1": "Lamp v0", "L2": "Chair v1"}, "the newest, the fullest of one moment"

@@ -57,28 +57,28 @@ def test_every_row_of_a_growing_file_is_landed_once_over_all_runs(shop: ShopFixt
     shop.describe(GROWING)
     first = [record("2026-11-19T23:59:59.999999Z"), record("2026-11-20T00:00:00Z", "P2"), *map(record, IMPOSSIBLE)]
     write(shop, *first, record("2026-11-21T00:00:00Z", "P3"))
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     expected = {
         BEFORE: {"rows_in": 1, "event": 1},
         DAY: {"rows_in": 10, "event": 1, "quarantine": 9},
         NEXT: {"rows_in": 1, "waiting": 1},
     }
     assert counted(shop) == expected
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     assert counted(shop) == expected, "run twice"
     assert {row["rule"] for row in shop.rows("quarantine")} == {"impossible_time", "unparsable_time"}
     later = [record("2026-11-21T00:00:00Z", "P3"), record("2026-11-21T10:00:00Z", "P4"), record("", "P5"), record("")]
     write(shop, *first, *later, changed=DAY + timedelta(days=2))
-    manifest = shop.night(NEXT, 0)
+    manifest = shop.run(NEXT, 0)
     assert manifest.tables["events"].days == [DAY, NEXT]
     again = expected[DAY] | {"rows_in": 11, "quarantine": 10}
     assert counted(shop) == {
         BEFORE: expected[BEFORE],
         DAY: again,
         NEXT: {"rows_in": 3, "event": 2, "quarantine": 1},
-    }, "what is new is booked on its night, a copy of what is not beside it"
+    }, "what is new is booked on its ds, a copy of what is not beside it"
     everything = counted(shop)
-    shop.night(NEXT, 0)
+    shop.run(NEXT, 0)
     assert counted(shop) == everything
 
 
@@ -86,17 +86,17 @@ def test_undated_records_keep_their_day_after_it_left_the_window(shop: ShopFixtu
     shop.describe(GROWING)
     first = [record("2026-11-19T09:00:00Z"), record("yesterday"), record("2026-12-24T09:00:00Z", "P9")]
     write(shop, *first, changed=DAY)
-    shop.night(BEFORE, 1)
+    shop.run(BEFORE, 1)
     refused = {"rows_in": 3, "event": 1, "quarantine": 2}
     assert counted(shop) == {BEFORE: refused}
     write(shop, *first, record("2026-11-20T09:00:00Z", "P2"), record("yesterday"))
-    shop.night(DAY, 1)
+    shop.run(DAY, 1)
     assert counted(shop) == {
         BEFORE: refused | {"rows_in": 4, "quarantine": 3},
         DAY: {"rows_in": 1, "event": 1},
     }
     write(shop, *first[:1], record("2026-11-20T09:00:00Z", "P2"))
-    shop.night(DAY, 1)
+    shop.run(DAY, 1)
     assert counted(shop) == {BEFORE: {"rows_in": 1, "event": 1}, DAY: {"rows_in": 1, "event": 1}}, "rewritten"
 
 
@@ -107,20 +107,20 @@ def test_days_before_an_explicit_window_are_counted_until_a_run_cleans_them(
     old, older = DAY - timedelta(days=40), DAY - timedelta(days=60)
     lines = [record(f"{day}T10:00:00Z", f"P{n}") for n, day in enumerate((older, old, old, BEFORE, DAY))]
     write(shop, *lines)
-    shop.night(window_days=30)
+    shop.run(window_days=30)
     cleaned = {BEFORE: {"rows_in": 1, "event": 1}, DAY: {"rows_in": 1, "event": 1}}
     waiting = {older: {"rows_in": 1, "before_window": 1}, old: {"rows_in": 2, "before_window": 2}}
     assert counted(shop) == cleaned | waiting
     assert {row["ds"] for row in shop.rows("events")} == {BEFORE, DAY}
     assert f"3 landed records are of days before the window ({older} to {old})" in capsys.readouterr().out
-    assert "reconciliation" not in shop.night(window_days=30).tables, "run twice"
+    assert "reconciliation" not in shop.run(window_days=30).tables, "run twice"
     assert counted(shop) == cleaned | waiting
     with pytest.raises(ValueError, match=f"No published events for clicks {old}"):
         shop.split(old)
-    shop.night(window_days=50)
+    shop.run(window_days=50)
     assert counted(shop) == cleaned | {old: {"rows_in": 2, "event": 2}, older: waiting[older]}
     write(shop, *lines[1:], changed=DAY)
-    shop.night(window_days=30)
+    shop.run(window_days=30)
     assert counted(shop) == cleaned | {old: {"rows_in": 2, "event": 2}}, "a day that left the file counts no more"
 
 
@@ -129,16 +129,16 @@ def test_late_records_of_a_cleaned_day_before_the_window_are_cleaned_too(shop: S
     old = DAY - timedelta(days=40)
     lines = [record(f"{old}T10:00:00Z"), record(f"{DAY}T10:00:00Z")]
     write(shop, *lines)
-    shop.night(window_days=50)
+    shop.run(window_days=50)
     write(shop, *lines, record(f"{old}T11:00:00Z", "P2"))
-    shop.night(window_days=30)
+    shop.run(window_days=30)
     assert counted(shop) == {old: {"rows_in": 2, "event": 2}, DAY: {"rows_in": 1, "event": 1}}
 
 
 def test_late_records_of_a_dated_file_before_the_window_are_counted(shop: ShopFixture) -> None:
     shop.describe()
     shop.deliver(record(f"{BEFORE}T10:00:00Z"), record(f"{DAY}T10:00:00Z", "P2"))
-    shop.night(window_days=1)
+    shop.run(window_days=1)
     assert counted(shop) == {BEFORE: {"rows_in": 1, "before_window": 1}, DAY: {"rows_in": 1, "event": 1}}
 
 
@@ -147,20 +147,20 @@ def test_later_days_of_a_file_give_the_same_day_by_day_or_at_once(shop: ShopFixt
     last = DAY + timedelta(days=3)
     lines = [record(f"{DAY + timedelta(days=day)}T10:00:00Z", f"P{day}") for day in range(-2, 4)]
     write(shop, *lines, record("2026-11-30T00:00:00Z"), changed=last)
-    shop.night(BEFORE, 0)
+    shop.run(BEFORE, 0)
     assert sorted(row["ds"] for row in shop.rows("reconciliation") if row["outcome"] == "waiting") == [
         DAY + timedelta(days=day) for day in range(4)
     ]
     for day in range(4):
-        shop.night(DAY + timedelta(days=day), 0)
-    by_night = counted(shop)
-    assert sum(counts["rows_in"] for counts in by_night.values()) == len(lines) + 1
-    assert sum(counts["event"] for counts in by_night.values()) == len(lines)
-    assert by_night[BEFORE]["quarantine"] == 1, "later than its file by more than a day"
+        shop.run(DAY + timedelta(days=day), 0)
+    by_day = counted(shop)
+    assert sum(counts["rows_in"] for counts in by_day.values()) == len(lines) + 1
+    assert sum(counts["event"] for counts in by_day.values()) == len(lines)
+    assert by_day[BEFORE]["quarantine"] == 1, "later than its file by more than a day"
     quarantine = shop.rows("quarantine")
     assert [row["ds"] for row in quarantine] == [BEFORE]
     events = shop.rows("events")
-    shop.describe(GROWING.replace('"clicks"', '"at_once"')).night(last, 0)
+    shop.describe(GROWING.replace('"clicks"', '"at_once"')).run(last, 0)
     assert shop.rows("events") == events
 
 
@@ -178,13 +178,13 @@ def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: Shop
     shop.describe()
     evening = ("2026-11-20T16:00:00Z", "2026-11-21T07:59:59Z", "2026-11-22T00:00:00Z")
     shop.deliver(*(record(time, f"P{n}") for n, time in enumerate(evening)))
-    shop.night()
+    shop.run()
     today = {"rows_in": 2, "event": 1, "quarantine": 1}
     assert counted(shop) == {DAY: today, NEXT: {"rows_in": 1, "waiting": 1}}
     with pytest.raises(FileNotFoundError, match=r"for 2026-11-21: .* 1 records of that day came with other files"):
         shop.land(NEXT)
     shop.deliver(record("2026-11-21T16:00:00Z"), day=NEXT)
-    shop.night(NEXT)
+    shop.run(NEXT)
     assert counted(shop) == {DAY: today, NEXT: {"rows_in": 2, "event": 2}}
     assert [(row["ds"], row["arrived"]) for row in shop.rows("events", "ds", "arrived")] == [
         (DAY, DAY),
@@ -192,7 +192,7 @@ def test_an_evening_that_is_the_next_day_in_utc_is_cleaned_by_its_run(shop: Shop
         (NEXT, NEXT),
     ]
     shop.deliver(record("2026-11-20T16:00:00Z", "P0"))
-    shop.night(NEXT, 2)
+    shop.run(NEXT, 2)
     assert counted(shop) == {DAY: {"rows_in": 1, "event": 1}, NEXT: {"rows_in": 1, "event": 1}}, "delivered anew"
 
 

@@ -28,7 +28,7 @@ def test_files_of_any_name_are_read_and_reported(shop: ShopFixture) -> None:
     for number, path in enumerate(written):
         path.parent.mkdir(exist_ok=True)
         path.write_text(lines(DAY if str(DAY) in path.name else other, f"P{number}"))
-    shop.describe(CLICKS.replace("events-{ds}.csv", "*{ds}*")).night(window_days=2)
+    shop.describe(CLICKS.replace("events-{ds}.csv", "*{ds}*")).run(window_days=2)
     assert {row["item_id"] for row in shop.rows("events")} == {f"P{number}" for number in range(len(written))}
     refused = shop.rows("quarantine")
     assert {row["rule"] for row in refused} == {"unparsable_number"}
@@ -41,7 +41,7 @@ def test_files_of_any_name_are_read_and_reported(shop: ShopFixture) -> None:
 )
 def test_brackets_in_a_path_are_literal_or_a_pattern(shop: ShopFixture, path: str) -> None:
     (shop.files / f"export [shop 1] {DAY}.csv").write_text(lines(DAY, "P1"))
-    shop.describe(CLICKS.replace("events-{ds}.csv", path)).night()
+    shop.describe(CLICKS.replace("events-{ds}.csv", path)).run()
     assert shop.outcomes() == {"rows_in": 2, "event": 1, "unparsable_number": 1}
 
 
@@ -50,7 +50,7 @@ def test_files_that_spark_hides_are_skipped_by_a_star_and_rejected_by_name(shop:
     folder.mkdir()
     for name in ("part-0.csv", "_SUCCESS", ".part-0.csv.crc", "_events.csv"):
         Path(folder / name).write_text(lines(DAY, name))
-    shop.describe(CLICKS.replace("events-{ds}.csv", "ds={ds}/*")).night()
+    shop.describe(CLICKS.replace("events-{ds}.csv", "ds={ds}/*")).run()
     assert [row["item_id"] for row in shop.rows("events")] == ["part-0.csv"]
     with pytest.raises(SourceError, match=r"_events\.csv: Spark reads no file whose name begins with '_': rename it"):
         shop.describe(CLICKS.replace("events-{ds}.csv", "ds={ds}/_events.csv")).land()

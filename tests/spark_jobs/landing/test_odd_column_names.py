@@ -31,6 +31,6 @@ def write(shop: ShopFixture, form: str) -> None:
 def test_columns_may_have_any_name(shop: ShopFixture, form: str) -> None:
     shop.describe(CLICKS.replace("csv", form))
     write(shop, form)
-    shop.night()
+    shop.run()
     counts = {row["outcome"]: row["rows"] for row in shop.rows("reconciliation")}
     assert (counts["rows_in"], counts["event"]) == (3, 3)

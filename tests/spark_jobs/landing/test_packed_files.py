@@ -48,7 +48,7 @@ def test_packed_files_are_read_and_named_as_delivered(shop: ShopFixture) -> None
     }
     for name, content in files.items():
         (shop.files / name).write_bytes(content)
-    shop.describe(CLICKS.replace("events-{ds}.csv", "*-{ds}.csv.*")).night()
+    shop.describe(CLICKS.replace("events-{ds}.csv", "*-{ds}.csv.*")).run()
     assert shop.outcomes() == {"rows_in": 8, "event": 4, "unparsable_number": 4}
     assert sorted(row["item_id"] for row in shop.rows("events")) == ["P0", "P1", "P2", "P3"]
     assert sorted(row["source_file"] for row in shop.rows("quarantine")) == sorted(str(shop.files / n) for n in files)
@@ -106,7 +106,7 @@ def test_json_documents_are_read_object_by_object(shop: ShopFixture) -> None:
     }
     for name, content in files.items():
         (shop.files / name).write_bytes(content)
-    shop.describe(EVENTS).night()
+    shop.describe(EVENTS).run()
     assert shop.outcomes() == {"rows_in": 12, "event": 12}
     assert {row["user_key"] for row in shop.rows("events")} == {f'{{"id":[{n}]}}' for n in range(12)}
 
@@ -138,7 +138,7 @@ def test_a_workbook_is_read_as_its_first_sheet_shows(shop: ShopFixture) -> None:
     sheet.append([None, None])
     sheet.append([datetime(2026, 11, 20, 11), "view", "P1", "bob", "s", 1, 1, "", "beyond the header"])
     book.save(shop.files / f"events-{DAY}.xlsx")
-    shop.describe(CLICKS.replace(".csv", ".xlsx").replace('"csv"', '"xlsx"')).night()
+    shop.describe(CLICKS.replace(".csv", ".xlsx").replace('"csv"', '"xlsx"')).run()
     assert [(row["item_id"], row["price"], row["quantity"]) for row in shop.rows("events")] == [("1001", 2.5, 2)]
     refused = {row["rule"]: row for row in shop.rows("quarantine")}
     assert set(refused) == {"unparsable_number", "corrupt_record"}

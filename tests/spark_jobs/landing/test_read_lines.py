@@ -140,7 +140,7 @@ def test_objects_that_a_stream_joined_are_all_events(shop: ShopFixture, capsys: 
     events = [json.dumps({**event, "item": f"P{number}"}) for number in range(12)]
     text = "\n".join([events[0], "".join(events[1:5]), f"[{', '.join(events[5:11])}]", f"{events[11]} and more"])
     (shop.files / "stream-2026-11-20.json").write_text(text)
-    shop.describe(FIREHOSE).night()
+    shop.describe(FIREHOSE).run()
     assert shop.outcomes() == {"rows_in": 12, "event": 11, "corrupt_record": 1}
     assert shop.rows("quarantine")[0]["raw"] == f"{events[11]} and more"
     assert "'rows_read': 12" in capsys.readouterr().out

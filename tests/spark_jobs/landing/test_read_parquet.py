@@ -80,7 +80,7 @@ def test_types_that_differ_between_days_are_joined(shop: ShopFixture, together: 
     if not together:
         for day in DAYS[:-1]:
             shop.land(day)
-    shop.night(window_days=4, rules="exact_duplicates")
+    shop.run(window_days=4, rules="exact_duplicates")
     rows = shop.lake.read("events", columns=("ds", "item_id", "user_key", "session_id", "price")).to_pylist()
     seen = {(row["ds"], row["item_id"]): (row["user_key"], row["session_id"], row["price"]) for row in rows}
     assert seen == {
@@ -98,7 +98,7 @@ def test_types_that_differ_between_days_are_joined(shop: ShopFixture, together: 
 def test_ids_too_long_for_a_double_stay_whole(shop: ShopFixture) -> None:
     deliver(shop, DAYS[-2], who=pa.array([BIG, BIG + 1]))
     deliver(shop, DAY, who=pa.array([7.0, None]))
-    shop.describe(ORDERS).night(window_days=2)
+    shop.describe(ORDERS).run(window_days=2)
     assert {row["user_key"] for row in shop.rows("events")} == {str(BIG), str(BIG + 1), "7", None}
 
 
@@ -106,7 +106,7 @@ def test_nanoseconds_in_a_later_file_alone(shop: ShopFixture) -> None:
     when = datetime(2026, 11, 20, 9, 0, 0, 5)
     deliver(shop, DAYS[-2])
     deliver(shop, DAY, time=pa.array([when, when], pa.timestamp("ns")))
-    shop.describe(ORDERS).night(window_days=2)
+    shop.describe(ORDERS).run(window_days=2)
     assert [row["ts"].replace(tzinfo=None) for row in shop.rows("events") if row["ds"] == DAY] == [when, when]
 
 

@@ -38,7 +38,7 @@ def views(shop: ShopFixture, *keys: str, **changes: str) -> ShopFixture:
 
 def seen(shop: ShopFixture) -> list[tuple[str, str]]:
     """Run over the whole log and return the users and the items that they viewed."""
-    shop.night(window_days=0)
+    shop.run(window_days=0)
     return [(row["user_key"], row["item_id"]) for row in shop.rows("events", "user_key", "item_id")]
 
 
@@ -157,7 +157,7 @@ def test_a_run_before_the_log_names_the_days_of_the_file(shop: ShopFixture) -> N
 
 def test_the_error_for_a_wrong_unit_names_the_functions(shop: ShopFixture) -> None:
     write(shop, "a.csv", LINES.replace("2026-11-20", "1795165200000"))
-    views(shop, ts='"timestamp_seconds(bigint(time))"').night(window_days=0)
+    views(shop, ts='"timestamp_seconds(bigint(time))"').run(window_days=0)
     [refused] = shop.rows("quarantine")
     assert refused["rule"] == "unparsable_time"
     assert "timestamp_millis" in remedy_of(refused["rule"])
@@ -166,8 +166,8 @@ def test_the_error_for_a_wrong_unit_names_the_functions(shop: ShopFixture) -> No
 def test_records_after_the_run_are_counted(shop: ShopFixture, capsys: pytest.CaptureFixture[str]) -> None:
     write(shop, "a.csv", LINES + LINES.splitlines()[1].replace("20,", "22,") + "\n")
     assert seen(views(shop)) == [("ann", "P1")]
-    assert "'after_the_night': 1, 'first_day': '2026-11-20', 'last_day': '2026-11-22'" in capsys.readouterr().out
-    shop.night(date(2026, 11, 22), 0)
+    assert "'after_run_date': 1, 'first_day': '2026-11-20', 'last_day': '2026-11-22'" in capsys.readouterr().out
+    shop.run(date(2026, 11, 22), 0)
     assert {row["ds"] for row in shop.rows("events")} == {DAY, date(2026, 11, 22)}
 
 

@@ -20,10 +20,10 @@ def test_window_functions_give_the_same_for_days_delivered_together_or_apart(sho
     for day in days:
         shop.deliver(*(f"{day}T0{n}:00:00Z,view,P{n},{who},s1,,," for n in (8, 9) for who in ("ann", "bob")), day=day)
     shop.describe(CLICKS.replace("[events]\n", f"[events]\n{SELECT}", 1))
-    shop.night(window_days=3)
+    shop.run(window_days=3)
     together = visits(shop)
     assert sorted(together) == [(day, who, visit) for day in days for who in ("ann", "bob") for visit in ("v1", "v2")]
     shop.describe(CLICKS.replace("[events]\n", f"[events]\n{SELECT}", 1).replace('"clicks"', '"apart"'))
     for day in days:
-        shop.night(day)
+        shop.run(day)
     assert visits(shop) == together

@@ -104,7 +104,7 @@ def test_an_evening_west_of_greenwich_has_its_local_day(shop: ShopFixture) -> No
         start = utc(f"{day}T08:00")
         times = [start + timedelta(minutes=20 * step) for step in range(72)]
         shop.deliver(*(record(f"{at:%Y-%m-%dT%H:%M:%SZ}", f"P{n}") for n, at in enumerate(times)), day=day)
-    cleaned = shop.night(window_days=2)
+    cleaned = shop.run(window_days=2)
     assert [shop.outcomes(day) for day in (DAY - timedelta(days=1), DAY)] == [{"rows_in": 72, "event": 72}] * 2
     events = {row["item_id"]: row for row in shop.rows("events") if row["ds"] == DAY}
     assert (events["P0"]["ts"], events["P71"]["ts"]) == (utc("2026-11-20T08:00"), utc("2026-11-21T07:40"))
@@ -150,7 +150,7 @@ def test_times_of_catalogs_are_read_in_the_shops_zone(shop: ShopFixture) -> None
     )
     (shop.files / "users.csv").write_text("who,name,told\nann,new,2026-11-20 09:00:00\nann,old,2026-11-20T12:00:00Z\n")
     shop.deliver("2026-11-20T09:00:00,view,P1,ann,s1,,,")
-    shop.night()
+    shop.run()
     assert [(row["item_id"], row["title"], row["attributes"]) for row in shop.rows("items")] == [
         ("P1", "new", '{"told":"2026-11-20 09:00:00"}')
     ]
@@ -168,7 +168,7 @@ def test_times_of_catalogs_are_read_in_the_shops_zone(shop: ShopFixture) -> None
 def test_an_event_of_the_wrong_local_day_closes_the_gate(shop: ShopFixture) -> None:
     shop.describe(zoned(LOS_ANGELES))
     shop.deliver(record("2026-11-20T00:00:00", "P1"), record("2026-11-20T23:59:59", "P2"))
-    manifest = shop.night()
+    manifest = shop.run()
     manifest.facts["timezone"] = "Asia/Kolkata"
     assert "ts lies within the day ds" in [found.says for found in gate(shop, manifest).findings]
 
@@ -179,7 +179,7 @@ def test_a_day_of_25_hours_is_whole_and_one_of_23_too(shop: ShopFixture) -> None
     for day, first, hours in ((long, "2026-11-01T07:00", 25), (short, "2026-03-08T08:00", 23)):
         times = [utc(first) + timedelta(minutes=59) + hour * timedelta(hours=1) for hour in range(hours)]
         shop.deliver(*(record(f"{at:%Y-%m-%dT%H:%M:%SZ}", f"P{n}") for n, at in enumerate(times)), day=day)
-        shop.night(day)
+        shop.run(day)
         assert shop.outcomes(day) == {"rows_in": hours, "event": hours}
     cut = shop.split(long)
     assert cut.facts["timezone"] == LOS_ANGELES
@@ -200,6 +200,6 @@ def test_parquet_times_with_and_without_a_zone(shop: ShopFixture) -> None:
     columns |= {name: pa.array([f"P{n}" for n in range(3)]) for name in ("item", "who", "visit")}
     columns |= {"kind": pa.array(["view"] * 3)} | dict.fromkeys(("price", "units", "words"), pa.nulls(3, pa.string()))
     pq.write_table(pa.table(columns), Path(shop.files) / f"events-{DAY}.parquet")
-    shop.night()
+    shop.run()
     times = {row["item_id"]: row["ts"] for row in shop.rows("events")}
     assert times == {"P0": utc("2026-11-19T18:30"), "P1": utc("2026-11-19T18:40"), "P2": utc("2026-11-19T18:30")}

@@ -37,8 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_worker_that_dies_changes_no_table(home: Path, spark: SparkSession) -> None:
     with running_cluster(home) as cluster:
         job = REPOSITORY / "spark_jobs" / "recommend_items.py"
-        night = ("--source", SIZE.night.source, "--date", SIZE.night.ds.isoformat())
-        driver = submit(cluster, home / "job.log", str(job), *night)
+        arguments = ("--source", SIZE.run_key.source, "--date", SIZE.run_key.ds.isoformat())
+        driver = submit(cluster, home / "job.log", str(job), *arguments)
         try:
             victim, mapped = wait_for_scoring(driver, [worker.pid for worker in cluster.workers])
             cluster.workers[victim].kill()
@@ -49,8 +49,8 @@ def test_a_worker_that_dies_changes_no_table(home: Path, spark: SparkSession) ->
     assert ended == 0, said[-3000:]
     assert re.search(r"Lost executor|Lost task", said), "the worker was not missed"
     assert mapped == 1, "the items are mapped once in each process that scores"
-    manifest = read_manifest(settings(), SIZE.night, "recommend")
-    local = build(spark, SIZE.night, settings().scoring)
+    manifest = read_manifest(settings(), SIZE.run_key, "recommend")
+    local = build(spark, SIZE.run_key, settings().scoring)
     assert list(manifest.tables) == list(local.tables)
     for table in manifest.tables:
         assert rows_of(manifest, table) == rows_of(local, table), table

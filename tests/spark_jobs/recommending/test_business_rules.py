@@ -12,7 +12,7 @@ from spark_jobs.recommend_items import describe, limits
 from spark_jobs.recommending.run_inputs import read_run_inputs
 from spark_jobs.recommending.run_tables import stage_neighbors, stage_recommendations
 from tests.spark_jobs.recommendation_rows import recommendations_of, stage_only_recommendations
-from tests.spark_jobs.small_run import ITEMS, NIGHT, SCORING, SEGMENTS, item, rows_of, write
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, SCORING, SEGMENTS, item, rows_of, write
 
 RULES = """
 [exclude]
@@ -43,7 +43,7 @@ def rules(home: Settings, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "stock.csv").write_text("item_id,stock\ni06,0\ni00,3\n")
     (tmp_path / "opt_outs.csv").write_text("user_key,item_id,category\neve,,\nann,i08,\nann,,Kitchen > C2\n")
     (tmp_path / "rules.toml").write_text(RULES)
-    lake = Lake.open(home, NIGHT.source)
+    lake = Lake.open(home, RUN_KEY.source)
     old = [item(name, number) | {"first_seen": date(2026, 11, 15)} for number, name in enumerate(ITEMS)]
     old[11]["first_seen"] = date(2026, 11, 16)
     write(lake, "items", old)
@@ -53,7 +53,7 @@ def rules(home: Settings, tmp_path: Path) -> Iterator[Path]:
 
 def test_the_business_rules_are_applied(spark: SparkSession, rules: Path) -> None:
     # C1 is i01, i04, i07; with i03 and i06 these are 5 of 12. ann opted out of i08 and of C2: i02, i05, i08.
-    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules, "top_k": 12}))
+    inputs = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": rules, "top_k": 12}))
     assert inputs.offered.allowed == 7
     assert inputs.excluded.describe() == {
         "items_blocked": "1",
@@ -63,8 +63,8 @@ def test_the_business_rules_are_applied(spark: SparkSession, rules: Path) -> Non
         "opt_outs": "4",
         "unknown_in_blocked_items": "1",
     }
-    staged = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_recommendations(inputs).tables)
-    beside = Manifest(source="shop", ds=NIGHT.ds, step="recommend", tables=stage_neighbors(inputs).tables)
+    staged = Manifest(source="shop", ds=RUN_KEY.ds, step="recommend", tables=stage_recommendations(inputs).tables)
+    beside = Manifest(source="shop", ds=RUN_KEY.ds, step="recommend", tables=stage_neighbors(inputs).tables)
     inputs.users.unpersist()
     shown = {user: {row["item_id"] for row in recommendations_of(staged, user)} for user in SEGMENTS}
     assert shown["ann"] == {"i00", "i09", "i10", "i11"}
@@ -76,14 +76,14 @@ def test_the_business_rules_are_applied(spark: SparkSession, rules: Path) -> Non
 
 
 def test_days_beyond_the_window_are_reported(spark: SparkSession, home: Settings) -> None:
-    beyond = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 90}))
+    beyond = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"exclude_purchased_days": 90}))
     facts = describe(beyond)
     assert (facts["exclude_purchased_days"], facts["effective_exclude_purchased_days"]) == ("90", "30")
     assert limits(beyond) == [
         "exclude_purchased_days=90 reaches beyond the window of 30 days (2026-10-22 to 2026-11-20): purchases before "
         "2026-10-22 are not known; set window_days=90 or more to know them"
     ]
-    within = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"exclude_purchased_days": 30}))
+    within = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"exclude_purchased_days": 30}))
     assert (describe(within)["effective_exclude_purchased_days"], limits(within)) == ("30", [])
 
 
@@ -104,13 +104,13 @@ def test_new_items_get_their_slots_and_arms_their_settings(spark: SparkSession, 
 
 def test_replenishable_items_may_come_again(spark: SparkSession, rules: Path) -> None:
     rules.write_text("[replenishable]\nrepurchase_share = 0.5\nmin_buyers = 2\n")
-    inputs = read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
+    inputs = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": rules}))
     # Nobody bought the same item on two days.
     assert inputs.offered.replenishable == frozenset()
     rules.write_text('[replenishable]\nattribute = "consumable"\n')
     with pytest.raises(ValueError, match="No item has the attribute 'consumable'"):
-        read_run_inputs(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": rules}))
-    lake = Lake.open(settings(), NIGHT.source)
+        read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": rules}))
+    lake = Lake.open(settings(), RUN_KEY.source)
     eaten = [item(name, number) | {"attributes": '{"consumable": true}'} for number, name in enumerate(ITEMS)]
     write(lake, "items", eaten)
     again = stage_only_recommendations(spark, shelf_rules=rules)

@@ -14,13 +14,13 @@ from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from pipeline_tasks.topk.arrays import Vectors
 from spark_jobs.recommending import find_audiences
 from spark_jobs.recommending.find_audiences import AudienceRequest, _finder
-from tests.spark_jobs.small_run import ITEMS, NIGHT, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, SEGMENTS, item, item_vectors, micros, user_vectors, write_vectors
 
 SINCE = micros(15)
 
 
 def order(folder: str, rows: int = 2, block: int = 3) -> AudienceRequest:
-    return AudienceRequest(folder, (0, 1, 2), rows, SINCE, block, "m/1", NIGHT.ds)
+    return AudienceRequest(folder, (0, 1, 2), rows, SINCE, block, "m/1", RUN_KEY.ds)
 
 
 def batch(

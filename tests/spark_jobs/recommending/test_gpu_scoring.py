@@ -15,7 +15,7 @@ from pipeline_tasks.topk.arrays import TopK
 from pipeline_tasks.topk.top_k import scoring_device
 from spark_jobs.recommending import find_audiences, find_neighbor_items, recommend_users
 from spark_jobs.recommending.find_neighbor_items import NEIGHBORS, NeighborRequest, NeighborTable
-from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, item, item_vectors, user_vectors, write_vectors
 
 GPU = "cuda:1"
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> str:
 def test_neighbors_are_scored_on_the_gpu(folder: str, monkeypatch: pytest.MonkeyPatch, table: NeighborTable) -> None:
     monkeypatch.setattr(find_neighbor_items, "task_device", lambda: GPU)
     monkeypatch.setattr(find_neighbor_items, "_best", ask)
-    find = find_neighbor_items.neighbor_finder(NeighborRequest(table, folder, 2, 8, "m/1", NIGHT.ds))
+    find = find_neighbor_items.neighbor_finder(NeighborRequest(table, folder, 2, 8, "m/1", RUN_KEY.ds))
     with pytest.raises(AskedError, match=GPU):
         list(find(iter([pa.RecordBatch.from_pydict({"id": np.arange(3)})])))
 
@@ -48,7 +48,7 @@ def test_neighbors_are_scored_on_the_gpu(folder: str, monkeypatch: pytest.Monkey
 def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find_audiences, "task_device", lambda: GPU)
     monkeypatch.setattr(find_audiences, "_best_of", ask)
-    order = find_audiences.AudienceRequest(folder, (0, 1), 2, 0, 8, "m/1", NIGHT.ds)
+    order = find_audiences.AudienceRequest(folder, (0, 1), 2, 0, 8, "m/1", RUN_KEY.ds)
     with pytest.raises(AskedError, match=GPU):
         list(find_audiences._finder(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 
@@ -56,7 +56,7 @@ def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shelves(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommend_users, "task_device", lambda: GPU)
     monkeypatch.setattr(recommend_users, "recommend_batch", ask)
-    order = recommend_users.RecommendationRequest(folder, 2, 0, 8, "m/1", NIGHT.ds, BusinessRules())
+    order = recommend_users.RecommendationRequest(folder, 2, 0, 8, "m/1", RUN_KEY.ds, BusinessRules())
     with pytest.raises(AskedError, match=GPU):
         list(recommend_users.recommender(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 

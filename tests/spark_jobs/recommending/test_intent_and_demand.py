@@ -19,9 +19,9 @@ from spark_jobs.recommending.fallback_recommendations import days_before_end
 from spark_jobs.recommending.find_replenishable import frequently_repurchased
 from spark_jobs.recommending.forecast_demand import build_outlook, daily_purchases, read_sales, window_until
 from spark_jobs.recommending.predict_intent import _predictor
-from tests.spark_jobs.small_run import ITEMS, NIGHT, history, item, item_vectors, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, history, item, item_vectors, user_vectors, write_vectors
 
-DS = NIGHT.ds
+DS = RUN_KEY.ds
 
 
 def test_intent_has_a_row_per_user_and_per_category_of_their_events(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from spark_jobs.recommend_items import build
 from tests.spark_jobs.recommendation_rows import recommendations_of, stage_only_recommendations
 from tests.spark_jobs.small_run import (
     ITEMS,
-    NIGHT,
+    RUN_KEY,
     SCORING,
     item,
     item_vectors,
@@ -31,23 +31,23 @@ from tests.spark_jobs.small_run import (
 @pytest.fixture(scope="module")
 def published(spark: SparkSession, home: Settings) -> pa.Table:
     """The recommendations that are published before the invalid run."""
-    publish(Lake.open(home, NIGHT.source), stage_only_recommendations(spark))
+    publish(Lake.open(home, RUN_KEY.source), stage_only_recommendations(spark))
     return shelves_in(home)
 
 
 def shelves_in(home: Settings) -> pa.Table:
     return (
-        Lake.open(home, NIGHT.source)
+        Lake.open(home, RUN_KEY.source)
         .read("recommendations")
         .sort_by([("user_key", "ascending"), ("rank", "ascending")])
     )
 
 
 def test_items_that_left_the_catalog_are_not_recommended(spark: SparkSession, home: Settings) -> None:
-    lake = Lake.open(home, NIGHT.source)
+    lake = Lake.open(home, RUN_KEY.source)
     write(lake, "items", [item(name, number) for number, name in enumerate(ITEMS) if name != "i05"])
     try:
-        smaller = build(spark, NIGHT, SCORING)
+        smaller = build(spark, RUN_KEY, SCORING)
     finally:
         write(lake, "items", [item(name, number) for number, name in enumerate(ITEMS)])
     assert (smaller.facts["scored_items"], smaller.facts["lost_items"]) == ("11", "1")
@@ -73,11 +73,11 @@ def test_items_that_left_the_catalog_are_not_recommended(spark: SparkSession, ho
 def test_bad_vectors_end_in_one_clear_error(
     spark: SparkSession, home: Settings, published: pa.Table, users: dict[str, Vectors], items: Vectors, message: str
 ) -> None:
-    folder = staging_folder(home, NIGHT) / "vectors"
+    folder = staging_folder(home, RUN_KEY) / "vectors"
     write_vectors(folder, users, items)
     try:
         with pytest.raises(ValueError, match=message):
-            build(spark, NIGHT, SCORING)
+            build(spark, RUN_KEY, SCORING)
     finally:
         write_vectors(folder, user_vectors(), item_vectors())
     assert shelves_in(home) == published
@@ -97,7 +97,7 @@ def test_invalid_rules_end_in_one_clear_error(
 ) -> None:
     (tmp_path / "rules.toml").write_text(rules)
     with pytest.raises(ValueError, match=message):
-        build(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
+        build(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
     assert shelves_in(home) == published
 
 
@@ -106,7 +106,7 @@ def test_unknown_ids_in_rules_are_counted_and_ignored(
 ) -> None:
     (tmp_path / "blocked.csv").write_text("item_id\nno-such-item\nnor-this\n")
     (tmp_path / "rules.toml").write_text("[exclude]\nblocked_items_file = 'blocked.csv'\n[shelf]\nmmr_lambda = 1\n")
-    staged = build(spark, NIGHT, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
+    staged = build(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
     assert staged.facts["unknown_in_blocked_items"] == "2"
     assert "2 of blocked_items are not in the catalog and ignored, first 'no-such-item'" in capsys.readouterr().out
     assert len(rows_of(staged, "recommendations")) == len(rows_of(stage_only_recommendations(spark), "recommendations"))

@@ -11,7 +11,7 @@ from pipeline_tasks.config.business_rules import Arm, BusinessRules, Recommendat
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS, Excluded
 from pipeline_tasks.recommend.prepare_offered_items import prepare_offered_items
 from spark_jobs.recommending.recommend_users import RecommendationRequest, recommend_batch
-from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, micros, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, item, item_vectors, micros, user_vectors, write_vectors
 
 NEW = ("i07", "i10", "i11")
 
@@ -19,7 +19,7 @@ NEW = ("i07", "i10", "i11")
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
-    rows = [{"brand": None, "ds": NIGHT.ds} | item(name, number) for number, name in enumerate(ITEMS)]
+    rows = [{"brand": None, "ds": RUN_KEY.ds} | item(name, number) for number, name in enumerate(ITEMS)]
     rows = [row if row["item_id"] in NEW else row | {"first_seen": date(2026, 10, 1)} for row in rows]
     return prepare_offered_items(
         tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, OPT_OUTS.empty_table()), set()
@@ -42,7 +42,7 @@ def shelf_of_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
         arms=[Arm(name="control", share=1, plan=RecommendationPlan(mmr_lambda=1, exploration_share=0.5))]
     )
     rows: list[dict[str, Any]] = recommend_batch(
-        batch, RecommendationRequest(folder, 4, micros(15), 2, "m/1", NIGHT.ds, rules)
+        batch, RecommendationRequest(folder, 4, micros(15), 2, "m/1", RUN_KEY.ds, rules)
     ).to_pylist()
     return rows
 

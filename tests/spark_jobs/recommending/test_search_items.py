@@ -19,9 +19,9 @@ from pipeline_tasks.registry.embed_items import top_queries
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.recommending.search_items import SearchRequest, _reorderer, found_file, global_results, suggestions
-from tests.spark_jobs.small_run import ITEMS, NIGHT, item, item_vectors, user_vectors, write_vectors
+from tests.spark_jobs.small_run import ITEMS, RUN_KEY, item, item_vectors, user_vectors, write_vectors
 
-DS = NIGHT.ds
+DS = RUN_KEY.ds
 
 
 @pytest.fixture

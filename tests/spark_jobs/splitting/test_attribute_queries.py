@@ -15,7 +15,7 @@ def typed(
     """Return sequence_key -> (queries, last_query) of the sequences that the lines give."""
     shop.deliver(*FILLER, *before, day=DAY - timedelta(1))
     shop.deliver(*lines)
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     shop.split(window_days=2)
     return {row["sequence_key"]: (row["queries"], row["last_query"]) for row in shop.rows("sequences")}
 

@@ -68,7 +68,7 @@ def sessions(count: int, known: bool) -> list[str]:
 @pytest.mark.parametrize("known", [False, True])
 def test_a_log_of_visits_is_split_by_position(shop: ShopFixture, known: bool) -> None:
     shop.deliver(*sessions(100, known=known))
-    shop.night()
+    shop.run()
     assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
     split = shop.rows("splits")[0]
     assert (split["train_events"], split["validation_events"], split["test_events"]) == (100, 100, 100)
@@ -77,7 +77,7 @@ def test_a_log_of_visits_is_split_by_position(shop: ShopFixture, known: bool) ->
 
 def test_a_log_without_real_times_is_split_by_position_by_default(shop: ShopFixture) -> None:
     shop.deliver(*(f"{DAY} 08:00:00,view,i{item},u{who},s{who},,," for who in range(5) for item in range(4)))
-    shop.night()
+    shop.run()
     assert shop.split(strategy=None).facts["strategy"] == "leave_one_out"
     with pytest.raises(TooFewEventsError, match="Too many events share one time"):
         shop.split(strategy="temporal")
@@ -87,7 +87,7 @@ def test_returning_users_are_split_in_time(shop: ShopFixture) -> None:
     shop.deliver(
         *(f"{DAY} {hour:02}:00:0{who},view,i{hour % 7},u{who},s{hour},,," for who in range(5) for hour in range(10))
     )
-    shop.night()
+    shop.run()
     assert shop.split(strategy=None).facts["strategy"] == "temporal"
 
 
@@ -99,7 +99,7 @@ def test_whole_days_are_split_as_near_to_the_shares_as_possible(shop: ShopFixtur
     ]
     shop.describe(CLICKS.replace("events-{ds}.csv", "log.csv") + '[rules]\non = ["positive_quantity"]\n')
     (shop.files / "log.csv").write_text("\n".join([HEADER, *lines]) + "\n")
-    shop.night(window_days=10)
+    shop.run(window_days=10)
     shop.split(window_days=10)
     split = shop.rows("splits")[0]
     # Nearest to 840 and 1,120 of 1,400: 850 of the first five days, 1,150 of the first seven.
@@ -126,14 +126,14 @@ NOT_WANTED = {
 def test_a_log_without_usable_events_is_one_clear_error(shop: ShopFixture, name: str) -> None:
     acts, message = NOT_WANTED[name]
     shop.deliver(*(f"{DAY} 08:00:0{n},{act.format(n=n)},,," for n, act in enumerate(acts)))
-    shop.night()
+    shop.run()
     with pytest.raises(ValueError, match=message):
         shop.split(strategy=None)
 
 
 def test_two_users_are_enough_for_a_split(shop: ShopFixture) -> None:
     shop.deliver(*(f"{DAY} 08:00:{n:02},view,i{n % 5},u{n % 2},s{n % 2},,," for n in range(20)))
-    shop.night()
+    shop.run()
     assert shop.split(strategy=None).facts["strategy"] == "temporal"
 
 
@@ -141,12 +141,12 @@ def test_a_day_with_only_rejected_rows_is_split_with_earlier_days(shop: ShopFixt
     before = DAY - timedelta(days=1)
     shop.deliver(*(f"{before} 08:00:{n:02},view,i{n % 5},u{n % 4},s{n % 4},,," for n in range(20)), day=before)
     shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
-    shop.night(window_days=2)
+    shop.run(window_days=2)
     assert shop.split(window_days=2).facts["strategy"] == "temporal"
 
 
 def test_a_log_of_rejected_rows_names_the_query_for_them(shop: ShopFixture) -> None:
     shop.deliver(f"{DAY} 08:00:00,view,,u1,s1,,,")
-    shop.night()
+    shop.run()
     with pytest.raises(ValueError, match=r"cleaning accepted no event of these days.*nightshelf sql"):
         shop.split()
