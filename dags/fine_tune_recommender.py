@@ -2,7 +2,7 @@
 
 Where a retrain is due, this DAG trains every candidate as a mapped task with an MLflow run of its own. The best
 candidate on the validation split is evaluated on the test split, together with the champion and the baselines. It is
-promoted only if it wins: at once, or, where **Approval** is set to a person, after somebody approves it under
+promoted only if it wins: at once, or, where **Approval** is set to `person`, after a person approves it under
 **Required Actions**. Otherwise the champion stays.
 
 **When it runs.** When `prepare_behavior` has finished for a day. Start it for any other day with **Trigger**.

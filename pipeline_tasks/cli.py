@@ -104,7 +104,7 @@ def sql(
 
     with _short_errors():
         usual = source_name(source or settings().source)
-        read, note = source_to_read(settings(), usual, statement, asked=source is not None)
+        read, note = source_to_read(settings(), usual, statement, named=source is not None)
         if note:
             print(note, file=sys.stderr)
         names, rows = query(settings(), read, statement)

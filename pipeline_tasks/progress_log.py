@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-SILENCE: Final = 30.0
+LINE_INTERVAL: Final = 30.0
 """Seconds between two lines. A shorter loop prints nothing."""
 
 
@@ -16,8 +16,8 @@ class ProgressLog:
         self._printed_at = time.monotonic()
 
     def at(self, done: int, more: Callable[[], str] = str) -> None:
-        """Print `done`, the total and the text of `more`, unless the last line is younger than `SILENCE` seconds."""
+        """Print `done`, the total and the text of `more`, at most once in `LINE_INTERVAL` seconds."""
         now = time.monotonic()
-        if now - self._printed_at > SILENCE:
+        if now - self._printed_at > LINE_INTERVAL:
             print(f"{self.name}: {done:,} of {self.total:,} {self.unit}{more()}", flush=True)
             self._printed_at = now

@@ -88,7 +88,7 @@ def main() -> None:
         source = load_source(arguments.source)
         with maintenance_lock(settings(), source.name, "erase_landed"):
             erased = read_erased_users(settings(), source.name)
-            removed = erase_landed(open_session(f"forget {source.name}"), source, erased)
+            removed = erase_landed(open_session(f"erase {source.name}"), source, erased)
             summary = ", ".join(f"{kind} {count}" for kind, count in removed.items())
             known = len(erased.hashes)
             print(f"erase_landed {source.name}: {known} erased users; removed landed records: {summary}")

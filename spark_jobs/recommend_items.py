@@ -97,7 +97,7 @@ def build(spark: SparkSession, run: RunKey, scoring: ScoringSettings) -> Manifes
 def limits(inputs: RunInputs) -> list[str]:
     """Return a sentence for each setting that cannot be met in full."""
     sentences = [
-        f"shelf rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
+        f"business rules: {len(ids)} of {listing} are not in the catalog and ignored, first {ids[0]!r}"
         for listing, ids in inputs.excluded.unknown.items()
     ]
     wanted, allowed = inputs.scoring.top_k, inputs.offered.allowed

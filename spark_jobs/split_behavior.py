@@ -62,12 +62,12 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def split(
-    spark: SparkSession, run: RunKey, window_days: int, asked: SplitStrategy | None, zone: str | None = None
+    spark: SparkSession, run: RunKey, window_days: int, strategy: SplitStrategy | None, zone: str | None = None
 ) -> Manifest:
     """Stage both tables and return their manifest.
 
     Args:
-        asked: the strategy, None to choose it from the log.
+        strategy: the strategy, None to choose it from the log.
         zone: time zone of the shop's days, None for UTC.
 
     Raises:
@@ -84,7 +84,7 @@ def split(
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, run.ds), [run.ds])
     if not sequences.rows:
         raise ValueError(f"{run.source} {start} to {run.ds}: {why_no_histories(events)}")
-    strategy, parts = _parts(chosen, sequences, asked, zone)
+    strategy, parts = _parts(chosen, sequences, strategy, zone)
     row: dict[str, Any] = {
         "strategy": strategy,
         "events_snapshot_id": snapshot,
@@ -119,19 +119,19 @@ def _snapshot(lake: Lake, run: RunKey) -> int:
 
 
 def _parts(
-    chosen: DataFrame, sequences: StagedTable, asked: SplitStrategy | None, zone: str | None
+    chosen: DataFrame, sequences: StagedTable, strategy: SplitStrategy | None, zone: str | None
 ) -> tuple[SplitStrategy, dict[str, Any]]:
     """Return the strategy, and the columns of `splits` that hold its cut-offs and the events of each part."""
-    if asked not in (None, "temporal"):
-        return asked, _by_position(sequences, asked)
+    if strategy not in (None, "temporal"):
+        return strategy, _by_position(sequences, strategy)
     try:
         cut = find_cutoffs(count_by_day(chosen, zone), count_by_span(chosen, zone))
     except TooFewEventsError as error:
-        if asked == "temporal":
+        if strategy == "temporal":
             raise
         print(f"split by leave_one_out, because the times allow no temporal split: {error}")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
-    if asked is None and (share := crossing_share(sequences.files, cut)) < MIN_CROSSING_SHARE:
+    if strategy is None and (share := crossing_share(sequences.files, cut)) < MIN_CROSSING_SHARE:
         print(f"split by leave_one_out, because only {share:.2%} of the sequences have events after a cut-off in time")
         return "leave_one_out", _by_position(sequences, "leave_one_out")
     print(f"split in time: {cut.shares()}")

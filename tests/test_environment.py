@@ -26,7 +26,7 @@ def test_pyspark_and_its_client_share_a_folder_and_so_a_version() -> None:
 
 
 @pytest.mark.parametrize("requirement", ASKED, ids=lambda requirement: requirement.name)
-def test_the_lock_holds_what_the_project_asks_for(requirement: Requirement) -> None:
+def test_the_lock_holds_the_dependencies_of_the_project(requirement: Requirement) -> None:
     locked = LOCK[requirement.name].specifier
     assert requirement.specifier.contains(str(locked).removeprefix("=="))
 

@@ -1,1 +1,1 @@
-"""Trains the candidates of a nightly run, searches their options if asked, and compares the best with the champion."""
+"""Trains the candidates of a nightly run, may search their options, and compares the best with the champion."""

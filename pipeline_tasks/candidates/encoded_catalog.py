@@ -110,7 +110,7 @@ def _encode(
         options,
         folder=folder,
         after_step=lambda step, loss: on_metrics({"encoder_loss": loss}, step),
-        asked=QueriedItems(log.queries.words, log.items) if log.queries is not None else None,
+        queried=QueriedItems(log.queries.words, log.items) if log.queries is not None else None,
     )
     return text_block(tuned.encoder, texts), tuned.stopped
 

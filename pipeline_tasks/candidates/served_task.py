@@ -24,7 +24,9 @@ from pipeline_tasks.models.repeat_model import own_pairs
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.times import MINUTE, day_at, end_of_day
 
-NOT_JUDGED: Final = "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not judged"
+NOT_EVALUATED: Final = (
+    "blocked, sold out and delisted items, opt-outs, variety and slots for new items are not evaluated"
+)
 _TRUE: Final = ("true", "1", "yes")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER_HOUR: Final = timedelta(minutes=15)
@@ -42,7 +44,7 @@ class ServedTask:
 
     def describe(self) -> str:
         """Return one sentence that describes the headline task."""
-        return f"{SERVED_TEST} judges the lists as served: {self.policy.describe()}; {NOT_JUDGED}"
+        return f"{SERVED_TEST} evaluates the lists as served: {self.policy.describe()}; {NOT_EVALUATED}"
 
 
 def served_task(data: RunData, scoring: ScoringSettings, part: Part = "test") -> ServedTask:
@@ -53,11 +55,11 @@ def served_task(data: RunData, scoring: ScoringSettings, part: Part = "test") ->
     Raises:
         ValueError: the shop's rules cannot be read.
     """
-    judged, known = data.parts.known_before("test"), data.parts.known_before(part)
-    n_items, zone, policy = len(data.catalog), _timezone(data), choose_repeat_policy(judged, scoring)
+    before_test, known = data.parts.known_before("test"), data.parts.known_before(part)
+    n_items, zone, policy = len(data.catalog), _timezone(data), choose_repeat_policy(before_test, scoring)
     again = replenishable_items(load_business_rules(scoring.shelf_rules).replenishable, data.catalog, known, zone)
     since = _exclusion_starts(_prediction_times(data, known), policy.exclude_purchased_days, zone)
-    return ServedTask(policy, policy_excluded_items(known, policy, since, again, n_items), repeat_shares(judged))
+    return ServedTask(policy, policy_excluded_items(known, policy, since, again, n_items), repeat_shares(before_test))
 
 
 def replenishable_items(

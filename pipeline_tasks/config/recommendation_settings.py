@@ -47,7 +47,7 @@ class ScoringSettings(SettingsGroup):
     search_queries: int = Field(1_000, ge=0)
     """Number of most frequent queries in search_results and search_suggestions; 0 leaves both empty."""
     search_min_shoppers: int = Field(2, ge=1)
-    """A query of fewer users or sessions is in neither table, because it could identify somebody."""
+    """A query of fewer users or sessions is in neither table, because it could identify a person."""
     search_k: int = Field(20, ge=1)
     """Rows per query in search_results."""
     search_days: int = Field(7, ge=1)

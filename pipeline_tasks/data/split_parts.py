@@ -71,7 +71,7 @@ def refuse_future(name: str, seen: DataExtent, allowed: Interactions) -> None:
     if seen.last_timestamp > limit.last_timestamp or seen.events > limit.events:
         raise FutureLeakError(
             f"{name} was fitted on {seen.events} events up to {seen.last_timestamp} µs, but only {limit.events} events "
-            f"up to {limit.last_timestamp} µs may be known before the part it is judged on: fit it on those"
+            f"up to {limit.last_timestamp} µs may be used before the part that it is evaluated on: fit it on those"
         )
 
 

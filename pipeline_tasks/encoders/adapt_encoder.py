@@ -78,7 +78,7 @@ def adapt_encoder(
     *,
     folder: Path,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
-    asked: QueriedItems | None = None,
+    queried: QueriedItems | None = None,
 ) -> Adapted:
     """Fine-tune the encoder, write the tuned weights to `folder` and return the encoder ready for use.
 
@@ -90,7 +90,7 @@ def adapt_encoder(
     """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    queries, wanted = query_pairs(asked.queries, asked.items, len(texts)) if asked else ([], None)
+    queries, wanted = query_pairs(queried.queries, queried.items, len(texts)) if queried else ([], None)
     train, held = hold_out(item_pairs(log, len(texts)), _MOST_HELD_OUT, rng)
     draw = PairDraw(train, len(texts) + len(queries), wanted, options.query_share)
     tuned = make_trainable(encoder, options.tuning, options.layers)
@@ -99,7 +99,7 @@ def adapt_encoder(
     tuned.model.train()
     stopped = _train(batch, options, rng, best, after_step)
     if stopped:
-        print(f"{stopped}; the encoder goes on as it was after step {best.step}, its best so far", flush=True)
+        print(f"{stopped}; the encoder continues with the weights of step {best.step}, its best so far", flush=True)
     if stopped or best.can_measure:
         best.restore()
     return Adapted(save_tuned(tuned, folder), stopped)

@@ -75,8 +75,8 @@ def gini(lists: Integers, n_items: int) -> float:
 
 def novelty(lists: Integers, popularity: Integers, users: int) -> Reals:
     """Return per user the mean of -log2(share of users who wanted the item before), with 1 added to each count."""
-    surprise = -np.log2((popularity + 1) / (users + 1))
-    return np.asarray(surprise[lists].mean(axis=1), dtype=np.float64)
+    self_information = -np.log2((popularity + 1) / (users + 1))
+    return np.asarray(self_information[lists].mean(axis=1), dtype=np.float64)
 
 
 def intra_list_distance(lists: Integers, vectors: Floats) -> Reals:

@@ -13,7 +13,7 @@ from pipeline_tasks.evaluation.user_segments import Labels, activity_bands, give
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 
 Goal = Literal["served", "discovery", "repeats", "newcomers"]
-"""What a task asks for.
+"""What a task predicts.
 
 served: for users with a history; what the repeat policy excludes is masked, as in the nightly tables.
 discovery: for users with a history; the items that they wanted before are masked.

@@ -66,10 +66,10 @@ def source_names(settings: Settings) -> list[str]:
     return sorted(".".join(namespace) for namespace in open_catalog(settings).list_namespaces())
 
 
-def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) -> tuple[str, str]:
+def source_to_read(settings: Settings, source: str, sql: str, *, named: bool) -> tuple[str, str]:
     """Return the source whose tables need no schema, and a note for the user, else "".
 
-    It is `source`. Where the user has not `asked` for it, it has no tables and exactly one other source has, it is the
+    It is `source`. If the user has not `named` it, it has no tables and exactly one other source has, it is the
     other one.
     """
     present = source_names(settings)
@@ -77,7 +77,7 @@ def source_to_read(settings: Settings, source: str, sql: str, *, asked: bool) ->
         return source, ""
     if not present:
         return source, f"{source} has no tables yet: nightshelf run --source {source} --date YYYY-MM-DD"
-    if not asked and len(present) == 1:
+    if not named and len(present) == 1:
         return present[0], f"{source} has no tables yet: read {present[0]}, the only source that has"
     return source, f"{source} has no tables yet; there are {', '.join(present)}: nightshelf sql --source {present[0]}"
 

@@ -10,7 +10,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.maintenance.stored_files import (
-    YOUNG,
+    MIN_ORPHAN_AGE,
     StoredFile,
     expire,
     files_below,
@@ -58,7 +58,7 @@ def apply_retention(
         removals = [*_clean_staging(settings, source, before, delete=delete)]
         needed, staged = needed_snapshots(settings, lake), staged_files(settings)
         for name in TABLES:
-            removals += _clean_table(lake, name, before, needed, now - YOUNG, staged, delete=delete)
+            removals += _clean_table(lake, name, before, needed, now - MIN_ORPHAN_AGE, staged, delete=delete)
         if delete:
             write_index(settings)
     return removals
@@ -102,7 +102,7 @@ def _clean_table(
     name: str,
     before: datetime,
     needed: set[int],
-    young: datetime,
+    orphaned_before: datetime,
     staged: set[str],
     *,
     delete: bool,
@@ -116,7 +116,7 @@ def _clean_table(
         expire(table, old)
         table = table.refresh()
     kept = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id not in old_ids]
-    files = orphan_files(table, kept, young, staged)
+    files = orphan_files(table, kept, orphaned_before, staged)
     if delete:
         remove_files(files)
     return [Removal(f"snapshots of {name}", len(old), 0), _files(f"files of {name} that no snapshot names", files)]

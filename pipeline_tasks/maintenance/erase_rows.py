@@ -185,7 +185,7 @@ def _erased_rows(path: str, name: str, erased: ErasedUsers) -> pa.Array:
     for column in columns:
         values = rows[column].combine_chunks()
         distinct = pc.unique(values).to_pylist()
-        matches = erased.is_named_in if name in TEXT_COLUMNS else erased.knows
+        matches = erased.is_named_in if name in TEXT_COLUMNS else erased.is_erased
         matching = pa.array([value for value in distinct if value is not None and matches(value)], values.type)
         found = pc.or_(found, pc.is_in(values, value_set=matching))
     return found

@@ -15,7 +15,7 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.maintenance.erase_rows import USER_TABLES, erase_history, erase_rows
 from pipeline_tasks.maintenance.stored_files import (
-    YOUNG,
+    MIN_ORPHAN_AGE,
     gate_pages,
     named_files,
     orphan_files,
@@ -65,7 +65,7 @@ def request_erasure(settings: Settings, source: str, keys: Sequence[str]) -> int
         ValueError: a key is empty.
     """
     erased = read_erased_users(settings, source)
-    if not all(erased.knows(key.strip()) for key in keys):
+    if not all(erased.is_erased(key.strip()) for key in keys):
         # The champion is marked first: an attempt that fails before the keys are stored marks it again.
         _mark_champion(settings, source)
     return len(remember(settings, source, keys).hashes)
@@ -122,7 +122,7 @@ def _erase_histories(lake: Lake, unstaged: set[str]) -> tuple[int, int]:
             released = named_files(table, table.snapshots()) | unstaged
             expired += erase_history(lake, name)
             table = table.refresh()
-            files = orphan_files(table, table.snapshots(), datetime.now(UTC) - YOUNG, released=released)
+            files = orphan_files(table, table.snapshots(), datetime.now(UTC) - MIN_ORPHAN_AGE, released=released)
             remove_files(files)
             deleted += len(files)
     return expired, deleted

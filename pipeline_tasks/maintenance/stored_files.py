@@ -22,7 +22,7 @@ from pipeline_tasks.lake.staging import Manifest
 from pipeline_tasks.registry.registry import champion_version
 from pipeline_tasks.run_key import RunKey
 
-YOUNG: Final = timedelta(days=1)
+MIN_ORPHAN_AGE: Final = timedelta(days=1)
 """Files younger than this may belong to a run that is under way. The longest task may take 6 hours."""
 
 

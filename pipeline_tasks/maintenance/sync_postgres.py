@@ -59,7 +59,7 @@ def erase_in_postgres(settings: Settings, source: str, erased: ErasedUsers) -> i
             if found is None or found[0] is None:
                 continue
             found_keys = connection.execute(f"SELECT DISTINCT user_key FROM {table}")
-            keys = [key for (key,) in found_keys if erased.knows(key)]
+            keys = [key for (key,) in found_keys if erased.is_erased(key)]
             deleted += connection.execute(f"DELETE FROM {table} WHERE user_key = ANY(%s)", (keys,)).rowcount
         # Deleted rows stay in the server's files until VACUUM, which cannot run within a transaction.
         with _connected(settings, f"vacuum {table}", autocommit=True) as connection:

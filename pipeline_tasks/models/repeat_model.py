@@ -170,13 +170,13 @@ def pair_features(
     steps, of_all = np.log(pairs.steps), np.log1p(pairs.sequence_steps)
     age, idle = _log_days(moment - pairs.last), _log_days(moment - pairs.sequence_last)
     gap = _log_days(np.where(pairs.steps > 1, (pairs.last - pairs.first) / np.maximum(pairs.steps - 1, 1), 0))
-    lives = [np.log(pairs.decayed(moment, life * span) + 1e-3) for life in _HALF_LIVES]
+    decays = [np.log(pairs.decayed(moment, life * span) + 1e-3) for life in _HALF_LIVES]
     several = pairs.steps > 1
     liked = np.maximum(linear, 0)
     columns = [
         *(steps, np.log1p(pairs.events), age, steps / of_all, pairs.steps / pairs.sequence_steps, of_all),
         *(*levels[pairs.items].T, idle, _log_days(pairs.sequence_last - pairs.last)),
-        *(steps * age, gap, several * (age - gap), *lives),
+        *(steps * age, gap, several * (age - gap), *decays),
         *(linear, np.log(liked + 0.01), liked * steps),
         *(np.log1p(pairs.of_type(kind)) for kind in counted_types),
     ]

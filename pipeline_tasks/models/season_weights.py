@@ -18,7 +18,7 @@ from pipeline_tasks.data.interactions import Integers, Interactions
 from pipeline_tasks.evaluation.ranking_task import interaction_matrix
 from pipeline_tasks.models.ease import frequent_items, solve_ease
 
-EVIDENCE_SHARE: Final = 1 / 8
+RECENT_SHARE: Final = 1 / 8
 """Half-life of an event's weight when fitting, as a share of the log's span."""
 HISTORY_SHARE: Final = 1 / 3
 """Half-life of an event in a user's history when scoring, as a share of the log's span."""
@@ -78,7 +78,7 @@ def recent_history(log: Interactions, n_items: int, moment: int, half_life: floa
 
 def _recent_ease(log: Interactions, n_items: int, chosen: Integers, end: int) -> torch.Tensor:
     """Return EASE (Steck 2019, eq. 8) of histories weighted by recency."""
-    matrix = recent_history(log, n_items, end, _span(log) * EVIDENCE_SHARE)[:, chosen]
+    matrix = recent_history(log, n_items, end, _span(log) * RECENT_SHARE)[:, chosen]
     gram = torch.from_numpy((matrix.T @ matrix).toarray())
     return solve_ease(gram, max(RECENT_PENALTY * float(gram.diagonal().mean()), 1e-6))
 

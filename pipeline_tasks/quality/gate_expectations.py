@@ -40,7 +40,7 @@ class PrecountedRule:
         assert isinstance(execution_engine, SparkDFExecutionEngine)
         for name, count in self.known_counts(execution_engine.dataframe).items():
             if count is not None:
-                known = MetricConfiguration("table.known_count", {}, {"count": count})
+                known = MetricConfiguration("table.given_count", {}, {"count": count})
                 dependencies.set_metric_configuration(name, known)
         return dependencies
 

@@ -91,7 +91,7 @@ def _outcome(table: TableReport, findings: str) -> str:
 def _findings(report: GateReport, name: str) -> str:
     """Return the table's findings with their severity, because its own page marks warnings as failed too."""
     return "".join(
-        f"<small>{escape(found.severity)}, {escape(found.column)}: {escape(found.says)}</small>"
+        f"<small>{escape(found.severity)}, {escape(found.column)}: {escape(found.description)}</small>"
         for found in report.findings
         if found.table == name
     )

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.files import write_atomically
@@ -28,13 +28,14 @@ class Finding(BaseModel):
     severity: str
     expectation: str
     column: str
-    says: str
+    description: str = Field(validation_alias=AliasChoices("description", "says"))
+    """What the rule requires. Reports of versions before 0.2 call it `says`."""
     observed: str
     remedy: str
 
     def __str__(self) -> str:
         return (
-            f"table {self.table}, column {self.column}: {self.says} ({self.expectation}); "
+            f"table {self.table}, column {self.column}: {self.description} ({self.expectation}); "
             f"observed {self.observed}. {self.remedy}"
         )
 

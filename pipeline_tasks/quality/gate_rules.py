@@ -41,7 +41,7 @@ LARGEST_SCORE: Final = 1e30
 
 def _meta(column: str, remedy: str, breaks: str = "", description: str = "", **extra: Sequence[str]) -> dict[str, Any]:
     """Return the metadata of a rule. `breaks` is the Spark SQL condition of an offending row, to find samples."""
-    meta = {"column": column, "remedy": remedy, "breaks": breaks, "says": description}
+    meta = {"column": column, "remedy": remedy, "breaks": breaks, "description": description}
     return {name: value for name, value in (meta | extra).items() if value}
 
 
@@ -210,7 +210,7 @@ def items_in_catalog(column: str) -> Expectation:
 def shown_items(column: str) -> Expectation:
     """Return the rule that no item is excluded by the shop's rules or has left the catalog."""
     query = (
-        f"SELECT DISTINCT {column} FROM {{batch}} WHERE {column} IN (SELECT item_id FROM shelf_rules WHERE NOT allowed)"
+        f"SELECT DISTINCT {column} FROM {{batch}} WHERE {column} IN (SELECT item_id FROM item_rules WHERE NOT allowed)"
     )
     return no_rows_from(f"no {column} is blocked, out of stock or delisted", query, column, SCORING)
 

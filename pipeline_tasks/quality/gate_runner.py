@@ -213,7 +213,7 @@ def _finding(table: str, outcome: ExpectationValidationResult) -> Finding:
         severity=str(getattr(config.severity, "value", config.severity)),
         expectation=config.type,
         column=meta.get("column", config.kwargs.get("column", "*")),
-        says=meta.get("says") or _description(config),
+        description=meta.get("description") or _description(config),
         observed=_observed(outcome),
         remedy=outcome.result.get("remedy") or meta.get("remedy", "Correct the data, then run the step again."),
     )

@@ -69,7 +69,7 @@ def recommendations_suite() -> list[Expectation]:
         no_rows_from(
             "scores do not rise with the rank where the arm ranks by score alone (except slots for new items)",
             "SELECT * FROM (SELECT user_key, rank, score, lag(score) OVER (PARTITION BY user_key ORDER BY rank) AS "
-            "before FROM {batch} SEMI JOIN (SELECT arm FROM shelf_arms WHERE by_score) USING (arm) "
+            "before FROM {batch} SEMI JOIN (SELECT arm FROM arms WHERE by_score) USING (arm) "
             "WHERE reason NOT LIKE 'new in %') WHERE score > before",
             "score",
             SCORING,
@@ -85,7 +85,7 @@ def _nothing_excluded() -> list[Expectation]:
     return [
         no_rows_from(
             "no item that the shop's rules exclude, or that the user opted out of, is recommended",
-            "SELECT user_key, item_id FROM {batch} SEMI JOIN (SELECT item_id FROM shelf_rules WHERE NOT allowed) "
+            "SELECT user_key, item_id FROM {batch} SEMI JOIN (SELECT item_id FROM item_rules WHERE NOT allowed) "
             "USING (item_id) UNION ALL "
             "SELECT user_key, item_id FROM {batch} SEMI JOIN opt_outs USING (user_key, item_id)",
             "item_id",
@@ -105,21 +105,21 @@ def _complete_for_users() -> list[Expectation]:
     """Return the rules that exactly the users who are due recommendations have them, of the right length and arm."""
     return [
         no_rows_from(
-            "every arm is one of the shelf rules",
-            "SELECT DISTINCT arm FROM {batch} ANTI JOIN shelf_arms USING (arm)",
+            "every arm is one of the business rules",
+            "SELECT DISTINCT arm FROM {batch} ANTI JOIN arms USING (arm)",
             "arm",
             SCORING,
         ),
         no_rows_from(
             "every user with history has exactly k rows (fewer only when fewer items are allowed)",
-            "SELECT user_key, rows_due, count(rank) AS rows FROM shelves_due LEFT JOIN {batch} USING (user_key) "
+            "SELECT user_key, rows_due, count(rank) AS rows FROM rows_due_by_user LEFT JOIN {batch} USING (user_key) "
             "GROUP BY user_key, rows_due HAVING count(rank) <> rows_due",
             "user_key",
             SCORING,
         ),
         no_rows_from(
             "no user without a history, and no user who opted out of recommendations, has a row",
-            "SELECT DISTINCT user_key FROM {batch} ANTI JOIN shelves_due USING (user_key)",
+            "SELECT DISTINCT user_key FROM {batch} ANTI JOIN rows_due_by_user USING (user_key)",
             "user_key",
             SCORING,
         ),
@@ -177,7 +177,7 @@ def _item_to_item(table: str, neighbor: str, rows: str) -> list[Expectation]:
         shown_items(neighbor),
         no_rows_from(
             "every item with a vector has exactly k others (fewer only when fewer items may be shown)",
-            f"SELECT item_id, count(rank) AS rows FROM shelf_rules LEFT JOIN {{batch}} USING (item_id) "
+            f"SELECT item_id, count(rank) AS rows FROM item_rules LEFT JOIN {{batch}} USING (item_id) "
             f"GROUP BY item_id, allowed "
             f"HAVING count(rank) <> least({fact(rows)}, {fact('allowed_items')} - cast(allowed AS INT))",
             "item_id",

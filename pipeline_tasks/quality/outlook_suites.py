@@ -50,9 +50,9 @@ _NO_ITEM_TO_SHOW = (
     # The joins start at the few rows of categories, because there are many users and purchases.
     "SELECT user_key, target FROM (SELECT DISTINCT user_key, target, item_id FROM {batch} JOIN "
     "(SELECT user_key, item_id FROM opt_outs UNION ALL SELECT user_key, item_id FROM already_taken) "
-    "USING (user_key) JOIN items USING (item_id) SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed) "
+    "USING (user_key) JOIN items USING (item_id) SEMI JOIN (SELECT item_id FROM item_rules WHERE allowed) "
     "USING (item_id) WHERE target_type = 'category' AND target = category) "
-    "JOIN (SELECT category AS target, count(*) AS shown FROM items SEMI JOIN (SELECT item_id FROM shelf_rules "
+    "JOIN (SELECT category AS target, count(*) AS shown FROM items SEMI JOIN (SELECT item_id FROM item_rules "
     "WHERE allowed) USING (item_id) GROUP BY category) USING (target) "
     "GROUP BY user_key, target, shown HAVING count(*) = shown"
 )
@@ -69,7 +69,7 @@ def audiences_suite() -> list[Expectation]:
         no_rows_from(
             "every item is one that may be shown, every category is in the catalog",
             "SELECT target FROM {batch} WHERE target_type = 'item' AND target NOT IN "
-            "(SELECT item_id FROM shelf_rules WHERE allowed) UNION ALL SELECT target FROM {batch} "
+            "(SELECT item_id FROM item_rules WHERE allowed) UNION ALL SELECT target FROM {batch} "
             "WHERE target_type = 'category' AND target NOT IN (SELECT category FROM items WHERE category IS NOT NULL)",
             "target",
             SCORING,

@@ -32,7 +32,7 @@ REMEDIES: Final = {
     "service_codes": "shorten rules.service_codes, or take service_codes out of rules.on",
     "positive_quantity": "correct events.columns.quantity, or take positive_quantity out of rules.on",
     "positive_price": "correct events.columns.price, or take positive_price out of rules.on",
-    "bots": "map a value that stands for nobody to NULL in events.columns.user_key, raise "
+    "bots": "map a value that means no user to NULL in events.columns.user_key, raise "
     "NIGHTSHELF_CLEANING__BOT_EVENTS_PER_DAY, or take bots out of rules.on",
     "duplicate_item_id": "deliver one record of each item, or correct items.columns.item_id",
     "duplicate_user_key": "deliver one record of each user, or correct users.columns.user_key",
@@ -49,9 +49,9 @@ CRITICAL_SHARE: Final = 0.50
 UNDATED_SHARE: Final = 0.01
 """Share of the delivery's events without a valid time above which a person should look."""
 LEAST_ROWS: Final = 1_000
-"""Rows from which on a day is judged alone. On a smaller day one bot or one bad export may be most of the rows."""
+"""Rows from which on a day is evaluated alone. On a smaller day one bot or one bad export may be most of the rows."""
 LEAST_REJECTED: Final = 10
-"""Fewer rejected rows are no evidence of a wrong mapping, whatever their share."""
+"""Fewer rejected rows do not show a wrong mapping, whatever their share."""
 _CORRECT: Final = "Correct the source's mapping or its files, then run that day again."
 _UNCLEANED: Final = f"outcome IN {UNCLEANED}"
 _WITHOUT_DUPLICATES: Final = "AND rule NOT LIKE 'duplicate_%'"

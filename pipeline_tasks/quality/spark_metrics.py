@@ -134,10 +134,10 @@ class RowCount(TableMetricProvider):  # type: ignore[misc]
         return execution_engine.dataframe.count() if n_rows is None else n_rows
 
 
-class KnownCount(TableMetricProvider):  # type: ignore[misc]
+class GivenCount(TableMetricProvider):  # type: ignore[misc]
     """A count that was known beforehand (gate_expectations.PrecountedRule)."""
 
-    metric_name = "table.known_count"
+    metric_name = "table.given_count"
     value_keys = ("count",)
 
     @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]

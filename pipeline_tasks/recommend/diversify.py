@@ -43,7 +43,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class ItemSimilarity:
     """The properties by which items are similar."""
 
     content: Vectors
@@ -66,7 +66,7 @@ def as_candidates(best: TopK, width: int) -> Candidates:
 
 def diversify(
     candidates: Candidates,
-    likeness: Likeness,
+    similarity: ItemSimilarity,
     plan: RecommendationPlan,
     k: int,
     taken: Indices,
@@ -82,19 +82,24 @@ def diversify(
             empty.
     """
     width = candidates.items.shape[1]
-    numbers = 1 if plan.mmr_lambda == 1 else likeness.content.shape[1]
+    numbers = 1 if plan.mmr_lambda == 1 else similarity.content.shape[1]
     step = max(_GATHERED_NUMBERS // max(width * numbers, 1), 1)
     starts = range(0, len(candidates.items), step)
     wanted = min(k, width)
     places = [
-        _choose(candidates.rows(slice(i, i + step)), likeness, plan, wanted, taken[i : i + step], relax_caps)
+        _choose(candidates.rows(slice(i, i + step)), similarity, plan, wanted, taken[i : i + step], relax_caps)
         for i in starts
     ]
     return candidates.take(np.concatenate(places) if places else np.zeros((0, wanted), np.int64))
 
 
 def _choose(
-    candidates: Candidates, likeness: Likeness, plan: RecommendationPlan, k: int, taken: Indices, relax_caps: bool
+    candidates: Candidates,
+    similarity: ItemSimilarity,
+    plan: RecommendationPlan,
+    k: int,
+    taken: Indices,
+    relax_caps: bool,
 ) -> Indices:
     """Return (n, k) places among the candidates."""
     items = np.maximum(candidates.items, 0)
@@ -102,11 +107,11 @@ def _choose(
     for column in taken.T:
         usable &= candidates.items != column[:, None]
     relevant = plan.mmr_lambda * relevance(candidates)
-    vectors = likeness.content[items] if plan.mmr_lambda < 1 else None
-    similar = _similar_to(taken, vectors, likeness) if vectors is not None else np.zeros(items.shape)
+    vectors = similarity.content[items] if plan.mmr_lambda < 1 else None
+    similar = _similar_to(taken, vectors, similarity) if vectors is not None else np.zeros(items.shape)
     groups = [
         (*_counted(codes, items, taken), cap)
-        for codes, cap in ((likeness.categories, plan.max_per_category), (likeness.brands, plan.max_per_brand))
+        for codes, cap in ((similarity.categories, plan.max_per_category), (similarity.brands, plan.max_per_brand))
         if cap is not None
     ]
     rows, chosen = np.arange(len(items)), np.full((len(items), k), NOTHING, np.int64)
@@ -127,11 +132,11 @@ def _choose(
     return chosen
 
 
-def _similar_to(taken: Indices, vectors: Vectors, likeness: Likeness) -> Scores:
+def _similar_to(taken: Indices, vectors: Vectors, similarity: ItemSimilarity) -> Scores:
     """Return (n, c): the greatest similarity of each candidate to an item in `taken`, -1 where there is none."""
     similar = np.full(vectors.shape[:2], -1.0)
     for column in taken.T:
-        cosines = _cosines(vectors, likeness.content[column])
+        cosines = _cosines(vectors, similarity.content[column])
         np.maximum(similar, np.where((column != NOTHING)[:, None], cosines, -1.0), out=similar)
     return similar
 

@@ -56,7 +56,7 @@ def fill_recommendations(
     slots = explored.items.shape[1]
     wanted = min(k + slots if plan.by_score_alone else (k + slots) * plan.candidates_per_slot, len(allowed))
     best = best_with_repeat_scores(users, allowed, wanted, banned, own, block, offered.scoring)
-    varied = diversify(best, offered.likeness, plan, k, explored.items)
+    varied = diversify(best, offered.similarity, plan, k, explored.items)
     return _interleave(varied, explored, k)
 
 
@@ -78,7 +78,7 @@ def _best_new(
     best = Candidates(np.where(found.items == NOTHING, NOTHING, new[np.maximum(found.items, 0)]), found.scores)
     if by_score.by_score_alone:
         return best
-    return diversify(best, offered.likeness, by_score, slots, best.items[:, :0], relax_caps=False)
+    return diversify(best, offered.similarity, by_score, slots, best.items[:, :0], relax_caps=False)
 
 
 def _interleave(varied: Candidates, explored: Candidates, k: int) -> Filled:

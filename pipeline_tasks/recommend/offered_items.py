@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_tasks.data.interactions import Flags
-from pipeline_tasks.recommend.diversify import Likeness
+from pipeline_tasks.recommend.diversify import ItemSimilarity
 from pipeline_tasks.recommend.excluded_items import OPT_OUTS
 from pipeline_tasks.topk.arrays import Exclusions, Indices, Vectors
 from pipeline_tasks.topk.pair_scores import DotScores, PairScores, pair_scores
@@ -48,7 +48,7 @@ class OfferedItems:
     """Items that may be shown again directly after they were bought."""
     opt_outs: dict[str, Indices]
     """User -> the items that the user does not want to see."""
-    no_shelf: frozenset[str]
+    without_recommendations: frozenset[str]
     """Users who want no recommendations at all."""
     scoring: PairScores = field(default_factory=DotScores)
 
@@ -69,7 +69,7 @@ class OfferedItems:
         return Exclusions(starts, np.concatenate([self._nothing, *unwanted]))
 
     @cached_property
-    def comes_again(self) -> Flags:
+    def is_replenishable(self) -> Flags:
         """(n,) whether the item is replenishable."""
         flags = np.zeros(len(self.item_ids), np.bool_)
         flags[list(self.replenishable)] = True
@@ -77,13 +77,13 @@ class OfferedItems:
 
     @cached_property
     def opted_out_keys(self) -> pa.Array:
-        """`no_shelf` as a sorted Arrow array, for look-ups."""
-        return pa.array(sorted(self.no_shelf), pa.string())
+        """`without_recommendations` as a sorted Arrow array, for look-ups."""
+        return pa.array(sorted(self.without_recommendations), pa.string())
 
     @cached_property
-    def likeness(self) -> Likeness:
+    def similarity(self) -> ItemSimilarity:
         """The properties by which the items are similar."""
-        return Likeness(self.content, _codes(self.categories), _codes(self.brands))
+        return ItemSimilarity(self.content, _codes(self.categories), _codes(self.brands))
 
     @cached_property
     def _nothing(self) -> Indices:

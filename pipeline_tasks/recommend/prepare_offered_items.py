@@ -35,7 +35,7 @@ def prepare_offered_items(
     """Write the items that have a vector and are in `catalog` to a new folder beside `vectors`.
 
     Return the folder, and the number of vectors that are left out. Earlier folders are removed; processes that still
-    map their files can go on reading them.
+    map their files can continue to read them.
 
     Args:
         vectors: the folder that the task embed_shelf wrote.

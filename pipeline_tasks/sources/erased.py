@@ -40,7 +40,7 @@ class ErasedUsers(BaseModel):
     def __bool__(self) -> bool:
         return bool(self.hashes)
 
-    def knows(self, key: str) -> bool:
+    def is_erased(self, key: str) -> bool:
         """Return whether the key belongs to an erased user."""
         return bool(self.hashes) and hash_user_key(self.salt, key) in self.all_hashes
 
@@ -55,7 +55,7 @@ class ErasedUsers(BaseModel):
         A short key (7) also matches other values, such as a price. Such records are treated as the user's too.
         """
         words = {word for separator in SEPARATORS for word in re.split(separator, text)} | _values(text)
-        return any(self.knows(re.sub(WHOLE_NUMBER, "", word)) for word in words)
+        return any(self.is_erased(re.sub(WHOLE_NUMBER, "", word)) for word in words)
 
 
 def hash_user_key(salt: str, key: str) -> str:

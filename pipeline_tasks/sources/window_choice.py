@@ -17,19 +17,19 @@ def is_dated(source: Source) -> bool:
     return "{ds}" in source.events.path
 
 
-def delivered_window(asked: int) -> int:
-    """Return the length in days of a window over daily deliveries; `asked` is 0 where none is set."""
-    return asked or DEFAULT_WINDOW_DAYS
+def delivered_window(window_days: int) -> int:
+    """Return the length in days of a window over daily deliveries; `window_days` is 0 where none is set."""
+    return window_days or DEFAULT_WINDOW_DAYS
 
 
-def landed_window(source: Source, ledger: Ledger, run_key: RunKey, asked: int) -> int:
+def landed_window(source: Source, ledger: Ledger, run_key: RunKey, window_days: int) -> int:
     """Return the length in days of the window that ends with the run's date.
 
-    It is `asked` where that is set. Else it is `DEFAULT_WINDOW_DAYS`, or longer for a file of many days: as many whole
-    days as hold the latest `MOST_EVENTS` records. `ledger` is that of the events.
+    It is `window_days` where that is set. Else it is `DEFAULT_WINDOW_DAYS`, or longer for a file of many days: as many
+    whole days as hold the latest `MOST_EVENTS` records. `ledger` is that of the events.
     """
-    if asked or is_dated(source):
-        return delivered_window(asked)
+    if window_days or is_dated(source):
+        return delivered_window(window_days)
     first, seen = run_key.ds, 0
     for day in reversed([day for day in ledger.days() if day <= run_key.ds]):
         seen += ledger.rows(day)
@@ -39,14 +39,16 @@ def landed_window(source: Source, ledger: Ledger, run_key: RunKey, asked: int) -
     return max((run_key.ds - first).days + 1, DEFAULT_WINDOW_DAYS)
 
 
-def cleaned_window(lake: Lake, run_key: RunKey, asked: int) -> int:
-    """Return the length in days of the window that ends with the run's date: `asked`, else the one cleaning chose.
+def cleaned_window(lake: Lake, run_key: RunKey, window_days: int) -> int:
+    """Return the length in days of the window that ends with the run's date.
+
+    It is `window_days` where that is set, else the length that cleaning chose.
 
     Raises:
         ValueError: the run was never cleaned.
     """
-    if asked:
-        return asked
+    if window_days:
+        return window_days
     for facts in lake.history("items"):
         if facts.get("night") == str(run_key.ds):
             return int(facts["window_days"])

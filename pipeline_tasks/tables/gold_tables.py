@@ -120,10 +120,10 @@ NEXT_ITEMS = Table(
 SEARCH_RESULTS = Table(
     "search_results",
     "gold",
-    "results of the most frequent queries: for everybody, and in a personal order for users who searched them",
+    "results of the most frequent queries: for everyone, and in a personal order for users who searched them",
     (
         column("query", "string", "normalized search text, as events.query"),
-        column("user_key", "string", "a user who searched this; NULL: the order for everybody else", nullable=True),
+        column("user_key", "string", "a user who searched this; NULL: the order for everyone else", nullable=True),
         RANK,
         ITEM,
         column("score", "double", "reciprocal rank fusion: the sum of 1 / (60 + rank) over words, meaning and taste"),

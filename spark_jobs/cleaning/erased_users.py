@@ -39,7 +39,7 @@ def mark_named(raw: DataFrame, rejected: DataFrame, erased: ErasedUsers, refused
     if not erased:
         return rejected
     records = raw.join(F.broadcast(rejected.where(refused).select(ROW)), on=ROW, how="inner")
-    # Cut to the length that is stored: text that is cut off names nobody.
+    # Cut to the length that is stored: text that is cut off names no user.
     texts = records.select(ROW, raw_text(raw, settings().cleaning.max_raw_characters))
     named = texts.where(_is_named_in(F.col(RAW), erased)).select(ROW, F.lit(True).alias(_NAMED))
     joined = rejected.join(F.broadcast(named), on=ROW, how="left")

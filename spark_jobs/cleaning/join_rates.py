@@ -28,12 +28,12 @@ def unmatched_items(landed: LandingReader, items: StagedTable) -> str | None:
         return None
     rows = pa.concat_tables(staged_columns(file, "item_id", "listed", "last_seen") for file in items.files)
     seen, listed = pc.is_valid(rows["last_seen"]), pc.is_valid(rows["listed"])
-    traded, strangers = rows.filter(seen), rows.filter(pc.and_(seen, pc.invert(listed)))
-    if not len(traded) or len(strangers) <= (1 - LEAST_ITEMS) * len(traded):
+    in_events, unlisted = rows.filter(seen), rows.filter(pc.and_(seen, pc.invert(listed)))
+    if not len(in_events) or len(unlisted) <= (1 - LEAST_ITEMS) * len(in_events):
         return None
     unseen = rows.filter(pc.and_(listed, pc.invert(seen)))
-    share = f"{len(strangers):,} of the {len(traded):,} items of the events are not in the catalog"
-    return _in_words(share, _examples(strangers["item_id"]), _examples(unseen["item_id"]))
+    share = f"{len(unlisted):,} of the {len(in_events):,} items of the events are not in the catalog"
+    return _in_words(share, _examples(unlisted["item_id"]), _examples(unseen["item_id"]))
 
 
 def unmatched_users(landed: LandingReader, run: RunKey, users: StagedTable) -> str | None:

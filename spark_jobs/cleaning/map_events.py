@@ -28,7 +28,7 @@ KEPT: Final = "_kept"
 UNREADABLE: Final = "_unreadable"
 """Name of the first number column with a value that is no number, and its likely cause; NULL for none."""
 _NO_RATE: Final = " has no rate: add it to [currencies] in the TOML"
-_WHICH_COMMA: Final = ' has a comma: say decimal = "," or "." beside name in the TOML'
+_WHICH_COMMA: Final = ' has a comma: set decimal = "," or "." beside name in the TOML'
 
 
 def with_event_time(raw: DataFrame, source: Source) -> DataFrame:

@@ -81,7 +81,7 @@ def _end_with_its_task(session: SparkSession) -> None:
 
 
 class StageLog(ProgressHandler):
-    """Prints the running stages every `progress_log.SILENCE` seconds, from the progress that the server reports."""
+    """Prints the running stages every `progress_log.LINE_INTERVAL` seconds, as the server reports them."""
 
     def __init__(self) -> None:
         self._printed_at = time.monotonic()
@@ -89,7 +89,7 @@ class StageLog(ProgressHandler):
     def __call__(self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
         """Take the progress of a query; the parameters are named by Spark."""
         running = [stage for stage in stages or () if not stage.done]
-        if done or not running or time.monotonic() - self._printed_at < progress_log.SILENCE:
+        if done or not running or time.monotonic() - self._printed_at < progress_log.LINE_INTERVAL:
             return
         self._printed_at = time.monotonic()
         print(f"Spark: {'; '.join(map(stage_text, running))}", flush=True)

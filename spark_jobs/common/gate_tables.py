@@ -27,7 +27,7 @@ REFERENCES = {
 }
 """Step -> published tables of the day of the run that its expectations refer to, in the snapshot that the step read."""
 STAGED_ROWS = pa.schema([("name", pa.string()), ("ds", pa.date32()), ("rows", pa.int64())])
-SHELF_ARMS = pa.schema([("arm", pa.string()), ("by_score", pa.bool_())])
+ARMS = pa.schema([("arm", pa.string()), ("by_score", pa.bool_())])
 FACTS = pa.schema([("name", pa.string()), ("value", pa.string())])
 RULES = "item_id string, allowed boolean, replenishable boolean"
 OPT_OUTS = "user_key string, item_id string"
@@ -66,13 +66,13 @@ def register_facts(spark: SparkSession, manifest: Manifest) -> None:
     if manifest.step != "recommend":
         return
     folder = Path(manifest.facts["shelf_folder"])
-    spark.read.schema(RULES).parquet(str(folder / "rules.parquet")).createOrReplaceTempView("shelf_rules")
+    spark.read.schema(RULES).parquet(str(folder / "rules.parquet")).createOrReplaceTempView("item_rules")
     spark.read.schema(OPT_OUTS).parquet(str(folder / "opt_outs.parquet")).createOrReplaceTempView("opt_outs")
     arms = [(arm["name"], arm["by_score"]) for arm in json.loads(manifest.facts["arms"])]
-    local_rows(spark, arms, SHELF_ARMS).createOrReplaceTempView("shelf_arms")
+    local_rows(spark, arms, ARMS).createOrReplaceTempView("arms")
     # Cached, because two suites and three rules read it.
     persisted(spark.sql(already_taken_sql(manifest))).createOrReplaceTempView("already_taken")
-    spark.sql(rows_due_sql(manifest)).createOrReplaceTempView("shelves_due")
+    spark.sql(rows_due_sql(manifest)).createOrReplaceTempView("rows_due_by_user")
 
 
 def already_taken_sql(manifest: Manifest) -> str:
@@ -90,18 +90,18 @@ def already_taken_sql(manifest: Manifest) -> str:
         FROM sequences LATERAL VIEW explode(arrays_zip(item_ids, event_types, timestamps)) AS event
         WHERE user_key IS NOT NULL AND ((event.event_types = 'purchase' AND event.timestamps >= {since})
         OR array_contains(split('{excluded}', ','), event.event_types))
-        AND event.item_ids IN (SELECT item_id FROM shelf_rules WHERE allowed AND NOT replenishable)"""
+        AND event.item_ids IN (SELECT item_id FROM item_rules WHERE allowed AND NOT replenishable)"""
 
 
 def rows_due_sql(manifest: Manifest) -> str:
     """Return the query of (user_key, rows_due): top_k rows, or all allowed items where fewer are allowed."""
     top_k = int(manifest.facts["top_k"])
     return f"""
-        SELECT user_key, least({top_k}, (SELECT count(*) FROM shelf_rules WHERE allowed) - count(item_id)) AS rows_due
+        SELECT user_key, least({top_k}, (SELECT count(*) FROM item_rules WHERE allowed) - count(item_id)) AS rows_due
         FROM (SELECT DISTINCT user_key FROM sequences
               ANTI JOIN (SELECT user_key FROM opt_outs WHERE item_id IS NULL) USING (user_key)
               WHERE user_key IS NOT NULL)
         LEFT JOIN (SELECT user_key, item_id FROM already_taken UNION
-                   SELECT user_key, item_id FROM opt_outs SEMI JOIN (SELECT item_id FROM shelf_rules WHERE allowed)
+                   SELECT user_key, item_id FROM opt_outs SEMI JOIN (SELECT item_id FROM item_rules WHERE allowed)
                    USING (item_id)) USING (user_key)
         GROUP BY user_key"""

@@ -85,7 +85,7 @@ def _start(name: str) -> SparkSession:
 
 
 def start_progress_log(spark: SparkSession) -> None:
-    """Start a thread that prints `running_stages` every `progress_log.SILENCE` seconds until Spark ends."""
+    """Start a thread that prints `running_stages` every `progress_log.LINE_INTERVAL` seconds until Spark ends."""
     tracker = spark.sparkContext.statusTracker()
     threading.Thread(target=_print_progress, args=(tracker,), name="progress", daemon=True).start()
 
@@ -100,7 +100,7 @@ def running_stages(tracker: StatusTracker) -> str:
 
 def _print_progress(tracker: StatusTracker) -> None:
     while True:
-        time.sleep(progress_log.SILENCE)
+        time.sleep(progress_log.LINE_INTERVAL)
         try:
             running = running_stages(tracker)
         except (Py4JError, ConnectionError):

@@ -43,13 +43,13 @@ def _header(form: FileForm, path: str) -> str | None:
     lines = _sample(form, path)
     if lines and "\ufffd" in lines[0]:
         raise SourceError(
-            f"{path}: its header {lines[0]!r} is not {form.options.get('encoding', 'UTF-8')}: say its encoding with "
+            f"{path}: its header {lines[0]!r} is not {form.options.get('encoding', 'UTF-8')}: set its encoding with "
             f'options = {{ encoding = "windows-1252" }} in the source\'s TOML'
         )
     if lines and (found := _EXCEL_SEPARATOR.fullmatch(lines[0])):
         raise SourceError(
             f"{path}: its first line {lines[0]!r} is no header, but names the separator for Excel: remove it from the "
-            f'file, or say options = {{ sep = "{found.group(1)}" }} and name the columns with fields = [...] in the '
+            f'file, or set options = {{ sep = "{found.group(1)}" }} and name the columns with fields = [...] in the '
             f"source's TOML, and leave it out with where"
         )
     return lines[0] if lines else None
@@ -79,14 +79,14 @@ def _json_names(paths: Sequence[str]) -> list[str]:
         names.update(dict.fromkeys(_keys(_sample(FileForm(format="json"), path))))
     if not names:
         raise SourceError(
-            f"{paths[-1]} shows no JSON object in its first lines: deliver one JSON object a line, or say options = "
+            f"{paths[-1]} shows no JSON object in its first lines: deliver one JSON object a line, or set options = "
             '{ multiLine = "true" } in the source\'s TOML where an object goes over several lines'
         )
-    twins = [name for name in names if sum(name.lower() == other.lower() for other in names) > 1]
-    if twins:
+    colliding = [name for name in names if sum(name.lower() == other.lower() for other in names) > 1]
+    if colliding:
         raise SourceError(
-            f"{paths[-1]} has the fields {' and '.join(twins)}, and Spark does not tell upper from lower case: say "
-            f"with fields = [...] in the source's TOML which to read"
+            f"{paths[-1]} has the fields {' and '.join(colliding)}, and Spark ignores case: name "
+            f"those to read with fields = [...] in the source's TOML"
         )
     return list(names)
 

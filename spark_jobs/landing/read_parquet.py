@@ -127,11 +127,11 @@ def _groups(paths: Sequence[str]) -> list[SchemaGroup]:
         raise SourceError(f"{file} is no Parquet file, or is cut off or damaged ({error}): deliver it again") from error
     for group in groups:
         names = [name.lower() for name in group.schema.names]
-        twins = [name for name in group.schema.names if names.count(name.lower()) > 1]
-        if twins:
+        colliding = [name for name in group.schema.names if names.count(name.lower()) > 1]
+        if colliding:
             raise SourceError(
-                f"{group.files[0]} has the columns {' and '.join(twins)}, and Spark does not tell upper from lower "
-                f"case: write the file with other names"
+                f"{group.files[0]} has the columns {' and '.join(colliding)}, and Spark ignores case: "
+                f"write the file with other names"
             )
     return groups
 

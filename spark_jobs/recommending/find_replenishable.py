@@ -23,7 +23,7 @@ def find_replenishable(
     values = _attribute(catalog, rules.attribute)
     if not values:
         raise ValueError(
-            f"No item has the attribute {rules.attribute!r} that replenishable.attribute of the shelf rules names: "
+            f"No item has the attribute {rules.attribute!r} that replenishable.attribute of the business rules names: "
             "correct the name, or leave it out to let repurchases decide"
         )
     return {item_id for item_id, value in values.items() if str(value).lower() in ("true", "1", "yes")}

@@ -91,7 +91,7 @@ def _reorderer(request: SearchRequest) -> Callable[[Iterator[pa.RecordBatch]], I
         for batch in batches:
             lists = []
             for row in batch.to_pylist():
-                if row["user_key"] not in offered.no_shelf:
+                if row["user_key"] not in offered.without_recommendations:
                     vector = np.array(row["vector"], np.float32)[None]
                     lists += [
                         _personal_list(row["user_key"], vector, found, places[query], offered, request)

@@ -61,15 +61,15 @@ class Users:
         """
         excluded = _is_in(self.types, ("purchase",)) & (self.times >= bought_since) | _is_in(self.types, excluded_types)
         excluded &= (self.history >= 0) & (self.history < offered.allowed)
-        excluded &= ~offered.comes_again[self.history]
-        owned = only(Exclusions(self.offsets, self.history), excluded)
+        excluded &= ~offered.is_replenishable[self.history]
+        own = only(Exclusions(self.offsets, self.history), excluded)
         unwanted = offered.opted_out(self.keys)
-        return joined(owned, only(unwanted, unwanted.items < offered.allowed))
+        return joined(own, only(unwanted, unwanted.items < offered.allowed))
 
 
 def read_users(batch: pa.RecordBatch, offered: OfferedItems) -> Users:
     """Return the users of a batch with the columns `COLUMNS`, without those who opted out of recommendations."""
-    if offered.no_shelf:
+    if offered.without_recommendations:
         batch = batch.filter(pc.invert(pc.is_in(batch["user_key"], value_set=offered.opted_out_keys)))
     lengths = pc.list_value_length(batch["item_ids"]).to_numpy()
     vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False)

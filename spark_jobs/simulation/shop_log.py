@@ -176,8 +176,8 @@ def _query(chance: Chance, layout: CatalogLayout, act: tuple[Column, ...]) -> Co
     nouns = tuple(noun for _, _, noun in CATEGORIES)
     text = F.concat_ws(" ", word(STYLES, layout.style(F.col("item"))), word(nouns, layout.category(F.col("item"))))
     luck = chance.share("typing", *act)
-    shouted = F.when(luck < 0.2, F.upper(text)).when(luck < 0.7, F.lower(text)).otherwise(F.concat(F.lit("  "), text))
-    return F.when(luck > 0.93, F.replace(F.lower(text), F.lit("e"))).otherwise(shouted)
+    recased = F.when(luck < 0.2, F.upper(text)).when(luck < 0.7, F.lower(text)).otherwise(F.concat(F.lit("  "), text))
+    return F.when(luck > 0.93, F.replace(F.lower(text), F.lit("e"))).otherwise(recased)
 
 
 def list_price(chance: Chance, item: Column) -> Column:

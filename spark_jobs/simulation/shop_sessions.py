@@ -20,7 +20,7 @@ USER_DAYS: Final = 100
 EVENTS_PER_SESSION: Final = 5.85
 """Measured over 30 days, copies and cancellations included."""
 _ANONYMOUS: Final = 0.12
-_CALM: Final = 1.3
+_ACTIVITY_EXPONENT: Final = 1.3
 """Exponent of the users' activity: the most active user has about 30 sessions in a window, the median 4."""
 EVENTS: Final = 2_200
 """A bot's events a day: above cleaning.bot_events_per_day."""
@@ -51,13 +51,13 @@ def sessions(spark: SparkSession, settings: SimulationSettings, days: Sequence[d
 def _with_user(rows: DataFrame, settings: SimulationSettings) -> DataFrame:
     chance = Chance(settings.seed)
     visit = (F.col("day"), F.col("visit"))
-    place = F.floor(F.pow(chance.share("who", *visit), _CALM) * settings.users).cast("long")
-    seated = rows.withColumn("place", place)
-    lived = F.col("day") + chance.below(USER_DAYS, "phase", F.col("place"))
-    return seated.select(
+    place = F.floor(F.pow(chance.share("who", *visit), _ACTIVITY_EXPONENT) * settings.users).cast("long")
+    placed = rows.withColumn("place", place)
+    days_lived = F.col("day") + chance.below(USER_DAYS, "phase", F.col("place"))
+    return placed.select(
         "*",
-        (F.floor(lived / USER_DAYS) * settings.users + F.col("place")).alias("person"),
-        (lived % USER_DAYS).alias("age"),
+        (F.floor(days_lived / USER_DAYS) * settings.users + F.col("place")).alias("person"),
+        (days_lived % USER_DAYS).alias("age"),
         chance.happens(_ANONYMOUS, "anonymous", *visit).alias("anonymous"),
     )
 

@@ -20,7 +20,7 @@ from pipeline_tasks.evaluation.metrics import intra_list_distance, ndcg
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task, sample_task
 from pipeline_tasks.evaluation.ranks_from_scores import top_items
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
-from pipeline_tasks.recommend.diversify import Candidates, Likeness, diversify
+from pipeline_tasks.recommend.diversify import Candidates, ItemSimilarity, diversify
 from pipeline_tasks.topk.arrays import Indices
 from tests.benchmarks.quality_sets import SETS
 from tests.benchmarks.side_by_side import write_results
@@ -47,8 +47,8 @@ def _rows(name: str, shared_data: Path, work: Path) -> list[dict[str, Any]]:
     saved = train(data, "frozen", training, work, lambda metrics, step: None).saved
     print(f"{name}: trained in {time.monotonic() - started:.0f} s", flush=True)
     task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, 1)
-    candidates, likeness = _candidates(saved, task), _likeness(saved)
-    figures = [_figures(one, candidates, likeness, saved, task) for one in LAMBDAS]
+    candidates, similarity = _candidates(saved, task), _likeness(saved)
+    figures = [_figures(one, candidates, similarity, saved, task) for one in LAMBDAS]
     return [
         {
             "name": "MMR on validation",
@@ -71,21 +71,21 @@ def _candidates(saved: SavedRecommender, task: RankingTask) -> Candidates:
     return Candidates(items, np.take_along_axis(scores, items, axis=1).astype(np.float64))
 
 
-def _likeness(saved: SavedRecommender) -> Likeness:
+def _likeness(saved: SavedRecommender) -> ItemSimilarity:
     """Return what `prepare_offered_items` keeps of the items; no caps are asked for here."""
     recommender = saved.recommender
     content = recommender.item_matrix()[:, : min(recommender.model.config.dimension, recommender.model.matching.width)]
     lengths = np.linalg.norm(content, axis=1, keepdims=True)
     nowhere = np.full(len(content), -1, np.int64)
-    return Likeness((content / np.where(lengths > 0, lengths, 1)).astype(np.float32), nowhere, nowhere)
+    return ItemSimilarity((content / np.where(lengths > 0, lengths, 1)).astype(np.float32), nowhere, nowhere)
 
 
 def _figures(
-    mmr_lambda: float, candidates: Candidates, likeness: Likeness, saved: SavedRecommender, task: RankingTask
+    mmr_lambda: float, candidates: Candidates, similarity: ItemSimilarity, saved: SavedRecommender, task: RankingTask
 ) -> tuple[float, float]:
     """Return NDCG@10 and the distance within the first ten."""
     taken: Indices = np.zeros((len(task), 0), np.int64)
-    lists = diversify(candidates, likeness, RecommendationPlan(mmr_lambda=mmr_lambda), SLOTS, taken).items[:, :SHOWN]
+    lists = diversify(candidates, similarity, RecommendationPlan(mmr_lambda=mmr_lambda), SLOTS, taken).items[:, :SHOWN]
     wanted = task.relevant.toarray() > 0
     hits = np.take_along_axis(wanted, lists, axis=1)
     accuracy = ndcg(hits, task.relevant.getnnz(axis=1), SHOWN).mean()

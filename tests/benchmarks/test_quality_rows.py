@@ -47,7 +47,7 @@ def test_a_mean_over_seeds_needs_every_seed() -> None:
     assert mean_values([]) is None
 
 
-def test_a_better_scorer_is_told_from_a_like_one() -> None:
+def test_a_better_scorer_is_distinguished_from_an_equal_one() -> None:
     rows = by_scorer(fitted(OURS, 1, 0.4), fitted(OURS, 2, 0.4), fitted("ease", 1, 0.3), fitted("item_knn", 1, 0.4))
     assert rows["ease"].ours_minus == pytest.approx(0.1, abs=0.02)
     assert rows["ease"].p is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS = 1_800
 FIRST = "2026-11-19"
-SMALL_NIGHT: Final = {
+SMALL_SHOP: Final = {
     "NIGHTSHELF_SIMULATION__EVENTS": "8000",
     "NIGHTSHELF_SIMULATION__USERS": "300",
     "NIGHTSHELF_SIMULATION__ITEMS": "200",
@@ -30,7 +30,7 @@ SMALL_NIGHT: Final = {
     "NIGHTSHELF_SPLIT__WINDOW_DAYS": "10",
     "NIGHTSHELF_SCORING__TOP_K": "5",
 }
-"""A shop so small that a run takes minutes on two cores; in containers, tests/docker/small_night.yaml."""
+"""A shop so small that a run takes minutes on two cores; in containers, tests/docker/small_shop.yaml."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _environment(home: Path) -> dict[str, str]:
         "NIGHTSHELF_SERVER__DOCS_PORT": str(docs),
         "NIGHTSHELF_SERVER__SPARK_PORT": str(spark),
         "NIGHTSHELF_SERVER__SPARK_UI_PORT": str(spark_ui),
-        **SMALL_NIGHT,
+        **SMALL_SHOP,
         "NIGHTSHELF_TRAINING__RETRAIN_EVERY_DAYS": "7",
         "COLUMNS": "200",
     }

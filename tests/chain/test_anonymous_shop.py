@@ -59,7 +59,7 @@ def test_the_end_of_the_run_shows_what_there_is(installation: Installation, run:
     assert "mug" in installation.succeed(*shlex.split(shown)[1:])
 
 
-def test_anybody_gets_a_full_shelf(installation: Installation, run: str) -> None:
+def test_fallback_recommendations_are_full(installation: Installation, run: str) -> None:
     rows = installation.rows(
         "SELECT segment, count(*) AS items FROM anonymous_till.fallback_recommendations GROUP BY segment"
     )
@@ -67,7 +67,7 @@ def test_anybody_gets_a_full_shelf(installation: Installation, run: str) -> None
     assert {row["items"] for row in rows} == {50}, "scoring.fallback_k"
 
 
-def test_nobody_gets_a_shelf_of_their_own(installation: Installation, run: str) -> None:
+def test_no_table_has_rows_of_users(installation: Installation, run: str) -> None:
     for table in ("recommendations", "user_profiles", "purchase_intent"):
         assert installation.rows(f"SELECT count(*) AS n FROM anonymous_till.{table}") == [{"n": 0}]
 

@@ -35,7 +35,7 @@ def second_run(installation: Installation, first_run: str) -> str:
     return installation.succeed("run", "--date", SECOND)
 
 
-def test_first_night_runs_every_task_and_says_so(first_run: str) -> None:
+def test_the_first_run_executes_and_reports_every_task(first_run: str) -> None:
     for task in ("land_behavior", "publish_split", "train_candidate [frozen]", "train_candidate [lora]"):
         assert task in first_run
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
@@ -44,7 +44,7 @@ def test_first_night_runs_every_task_and_says_so(first_run: str) -> None:
     assert f"recommendations for {FIRST}; to see more:" in first_run
 
 
-def test_shelves_are_full_and_hold_nothing_twice(installation: Installation, first_run: str) -> None:
+def test_recommendations_are_full_and_distinct(installation: Installation, first_run: str) -> None:
     shelves = installation.rows(
         f"SELECT user_key, count(*) AS items, count(DISTINCT item_id) AS distinct_items, max(rank) AS last "
         f"FROM recommendations WHERE ds = '{FIRST}' GROUP BY user_key"
@@ -64,7 +64,9 @@ def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_
     assert int(row["arrived"]) == int(row["kept"]) == row["events"] + row["quarantined"] + int(row["elsewhere"])
 
 
-def test_registry_holds_the_champion_that_made_the_shelves(installation: Installation, first_run: str) -> None:
+def test_the_registry_holds_the_champion_that_computed_the_recommendations(
+    installation: Installation, first_run: str
+) -> None:
     client = installation.registry()
     champion = client.get_model_version_by_alias("nightshelf-simulated_shop", "champion")
     [made_by] = installation.rows("SELECT DISTINCT model_version FROM recommendations")
@@ -79,13 +81,13 @@ def test_registry_holds_the_champion_that_made_the_shelves(installation: Install
     assert all(run.info.status == "FINISHED" for run in runs)
 
 
-def test_second_night_goes_on_with_the_champion(second_run: str) -> None:
+def test_the_second_run_uses_the_champion(second_run: str) -> None:
     assert "train_candidate" not in second_run
     assert "hand_on_champion" in second_run
     assert "publish_recommend" in second_run
 
 
-def test_same_night_again_is_identical_and_changed_input_changes_that_night_alone(
+def test_a_repeated_run_is_identical_and_changed_input_changes_that_day_alone(
     installation: Installation, second_run: str
 ) -> None:
     first, second = tables_of(installation, FIRST), tables_of(installation, SECOND)
@@ -105,7 +107,7 @@ def test_same_night_again_is_identical_and_changed_input_changes_that_night_alon
     assert tables_of(installation, FIRST) == first
 
 
-def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: Installation, second_run: str) -> None:
+def test_a_damaged_delivery_stops_the_run_with_one_clear_message(installation: Installation, second_run: str) -> None:
     before = tables_of(installation, SECOND)
     spoiled = installation.home / "simulated_shop" / "events" / f"ds={SECOND}" / "truncated.json.gz"
     spoiled.write_bytes(gzip.compress(b'{"event_key": 1}\n' * 10_000)[:60])
@@ -117,7 +119,7 @@ def test_spoiled_delivery_stops_the_night_with_one_clear_message(installation: I
     assert tables_of(installation, SECOND) == before
 
 
-def test_source_without_files_says_where_to_get_them(installation: Installation) -> None:
+def test_a_source_without_files_names_where_to_get_them(installation: Installation) -> None:
     failed = installation.call("run", "--date", "2011-11-01", "--source", "online_retail")
     assert failed.returncode == 1
     assert "archive.ics.uci.edu" in failed.stdout.splitlines()[-1]

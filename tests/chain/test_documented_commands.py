@@ -29,7 +29,7 @@ def shown_commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("make ")])
-def test_make_knows_the_target(command: str) -> None:
+def test_make_has_the_target(command: str) -> None:
     done = subprocess.run(
         [*shlex.split(command), "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

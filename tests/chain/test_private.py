@@ -22,13 +22,13 @@ def test_every_server_listens_on_this_machine_alone(installation: Installation) 
     assert reachable_from_outside(sockets) == set()
 
 
-def test_neither_does_anything_that_a_night_starts(first_run: str, sockets_of_first_run: Sockets) -> None:
+def test_processes_of_a_run_listen_on_this_machine_alone(first_run: str, sockets_of_first_run: Sockets) -> None:
     assert first_run
     assert {"java"} < {program for _, _, program in sockets_of_first_run}
     assert reachable_from_outside(sockets_of_first_run) == set()
 
 
-def test_mlflow_answers_nobody_without_the_login(installation: Installation) -> None:
+def test_mlflow_requires_the_login(installation: Installation) -> None:
     login = own_login(Settings(home=installation.home))
     api, body = f"{installation.mlflow}/api/2.0/mlflow", {"name": "nightshelf-simulated_shop", "alias": "champion"}
     for guess in (None, ("admin", "admin"), ("admin", "password1234"), (login.user, login.password[:-1]), ("", "")):
@@ -50,7 +50,7 @@ def test_up_shows_the_logins(installation: Installation) -> None:
     assert f"admin / {own_login(Settings(home=installation.home)).password}" in shown
 
 
-def test_nobody_else_reads_what_lies_in_the_home(installation: Installation) -> None:
+def test_only_the_owner_can_read_the_home(installation: Installation) -> None:
     files = [path for path in installation.home.rglob("*") if not path.is_symlink()]
     assert {path.name for path in files} >= {"airflow.db", "mlflow.db", "basic_auth.db", "passwords.json"}
     assert [path for path in [installation.home, *files] if path.stat().st_mode & 0o077] == []

@@ -105,4 +105,4 @@ def test_nothing_is_deleted_while_a_nightly_run_is_under_way(dag_bag: "DagBag", 
     assert run(dag_bag, "apply_retention", retention_days=2, delete=True) == "failed"
     assert run(dag_bag, "erase_users", user_keys=["bob"]) == "failed"
     assert {row["user_key"] for row in Lake.open(shop, SOURCE).read("recommendations").to_pylist()} >= {"bob"}
-    assert not read_erased_users(shop, SOURCE).knows("bob")
+    assert not read_erased_users(shop, SOURCE).is_erased("bob")

@@ -37,7 +37,7 @@ def pod_of(executors: str) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("executors", ["KubernetesExecutor", "CeleryExecutor,KubernetesExecutor"])
-def test_a_task_that_asks_for_a_gpu_gets_one_beside_all_of_the_template(executors: str) -> None:
+def test_a_task_that_requests_a_gpu_gets_one_and_the_rest_of_the_template(executors: str) -> None:
     [container] = pod_of(executors).spec.containers
     assert container.name == "base"
     assert container.resources.limits == {"nvidia.com/gpu": "1"}

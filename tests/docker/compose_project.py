@@ -16,7 +16,7 @@ from pipeline_tasks.config.settings import REPOSITORY, inherited_environment
 DOCKER: Final = REPOSITORY / "docker"
 MAKE_SECRETS: Final = DOCKER / "make_secrets.sh"
 COMPOSE_FILE: Final = DOCKER / "compose.yaml"
-SMALL_NIGHT: Final = Path(__file__).with_name("small_night.yaml")
+SMALL_SHOP: Final = Path(__file__).with_name("small_shop.yaml")
 TEST_TAG: Final = "test"
 PORT_VARIABLES: Final = ("AIRFLOW_PORT", "MLFLOW_PORT", "DOCS_PORT", "SPARK_PORT")
 _AIRFLOWS = {"AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_FERNET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
@@ -64,7 +64,7 @@ class ComposeProject:
         self.ports = dict(zip(PORT_VARIABLES, free_ports(len(PORT_VARIABLES)), strict=True))
         with TemporaryDirectory() as folder:
             self.secrets = make_secrets(Path(folder) / "env")
-        files = ["--file", str(COMPOSE_FILE), "--file", str(SMALL_NIGHT)]
+        files = ["--file", str(COMPOSE_FILE), "--file", str(SMALL_SHOP)]
         self._command = ["docker", "compose", "--project-name", name, *files]
         chosen = {variable: str(port) for variable, port in self.ports.items()} | {"NIGHTSHELF_VERSION": TEST_TAG}
         self._environment = inherited_environment() | self.secrets | chosen | wheel_folder()

@@ -12,7 +12,7 @@ import yaml
 
 from pipeline_tasks.config.settings import REPOSITORY
 from pipeline_tasks.local_runtime.servers import POOLS, mlflow_server_settings
-from tests.chain.installation import SMALL_NIGHT
+from tests.chain.installation import SMALL_SHOP
 from tests.docker.compose_project import (
     COMPOSE_FILE,
     DOCKER,
@@ -22,7 +22,7 @@ from tests.docker.compose_project import (
     read_env,
     read_services,
 )
-from tests.docker.compose_project import SMALL_NIGHT as SMALL_NIGHT_FILE
+from tests.docker.compose_project import SMALL_SHOP as SMALL_SHOP_FILE
 
 SERVICES = read_services()
 OURS = {name: service for name, service in SERVICES.items() if name != "postgres"}
@@ -65,7 +65,7 @@ def test_every_role_reads_the_settings_of_the_shop_last() -> None:
     assert "../mlflow/server.env" in OURS["mlflow"]["env_file"]
 
 
-def test_mlflow_keeps_its_artifacts_where_the_variable_says() -> None:
+def test_mlflow_keeps_its_artifacts_where_the_variable_points() -> None:
     kept = OURS["mlflow"]["environment"]["MLFLOW_ARTIFACTS_DESTINATION"]
     assert kept == "${MLFLOW_ARTIFACTS_DESTINATION:-file:///var/lib/nightshelf/mlflow/artifacts}"
 
@@ -180,10 +180,10 @@ def test_a_role_that_does_not_respond_is_unhealthy_with_a_reason() -> None:
     assert done.stderr.startswith("spark-master does not respond: ")
 
 
-def test_the_small_night_in_containers_is_that_of_the_chain() -> None:
-    services = yaml.safe_load(SMALL_NIGHT_FILE.read_text())["services"]
+def test_the_small_shop_in_containers_is_that_of_the_chain() -> None:
+    services = yaml.safe_load(SMALL_SHOP_FILE.read_text())["services"]
     for name, service in services.items():
-        assert {variable: str(value) for variable, value in service["environment"].items()} == SMALL_NIGHT, name
+        assert {variable: str(value) for variable, value in service["environment"].items()} == SMALL_SHOP, name
 
 
 @pytest.mark.skipif(not compose_answers(), reason="no docker client with Compose v2 to read the compose file with")

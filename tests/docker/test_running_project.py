@@ -112,11 +112,11 @@ def applications(project: ComposeProject) -> set[str]:
     return {app["id"] for app in (*master["activeapps"], *master["completedapps"])}
 
 
-def test_nobody_runs_as_root(project: ComposeProject) -> None:
+def test_no_process_runs_as_root(project: ComposeProject) -> None:
     assert project.run("exec", "-T", "airflow-scheduler", "id", "-u").strip() == "1000"
 
 
-def test_a_night_on_the_cluster_fills_the_shelves(project: ComposeProject) -> None:
+def test_a_run_on_the_cluster_fills_the_recommendations(project: ComposeProject) -> None:
     """The commands of docs/guides/operations.md, from the shop's files to shelves with all gates between."""
     nightshelf = ("exec", "-T", "airflow-api", "nightshelf")
     said = project.run(*nightshelf, "run", "--date", DAY, seconds=1_800)

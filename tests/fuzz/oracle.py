@@ -67,7 +67,7 @@ def _run(shop: ShopFixture) -> GateReport:
 
 def _of_gate(report: GateReport) -> list[Problem]:
     """A gate may close for the share of broken rows; for nothing else."""
-    return [Problem(f"gate: {finding}") for finding in report.critical if "are refused" not in finding.says]
+    return [Problem(f"gate: {finding}") for finding in report.critical if "are refused" not in finding.description]
 
 
 class PublishedRows:

@@ -25,7 +25,7 @@ def test_tables_of_an_empty_lake_prints_how_to_fill_it() -> None:
     assert "no tables yet: `nightshelf run` makes them" in done.stdout
 
 
-def test_an_error_goes_to_standard_error_alone() -> None:
+def test_an_error_is_written_to_standard_error_alone() -> None:
     done = CliRunner().invoke(cli.app, ["sql", "--format", "csv", "SELECT nothing FROM events"])
     assert done.exit_code == 1
     assert done.stdout == ""

@@ -23,13 +23,13 @@ class Defect:
 VIEWS: Final[dict[str, tuple[str, list[tuple[Any, ...]]]]] = {
     "staged_rows": ("name string, ds date, rows long", [("events", DS, 20), ("quarantine", DS, 1)]),
     "already_taken": ("user_key string, item_id string", [("ann", "i1"), ("bob", "i1")]),
-    "shelves_due": ("user_key string, rows_due int", [("ann", 2), ("bob", 2)]),
-    "shelf_rules": (
+    "rows_due_by_user": ("user_key string, rows_due int", [("ann", 2), ("bob", 2)]),
+    "item_rules": (
         "item_id string, allowed boolean, replenishable boolean",
         [("i1", True, False), ("i2", True, False), ("i3", True, False), ("i4", True, False), ("out", False, False)],
     ),
     "opt_outs": ("user_key string, item_id string", [("ann", "i4"), ("zoe", None)]),
-    "shelf_arms": ("arm string, by_score boolean", [("control", True), ("mixed", False)]),
+    "arms": ("arm string, by_score boolean", [("control", True), ("mixed", False)]),
     "manifest_facts": (
         "name string, value string",
         [

@@ -134,7 +134,7 @@ def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again
     assert run.data.tags["headline_task"] == "served_test"
     assert run.data.metrics["repeat_share.rating"] == 0
     assert run.data.tags["served"].startswith(said)
-    assert f"served_test judges the lists as served: {said} (repeat share 0.0%); blocked" in judged.message
+    assert f"served_test evaluates the lists as served: {said} (repeat share 0.0%); blocked" in judged.message
     assert any(said in line for line in limits(inputs))
     asked = [[event.item for event in shop.known[user]] for user in ("u00", "u01")]
     histories: dict[str, list[Any]] = {"item_ids": asked, "event_types": [["rating"] * len(own) for own in asked]}

@@ -80,7 +80,7 @@ def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: Spark
     assert [row["score"] for row in shelf] == pytest.approx(sorted(expected.values(), reverse=True))
 
 
-def test_every_known_user_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
+def test_every_user_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
     counts = {user: len(recommendations_of(manifest, user)) for user in SEGMENTS}
     assert counts == {"ann": 4, "bob": 4, "cleo": 0, "dan": 2, "eve": 4}
     assert len(rows_of(manifest, "recommendations")) == 14

@@ -69,7 +69,7 @@ def test_own_items_count_as_far_as_the_lists_that_are_served_gain(tmp_path: Path
     assert weights[1] == (0, 0), "nothing is gained by lifting what is never shown"
 
 
-def test_a_policy_that_leaves_nothing_to_judge_is_refused(tmp_path: Path) -> None:
+def test_a_policy_that_leaves_nothing_to_evaluate_is_refused(tmp_path: Path) -> None:
     # What is asked for in validation is bought after a view of it in train.
     log = log_of({f"u{n:02d}": [(n % 24, 1), ((n + 1) % 24, 2), (n % 24, 3), (0, 4)] for n in range(60)})
     log.types[log.times < 3 * DAY] = CHOSEN_TYPES.index("view")

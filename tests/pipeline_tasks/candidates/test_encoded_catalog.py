@@ -36,7 +36,7 @@ def test_a_step_of_stage_one_has_as_many_pairs_as_are_set(tmp_path: Path, monkey
     assert drawn == [32, 32, 64, 64], "other vectors were not taken for these; the same ones were"
 
 
-def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_taken_again(
+def test_the_reason_that_stopped_stage_one_is_recorded_also_with_reused_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = run_data()
@@ -47,11 +47,11 @@ def test_what_ended_stage_one_is_said_of_the_model_also_where_its_vectors_are_ta
         assert "in step 1 of 2" in trained.saved.facts["stopped"]
         assert np.isfinite(trained.saved.recommender.scores(data.log)).all()
     printed = capsys.readouterr().out
-    assert printed.count("the encoder goes on as it was after step 0") == 1
+    assert printed.count("the encoder continues with the weights of step 0") == 1
     assert "reusing the text vectors of an earlier attempt" in printed
 
 
-def test_a_gpu_bears_more_pairs() -> None:
+def test_a_gpu_gets_more_pairs() -> None:
     small, large = (with_encoder_schedule(TrainingSettings(), device) for device in ("cpu", "cuda"))
     assert small.encoder_steps * small.encoder_pairs < 2_000, "half a minute of one core"
     assert large.encoder_steps * large.encoder_pairs > 20 * small.encoder_steps * small.encoder_pairs

@@ -90,7 +90,7 @@ def test_equal_seeds_try_the_same_and_other_seeds_do_not(tmp_path: Path) -> None
     assert tried[0][1:] != tried[2][1:]
 
 
-def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_with_the_same_result(tmp_path: Path) -> None:
     whole: list[FitOptions] = []
     expected, _ = search(scripted(whole), plan_of(tmp_path / "whole", trials=6))
     parts: list[FitOptions] = []
@@ -117,7 +117,7 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) 
     assert len(parts) == 6, "a search that is done tries nothing again"
 
 
-def test_a_trial_that_fails_says_why_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_a_failed_trial_records_the_reason_and_the_search_continues(tmp_path: Path) -> None:
     def fit(options: FitOptions, on_metrics: EpochCallback) -> float:
         if options != CHOSEN:
             raise TrainingError("loss is nan in epoch 1, batch 2 of 3")

@@ -42,13 +42,13 @@ def test_what_is_bought_on_two_days_by_enough_of_its_buyers_is_replenishable() -
     assert not replenishable_items(RULES, catalog(*[None] * 4), sessions).any()
 
 
-def test_the_shops_attribute_says_what_is_replenishable() -> None:
+def test_the_shops_attribute_determines_what_is_replenishable() -> None:
     described = catalog('{"Eaten": true}', '{"Eaten": "yes"}', '{"Eaten": false}', None)
     rules = ReplenishRules(attribute="Eaten")
     assert replenishable_items(rules, described, LOG).tolist() == [True, True, False, False]
 
 
-def test_each_user_is_served_after_their_own_last_known_event(data: RunData) -> None:
+def test_each_user_is_scored_after_their_own_last_event(data: RunData) -> None:
     served = served_task(data, ScoringSettings(exclude_purchased_days=30))
     # The repeat share of what is known is 2 of 6: items may come again. i0 was bought on day 1: 19 to 24 days before.
     assert served.policy.excluded_types == ()
@@ -69,7 +69,7 @@ def test_all_are_served_at_a_cut_off_in_time(data: RunData) -> None:
     assert taken[:, :3].sum(axis=1).tolist() == [0, 1, 1, 1, 1, 1]
 
 
-def test_validation_is_judged_by_the_policy_of_the_night_and_by_what_was_known_before_it(data: RunData) -> None:
+def test_validation_uses_the_policy_of_the_run_and_earlier_data(data: RunData) -> None:
     scoring = ScoringSettings(exclude_purchased_days=30)
     served = served_task(data, scoring, "validation")
     # Train alone holds no repeat: it would exclude all that was bought, and another task than test's would choose.
@@ -85,11 +85,11 @@ def test_days_are_those_of_the_shop() -> None:
     assert not replenishable_items(RULES, catalog(*[None] * 4), late, "America/Los_Angeles")[0]
 
 
-def test_the_sentence_says_what_is_judged_and_what_is_not(data: RunData, tmp_path: Path) -> None:
+def test_the_description_names_what_is_evaluated_and_what_is_not(data: RunData, tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text("[replenishable]\nmin_buyers = 1\n")
     described = served_task(data, ScoringSettings(shelf_rules=tmp_path / "rules.toml")).describe()
     assert described == (
-        "served_test judges the lists as served: an item that the user bought within 30 days is excluded, unless it is "
-        "replenishable (repeat share 33.3%); blocked, sold out and delisted items, opt-outs, variety and slots for new "
-        "items are not judged"
+        "served_test evaluates the lists as served: an item that the user bought within 30 days is excluded, unless it "
+        "is replenishable (repeat share 33.3%); blocked, sold out and delisted items, opt-outs, variety and slots for "
+        "new items are not evaluated"
     )

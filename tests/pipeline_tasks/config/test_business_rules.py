@@ -31,7 +31,7 @@ def rules(folder: Path, text: str) -> BusinessRules:
     return load_business_rules(path)
 
 
-def test_arms_inherit_values_of_the_shelf_section(tmp_path: Path) -> None:
+def test_arms_inherit_values_of_the_section_shelf(tmp_path: Path) -> None:
     found = rules(tmp_path, ARMS)
     plans = {arm.name: (arm.share, arm.plan.mmr_lambda, arm.plan.max_per_brand) for arm in found.arms}
     assert plans == {"control": (0.75, 0.9, 3), "bold": (0.25, 0.4, 3)}

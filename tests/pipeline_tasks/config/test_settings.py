@@ -93,7 +93,7 @@ def test_names_of_settings_and_of_other_programs_pass(name: str, value: str, mon
     settings()
 
 
-def test_every_name_in_the_repository_is_known() -> None:
+def test_every_variable_in_the_repository_exists() -> None:
     found = {file for pattern in WRITTEN for file in REPOSITORY.glob(pattern) if file.is_file()}
     assert len(found) > 300
     texts = [

@@ -64,7 +64,7 @@ def test_queries_come_nearer_to_items_wanted_after_them(tmp_path: Path) -> None:
     encoder = load_encoder(PACKAGED_ENCODER)
     before = encoder.encode(words) @ encoder.encode(texts).T
     options = AdaptOptions("lora", steps=12, pairs=8, learning_rate=1e-3, query_share=0.5)
-    tuned = adapt_encoder(encoder, log, texts, options, folder=tmp_path, asked=asked).encoder
+    tuned = adapt_encoder(encoder, log, texts, options, folder=tmp_path, queried=asked).encoder
     after = tuned.encode(words) @ tuned.encode(texts).T
     assert after[0, 0] - after[0, 2] > before[0, 0] - before[0, 2] + 0.1
     assert after[1, 2] - after[1, 0] > before[1, 2] - before[1, 0] + 0.1
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_keeps_the_best_weights(
     assert [step for step, _ in steps] == [1, 2, 3, 4, 5], "nobody hears of a loss that is no number"
     assert adapted.stopped is not None
     assert "in step 6 of 16: lower its learning rate (0.001)" in adapted.stopped
-    assert f"{adapted.stopped}; the encoder goes on as it was after step {kept}" in capsys.readouterr().out
+    assert f"{adapted.stopped}; the encoder continues with the weights of step {kept}" in capsys.readouterr().out
     torch.testing.assert_close(open_weights(adapted.encoder)[0], weights[kept])
     assert np.isfinite(adapted.encoder.encode(THINGS)).all()
 

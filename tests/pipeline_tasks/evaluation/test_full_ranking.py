@@ -63,7 +63,7 @@ def test_a_scorer_fitted_on_the_future_is_refused() -> None:
         evaluate(popularity(log, ITEMS), task)
 
 
-def test_a_task_has_known_users_with_history_and_relevant_items() -> None:
+def test_a_task_has_users_with_history_and_relevant_items() -> None:
     log = log_of(
         {
             "again": [(1, 0), (2, 0), (3, 0), (1, 0), (1, 0)],
@@ -112,7 +112,7 @@ def test_counting_and_sorting_give_equal_ranks(levels: int) -> None:
 
 
 def test_a_long_evaluation_prints_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress_log, "SILENCE", -1.0)
+    monkeypatch.setattr(progress_log, "LINE_INTERVAL", -1.0)
     monkeypatch.setattr(full_ranking, "_MOST_ROWS", 40)
     parts = split_parts(random_log(100, 40, seed=6), {"strategy": "per_user"})
     task = build_task(parts, "test", "repeats", 40)

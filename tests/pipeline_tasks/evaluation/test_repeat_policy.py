@@ -109,11 +109,13 @@ def test_a_policy_is_described_in_words(policy: RepeatPolicy, words: str) -> Non
 
 def test_excluded_types_and_recent_purchases_exclude_items() -> None:
     log = typed({"a": [(0, 1, "rating"), (1, 2, "purchase"), (2, 9, "purchase"), (3, 9, "view"), (4, 9, "purchase")]})
-    comes_again = np.arange(6) == 4
+    is_replenishable = np.arange(6) == 4
 
     def taken(*types: str, days: int) -> list[int]:
         since = np.array([(10 - days) * DAY])
-        found: list[int] = policy_excluded_items(log, RepeatPolicy(types, days), since, comes_again, 6).indices.tolist()
+        found: list[int] = policy_excluded_items(
+            log, RepeatPolicy(types, days), since, is_replenishable, 6
+        ).indices.tolist()
         return found
 
     assert taken(days=0) == []

@@ -67,27 +67,27 @@ def test_a_source_without_tables_can_be_queried(settings: Settings) -> None:
 
 def test_a_note_reports_a_source_without_tables_and_the_only_other_is_read(settings: Settings, tmp_path: Path) -> None:
     sql = "SELECT * FROM users"
-    assert source_to_read(settings, "shop", sql, asked=False) == ("shop", "")
-    assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users", asked=True) == ("new_shop", "")
+    assert source_to_read(settings, "shop", sql, named=False) == ("shop", "")
+    assert source_to_read(settings, "new_shop", "SELECT * FROM shop.users", named=True) == ("new_shop", "")
     several = "new_shop has no tables yet; there are other_shop, shop: nightshelf sql --source other_shop"
-    assert source_to_read(settings, "new_shop", sql, asked=False) == ("new_shop", several)
+    assert source_to_read(settings, "new_shop", sql, named=False) == ("new_shop", several)
     alone = Settings(home=tmp_path / "alone")
     nothing = "simulated_shop has no tables yet: nightshelf run --source simulated_shop --date YYYY-MM-DD"
-    assert source_to_read(alone, "simulated_shop", sql, asked=False) == ("simulated_shop", nothing)
+    assert source_to_read(alone, "simulated_shop", sql, named=False) == ("simulated_shop", nothing)
     lake = Lake.open(alone, "rees46")
     lake.commit("users", [MONDAY], lake.write_arrow("users", users(MONDAY, "zoe")))
     only = "simulated_shop has no tables yet: read rees46, the only source that has"
-    assert source_to_read(alone, "simulated_shop", sql, asked=False) == ("rees46", only)
-    assert source_to_read(alone, "simulated_shop", sql, asked=True)[0] == "simulated_shop"
+    assert source_to_read(alone, "simulated_shop", sql, named=False) == ("rees46", only)
+    assert source_to_read(alone, "simulated_shop", sql, named=True)[0] == "simulated_shop"
 
 
-def test_mistaken_statement_is_answered_with_the_tables_there_are(settings: Settings) -> None:
+def test_a_mistaken_statement_lists_the_tables(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"recommendatoins(.|\n)*Tables: events, quarantine"):
         query(settings, "shop", "SELECT * FROM recommendatoins")
 
 
 @pytest.mark.parametrize("statement", ["", "  ;"])
-def test_an_empty_statement_is_said(settings: Settings, statement: str) -> None:
+def test_an_empty_statement_is_refused(settings: Settings, statement: str) -> None:
     with pytest.raises(ValueError, match="The statement is empty: write one, such as"):
         query(settings, "shop", statement)
 

@@ -40,7 +40,7 @@ def test_doctor_reports_a_home_that_others_can_enter(tmp_path: Path) -> None:
         assert (found.status, "chmod 700" in found.remedy) == (status, status == "note")
 
 
-def test_secrets_are_made_once_and_readable_by_nobody_else(tmp_path: Path) -> None:
+def test_secrets_are_made_once_and_readable_by_the_owner_alone(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     first = airflow_environment(settings)
     assert airflow_environment(settings) == first

@@ -93,15 +93,15 @@ def test_only_files_of_replaced_rows_are_deleted(settings: Settings) -> None:
 
 
 def test_files_of_a_run_under_way_stay(settings: Settings, made_twice: datetime) -> None:
-    young, waiting = staged_file(settings), staged_file(settings)
+    orphaned_before, waiting = staged_file(settings), staged_file(settings)
     apply_retention(settings, SOURCE, RETENTION, delete=True)
-    assert young.exists(), "younger than a day"
+    assert orphaned_before.exists(), "younger than a day"
     staged = StagedTable(days=[THIRD], files=[str(waiting)], rows=1)
     manifest = Manifest(source=SOURCE, ds=THIRD, step="recommend", tables={"purchase_intent": staged})
     write_manifest(settings, manifest)
     apply_retention(settings, SOURCE, RETENTION, delete=True, now=later(datetime.now(UTC)))
     assert waiting.exists(), "staged, and waiting for its gate"
-    assert not young.exists()
+    assert not orphaned_before.exists()
 
 
 def test_snapshots_that_the_champion_was_trained_on_stay(settings: Settings) -> None:

@@ -68,7 +68,7 @@ def erase(settings: Settings) -> str:
     return str(erase_users(settings, SOURCE))
 
 
-def test_no_file_of_the_lake_names_her_afterwards(settings: Settings) -> None:
+def test_no_file_of_the_lake_names_an_erased_user(settings: Settings) -> None:
     write(settings, "events", FIRST, rows_of("events", HER) + rows_of("events", OTHER))
     assert len(Lake.open(settings, SOURCE).table("events").snapshots()) > 2, "she is in earlier snapshots as well"
     lake = settings.home / "lake"
@@ -127,7 +127,7 @@ def test_without_erased_users_nothing_is_changed(settings: Settings) -> None:
     assert {name: lake.snapshot_id(name) for name in TABLES} == before
 
 
-def test_staged_user_data_and_reports_that_name_her_are_deleted_and_models_stay(settings: Settings) -> None:
+def test_staged_user_data_and_reports_that_name_the_user_are_deleted_and_models_stay(settings: Settings) -> None:
     folder = staging_folder(settings, RunKey(SOURCE, FIRST))
     (folder / "vectors" / "users").mkdir(parents=True)
     pq.write_table(pa.table({"user_key": [HER]}), folder / "vectors" / "users" / "part-00000.parquet")
@@ -178,7 +178,7 @@ def test_the_next_run_retrains(settings: Settings) -> None:
     assert why_retrain(weekly, tomorrow) is None, "she was erased before: no model was trained with her since"
 
 
-def test_a_rollback_ends_at_the_erasure_and_never_brings_her_back(settings: Settings) -> None:
+def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Settings) -> None:
     publish_day(settings, FIRST, "1", (HER, OTHER))
     publish_day(settings, SECOND, "2", (HER, OTHER))
     erase(settings)
@@ -190,12 +190,12 @@ def test_a_rollback_ends_at_the_erasure_and_never_brings_her_back(settings: Sett
     assert {(row["ds"], row["user_key"]) for row in shelves} == {(FIRST, OTHER), (SECOND, OTHER)}
 
 
-def test_stored_hashes_name_nobody_and_match_her_again(settings: Settings) -> None:
+def test_stored_hashes_name_no_user_and_match_the_user_again(settings: Settings) -> None:
     remember(settings, SOURCE, [HER, "17850"])
     kept = read_erased_users(settings, SOURCE)
-    assert kept.knows(HER)
-    assert kept.knows("17850")
-    assert not kept.knows(OTHER)
+    assert kept.is_erased(HER)
+    assert kept.is_erased("17850")
+    assert not kept.is_erased(OTHER)
     assert kept.is_named_in('{"CustomerID":17850.0,"Quantity":"6"}'), "as a program writes a number"
     assert not kept.is_named_in('{"CustomerID":"178501"}')
     assert all(kept.is_named_in(f"a{separator}17850{separator}b") for separator in ("^", "~", "\x01", "||", "¦"))

@@ -52,7 +52,7 @@ def trial(settings: Settings) -> Settings:
     return settings
 
 
-def test_the_arm_that_does_better_is_found_and_the_report_lies_in_mlflow(trial: Settings) -> None:
+def test_the_better_arm_is_found_and_the_report_is_in_mlflow(trial: Settings) -> None:
     client(trial).create_experiment(f"nightshelf/{SOURCE}", artifact_location=f"file://{trial.home}/artifacts")
     report = report_arms(trial, RUN_KEY, 5, HORIZON)
     assert report.arms["arm"].tolist() == ["control", "explorer"]
@@ -76,7 +76,7 @@ def test_the_arm_that_does_better_is_found_and_the_report_lies_in_mlflow(trial: 
     assert "1 users were shown more than one arm" in text
 
 
-def test_a_log_without_arms_says_what_is_missing(settings: Settings) -> None:
+def test_a_log_without_arms_is_an_error_with_the_remedy(settings: Settings) -> None:
     log_events(settings, [event("ann", "impression", 0)])
     with pytest.raises(ValueError, match=r"shop has no impression with an arm .*map events\.arm"):
         report_arms(settings, RUN_KEY, 5, HORIZON)

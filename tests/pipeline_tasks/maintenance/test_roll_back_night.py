@@ -78,7 +78,7 @@ def test_a_repeated_rollback_ends_at_the_same_publication(settings: Settings) ->
     assert (champion(settings), set(published_items(settings))) == ("1", {FIRST}), "a new run goes one further"
 
 
-def test_a_day_that_was_published_twice_goes_back_to_its_first_rows(settings: Settings) -> None:
+def test_a_day_that_was_published_twice_is_restored_to_its_first_rows(settings: Settings) -> None:
     publish_day(settings, THIRD, "2")
     assert published_items(settings)[THIRD] == {"i2"}
     roll_back(settings, "tables")
@@ -91,7 +91,7 @@ def test_the_newest_rows_of_a_named_day_stay_and_later_days_are_removed(settings
     assert published_items(settings) == {FIRST: {"i1"}, SECOND: {"i3"}}
 
 
-def test_after_a_gate_that_failed_behind_a_promotion_only_the_champion_goes_back(settings: Settings) -> None:
+def test_after_a_gate_that_failed_behind_a_promotion_only_the_champion_is_restored(settings: Settings) -> None:
     api = client(settings)
     api.create_model_version(MODEL, source="file:///nowhere/4")
     api.set_registered_model_alias(MODEL, "champion", "4")

@@ -80,10 +80,10 @@ def test_maintenance_changes_no_staged_file_of_a_running_job(settings: Settings)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-    young, old = files
+    orphaned_before, old = files
     return_tables(settings, target)
     erase_users(settings, SOURCE)
-    assert young.exists(), "a file that was never named stays for a day"
+    assert orphaned_before.exists(), "a file that was never named stays for a day"
     assert not old.exists()
 
 

@@ -26,7 +26,7 @@ def test_intervals_hold_on_the_last_14_days() -> None:
         assert outcome["mae"] < outcome["naive_mae"]
 
 
-def test_a_shop_that_leaps_about_widens_its_intervals() -> None:
+def test_volatile_sales_widen_the_intervals() -> None:
     calm = shop(300, 56)
     rng = np.random.default_rng(1)
     leaps = np.repeat(rng.gamma(0.5, 2.0, (300, 8)), 7, axis=1)
@@ -34,7 +34,7 @@ def test_a_shop_that_leaps_about_widens_its_intervals() -> None:
     assert calibrate(wild, 14)[0] > calibrate(calm, 14)[0] == 1.0
 
 
-def test_totals_follow_rhythm_and_trend() -> None:
+def test_totals_follow_weekly_pattern_and_trend() -> None:
     flat = shop(2_000, 42)
     expected = forecast(flat, 7).expected.sum()
     assert expected == pytest.approx(flat.counts[:, -7:].sum(), rel=0.06)
@@ -50,7 +50,7 @@ def test_purchase_intent_moves_the_level_halfway() -> None:
     assert forecast(sales, 7, growth=100.0).expected.sum() < plain * 1.5, "bounded"
 
 
-def test_items_by_hand_without_rhythm_and_with_a_known_prior() -> None:
+def test_equal_rates_without_a_weekly_pattern_give_the_common_rate() -> None:
     """If all items have the same rate, the forecast is the common rate, even for items with few purchases."""
     counts = np.tile(np.array([[1, 0], [0, 1]]), (50, 14))
     made = forecast(Sales(counts, np.ones_like(counts, bool), np.arange(28) % 7), 14)

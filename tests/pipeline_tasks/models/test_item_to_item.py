@@ -38,7 +38,7 @@ def test_scores_agree_with_a_loop() -> None:
     np.testing.assert_allclose(model.scores(log), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_nothing_is_known_of_a_new_shopper() -> None:
+def test_a_new_user_has_no_rating_bias() -> None:
     model = sequence_item_to_item(random_log(20, 9, seed=3), 9)
     nobody: Interactions = log_of({"new": []})
     assert model.scores(nobody).tolist() == [[0.0] * 9]

@@ -87,7 +87,7 @@ def test_foresees_better_than_the_base_rate_and_is_calibrated() -> None:
     assert fitted.growth == pytest.approx(1, abs=0.15)
 
 
-def test_probabilities_are_what_happens_among_shoppers_alike() -> None:
+def test_probabilities_are_calibrated() -> None:
     """The model is fitted on one shop and compared with a similar one, in five groups of equal size."""
     model = fit_intent(shop(3_000), END).model
     assert model is not None
@@ -98,7 +98,7 @@ def test_probabilities_are_what_happens_among_shoppers_alike() -> None:
         assert predicted[group].mean() == pytest.approx(bought[group].mean(), abs=0.06)
 
 
-def test_nothing_after_the_night_is_seen() -> None:
+def test_nothing_after_the_run_date_is_read() -> None:
     histories = shop(400)
     before = histories.times < END - 7 * DAY
     sizes = np.add.reduceat(before, histories.offsets[:-1]) * (np.diff(histories.offsets) > 0)
@@ -139,7 +139,7 @@ def test_short_histories_are_learned_from_as_far_as_they_go() -> None:
         assert fitted.facts["intent"].endswith(expected_reason) or expected_reason in fitted.facts["intent"]
 
 
-def test_a_log_without_purchases_gives_no_model_and_says_so() -> None:
+def test_a_log_without_purchases_gives_no_model_and_reports_it() -> None:
     histories = shop(50)
     none = Histories(
         histories.keys,
@@ -154,7 +154,7 @@ def test_a_log_without_purchases_gives_no_model_and_says_so() -> None:
     assert "stays empty" in fitted.facts["intent"]
 
 
-def test_a_constant_feature_does_no_harm() -> None:
+def test_a_constant_feature_changes_nothing() -> None:
     labels = np.array([False, True] * 50)
     features = np.stack([labels + np.linspace(0, 1, 100), np.ones(100)], axis=1)
     model = fit_logistic(features, labels)

@@ -113,7 +113,7 @@ def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: Ra
     assert moved.repeat_additions(task.histories).nnz == recommender.repeat_additions(task.histories).nnz
 
 
-def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_a_later_time_changes_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     later = own_of(recommender).at(habits(), ITEMS)
     assert later.moment > own_of(recommender).moment
     assert not np.array_equal(later.levels, own_of(recommender).levels)
@@ -129,7 +129,7 @@ def test_events_newer_than_the_model_count_as_they_would_have_before(
     assert recommender.as_of(recommender.moment - 1) is recommender
 
 
-def test_nobody_wants_the_same_again() -> None:
+def test_a_log_without_repeats_has_no_repeat_model() -> None:
     assert (
         fit_repeat_model(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, ItemToItemRecipe("set", 2)) is None
     )

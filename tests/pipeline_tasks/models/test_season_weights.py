@@ -40,7 +40,7 @@ def test_taste_is_ridge_regression_on_recent_histories() -> None:
         assert found[item, item] == 0
 
 
-def test_nothing_that_was_had_before_counts_as_coming() -> None:
+def test_previously_purchased_items_are_no_upcoming_items() -> None:
     log = log_of({name: [(1, 0), (2, 50), (1, 59), (3, 59)] for name in "abcd"} | {"z": [(4, 0), (4, 60), (4, 1)]})
     weights = season_weights(log, 5)
     place = {int(item): row for row, item in enumerate(weights.chosen)}
@@ -48,7 +48,7 @@ def test_nothing_that_was_had_before_counts_as_coming() -> None:
     assert weights.upcoming[place[1], place[1]] == 0
 
 
-def test_both_parts_spread_alike() -> None:
+def test_both_parts_have_the_same_spread() -> None:
     log = random_log(300, ITEMS, seed=4)
     weights = season_weights(log, ITEMS)
     histories = recent_history(log, ITEMS, int(log.times.max()), history_half_life(log))[:, weights.chosen]

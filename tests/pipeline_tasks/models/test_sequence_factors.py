@@ -24,7 +24,7 @@ def test_a_rank_as_large_as_the_catalog_is_exact() -> None:
     np.testing.assert_allclose((recent_items(LOG, 60) @ user_side) @ item_side.T, WHOLE, rtol=1e-3, atol=1e-4)
 
 
-def test_codes_keep_what_directions_lose() -> None:
+def test_a_higher_rank_agrees_better_with_the_full_matrix() -> None:
     def agreement(rank: int) -> float:
         user_side, item_side = sequence_factors(LOG, 60, rank, seed=1)
         return float(np.corrcoef(((recent_items(LOG, 60) @ user_side) @ item_side.T).ravel(), WHOLE.ravel())[0, 1])
@@ -48,7 +48,7 @@ def test_every_kind_gives_nothing_in_no_width(kind: ItemToItemKind) -> None:
     assert user_side.shape == item_side.shape == (60, 0)
 
 
-def test_a_sequence_counts_its_latest_most_and_a_set_all_alike() -> None:
+def test_a_sequence_weighs_its_latest_item_most_and_a_set_all_equally() -> None:
     assert (history_weights("set", LOG, 60, 0, 0).data == 1).all()
     latest = history_weights("sequence", LOG, 60, 0, 0)
     assert latest.max() > latest.data.min()

@@ -21,7 +21,7 @@ def test_groups_are_found_and_numbered_by_size() -> None:
     assert np.array_equal(fit_clusters(sample, 3), centers), "seeded"
 
 
-def test_fewer_shoppers_than_groups_and_none_at_all() -> None:
+def test_fewer_users_than_groups_and_none_at_all() -> None:
     few = np.eye(2, dtype=np.float32)
     assert len(fit_clusters(few, 8)) == 2
     assert fit_clusters(few[:0], 8).shape == (0, 2)

@@ -66,14 +66,14 @@ def recommender(task: RankingTask) -> TwoTowerRecommender:
     return TwoTowerTrainer(task.known, texts, options).fit()
 
 
-def test_what_was_had_is_left_to_another_scorer(fitted: RepeatModel) -> None:
+def test_purchased_items_are_left_to_the_repeat_model(fitted: RepeatModel) -> None:
     log = replace(log_of({"a": [(1, 1), (2, 1), (2, 3), (3, 4)]}), types=np.array([VIEW, CART, PURCHASE, PURCHASE]))
     pairs = fitted.pairs(log)
     assert list(zip(pairs.rows.tolist(), pairs.items.tolist(), strict=True)) == [(0, 1)]
     assert (fitted.types, fitted.unless) == ((VIEW, CART), (PURCHASE, RATING))
 
 
-def test_what_lies_in_the_cart_comes_before_what_was_looked_at(fitted: RepeatModel) -> None:
+def test_items_in_the_cart_rank_before_viewed_items(fitted: RepeatModel) -> None:
     log = replace(log_of({"a": [(1, 40), (2, 40), (2, 40)]}), types=np.array([VIEW, VIEW, CART]))
     pairs = fitted.pairs(log)
     nothing = np.zeros(len(pairs.rows), dtype=np.float32)
@@ -87,7 +87,7 @@ def test_it_adds_nothing_before_it_was_weighed(recommender: TwoTowerRecommender,
     )
 
 
-def test_what_was_looked_at_is_found(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_viewed_items_are_found(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     bare = replace(recommender, view_conversion=None)
     assert recommender.view_conversion is not None
     weighed = tune_repeat_weight(bare, recommender.view_conversion, task)
@@ -111,14 +111,14 @@ def test_what_is_saved_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_
     np.testing.assert_array_equal(read.levels, fitted.levels)
 
 
-def test_a_log_of_purchases_alone_knows_no_looks(task: RankingTask) -> None:
+def test_a_log_of_only_purchases_has_no_view_conversion(task: RankingTask) -> None:
     purchases = task.known.only(task.known.types == PURCHASE)
     assert view_conversion_share(purchases) == 0
     assert fit_view_conversion(purchases, ITEMS, RECIPE) is None
     assert not needs_view_conversion(purchases, TrainingSettings())
 
 
-def test_the_log_says_whether_looks_count_unless_it_is_set(task: RankingTask) -> None:
+def test_view_conversion_is_chosen_from_the_log_unless_it_is_set(task: RankingTask) -> None:
     # A few first purchases fell before the first day.
     assert view_conversion_share(task.known) == pytest.approx(1, abs=0.01)
     assert needs_view_conversion(task.known, TrainingSettings())

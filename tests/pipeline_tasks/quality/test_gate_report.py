@@ -15,7 +15,7 @@ def finding(table: str, severity: str) -> Finding:
         severity=severity,
         expectation="expect_column_values_to_be_in_set",
         column="event_type",
-        says="values in ['view']",
+        description="values in ['view']",
         observed="1 of 9 rows, e.g. 'teleport'",
         remedy="Correct the mapping.",
     )
@@ -66,6 +66,8 @@ def test_a_written_report_is_read_unchanged(tmp_path: Path) -> None:
     path = write_report(settings, written)
     assert path == tmp_path / "staging/shop/2026-11-20/gate_clean.json"
     assert read_report(settings, run_key, "clean") == written
+    path.write_text(path.read_text().replace('"description"', '"says"'))
+    assert read_report(settings, run_key, "clean") == written, "a report of an earlier version"
 
 
 def test_index_links_every_table_and_marks_closed_gates(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_tables_staged_after_the_gate_are_not_published(settings: Settings) -> N
 
 
 def test_tables_of_a_closed_gate_are_not_published(settings: Settings) -> None:
-    fields = {"expectation": "e", "column": "rule", "says": "known", "observed": "bot", "remedy": "Name it."}
+    fields = {"expectation": "e", "column": "rule", "description": "known", "observed": "bot", "remedy": "Name it."}
     finding = Finding.model_validate({"table": "quarantine", "severity": "critical", **fields})
     write_gate_report(settings, stage(settings, "bot"), finding)
     with pytest.raises(GateError, match="Gate clean of shop 2026-11-20 is closed: table quarantine, column rule"):

@@ -89,7 +89,7 @@ def judge(spark: SparkSession, gate: GateRun, folder: Path, *days: Day) -> list[
 
 
 def severities(findings: list[Finding]) -> set[tuple[str, str]]:
-    return {(finding.severity, finding.says) for finding in findings}
+    return {(finding.severity, finding.description) for finding in findings}
 
 
 DELIVERY = "at most {} of the delivery's events are refused"
@@ -138,7 +138,7 @@ CASES: dict[str, tuple[list[Day], set[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_share_closes_the_gate_where_it_is_evidence(
+def test_a_share_closes_the_gate_where_there_are_enough_rows(
     spark: SparkSession, gate: GateRun, tmp_path: Path, name: str
 ) -> None:
     days, expected = CASES[name]
@@ -154,8 +154,8 @@ def test_the_message_names_rules_examples_and_remedies(spark: SparkSession, gate
         "1 rows, e.g. ds=2026-11-20, refused=2000, rows_in=2900; refused most by bots 2,000 rows, e.g. "
         "user_key=undefined session_id=s1"
     )
-    assert closed.remedy.startswith("bots: map a value that stands for nobody to NULL in events.columns.user_key")
-    [all_days] = [finding for finding in found if finding.says == DELIVERY.format("5%")]
+    assert closed.remedy.startswith("bots: map a value that means no user to NULL in events.columns.user_key")
+    [all_days] = [finding for finding in found if finding.description == DELIVERY.format("5%")]
     assert 'missing_item 9 rows, e.g. {"time":"0000-00-00"}; unparsable_time 9 rows' in all_days.observed
     assert "unparsable_time: correct events.columns.ts" in all_days.remedy
 

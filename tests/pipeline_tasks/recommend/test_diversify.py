@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.config.business_rules import RecommendationPlan
-from pipeline_tasks.recommend.diversify import NOTHING, Candidates, Likeness, diversify, relevance
+from pipeline_tasks.recommend.diversify import NOTHING, Candidates, ItemSimilarity, diversify, relevance
 from pipeline_tasks.topk.arrays import Indices
 
 NOBODY = np.zeros((1, 0), np.int64)
 
 
-def likeness(n: int, rng: np.random.Generator) -> Likeness:
+def similarity(n: int, rng: np.random.Generator) -> ItemSimilarity:
     content = rng.standard_normal((n, 6)).astype(np.float32)
     content /= np.linalg.norm(content, axis=1, keepdims=True)
-    return Likeness(content, rng.integers(-1, 3, n), rng.integers(0, 4, n))
+    return ItemSimilarity(content, rng.integers(-1, 3, n), rng.integers(0, 4, n))
 
 
 def by_hand(
-    scores: list[float], items: list[int], like: Likeness, plan: RecommendationPlan, k: int, taken: list[int]
+    scores: list[float], items: list[int], like: ItemSimilarity, plan: RecommendationPlan, k: int, taken: list[int]
 ) -> list[int]:
     """Return the items by the definition of maximal marginal relevance, one choice after another, after `taken`."""
     low, high = min(scores), max(scores)
@@ -43,7 +43,7 @@ def test_equals_the_greedy_definition(
     mmr_lambda: float, per_category: int | None, per_brand: int | None, on_it: int
 ) -> None:
     rng = np.random.default_rng(5)
-    like = likeness(40, rng)
+    like = similarity(40, rng)
     plan = RecommendationPlan(mmr_lambda=mmr_lambda, max_per_category=per_category, max_per_brand=per_brand)
     items = np.stack([rng.permutation(40)[:15] for _ in range(7)])
     scores = -np.sort(-rng.standard_normal((7, 15)), axis=1)
@@ -60,21 +60,21 @@ def test_equals_the_greedy_definition(
 
 
 def test_lambda_one_keeps_the_order_of_the_scores() -> None:
-    like = likeness(9, np.random.default_rng(1))
+    like = similarity(9, np.random.default_rng(1))
     candidates = Candidates(np.array([[4, 2, 8, 1]]), np.array([[3.0, 2.0, 1.0, 0.5]]))
     found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1), 3, NOBODY)
     assert (found.items.tolist(), found.scores.tolist()) == ([[4, 2, 8]], [[3.0, 2.0, 1.0]])
 
 
 def test_a_cap_is_relaxed_before_a_slot_stays_empty() -> None:
-    like = Likeness(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.zeros(4, np.int64))
+    like = ItemSimilarity(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.zeros(4, np.int64))
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
     found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1, max_per_category=1), 4, NOBODY)
     assert found.items.tolist() == [[0, 3, 1, 2]]
 
 
 def test_a_slot_stays_empty_where_caps_are_not_relaxed() -> None:
-    like = Likeness(np.eye(5, dtype=np.float32), np.array([0, 0, -1, -1, 1]), np.zeros(5, np.int64))
+    like = ItemSimilarity(np.eye(5, dtype=np.float32), np.array([0, 0, -1, -1, 1]), np.zeros(5, np.int64))
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
     plan = RecommendationPlan(mmr_lambda=1, max_per_category=1)
     found = diversify(candidates, like, plan, 4, np.array([[4, NOTHING]]), relax_caps=False)
@@ -85,7 +85,7 @@ def test_a_slot_stays_empty_where_caps_are_not_relaxed() -> None:
 
 
 def test_taken_items_are_not_chosen_again_and_short_rows_end_early() -> None:
-    like = likeness(5, np.random.default_rng(2))
+    like = similarity(5, np.random.default_rng(2))
     items: Indices = np.array([[0, 1, 2], [3, NOTHING, NOTHING]])
     candidates = Candidates(items, np.array([[2.0, 1.0, 0.5], [1.0, -np.inf, -np.inf]]))
     found = diversify(candidates, like, RecommendationPlan(mmr_lambda=0.5), 3, np.array([[1], [NOTHING]]))

@@ -31,7 +31,7 @@ def offered_of(vectors: Vectors, ages: list[int], kinds: list[str | None]) -> Of
         allowed=len(ages),
         replenishable=frozenset(),
         opt_outs={},
-        no_shelf=frozenset(),
+        without_recommendations=frozenset(),
     )
 
 
@@ -105,7 +105,7 @@ def test_a_cap_is_relaxed_before_a_slot_stays_empty() -> None:
     assert shown.new.sum() == 1
 
 
-def test_slots_are_for_new_items_that_are_not_known_to_the_user() -> None:
+def test_slots_are_for_new_items_that_are_not_in_the_users_history() -> None:
     offered = ranked_items([NEW, OLD, NEW, NEW, OLD, OLD], [None] * 6)
     plan = RecommendationPlan(mmr_lambda=1, exploration_share=0.34)
     known = exclusions_of([{0, 2}])

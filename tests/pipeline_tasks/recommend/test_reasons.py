@@ -25,7 +25,7 @@ def offered() -> OfferedItems:
         allowed=4,
         replenishable=frozenset(),
         opt_outs={},
-        no_shelf=frozenset(),
+        without_recommendations=frozenset(),
     )
 
 

@@ -81,7 +81,7 @@ def test_a_suspiciously_good_result_is_not_promoted() -> None:
 
 
 @pytest.mark.parametrize(("lost", "users", "promoted"), [(0.0, 200, True), (0.08, 200, False), (0.08, 300, True)])
-def test_harm_to_one_segment_prevents_promotion(lost: float, users: int, promoted: bool) -> None:
+def test_a_loss_in_one_segment_prevents_promotion(lost: float, users: int, promoted: bool) -> None:
     old = np.array(["old"] * 200 + ["new"] * 200)
     ours, champion = (np.full(400, 0.2) + side for side in (NOISE, -NOISE))
     ours[:200] += 0.1

@@ -64,7 +64,7 @@ def test_a_simulation_may_run_future_dates(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("zone", "day"), [(EAST, 20), (WEST, 18)])
-def test_last_night_is_yesterday_in_the_shops_zone(zone: str, day: int, tmp_path: Path) -> None:
+def test_the_default_day_is_yesterday_in_the_shops_zone(zone: str, day: int, tmp_path: Path) -> None:
     name = shop_in(zone, tmp_path)
     at = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
     assert yesterday_run_key(name, at).ds == date(2026, 11, day)

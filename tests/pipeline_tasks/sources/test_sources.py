@@ -39,7 +39,7 @@ def test_every_preset_is_valid_and_names_the_origin_of_its_files(name: str, home
     assert Path(source.path).is_absolute()
 
 
-def test_presets_for_well_known_logs_are_there() -> None:
+def test_presets_of_public_logs_exist() -> None:
     wanted = {"simulated_shop", "online_retail", "rees46", "completejourney", "amazon_reviews", "movielens"}
     assert wanted <= set(preset_names())
 
@@ -132,7 +132,7 @@ def test_an_invalid_source_is_refused_with_file_and_key(
     assert str(file) in str(failed.value)
 
 
-def test_an_unknown_name_lists_the_known_ones(home: Settings) -> None:
+def test_an_unknown_name_lists_the_valid_ones(home: Settings) -> None:
     with pytest.raises(
         FileNotFoundError, match=r"source 'shopp' is unknown: use one of amazon_reviews, .*simulated_shop"
     ):

@@ -154,7 +154,7 @@ def test_byte_products_are_exact_or_not_used(width: int, balanced: bool) -> None
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-18, 1e-21, 1e12])
-def test_the_float32_pass_loses_no_item_of_the_result(size: float) -> None:
+def test_the_float32_pass_drops_no_item_of_the_result(size: float) -> None:
     """Also for items so close or so small that their float32 products are equal or zero."""
     rng = np.random.default_rng(11)
     users = (size * rng.standard_normal((64, 24))).astype(np.float32)

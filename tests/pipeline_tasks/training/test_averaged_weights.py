@@ -5,7 +5,7 @@ from torch import nn
 from pipeline_tasks.training.best_epoch import AveragedWeights
 
 
-def test_the_average_weighs_late_steps_as_its_power_says() -> None:
+def test_the_average_weighs_late_steps_by_its_power() -> None:
     model = nn.Linear(1, 1, bias=False)
     average = AveragedWeights(model, power=1)
     for value in (1.0, 2.0, 3.0):
@@ -18,7 +18,7 @@ def test_the_average_weighs_late_steps_as_its_power_says() -> None:
     assert model.weight.item() == 3.0
 
 
-def test_the_model_keeps_its_own_weights_when_the_judge_fails() -> None:
+def test_the_model_keeps_its_weights_when_the_evaluation_fails() -> None:
     model = nn.Linear(2, 2)
     average, before = AveragedWeights(model), model.weight.detach().clone()
     average.add()

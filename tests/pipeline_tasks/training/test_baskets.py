@@ -48,7 +48,7 @@ def test_an_order_is_each_events_place() -> None:
     assert log.times.tolist() == [0, 1, 2, 0]
 
 
-def test_visits_are_told_from_histories_by_their_times() -> None:
+def test_visits_are_distinguished_from_histories_by_their_times() -> None:
     facts = log_statistics(
         log_of({"a": [(0, 1), (1, 1)], "b": [(0, 1), (1, 2), (2, 2)], "c": [(0, 1), (1, 2)], "d": [(3, 1)]})
     )
@@ -65,7 +65,7 @@ def test_what_completes_a_basket_is_learned_without_an_order() -> None:
     assert (one_by_one.linear_kind, one_by_one.in_order) == ("sequence", False)
 
 
-def test_a_wide_collaborative_part_is_for_few_items_and_few_known_shoppers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_high_rank_is_chosen_for_few_items_and_few_users_with_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     visits = baskets(240)
     monkeypatch.setattr(training_choices, "BASKET_RANK_LIMIT", 200)
     ranks = {}
@@ -75,7 +75,7 @@ def test_a_wide_collaborative_part_is_for_few_items_and_few_known_shoppers(monke
     assert list(ranks.values()) == [2048, 2048, 2048, 512, 512], "each has vectors of that width, items sold or not"
 
 
-def test_shoppers_whose_last_basket_is_asked_for_keep_their_sequence() -> None:
+def test_leave_one_out_keeps_the_order_of_events() -> None:
     rng = np.random.default_rng(0)
     users = {f"u{n}": [(int(item), day) for day in range(4) for item in rng.choice(20, 2)] for n in range(30)}
     options = choose_options(log_of(users), "leave_one_out", TrainingSettings(), 20)
@@ -120,7 +120,7 @@ def test_lines_of_a_basket_follow_one_another_only_in_order() -> None:
         assert bool((user_side @ item_side.T)[0, 1] > 0) == in_order
 
 
-def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> None:
+def test_weights_are_a_ridge_regression_with_a_penalty_that_grows_with_popularity() -> None:
     log = baskets()
     chosen, weights = basket_weights(log, ITEMS, penalty=0.3)
     assert chosen.tolist() == list(range(ITEMS))
@@ -136,7 +136,7 @@ def test_weights_are_a_ridge_regression_whose_penalty_grows_with_the_item() -> N
         assert weights[item, item] == 0
 
 
-def test_a_long_basket_says_less_of_a_pair_than_a_short_one() -> None:
+def test_a_pair_in_a_long_basket_weighs_less_than_in_a_short_one() -> None:
     lines = {f"session:s{n}": [(0, n), (1, n)] for n in range(20)}
     lines |= {f"session:l{n}": [(item, n) for item in (0, *range(2, 30))] for n in range(20)}
     chosen, weights = basket_weights(log_of(lines), 30, penalty=0.3)
@@ -154,7 +154,7 @@ def test_kind_and_penalty_reach_the_model() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_the_rest_of_a_basket_is_an_answer_where_it_is_asked_for() -> None:
+def test_the_rest_of_a_basket_is_a_target_where_it_is_evaluated() -> None:
     log, texts = baskets(), np.random.default_rng(0).normal(size=(ITEMS, 8)).astype(np.float32)
     options = FitOptions(dimension=8, epochs=1, linear_rank=0)
     unordered, ordered = (TwoTowerTrainer(log, texts, replace(options, in_order=each)) for each in (False, True))

@@ -49,7 +49,7 @@ def two() -> TwoTowerRecommender:
     return TwoTowerTrainer(LOG, TEXTS, TWO).fit()
 
 
-def test_a_score_is_the_mean_of_what_the_members_say(two: TwoTowerRecommender) -> None:
+def test_a_score_is_the_mean_of_the_ensemble(two: TwoTowerRecommender) -> None:
     two = two.with_weights(item_to_item=0.5)
     each = [replace(two, model=member_of(two.model, number)) for number in range(2)]
     histories = LOG.select(np.arange(20))
@@ -58,7 +58,7 @@ def test_a_score_is_the_mean_of_what_the_members_say(two: TwoTowerRecommender) -
     np.testing.assert_allclose(two.scores(histories), np.mean(apart, axis=0), rtol=1e-4, atol=1e-4)
 
 
-def test_a_shopper_of_whom_nothing_is_known_follows_the_mean_of_what_they_say_of_trends(
+def test_a_new_user_gets_the_ensembles_mean_of_popularity_scores(
     two: TwoTowerRecommender,
 ) -> None:
     nobody = log_of({"new": []})
@@ -84,7 +84,7 @@ def test_a_member_learns_as_if_there_were_no_other(monkeypatch: pytest.MonkeyPat
         torch.testing.assert_close(other[name], weights, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_two_know_more_than_one_does_on_average() -> None:
+def test_an_ensemble_of_two_is_better_than_their_mean() -> None:
     parts = split_parts(LOG, {"strategy": "per_user"})
     task = build_task(parts, "test", "discovery", len(TEXTS))
     two = TwoTowerTrainer(task.known, TEXTS, TWO).fit()
@@ -93,7 +93,7 @@ def test_two_know_more_than_one_does_on_average() -> None:
 
 
 @pytest.mark.parametrize("options", [TWO, replace(TWO, negatives=10), replace(TWO, averaged=True)])
-def test_a_training_of_two_goes_on_where_it_was_cut_short(options: FitOptions) -> None:
+def test_an_interrupted_training_of_two_processes_resumes(options: FitOptions) -> None:
     trainers = [TwoTowerTrainer(LOG, TEXTS, options) for _ in range(3)]
     whole = trainers[0].fit().model.state_dict()
     trainers[1].fit(lambda epoch, loss: epoch < 2)

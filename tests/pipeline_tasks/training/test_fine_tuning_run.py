@@ -164,7 +164,7 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned
     assert distributions_of(ours) <= set(NEEDED)
 
 
-def test_the_shelf_holds_every_shopper_and_item_and_its_dot_products_are_the_model(fine_tuned: FineTuned) -> None:
+def test_vectors_of_every_user_and_item_have_the_models_dot_products(fine_tuned: FineTuned) -> None:
     meta = embed_catalog(fine_tuned.settings, RUN_KEY)
     folder = staging_folder(fine_tuned.settings, RUN_KEY) / "vectors"
     assert meta == json.loads((folder / "meta.json").read_text())
@@ -218,7 +218,7 @@ def test_when_a_retrain_is_due(fine_tuned: FineTuned) -> None:
     assert WINDOW == 30
 
 
-def test_a_night_that_was_not_split_says_so(fine_tuned: FineTuned) -> None:
+def test_a_day_that_was_not_split_is_an_error(fine_tuned: FineTuned) -> None:
     empty = RunKey(RUN_KEY.source, RUN_KEY.ds + timedelta(days=9))
     with pytest.raises(ValueError, match="No sequences for tiny_shop 2026-11-29"):
         train_candidate(fine_tuned.settings, empty, "frozen", fine_tuned.parent_run_id)

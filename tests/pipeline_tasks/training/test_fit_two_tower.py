@@ -61,7 +61,7 @@ def test_a_score_is_one_dot_product_of_what_is_saved(recommender: TwoTowerRecomm
     np.testing.assert_allclose(again.scores(histories), by_hand, rtol=1e-4, atol=1e-4)
 
 
-def test_others_and_the_batch_do_not_change_a_shopper(recommender: TwoTowerRecommender) -> None:
+def test_other_users_and_the_batch_do_not_change_a_user(recommender: TwoTowerRecommender) -> None:
     alone = recommender.user_matrix(LOG.select(np.array([3])))
     among = recommender.user_matrix(LOG.select(np.arange(50)))[3:4]
     np.testing.assert_allclose(alone, among, atol=1e-5)
@@ -78,7 +78,7 @@ def test_a_later_event_changes_no_earlier_state(recommender: TwoTowerRecommender
     assert not torch.allclose(before[:, 4:], after[:, 4:])
 
 
-def test_new_items_and_new_shoppers_are_scored(recommender: TwoTowerRecommender) -> None:
+def test_new_items_and_new_users_are_scored(recommender: TwoTowerRecommender) -> None:
     assert recommender.rows[ITEMS] == -1
     assert recommender.item_matrix()[ITEMS, :16].any()
     nobody = log_of({"new": []})
@@ -107,7 +107,7 @@ def test_losses_that_are_no_numbers_stop_the_training() -> None:
         trainer.fit()
 
 
-def test_nothing_to_learn_from_is_said() -> None:
+def test_a_log_without_training_examples_is_an_error() -> None:
     with pytest.raises(TrainingError, match="no history of two events or more"):
         fitted(log_of({"a": [(1, 1)], "b": [(2, 1)]}))
 

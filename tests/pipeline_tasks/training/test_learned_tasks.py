@@ -90,7 +90,7 @@ def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: P
     assert again.recommender.data_extent.last_timestamp <= known.data_extent.last_timestamp
 
 
-def test_ratings_are_read_and_asked_at_their_own_moments(data: RunData) -> None:
+def test_ratings_are_read_and_predicted_at_their_own_times(data: RunData) -> None:
     labels = task_labels(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
     assert labels.impressions is None, "nothing is read that no head asks for"
     ratings = labels.ratings

@@ -49,7 +49,7 @@ def full(*given: object) -> torch.Tensor:
 
 @pytest.mark.parametrize("place", ["item vectors", "their gradient", "the step"])
 @pytest.mark.parametrize(("negatives", "items"), [(0, 60), (16, 16)])
-def test_a_gpu_that_is_full_of_items_is_said(
+def test_a_gpu_that_is_full_of_items_is_reported(
     place: str, negatives: int, items: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = TwoTowerTrainer(LOG, TEXTS, replace(PLAIN, negatives=negatives))
@@ -70,7 +70,7 @@ def test_a_gpu_that_is_full_of_items_is_said(
     assert isinstance(told.value, EXPECTED)
 
 
-def test_a_full_gpu_halves_the_parts_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_gpu_halves_the_parts_and_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     whole, _ = gradients(PLAIN)
     halved, trainer = gradients(PLAIN, full_from=200)
     assert trainer.gradient.micro_batch == 100

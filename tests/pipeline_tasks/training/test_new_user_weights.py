@@ -55,7 +55,7 @@ def reached(recommender: TwoTowerRecommender, task: RankingTask) -> float:
     return ndcg_from_scores(recommender.scores(task.histories), task)
 
 
-def test_newcomers_get_weights_of_their_own_and_keep_what_their_attributes_tell(
+def test_users_without_events_get_own_weights_and_keep_their_attributes(
     recommender: TwoTowerRecommender,
 ) -> None:
     before, of_known = reached(recommender, NEWCOMERS), recommender.user_matrix(KNOWN.histories)

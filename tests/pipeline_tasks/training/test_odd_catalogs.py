@@ -55,7 +55,7 @@ def test_a_catalog_of_one_item_is_refused_before_any_training(candidate: Candida
     assert not list(tmp_path.iterdir())
 
 
-def test_a_log_of_anonymous_sessions_alone_is_judged_by_them(tmp_path: Path) -> None:
+def test_a_log_of_only_anonymous_sessions_is_evaluated_on_them(tmp_path: Path) -> None:
     log = random_log(40, 30, seed=3)
     users = leave_last_out_run(["mug"] * 30, log)
     sessions = replace(users, log=replace(log, known=np.zeros(len(log), np.bool_)))
@@ -82,7 +82,7 @@ def test_a_catalog_that_lists_more_than_was_ever_wanted_counts_whole(
     assert trained.saved.facts["options"]["negatives"] == 8_192
 
 
-def test_shoppers_of_one_event_are_scored_beside_the_others(tmp_path: Path) -> None:
+def test_users_of_one_event_are_scored_too(tmp_path: Path) -> None:
     once = {f"once{n}": [(n % 30, 1)] for n in range(20)}
     often = {f"often{n}": [((n + day) % 30, day) for day in range(6)] for n in range(20)}
     titles = [f"mug {n}" for n in range(30)]

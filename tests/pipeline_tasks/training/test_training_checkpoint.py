@@ -35,7 +35,7 @@ def assert_same(one: Trained, other: Trained) -> None:
     assert (one[1].epoch, one[1].ndcg, one[1].history) == (other[1].epoch, other[1].ndcg, other[1].history)
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_very_same_model(
+def test_a_killed_training_resumes_and_ends_with_an_identical_model(
     tmp_path: Path, unbroken: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [sys.executable, "-u", "-m", "tests.pipeline_tasks.training.interrupted_training"]
@@ -64,7 +64,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path, unbroken: Trained) 
     assert (tmp_path / "training.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_checkpoint_of_something_else_or_broken_is_not_used_and_that_is_said(
+def test_a_checkpoint_of_other_options_or_a_damaged_one_is_reported_and_not_used(
     tmp_path: Path, unbroken: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_with_checkpoints(tmp_path, replace(OPTIONS, epochs=1, dropout=0.3))

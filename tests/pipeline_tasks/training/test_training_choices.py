@@ -26,7 +26,7 @@ def test_facts_are_counted() -> None:
     assert facts.repeat_share == pytest.approx(1 / 3)
 
 
-def test_the_question_decides_what_is_an_answer() -> None:
+def test_the_split_strategy_determines_the_targets() -> None:
     log = random_log(50, 20, seed=1)
     following = choose_options(log, "leave_one_out", TrainingSettings(), 50)
     anything = choose_options(log, "temporal", TrainingSettings(), 50)

@@ -124,7 +124,7 @@ def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: ShopF
     assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
 
 
-def test_a_refused_record_that_names_her_in_another_column_is_hers(cleaned: ShopFixture) -> None:
+def test_a_refused_record_with_the_user_in_another_column_is_erased(cleaned: ShopFixture) -> None:
     forget(cleaned)
     erase_users(settings(), "clicks")
     # Of a record whose values stand in the wrong columns, another is taken for the user.

@@ -86,7 +86,7 @@ def test_an_undeclared_decimal_comma_is_rejected(shop: ShopFixture) -> None:
     shop.run()
     assert shop.outcomes() == {"rows_in": 4, "event": 1, "unparsable_number": 3}
     details = sorted(row["detail"] for row in shop.rows("quarantine"))
-    assert details[0] == 'price=1,250 has a comma: say decimal = "," or "." beside name in the TOML'
+    assert details[0] == 'price=1,250 has a comma: set decimal = "," or "." beside name in the TOML'
     shop.describe('decimal = ","\n' + CLICKS)
     shop.clean()
     found = {row["item_id"]: (row["price"], row["quantity"]) for row in shop.rows("events")}
@@ -155,7 +155,7 @@ def test_the_newest_description_is_kept_and_unmatched_ids_are_named(shop: ShopFi
     register_facts(shop.spark, manifest)
     for table in ("items", "users"):
         _, findings = GateRun(shop.files / "docs", "night").validate(table, shop.spark.table(table))
-        [found] = [one for one in findings if "of the events are in the" in one.says]
+        [found] = [one for one in findings if "of the events are in the" in one.description]
         assert found.severity == "warning"
         assert "7.0" in found.observed or "L1.0" in found.observed
 

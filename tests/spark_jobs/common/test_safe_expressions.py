@@ -86,7 +86,7 @@ def test_a_safe_expression_is_unchanged(expression: str) -> None:
 
 
 @pytest.mark.spark
-def test_spark_knows_every_allowed_function(spark: SparkSession) -> None:
+def test_spark_has_every_allowed_function(spark: SparkSession) -> None:
     known = {row[0] for row in spark.sql("SHOW SYSTEM FUNCTIONS").collect()}
     syntax = {"overlay", "timestampadd", "timestampdiff", "try_cast"}
     assert ALLOWED - known <= syntax

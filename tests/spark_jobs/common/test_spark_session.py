@@ -49,7 +49,7 @@ def test_running_stages_are_printed_with_their_tasks(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert running_stages(spark.sparkContext.statusTracker()) == ""
-    monkeypatch.setattr(progress_log, "SILENCE", 0.2)
+    monkeypatch.setattr(progress_log, "LINE_INTERVAL", 0.2)
     start_progress_log(spark)
     slow = spark.range(0, 6, 1, 6).mapInArrow(_slowly, "id long")
     work = threading.Thread(target=slow.count)

@@ -57,7 +57,7 @@ def test_packed_files_are_read_and_named_as_delivered(shop: ShopFixture) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (zipped(a=csv(ROWS[0]))[:-30], r"a\.zip cannot be unpacked: File is not a zip file"),
         (zipped(), r"a\.zip cannot be unpacked: Invalid position"),
@@ -66,11 +66,11 @@ def test_packed_files_are_read_and_named_as_delivered(shop: ShopFixture) -> None
     ],
 )
 def test_an_archive_that_cannot_be_unpacked_is_named(
-    shop: ShopFixture, content: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, content: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packed_files, "_MIN_ALLOWED", 10_000)
     (shop.files / "a.zip").write_bytes(content)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         shop.describe(CLICKS.replace("events-{ds}.csv", "a.zip")).land()
 
 
@@ -112,7 +112,7 @@ def test_json_documents_are_read_object_by_object(shop: ShopFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('[\n{"at": 1},\n{"at": 2', r"is not valid JSON from line 3 on \(Expecting"),
         ('[\n{"at": 1},\n{"at": 2}\n', r"is not valid JSON from line 4 on \(an array is not closed"),
@@ -122,9 +122,9 @@ def test_json_documents_are_read_object_by_object(shop: ShopFixture) -> None:
         ),
     ],
 )
-def test_a_json_document_that_is_cut_off_names_its_line(shop: ShopFixture, text: str, says: str) -> None:
+def test_a_json_document_that_is_cut_off_names_its_line(shop: ShopFixture, text: str, message: str) -> None:
     (shop.files / f"a{DAY}.json").write_text(text)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         shop.describe(EVENTS).land()
 
 

@@ -68,17 +68,17 @@ def test_an_unknown_encoding_is_one_clear_error(shop: ShopFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"PK\x03\x04 and so on", "a.csv is a zip archive .*: unpack it"),
         (gzip.compress(LINES.encode(), mtime=0), "a.csv is compressed by gzip, but its name does not end in .gz"),
         (LINES.encode("utf-16"), "a.csv is UTF-16: save it as UTF-8"),
-        ("Größe\n1\n".encode("cp1252"), "a.csv: its header 'Gr..e' is not UTF-8: say its encoding with options"),
+        ("Größe\n1\n".encode("cp1252"), "a.csv: its header 'Gr..e' is not UTF-8: set its encoding with options"),
     ],
 )
-def test_a_binary_file_is_recognized_by_its_first_bytes(shop: ShopFixture, content: bytes, says: str) -> None:
+def test_a_binary_file_is_recognized_by_its_first_bytes(shop: ShopFixture, content: bytes, message: str) -> None:
     write(shop, "a.csv", content)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         views(shop).land(window_days=0)
 
 

@@ -170,7 +170,7 @@ def test_an_event_of_the_wrong_local_day_closes_the_gate(shop: ShopFixture) -> N
     shop.deliver(record("2026-11-20T00:00:00", "P1"), record("2026-11-20T23:59:59", "P2"))
     manifest = shop.run()
     manifest.facts["timezone"] = "Asia/Kolkata"
-    assert "ts lies within the day ds" in [found.says for found in gate(shop, manifest).findings]
+    assert "ts lies within the day ds" in [found.description for found in gate(shop, manifest).findings]
 
 
 def test_a_day_of_25_hours_is_whole_and_one_of_23_too(shop: ShopFixture) -> None:

@@ -28,7 +28,7 @@ def manifest(spark: SparkSession, home: Settings) -> Manifest:
     return build(spark, RUN_KEY, SCORING)
 
 
-def test_tables_that_need_no_known_user_are_filled(manifest: Manifest) -> None:
+def test_tables_that_need_no_user_are_filled(manifest: Manifest) -> None:
     rows = {name: table.rows for name, table in manifest.tables.items()}
     assert {name for name, count in rows.items() if not count} == PERSONAL
     assert len(rows) == 10
@@ -36,7 +36,7 @@ def test_tables_that_need_no_known_user_are_filled(manifest: Manifest) -> None:
     assert (manifest.facts["shoppers_without_a_shelf"], manifest.facts["clusters"]) == ("0", "0")
 
 
-def test_a_run_without_known_users_passes_the_gate(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
+def test_a_run_without_user_ids_passes_the_gate(spark: SparkSession, home: Settings, manifest: Manifest) -> None:
     write_manifest(home, manifest)
     report = validate_step(spark, home, RUN_KEY, "recommend")
     assert report.passed, report.findings

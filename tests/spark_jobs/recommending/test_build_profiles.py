@@ -54,7 +54,7 @@ def profiles(spark: SparkSession) -> dict[str, dict[str, Any]]:
     return {row["user_key"]: row.asDict() for row in rows.collect()}
 
 
-def test_one_row_per_known_user(profiles: dict[str, dict[str, Any]]) -> None:
+def test_one_row_per_user(profiles: dict[str, dict[str, Any]]) -> None:
     assert sorted(profiles) == ["ann", "bob", "cleo", "dan", "eve"]
 
 

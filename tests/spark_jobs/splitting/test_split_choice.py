@@ -40,7 +40,7 @@ def test_users_cross_the_cut_off(tmp_path: Path) -> None:
     assert crossing_share(files, CUT) == pytest.approx(1 / 3)
 
 
-def test_sessions_are_ignored_where_there_are_known_users(tmp_path: Path) -> None:
+def test_sessions_are_ignored_where_there_are_users(tmp_path: Path) -> None:
     sessions: list[tuple[str | None, list[float]]] = [(None, [5, 5.1])] * 99
     assert crossing_share(staged(tmp_path, [("anna", [1, 7, 9]), *sessions]), CUT) == 1
 

@@ -70,7 +70,7 @@ def test_the_papers_settings_follow_the_density_of_the_log() -> None:
     assert (paper_options(dense).dropout, paper_options(dense).max_length) == (0.2, 200)
 
 
-def test_nothing_to_learn_from_is_said() -> None:
+def test_a_log_without_training_examples_is_an_error() -> None:
     with pytest.raises(TrainingError, match="no history of two events or more"):
         fit_sasrec(log_of({"a": [(1, 1)]}), ITEMS, SMALL)
 

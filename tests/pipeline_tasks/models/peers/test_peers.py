@@ -73,7 +73,7 @@ def test_an_unknown_peer_is_named() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(("name", "published"), [("popularity", 0.0376), ("item_knn_all", 0.0718)])
-def test_known_figures_of_online_retail(shared_data: Path, name: str, published: float) -> None:
+def test_figures_of_online_retail(shared_data: Path, name: str, published: float) -> None:
     data = read_online_retail(shared_data)
     task = build_task(data.parts, "test", "discovery", len(data.catalog))
     assert len(task) == 1_438

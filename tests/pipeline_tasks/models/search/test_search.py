@@ -22,7 +22,7 @@ def test_bm25_by_hand() -> None:
     assert scores == pytest.approx([(tea + pot) * gain(3), tea * gain(1), tea * gain(8)])
 
 
-def test_unknown_words_find_nothing_and_texts_without_words_harm_nothing() -> None:
+def test_unknown_words_find_nothing_and_texts_without_words_are_ignored() -> None:
     [(items, _)] = TextIndex(TEXTS).best(["hammer"], 3)
     assert items.tolist() == []
     [(items, _)] = TextIndex(["", "!?"]).best(["tea"], 3)
@@ -45,7 +45,7 @@ def test_fusion_by_hand() -> None:
     assert fuse([], 5)[0].tolist() == []
 
 
-def test_suggestions_are_the_most_asked_that_begin_so() -> None:
+def test_suggestions_are_the_most_frequent_queries_with_the_prefix() -> None:
     queries = pa.table({"query": ["tea pot", "tea", "toy", "tent"], "searches": [5, 9, 5, 5]})
     rows = suggest(queries, rows=2, longest=4)
     assert [row for row in rows if row[0] == "t"] == [("t", 1, "tea", 9), ("t", 2, "tea pot", 5)]

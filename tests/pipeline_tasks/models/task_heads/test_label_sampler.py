@@ -51,7 +51,7 @@ LOG = log_at(
 )
 
 
-def test_intent_is_a_purchase_within_seven_days_of_one_moment() -> None:
+def test_intent_is_a_purchase_within_seven_days_of_the_prediction_time() -> None:
     asked = PurchaseIntentSampler(LOG).sample_at(5 * DAY)
     # a bought before and not again; b 5 days later; the anonymous session has nobody who could come back.
     assert answers(asked) == {2: 0.0, 5: 1.0}
@@ -60,7 +60,7 @@ def test_intent_is_a_purchase_within_seven_days_of_one_moment() -> None:
     assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY - 1)) == {2: 0.0, 5: 0.0}
 
 
-def test_what_is_not_over_has_no_answer_be_it_yes_already() -> None:
+def test_an_unfinished_horizon_has_no_label() -> None:
     intent = PurchaseIntentSampler(LOG)
     assert not len(intent.sample_at(13 * DAY + 1).events)
     assert answers(intent.sample_at(13 * DAY)) == {3: 0.0, 6: 1.0}
@@ -70,7 +70,7 @@ def test_what_is_not_over_has_no_answer_be_it_yes_already() -> None:
         assert set(asked.events.tolist()) <= {0, 2, 3, 5, 6}
 
 
-def test_a_moment_lies_between_its_event_and_the_next_and_counts_as_long() -> None:
+def test_a_prediction_time_is_between_two_events_and_weighs_their_gap() -> None:
     asked = PurchaseIntentSampler(LOG).sample(np.arange(len(LOG.items)), RNG)
     spans = dict(zip(asked.events.tolist(), asked.weights.tolist(), strict=True))
     # The first line of the basket of two stands for nothing; b's second is cut where seven days are left.
@@ -93,7 +93,7 @@ def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
     assert answers(asked) == {0: 1.0, 1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 0.0}
 
 
-def test_an_impression_is_clicked_by_the_same_shopper_within_half_an_hour() -> None:
+def test_a_click_is_by_the_same_user_within_half_an_hour() -> None:
     log = log_at(
         ("a", [("view", 9, 0), ("click", 1, 10 * MINUTE), ("purchase", 2, 11 * MINUTE), ("view", 3, DAY)]),
         ("b", [("view", 9, 0), ("view", 1, 60 * MINUTE)]),
@@ -119,7 +119,7 @@ def said(*ratings: tuple[int, int, int, bool]) -> BinaryLabels:
     return BinaryLabels(np.array(rows), np.array(items), np.array(times), np.array(liked))
 
 
-def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> None:
+def test_a_rating_is_predicted_from_the_history_before_it() -> None:
     log = log_at(
         ("a", [("rating", 1, 0), ("rating", 2, DAY), ("cart", 3, DAY), ("rating", 4, 2 * DAY)]),
         ("b", [("view", 1, 0), ("rating", 1, 3 * DAY)]),
@@ -132,7 +132,7 @@ def test_a_rating_is_asked_of_the_history_before_it_and_never_of_itself() -> Non
     assert (asked.prediction_times > log.times[asked.events]).all()
 
 
-def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
+def test_earlier_labels_do_not_contain_the_label() -> None:
     """A flipped label changes the rating bias of later examples, but not that of its own example."""
     rng = np.random.default_rng(5)
     log = random_log(40, 12, seed=3)
@@ -152,7 +152,7 @@ def test_what_earlier_answers_say_is_not_the_answer_itself() -> None:
 
 
 @pytest.mark.parametrize("task", ["purchase_intent", "session_converts", "click", "rating"])
-def test_no_answer_looks_beyond_what_is_known(task: str) -> None:
+def test_no_label_depends_on_later_events(task: str) -> None:
     """The same examples in a log with another future have the same labels."""
     whole = random_log(60, 12, seed=3)
     whole = replace(whole, types=np.random.default_rng(1).integers(0, 4, len(whole.types)))

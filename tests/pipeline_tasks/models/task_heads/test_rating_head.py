@@ -74,7 +74,7 @@ def test_it_foresees_what_is_liked(recommender: TwoTowerRecommender) -> None:
     assert figures["rating_log_loss"] < figures["rating_base_log_loss"] - 0.15
 
 
-def test_what_happens_at_the_moment_of_the_rating_gives_nothing_away() -> None:
+def test_events_at_the_time_of_the_rating_do_not_leak() -> None:
     """Who likes an item buys it at the very moment of the rating, which is all that there is to know."""
     ratings = likes(np.random.default_rng(3).random(len(RATED)) < 0.5)
     types = LOG.types.copy()
@@ -93,7 +93,7 @@ def test_later_ratings_are_not_learned_from() -> None:
         assert torch.equal(weights, second[name]), name
 
 
-def test_it_knows_who_is_strict_and_says_so_of_those_whose_answers_it_is_given() -> None:
+def test_rating_bias_is_learned_from_earlier_ratings() -> None:
     """One user in two likes all, the others nothing: nothing but their answers tells them apart."""
     kind = (LOG.rows[RATED] // 2) % 2 == 0
     ratings = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
@@ -121,7 +121,7 @@ def test_it_is_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_path:
         predict(recommender, "rating", known)
 
 
-def test_a_log_without_ratings_or_with_one_answer_is_refused() -> None:
+def test_a_log_without_ratings_or_with_equal_labels_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"has rating, but no event of the window has one: map events\.columns"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     alike = TaskLabels(ratings=likes(np.ones(len(RATED), bool)))

@@ -87,14 +87,14 @@ def test_heads_are_saved_with_the_towers(recommender: TwoTowerRecommender, tmp_p
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_it_matters_when_it_is_asked(recommender: TwoTowerRecommender) -> None:
+def test_the_prediction_time_changes_the_probability(recommender: TwoTowerRecommender) -> None:
     known = LOG.until(CUT)
     now, later = (predict(recommender, "purchase_intent", known, np.full(len(known), CUT + n * DAY)) for n in (1, 30))
     assert (now != later).all()
     assert len(predict(recommender, "session_converts", known)) == len(known)
 
 
-def test_what_cannot_be_answered_is_said(recommender: TwoTowerRecommender) -> None:
+def test_impossible_predictions_are_nan_or_an_error(recommender: TwoTowerRecommender) -> None:
     known = LOG.until(CUT)
     assert np.isnan(predict(recommender, "purchase_intent", log_of({"nobody": []}))).all()
     with pytest.raises(ValueError, match="the task click is about items"):
@@ -113,7 +113,7 @@ def test_without_heads_nothing_is_added() -> None:
     assert trainer.tasks.sample(np.zeros((1, 1), np.int64)) == ()
 
 
-def test_parts_of_a_batch_ask_what_the_whole_asks() -> None:
+def test_parts_of_a_batch_sample_the_same_labels_as_the_whole() -> None:
     trainer = TwoTowerTrainer(LOG, TEXTS, replace(OPTIONS, task_weights={"next_item": 1.0, "purchase_intent": 0.5}))
     windows = last_windows(LOG, 8)
     (whole,) = trainer.tasks.sample(windows)
@@ -144,7 +144,7 @@ def test_tasks_are_settings_and_fit_the_split() -> None:
         choose_options(LOG, "leave_one_out", training, 20)
 
 
-def test_a_log_that_does_not_show_the_answer_is_refused() -> None:
+def test_a_log_without_labels_of_a_task_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"task_weights has click, but the log has no impressions"):
         TwoTowerTrainer(LOG, TEXTS, OPTIONS)
     views = replace(LOG, types=np.zeros_like(LOG.types))

@@ -33,7 +33,7 @@ def test_equals_cross_entropy_of_torch(rows: int, block: int, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("rows", "block"), [(4, 10), (64, 512)])
-def test_a_crowd_is_added_as_it_is_at_each_moment(rows: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_popularity_is_added_by_time_unit(rows: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CACHED_ROWS", rows)
     monkeypatch.setattr(module, "_BLOCK_ROWS", block)
     users, items, targets, weights = example(width=10)

@@ -42,7 +42,7 @@ def computed_items(recommender: TwoTowerRecommender) -> Iterator[list[int]]:
     hook.remove()
 
 
-def test_an_evaluation_asks_the_item_tower_once(
+def test_an_evaluation_runs_the_item_tower_once(
     recommender: TwoTowerRecommender, task: RankingTask, computed_items: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = evaluate(recommender, task)
@@ -62,7 +62,7 @@ def test_prepared_or_not_scores_are_the_same_to_the_bit(recommender: TwoTowerRec
         np.testing.assert_array_equal(ready.scores(histories), recommender.scores(histories))
 
 
-def test_later_events_ask_nothing_new_of_a_prepared_item_tower(
+def test_later_events_leave_a_prepared_item_tower_unchanged(
     recommender: TwoTowerRecommender, task: RankingTask, computed_items: list[int]
 ) -> None:
     """As a served model is asked, request by request."""
@@ -88,7 +88,7 @@ def test_other_weights_keep_a_prepared_item_side_unless_they_change_it(
     np.testing.assert_array_equal(filled.item_matrix()[3:], ready.item_matrix()[3:])
 
 
-def test_another_moment_is_another_item_side(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_another_time_gives_another_item_side(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     ready = recommender.prepared()
     ready.item_matrix()
     earlier = task.known.until(int(np.median(task.known.times)))

@@ -7,7 +7,7 @@ from pipeline_tasks.models.two_tower.item_content import ItemVocabulary, fit_voc
 ITEMS = [("shop", "red", "id=1"), ("shop", "red", "tall"), ("shop", "tall", "id=3"), ("shop",)]
 
 
-def test_only_values_that_tell_items_apart_and_are_shared_are_kept() -> None:
+def test_only_values_that_distinguish_items_and_are_shared_are_kept() -> None:
     vocabulary = fit_vocabulary(ITEMS)
     assert vocabulary.values == ["red", "tall"]
     np.testing.assert_array_equal(vocabulary.numbers(ITEMS), [[1, 0], [1, 2], [2, 0], [0, 0]])

@@ -74,7 +74,7 @@ def test_the_towers_score_is_the_formula(recommender: TwoTowerRecommender) -> No
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_one_without_a_history_follows_the_crowd(recommender: TwoTowerRecommender) -> None:
+def test_a_user_without_a_history_gets_popularity_scores(recommender: TwoTowerRecommender) -> None:
     nobody = recommender.scores(log_of({"new": []}))[0]
     popularity = (
         recommender.trends @ recommender.user_matrix(log_of({"new": []}))[0][recommender.model.matching.width :][:-9]
@@ -82,7 +82,7 @@ def test_one_without_a_history_follows_the_crowd(recommender: TwoTowerRecommende
     np.testing.assert_allclose(nobody - nobody[0], popularity - popularity[0], atol=1e-4)
 
 
-def test_the_nights_shelf_is_the_models_order(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
+def test_the_published_order_is_that_of_the_model(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
     recommender = recommender.with_weights(item_to_item=0.7)
     item_ids = [f"i{number:02d}" for number in range(ITEMS + 1)]
     write_vectors(tmp_path / "vectors", recommender, LOG, item_ids, {"model_version": "m/1"})

@@ -51,7 +51,7 @@ def withheld() -> tuple[TwoTowerRecommender, RankingTask, RankingTask]:
     return fitted, validation, build_task(data.parts, "test", "discovery", ITEMS)
 
 
-def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
+def test_withheld_items_are_only_in_the_test_part() -> None:
     whole = run_data()
     data, items = withhold_items(whole, seed=1, share=0.1)
     before, requested = data.parts.known_before("test"), data.parts.future("test")
@@ -62,14 +62,14 @@ def test_withheld_items_are_asked_for_and_nowhere_else() -> None:
     assert items.tolist() == again.tolist() != other.tolist()
 
 
-def test_a_history_too_short_for_the_question_is_emptied() -> None:
+def test_a_history_too_short_to_predict_from_is_emptied() -> None:
     log = log_of({"a": [(0, 1), (1, 2), (1, 3), (2, 4)], "b": [(2, 1), (3, 2), (4, 3), (5, 4)]})
     data, items = withhold_items(replace(run_data(), log=log), seed=1, share=1.0)
     assert len(items) == ITEMS
     assert data.log.lengths.tolist() == [0, 0], "only test events were left, and would have been trained on"
 
 
-def test_an_item_without_an_id_borrows_from_its_nearest() -> None:
+def test_an_item_without_an_id_embedding_gets_that_of_its_nearest() -> None:
     content = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.98, 0.02], [0.0, 0.0]])
     ids = torch.tensor([[5.0, 5.0], [-5.0, 0.0]])
     borrowed = fill_cold_start_embeddings(content, ids, torch.tensor([1, 0, -1, -1]))
@@ -78,7 +78,7 @@ def test_an_item_without_an_id_borrows_from_its_nearest() -> None:
     assert not fill_cold_start_embeddings(content, ids[:0], torch.full((4,), -1)).any()
 
 
-def test_items_of_one_content_borrow_alike_however_many_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_of_equal_content_get_equal_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     contents = torch.from_numpy(rng.standard_normal((5, 4)).astype(np.float32))
     content, ids = torch.cat([contents, contents[[3, 1, 3]], contents[[1]]]), torch.arange(20.0).view(5, 4)

@@ -26,7 +26,7 @@ def test_last_windows_keep_the_end() -> None:
     assert last_windows(log, 2).tolist() == [[1, 2], [-1, -1], [3, -1]]
 
 
-def test_a_basket_is_no_answer_to_itself_and_nothing_to_another_shopper() -> None:
+def test_a_basket_is_no_target_of_itself_or_of_another_user() -> None:
     log = log_of({"a": [(1, 1), (2, 1), (3, 5), (4, 5)], "b": [(5, 5), (6, 6)]})
     draw = TargetDraw(log, reach=10, type_weights=WEIGHTS, repeat_weight=1.0)
     items, weights = draw.draw(np.repeat(np.arange(6), 50), 4, np.random.default_rng(0))
@@ -53,7 +53,7 @@ def test_gaps_grow_with_time_and_start_anew() -> None:
     assert 0 < gaps[2] < gaps[3] < 16
 
 
-def test_trends_know_only_what_was_before() -> None:
+def test_popularity_features_count_only_earlier_events() -> None:
     log = log_of({"a": [(0, 0), (1, 9), (1, 10)], "b": [(1, 10), (0, 20)]})
     trends = PopularityFeatures(log, 3, [2 * DAY, 100 * DAY])
     at = trends.at(10 * DAY)

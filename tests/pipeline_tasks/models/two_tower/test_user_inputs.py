@@ -65,21 +65,21 @@ def of_queries() -> TwoTowerRecommender:
     return fitted(ASKED, content_of(ASKED))
 
 
-def test_what_shoppers_say_of_themselves_tells_what_they_want(of_clubs: TwoTowerRecommender) -> None:
+def test_user_attributes_improve_the_ranking(of_clubs: TwoTowerRecommender) -> None:
     """Of others than those of train: .66 and .20 for newcomers, .49 and .44 after two events (seed 1)."""
     others, ignorant = profile_log(200, seed=2), fitted(CLUBS, NOTHING)
     assert ndcg(of_clubs, CLUBS, others, 0) > 2 * ndcg(ignorant, CLUBS, others, 0)
     assert ndcg(of_clubs, CLUBS, others, 2) > ndcg(ignorant, CLUBS, others, 2) + 0.02
 
 
-def test_what_was_typed_before_tells_what_comes_after(of_queries: TwoTowerRecommender) -> None:
+def test_queries_improve_the_ranking(of_queries: TwoTowerRecommender) -> None:
     """The fourth event of others than those of train: .47 and .13 (seed 1)."""
     others = query_log(200, seed=2).before(np.full(200, 4))
     assert ndcg(of_queries, ASKED, others, 3) > 2 * ndcg(fitted(ASKED, NOTHING), ASKED, others, 3)
 
 
 @pytest.mark.parametrize("seen", [0, 4])
-def test_what_was_typed_last_is_answered_at_once(of_queries: TwoTowerRecommender, seen: int) -> None:
+def test_the_last_query_changes_the_recommendations(of_queries: TwoTowerRecommender, seen: int) -> None:
     histories = query_log(200, seed=2).before(np.full(200, seen))
     wanted = np.arange(200) % KINDS
     assert np.mean(first_kind(of_queries.scores(typing(histories, wanted + 1))) == wanted) > 0.9
@@ -111,13 +111,15 @@ def _trained_states(log: Interactions, content: UserContent) -> torch.Tensor:
     return trainer.inputs.states(windows, np.arange(len(log)), table[torch.from_numpy(log.items[windows])]).detach()
 
 
-def test_a_history_cut_short_forgets_what_was_typed_after_it() -> None:
+def test_a_truncated_history_loses_the_queries_after_it() -> None:
     log = typing(query_log(3, seed=1), np.array([1, 2, 3]))
     kept = [log.before(np.array([8, 7, 8])), log.until(10**18), log.select(np.array([2, 0]))]
     assert [part.queries.last.tolist() for part in kept if part.queries] == [[1, 0, 3], [0, 0, 0], [3, 1]]
 
 
-def test_only_who_says_nothing_at_all_is_nobody(of_clubs: TwoTowerRecommender, of_queries: TwoTowerRecommender) -> None:
+def test_a_user_vector_is_zero_without_history_and_attributes(
+    of_clubs: TwoTowerRecommender, of_queries: TwoTowerRecommender
+) -> None:
     nobody = log_of({"a": [], "b": []})
     described_users = nobody.described({"b": '{"club": "c1"}', "a": '{"club": "of one"}'})
     vectors = of_clubs.user_matrix(described_users)[:, :16]
@@ -126,7 +128,7 @@ def test_only_who_says_nothing_at_all_is_nobody(of_clubs: TwoTowerRecommender, o
     assert not of_queries.user_matrix(nobody)[:, :16].any()
 
 
-def test_a_log_that_says_nothing_more_has_the_weights_it_always_had() -> None:
+def test_a_log_without_attributes_adds_no_weights() -> None:
     silent = profile_log(100, seed=1)
     silent, plain = replace(silent, attributes=[None] * 100), replace(silent, attributes=None)
     models = [fitted(log, content_of(log)).model.state_dict() for log in (silent, plain)]
@@ -138,7 +140,7 @@ def test_a_log_that_says_nothing_more_has_the_weights_it_always_had() -> None:
 
 
 @pytest.mark.parametrize("log", [CLUBS, ASKED], ids=["attributes", "queries"])
-def test_a_training_goes_on_where_it_was_cut_short(log: Interactions) -> None:
+def test_an_interrupted_training_resumes(log: Interactions) -> None:
     trainers = [TwoTowerTrainer(log, TEXTS, OPTIONS, users=content_of(log)) for _ in range(3)]
     whole = trainers[0].fit().model.state_dict()
     trainers[1].fit(lambda epoch, loss: epoch < 2)
@@ -161,7 +163,7 @@ def test_attributes_that_may_not_be_read_are_not() -> None:
     assert len(fit_user_content(CLUBS, NO_QUERIES.raw, ["club"]).profile) == KINDS
 
 
-def test_saved_and_read_again_it_says_the_same_and_holds_no_rare_query(
+def test_a_loaded_model_scores_the_same_and_holds_no_rare_query(
     of_clubs: TwoTowerRecommender, of_queries: TwoTowerRecommender, tmp_path: Path
 ) -> None:
     for number, model in enumerate((of_clubs, of_queries)):

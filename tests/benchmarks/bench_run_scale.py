@@ -1,7 +1,7 @@
 """Ten times the users, how many times the time: the nightly tables, their gate and their commit, at several sizes.
 
-pytest -s tests/benchmarks/bench_night_scale.py
-NIGHTSHELF_BENCH_SHOPPERS=10000,100000 NIGHTSHELF_BENCH_RUNS=1 pytest -s tests/benchmarks/bench_night_scale.py
+pytest -s tests/benchmarks/bench_run_scale.py
+NIGHTSHELF_BENCH_SHOPPERS=10000,100000 NIGHTSHELF_BENCH_RUNS=1 pytest -s tests/benchmarks/bench_run_scale.py
 
 Users of 12 events in 30 days, 10,000 items of which a fiftieth is new, vectors of 128 numbers. The vectors are
 drawn, not embedded: what embed_shelf adds is one pass of the user tower, measured apart on 100,000 users at most.
@@ -36,12 +36,12 @@ _DAY: Final = 86_400_000_000
 STEPS: Final = ("recommend_items", "validate_recommend", "publish_recommend")
 
 
-def test_night_scale(tmp_path: Path) -> None:
+def test_run_scale(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
     for users in SIZES:
         rows.append(_measured(users, tmp_path / str(users), rows[-1] if rows else None))
         # At once: the largest takes long, and may be cut short.
-        write_results("night_scale", rows)
+        write_results("run_scale", rows)
         shutil.rmtree(tmp_path / str(users))
     assert all(row["ratio"] <= 1 for row in rows), "ten times the users took more than ten times as long"
 
