@@ -14,7 +14,7 @@ CHAIN = "tests/chain"
 
 
 class FilesTogether(LoadFileScheduling):  # type: ignore[misc]
-    """Gives a file to one process, as its tests share a night or a trained model; all of the chain's, as they share
+    """Gives a file to one process, as its tests share a run or a trained model; all of the chain's, as they share
     servers."""
 
     def _split_scope(self, nodeid: str) -> str:

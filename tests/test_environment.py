@@ -1,4 +1,4 @@
-"""The environment and the tree hold what the design asks of them."""
+"""The environment and the tree meet the requirements of the design."""
 
 import re
 import tomllib

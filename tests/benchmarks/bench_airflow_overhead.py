@@ -98,12 +98,12 @@ def _work(entries: Sequence[dict[str, Any]]) -> float:
     """Return the seconds of the task's command, or else of its function."""
     timed = [(entry["timestamp"], str(entry.get("event", ""))) for entry in entries if entry.get("timestamp")]
     after = [number for number, (_, event) in enumerate(timed) if event == AFTERWARDS]
-    said = timed[: after[0]] if after else timed
-    begun = [moment for moment, event in said if event.startswith(STARTS)]
+    lines = timed[: after[0]] if after else timed
+    begun = [moment for moment, event in lines if event.startswith(STARTS)]
     if begun:
-        return _seconds(said[-1][0]) - _seconds(begun[0])
-    ready = [moment for moment, event in said if event == READY]
-    returned = [moment for moment, event in said if event.startswith(RETURNED)]
+        return _seconds(lines[-1][0]) - _seconds(begun[0])
+    ready = [moment for moment, event in lines if event == READY]
+    returned = [moment for moment, event in lines if event.startswith(RETURNED)]
     return _seconds(returned[0]) - _seconds(ready[0]) if ready and returned else 0.0
 
 

@@ -115,11 +115,11 @@ def _bytes(file: str) -> bytes:
         for group in range(footer.num_row_groups)
         for column in range(footer.num_columns)
     ]
-    told = [chunk | {"encodings": sorted(chunk["encodings"])} for chunk in chunks]
+    comparable = [chunk | {"encodings": sorted(chunk["encodings"])} for chunk in chunks]
     whole = Path(file).read_bytes()
     # The last 8 bytes are the footer's length and a mark.
     pages = whole[: len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")]
-    return pages + repr((footer.metadata, told)).encode()
+    return pages + repr((footer.metadata, comparable)).encode()
 
 
 def _assert_same(size: Size) -> None:

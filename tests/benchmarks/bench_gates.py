@@ -48,7 +48,7 @@ def _rows(size: Size) -> list[Figures]:
 
 
 def _gate(size: Size, first: str) -> Figures:
-    """Return the seconds of the start, of whoever goes first (`cold`), and of both once warm."""
+    """Return the seconds of the start, of the engine that runs first (`cold`), and of both once warm."""
     out = size.home / "gate.json"
     run_measured("tests.benchmarks.gate_once", SOURCE, LAST_DAY, first, str(out), environment=size.environment)
     taken = json.loads(out.read_text())

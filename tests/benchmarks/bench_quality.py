@@ -54,7 +54,7 @@ def test_model(name: str, seed: int, shared_data: Path, tmp_path: Path) -> None:
     known = data.parts.known_before("test")
     refitted, refitting_took = _timed(lambda: refit(data, trained.saved, training))
     again = refitted.recommender.at(known)
-    # The published leave-one-out figures are of models that learned from train alone; elsewhere everybody, the peers
+    # The published leave-one-out figures are of models that learned from train alone; elsewhere all models, the peers
     # too, is fitted on train and validation before the look at test.
     alone = data.split["strategy"] == "leave_one_out"
     ours = trained.saved.recommender.at(known) if alone else again
@@ -79,7 +79,7 @@ def test_model(name: str, seed: int, shared_data: Path, tmp_path: Path) -> None:
 def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
     """Fit one peer on all that may be known before test, and ask it the same questions."""
     if seed > 1 and peer not in SEEDED_PEERS:
-        pytest.skip(f"{peer} draws nothing: one seed says it all")
+        pytest.skip(f"{peer} uses no random numbers: one seed suffices")
     chosen = SETS[name]
     data = chosen.read(shared_data)
     if not can_fit(peer, data):
@@ -93,7 +93,7 @@ def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
 
 
 def _best_candidate(data: RunData, training: TrainingSettings, work: Path) -> TrainedCandidate:
-    """Train what a night trains, and return the best on validation: where no item has a text, tuning is nothing."""
+    """Train the candidates of a nightly run and return the best on validation. Without texts, no encoder is tuned."""
     names = training.candidates if any(data.catalog.texts) else [of_untitled(training.candidates)]
     # The task of repeats excludes nothing, so that no purchase is too recent here.
     scoring = ScoringSettings(exclude_purchased_days=0)

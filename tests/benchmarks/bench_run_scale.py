@@ -57,7 +57,7 @@ def _measured(users: int, home: Path, smaller: dict[str, Any] | None) -> dict[st
         "size": f"{users:,} users, {ITEMS:,} items",
         "users": users,
         "ours": whole,
-        "peer": "a night of fewer users, as many times as there are more",
+        "peer": "a run with fewer users, scaled to the same number",
         "peer_figure": round(smaller["ours"] * users / smaller["users"], 1) if smaller else whole,
         "ratio": round(whole / (smaller["ours"] * users / smaller["users"]), 2) if smaller else 1.0,
         "unit": "seconds",

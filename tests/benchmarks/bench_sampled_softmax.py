@@ -66,9 +66,9 @@ def test_sampled_softmax(shared_data: Path, tmp_path: Path) -> None:
 
 def _train(data: RunData, negatives: int, epochs: int, work: Path) -> Epochs:
     chosen = {"seed": 1, "negatives": negatives or len(data.catalog), "epochs": epochs}
-    told = Epochs()
-    train(data, "frozen", settings().training.model_copy(update=chosen), work, told)
-    return told
+    recorded = Epochs()
+    train(data, "frozen", settings().training.model_copy(update=chosen), work, recorded)
+    return recorded
 
 
 def _row(data: RunData, name: str, sampled: Epochs, whole: Epochs) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One cleaning and one search for the cut-offs, as a process of its own, as the chain runs it; says what each took.
+"""One cleaning and one search for the cut-offs, as a process of its own, as the chain runs it, with the time of each.
 
 python -m tests.benchmarks.clean_once simulated_shop 2026-11-20 30 out.json
 """

@@ -16,7 +16,7 @@ from tests.benchmarks.purchase_log import purchase_log
 
 
 def read_complete_journey(shared_data: Path) -> RunData:
-    """Return the sample as a night of the source `completejourney`, positive quantities only."""
+    """Return the sample as the data of a run of `completejourney`, positive quantities only."""
     folder = shared_data / "completejourney"
     rows = pd.read_parquet(folder / "transactions_sample_100k.parquet")
     rows = rows[rows["quantity"] > 0].drop_duplicates()

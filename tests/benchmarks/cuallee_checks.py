@@ -23,7 +23,7 @@ _NO_PEER: Final = (
 
 
 def cuallee_check(table: str) -> Check:
-    """Return one check with all rules of the table's suite that cuallee knows, the contract's key among them.
+    """Return one check with all rules of the table's suite that cuallee has, the contract's key among them.
 
     Raises:
         ValueError: the suite holds a rule of an unknown kind.

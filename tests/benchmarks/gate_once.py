@@ -2,7 +2,8 @@
 
 python -m tests.benchmarks.gate_once simulated_shop 2026-11-20 gate out.json
 
-Whoever is named goes first and pays for Spark's compilation, as a run does; then the other, and both once more.
+The engine that is named runs first and pays for Spark's compilation, as a run does. Then the other runs,
+and both again.
 """
 
 import json

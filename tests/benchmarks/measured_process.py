@@ -19,7 +19,7 @@ class Measured:
 
     seconds: float
     processor_seconds: float
-    """Of it and its children, seen every 0.2 s: Spark's Java is a child that nobody waits for."""
+    """Of the process and its children, read every 0.2 s: Spark's Java is a child that is never waited for."""
     peak_bytes: int
     """Resident, of it and its children together, seen every 0.2 s."""
 
@@ -36,11 +36,11 @@ def run_measured(module: str, *arguments: str, environment: Mapping[str, str]) -
     process = subprocess.Popen(command, cwd=REPOSITORY, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     watch = _Watch(process.pid)
     watch.start()
-    said = process.communicate()[0]
+    output = process.communicate()[0]
     seconds = time.perf_counter() - started
     watch.join()
     if process.returncode != 0:
-        raise RuntimeError(f"{module} {' '.join(arguments)} ended with {process.returncode}: {said.decode()[-3000:]}")
+        raise RuntimeError(f"{module} {' '.join(arguments)} ended with {process.returncode}: {output.decode()[-3000:]}")
     return Measured(seconds, sum(watch.processor.values()), watch.most)
 
 

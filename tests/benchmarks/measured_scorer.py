@@ -56,7 +56,7 @@ class MeasuredScorer:
 
 
 def measure(data: RunData, goals: Sequence[Goal], scorer: Scorer) -> tuple[Figures, Values]:
-    """Rank the whole catalog for everybody asked, each user scored once for all goals."""
+    """Rank the whole catalog for each user, scored once for all tasks."""
     tasks = build_tasks(data.parts, "test", goals, len(data.catalog))
     figures: Figures = {}
     values: dict[str, Reals] = {}

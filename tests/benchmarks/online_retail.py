@@ -18,12 +18,12 @@ VALIDATION_END = datetime(2011, 11, 1, 15, 55, tzinfo=UTC)
 
 
 def read_online_retail(shared_data: Path) -> RunData:
-    """Return the log as a night of the source `online_retail`."""
+    """Return the log as the data of a run of `online_retail`."""
     rows = read_lines(shared_data)
     kept = rows[rows["CustomerID"].notna() & (rows["Quantity"] > 0) & (rows["UnitPrice"] > 0)].drop_duplicates()
     kept = kept.assign(user=kept["CustomerID"].astype(int).astype(str))
     log, ids, kept = purchase_log(kept, "user", "StockCode", "InvoiceDate")
-    # As of the moment when test begins: a later price would say what still sold then, of 14 % of the items otherwise.
+    # As of the start of test: for 14 % of the items, a later price would reveal that they were still sold.
     before = kept[kept["InvoiceDate"] < VALIDATION_END.replace(tzinfo=None)].sort_values("InvoiceDate", kind="stable")
     prices, titles = before.groupby("StockCode")["UnitPrice"].last().to_dict(), titles_of(rows)
     catalog = make_catalog(

@@ -15,7 +15,7 @@ from tests.benchmarks.purchase_log import purchase_log
 
 
 def read_online_retail_visits(shared_data: Path) -> RunData:
-    """Return 19,960 visits of 26 lines each, the mean, as a night of a shop that knows nobody."""
+    """Return 19,960 visits of 26 lines each, the mean, as the data of a shop without user ids."""
     rows = read_lines(shared_data)
     bought = (rows["Quantity"] > 0) & (rows["UnitPrice"] > 0) & ~rows["InvoiceNo"].astype(str).str.startswith("C")
     kept = rows[bought].drop_duplicates(["InvoiceNo", "StockCode"]).sample(frac=1, random_state=1)

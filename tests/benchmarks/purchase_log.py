@@ -14,7 +14,7 @@ def purchase_log(
 
     Args:
         owner: column of whose history it is; item: of the item; time: of naive timestamps, UTC.
-        anonymous: begins the keys of histories of nobody who is known; "" where all are.
+        anonymous: prefix of the keys of anonymous histories; "" where all have users.
     """
     keys, row = np.unique(lines[owner].to_numpy(dtype=str), return_inverse=True)
     ordered = lines.assign(row=row).sort_values(["row", time], kind="stable")

@@ -1,7 +1,7 @@
 """The public sets that quality is measured on, each with what was published on the same copy in the same protocol.
 
 Of the public data, the sample of REES46 is three hours of one day and retrotech a catalog without events: neither can
-be split into parts whose order says anything, so tests read them and nothing here does.
+be split into parts in a meaningful order, so only tests read them.
 """
 
 from collections.abc import Callable

@@ -19,7 +19,7 @@ _FOLDER: Final = RESULTS / "quality" / "values"
 def keep_values(name: str, commit: str, values: Values) -> None:
     """Write the values of the fit called `name`, in place of earlier ones."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    # float32: the file is read by eye of nobody, and a sum of 22,363 of them keeps six digits.
+    # float32: no person reads the file, and a sum of 22,363 values keeps six digits.
     arrays = {goal: own.astype(np.float32) for goal, own in values.items()}
     np.savez_compressed(_FOLDER / f"{name}.npz", allow_pickle=False, commit=np.array(commit), **arrays)
 

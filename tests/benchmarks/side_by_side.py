@@ -14,7 +14,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 
 
 def seconds_in_turn(contenders: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Return each contender's median wall time over `runs` rounds, in each of which everybody runs once."""
+    """Return each contender's median wall time over `runs` rounds, each of which runs every contender once."""
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(runs):
         for name, work in contenders.items():

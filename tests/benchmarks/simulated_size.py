@@ -19,14 +19,14 @@ from tests.benchmarks.measured_process import Measured, run_measured
 EVENTS: Final = tuple(int(size) for size in os.environ.get("NIGHTSHELF_BENCH_EVENTS", "2000000,20000000").split(","))
 RUNS: Final = tuple(int(runs) for runs in os.environ.get("NIGHTSHELF_BENCH_RUNS", "5").split(","))
 LARGE: Final = 10_000_000
-"""From so many events on a run is told to be a large one."""
+"""Number of events from which a run uses the settings of a large one."""
 MANY: Final = 15_000_000
 """Events that are left of 20 million and count as them: what the goals are of."""
 LARGE_RUN_SETTINGS: Final = {
     "NIGHTSHELF_SPARK_DRIVER_MEMORY": "8g",
     "NIGHTSHELF_SPARK_DRIVER_JAVA_OPTIONS": "-XX:+UseParallelGC -XX:-DontCompileHugeMethods",
 }
-"""What docs/guides/operations.md says of large runs: both compilers and the collector for large heaps."""
+"""Settings of docs/guides/operations.md for large runs: both compilers and the collector for large heaps."""
 SOURCE: Final = "simulated_shop"
 FIRST_DAY, BEFORE, LAST_DAY = "2026-10-22", "2026-11-19", "2026-11-20"
 DAYS: Final = 30

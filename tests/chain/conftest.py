@@ -14,14 +14,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 @pytest.fixture(scope="session")
 def sockets_of_first_run() -> Sockets:
-    """What listened while the first run ran; filled by `first_run`."""
+    """Sockets that listened during the first run; filled by `first_run`."""
     return set()
 
 
 @pytest.fixture(scope="session")
 def first_run(installation: Installation, sockets_of_first_run: Sockets) -> str:
-    """What ``nightshelf run`` said of the first run, which trains."""
+    """Output of ``nightshelf run`` for the first run, which trains."""
     with watched(installation.home) as sockets:
-        said = installation.succeed("run", "--date", FIRST)
+        output = installation.succeed("run", "--date", FIRST)
     sockets_of_first_run |= sockets
-    return said
+    return output

@@ -41,7 +41,7 @@ class Installation:
     environment: dict[str, str]
 
     def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run ``nightshelf`` as a person would, and return what it said."""
+        """Run ``nightshelf`` as a person would, and return its result."""
         return subprocess.run(
             [Path(sys.executable).parent / "nightshelf", *arguments],
             env=self.environment,
@@ -54,7 +54,7 @@ class Installation:
         )
 
     def succeed(self, *arguments: str) -> str:
-        """Run ``nightshelf`` and return what it said; a failure fails the test with it."""
+        """Run ``nightshelf`` and return its output; a failure fails the test with it."""
         done = self.call(*arguments)
         assert done.returncode == 0, done.stdout
         return done.stdout

@@ -1,4 +1,4 @@
-"""A shop that knows nobody: its till's baskets, and nothing else but a source file, through the whole chain."""
+"""A shop without user ids: the baskets of its till and a source file, through the whole chain."""
 
 import json
 import shlex
@@ -35,7 +35,7 @@ title = "name"
 
 @pytest.fixture(scope="module")
 def run(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What ``nightshelf run`` said of 600 receipts of ten days, five of a group's six articles on each."""
+    """Output of ``nightshelf run`` for 600 receipts of ten days, each with five of a group's six articles."""
     folder, rng = tmp_path_factory.mktemp("till"), np.random.default_rng(1)
     lines = [
         {

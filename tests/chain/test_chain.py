@@ -1,6 +1,6 @@
 """The chain end to end: real scheduler, real MLflow server, REST, and tables read as a client reads them.
 
-One story in order, because each run costs a minute: the first run trains, the second goes on with its champion,
+The tests run in order, because each run costs a minute: the first run trains, the second uses its champion,
 the second again changes nothing, and again with changed input changes itself alone.
 """
 
@@ -45,13 +45,13 @@ def test_the_first_run_executes_and_reports_every_task(first_run: str) -> None:
 
 
 def test_recommendations_are_full_and_distinct(installation: Installation, first_run: str) -> None:
-    shelves = installation.rows(
+    lists = installation.rows(
         f"SELECT user_key, count(*) AS items, count(DISTINCT item_id) AS distinct_items, max(rank) AS last "
         f"FROM recommendations WHERE ds = '{FIRST}' GROUP BY user_key"
     )
     users = installation.rows(f"SELECT user_key FROM sequences WHERE ds = '{FIRST}' AND user_key IS NOT NULL")
-    assert {row["user_key"] for row in shelves} == {row["user_key"] for row in users}
-    assert all((row["items"], row["distinct_items"], row["last"]) == (TOP_K, TOP_K, TOP_K) for row in shelves)
+    assert {row["user_key"] for row in lists} == {row["user_key"] for row in users}
+    assert all((row["items"], row["distinct_items"], row["last"]) == (TOP_K, TOP_K, TOP_K) for row in lists)
 
 
 def test_rows_in_are_accounted_for_to_the_row(installation: Installation, first_run: str) -> None:
@@ -102,8 +102,8 @@ def test_a_repeated_run_is_identical_and_changed_input_changes_that_day_alone(
     installation.succeed("run", "--date", SECOND)
     changed = tables_of(installation, SECOND)
     assert len(changed["events"]) == len(second["events"]) + 1
-    shelf = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == user}
-    assert item not in shelf, "bought today, so not recommended"
+    recommended = {row["item_id"] for row in changed["recommendations"] if row["user_key"] == user}
+    assert item not in recommended, "bought today, so not recommended"
     assert tables_of(installation, FIRST) == first
 
 

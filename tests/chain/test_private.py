@@ -1,4 +1,4 @@
-"""Nobody but the owner of the home reaches what `nightshelf up` has started."""
+"""Only the owner of the home reaches what `nightshelf up` has started."""
 
 import httpx
 import pytest

@@ -78,8 +78,8 @@ def test_rollback_retention_and_erasure_succeed(dag_bag: "DagBag", shop: Setting
     assert set(published_items(shop)) == {FIRST}
     assert run(dag_bag, "apply_retention", retention_days=2) == "success"
     assert run(dag_bag, "erase_users", user_keys=["ann"]) == "success"
-    shelves = Lake.open(shop, SOURCE).read("recommendations").to_pylist()
-    assert [(row["ds"], row["user_key"]) for row in shelves] == [(FIRST, "bob")]
+    recommendations = Lake.open(shop, SOURCE).read("recommendations").to_pylist()
+    assert [(row["ds"], row["user_key"]) for row in recommendations] == [(FIRST, "bob")]
 
 
 def test_an_impossible_request_fails_and_changes_nothing(dag_bag: "DagBag", shop: Settings) -> None:

@@ -16,7 +16,7 @@ TEMPLATE = DOCKER / "pod_template.yaml"
 
 
 def pod_of(executors: str) -> Any:  # noqa: ANN401
-    """Return the pod of a task that asks for one GPU, as the executor joins template, override and its own fields."""
+    """Return the pod of a task that requests one GPU, as the executor joins template, override and its own fields."""
     from run_schedule import pod_with_one_gpu
 
     return PodGenerator.construct_pod(

@@ -72,9 +72,9 @@ def test_a_container_has_only_the_secrets_of_its_role(project: ComposeProject, r
 
 def test_the_cluster_takes_no_job_without_the_secret(project: ComposeProject) -> None:
     before = applications(project)
-    said = submit(project, "_SPARK_AUTH_SECRET=guessed", seconds=200)
-    assert "Failed to connect to master spark-master:7077" in said
-    assert re.search(r"^found", said, flags=re.MULTILINE) is None
+    output = submit(project, "_SPARK_AUTH_SECRET=guessed", seconds=200)
+    assert "Failed to connect to master spark-master:7077" in output
+    assert re.search(r"^found", output, flags=re.MULTILINE) is None
     assert applications(project) == before
 
 
@@ -84,8 +84,8 @@ def test_the_cluster_takes_no_job_by_http(project: ComposeProject) -> None:
 
 
 def test_a_job_runs_on_the_cluster(project: ComposeProject) -> None:
-    said = submit(project)
-    found = json.loads(re.findall(r"^found (.*)$", said, flags=re.MULTILINE)[0])
+    output = submit(project)
+    found = json.loads(re.findall(r"^found (.*)$", output, flags=re.MULTILINE)[0])
     assert found["master"] == "spark://spark-master:7077"
     assert found["rows"] == 1_000
     assert {home for _, home in found["executors"]} == {"/var/lib/nightshelf"}
@@ -93,7 +93,7 @@ def test_a_job_runs_on_the_cluster(project: ComposeProject) -> None:
 
 
 def submit(project: ComposeProject, variable: str = "", seconds: int = 600) -> str:
-    """Run the job beside the tasks, with another variable if one is given, and return all that it said."""
+    """Run the job beside the tasks, with another variable if one is given, and return its output."""
     job = (
         f"cat > /tmp/job.py; {variable} timeout {seconds} spark-submit --master $AIRFLOW_CONN_SPARK_DEFAULT /tmp/job.py"
     )
@@ -117,15 +117,15 @@ def test_no_process_runs_as_root(project: ComposeProject) -> None:
 
 
 def test_a_run_on_the_cluster_fills_the_recommendations(project: ComposeProject) -> None:
-    """The commands of docs/guides/operations.md, from the shop's files to shelves with all gates between."""
+    """The commands of docs/guides/operations.md, from the shop's files to recommendations, with all gates."""
     nightshelf = ("exec", "-T", "airflow-api", "nightshelf")
-    said = project.run(*nightshelf, "run", "--date", DAY, seconds=1_800)
+    output = project.run(*nightshelf, "run", "--date", DAY, seconds=1_800)
     for task in ("land_behavior", "publish_split", "train_candidate [lora]", "promote_champion", "publish_recommend"):
-        assert task in said
+        assert task in output
     query = "SELECT user_key, count(*) AS items FROM recommendations GROUP BY user_key"
-    shelves = json.loads(project.run(*nightshelf, "sql", query, "--format", "json"))
-    assert len(shelves) > 100
-    assert {shelf["items"] for shelf in shelves} == {5}
+    lists = json.loads(project.run(*nightshelf, "sql", query, "--format", "json"))
+    assert len(lists) > 100
+    assert {row["items"] for row in lists} == {5}
     finished = {app["name"] for app in ask_spark(project)["completedapps"] if app["state"] == "FINISHED"}
     assert {f"{job} simulated_shop {DAY}" for job in ("clean", "split", "recommend")} <= finished
     home = ("exec", "-T", "airflow-scheduler", "find", "/var/lib/nightshelf", "-perm", "/077", "!", "-type", "l")

@@ -16,7 +16,7 @@ BROKEN: Final = 0.35
 """Share of records with an odd value; as many again may have a fault of form."""
 FAULTS: Final = 0.15
 NEEDED: Final = "x999999"
-"""Ends the mark of the record that shows the columns and without which the night has no event."""
+"""Ends the mark of the record that shows the columns and without which the run has no event."""
 
 MAPPING: Final = """
 [events.columns]
@@ -67,7 +67,7 @@ class Delivery:
             yield from units
 
     def only(self, kept: Sequence[Unit]) -> "Delivery":
-        """Return a delivery of some of the units, and of those without which no night can run."""
+        """Return a delivery of some of the units, and of those without which no run is possible."""
         chosen = {id(unit) for unit in self.units() if any(record.mark.endswith(NEEDED) for record in unit.records)}
         chosen |= set(map(id, kept))
         return Delivery(self.shape, {day: [u for u in units if id(u) in chosen] for day, units in self.days.items()})
@@ -145,7 +145,7 @@ def make_delivery(seed: int, number: int, count: int) -> Delivery:
         records = [draw_record(draw, mark, day, slot, BROKEN) for slot, mark in enumerate(marks)]
         delivery.days[day] = list(_units(draw, shape, records))
         draw.shuffle(delivery.days[day])
-    # The night needs an event of its own, and a file that shows its columns.
+    # The run needs an event of its own, and a file that shows its columns.
     delivery.days[DAY].append(_sane(shape, number))
     return delivery
 

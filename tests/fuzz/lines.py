@@ -16,7 +16,7 @@ class Unit:
     raw: bytes
     records: list[Record] = field(default_factory=list)
     nameless: tuple[int, int] = (0, 0)
-    """The least and the most rows that it holds beside the records: no mark tells of them, none is an event."""
+    """The fewest and the most rows that it holds beside the records. They have no mark, and none is an event."""
     may_be_whole: bool = False
     """Whether all of it may be refused as one row."""
 

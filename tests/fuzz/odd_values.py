@@ -12,10 +12,10 @@ class Fate(IntEnum):
 
     EVENT = 0
     EITHER = 1
-    """An event or refused: nobody can say which is right, but it is one of the two."""
+    """An event or a refused record: both are correct."""
     REFUSED = 2
     LATER = 3
-    """An event, refused, or waiting for a later night, whatever else is wrong with it."""
+    """An event, a refused record, or a record that waits for a later run."""
 
 
 Choices = tuple[tuple[str, Fate], ...]

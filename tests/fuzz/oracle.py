@@ -125,7 +125,7 @@ class PublishedRows:
             ("quarantine", "quarantine", len(self.refused)),
         ):
             if self._total(outcome) != held:
-                yield Problem(f"{table} has {held} rows, the reconciliation says {self._total(outcome)}")
+                yield Problem(f"{table} has {held} rows, the reconciliation has {self._total(outcome)}")
 
     def _total(self, outcome: str) -> int:
         return int(sum(row["rows"] for row in self.counts if row["outcome"] == outcome))
@@ -145,17 +145,19 @@ class PublishedRows:
     def _wrong(self, record: Record) -> str | None:
         """Of an erased user's record no row is left; a fault of form may hide whose it is."""
         events, refused = self.events[record.mark], self.by_mark[record.mark]
-        told = f"{record.mark} ({record.fate.name}, {record.copies} times) is {len(events)} events, {refused} refused"
+        described = (
+            f"{record.mark} ({record.fate.name}, {record.copies} times) is {len(events)} events, {refused} refused"
+        )
         if events and refused:
-            return f"{told}: both"
+            return f"{described}: both"
         if record.erased:
-            return f"{told}, erased" if record.fate == Fate.EVENT and (events or refused) else None
+            return f"{described}, erased" if record.fate == Fate.EVENT and (events or refused) else None
         is_event, is_refused = len(events) == 1, refused == record.copies
         right = {Fate.EVENT: is_event, Fate.REFUSED: is_refused, Fate.EITHER: is_event or is_refused}
         if not right.get(record.fate, True):
-            return told
+            return described
         if record.fate == Fate.EVENT and events[0]["ds"] != record.ds:
-            return f"{told}, of {events[0]['ds']} and not of {record.ds}"
+            return f"{described}, of {events[0]['ds']} and not of {record.ds}"
         return None
 
     def _strangers(self, delivery: Delivery) -> Iterator[Problem]:

@@ -88,14 +88,14 @@ def test_a_damaged_file_is_one_line_that_names_it(shop: ShopFixture, what: str) 
     try:
         shop.run()
     except (ValueError, FileNotFoundError) as error:
-        told = str(error)
+        message = str(error)
     else:
         outcomes = shop.outcomes()
         assert outcomes.pop("rows_in") == sum(outcomes.values()) > 0
         return
-    assert "\n" not in told
-    assert len(told) < 1_000
-    assert path.name in told or "No events for 2026-11-20" in told or "events.columns" in told
+    assert "\n" not in message
+    assert len(message) < 1_000
+    assert path.name in message or "No events for 2026-11-20" in message or "events.columns" in message
 
 
 def test_a_good_file_beside_a_damaged_one_lands_nothing_half(shop: ShopFixture) -> None:  # noqa: F811

@@ -13,7 +13,7 @@ def profile(user: str, **more: object) -> Row:
     return row | lists | {"ds": DS} | more
 
 
-def shelf(owner: str, name: str, rank: int, item: str, score: float, **more: object) -> Row:
+def recommendation(owner: str, name: str, rank: int, item: str, score: float, **more: object) -> Row:
     row = {owner: name, "rank": rank, "item_id": item, "score": score, "reason": "popular", "arm": "control"}
     return row | {"model_version": "m/1", "ds": DS} | more
 
@@ -54,10 +54,12 @@ BESIDE: Final = {"i1": "23", "i2": "13", "i3": "12", "i4": "12", "out": "12"}
 GOOD: Final[dict[str, list[Row]]] = {
     "user_profiles": [profile("ann"), profile("bob", price_band=None)],
     "recommendations": [
-        shelf("user_key", user, rank, f"i{rank + 1}", 1.0 - rank) for user in ("ann", "bob") for rank in (1, 2)
+        recommendation("user_key", user, rank, f"i{rank + 1}", 1.0 - rank) for user in ("ann", "bob") for rank in (1, 2)
     ],
     "fallback_recommendations": [
-        shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in (*SEGMENTS, "everyone") for rank in (1, 2)
+        recommendation("segment", name, rank, f"i{rank}", 1 / rank)
+        for name in (*SEGMENTS, "everyone")
+        for rank in (1, 2)
     ],
     "similar_items": [
         similar(name, rank, other, 0.9)
@@ -109,52 +111,56 @@ DEFECTS: Final[dict[str, Defect]] = {
         | {("price_band", "warning")},
     ),
     "no profiles": Defect("user_profiles", [], {("*", CRITICAL), ("user_key", CRITICAL)}),
-    "no shelves": Defect("recommendations", [], {("*", CRITICAL), ("user_key", CRITICAL)}),
-    "shelf with gaps, repeats and strangers": Defect(
+    "no recommendations": Defect("recommendations", [], {("*", CRITICAL), ("user_key", CRITICAL)}),
+    "recommendations with gaps, repeats and unknown users": Defect(
         "recommendations",
         [
-            shelf("user_key", "ann", 1, "i2", 0.1),
-            shelf("user_key", "ann", 3, "i2", 0.2, reason=" "),
-            shelf("user_key", "bob", 1, "gone", float("nan")),
-            shelf("user_key", "eve", 1, "i2", 0.1),
+            recommendation("user_key", "ann", 1, "i2", 0.1),
+            recommendation("user_key", "ann", 3, "i2", 0.2, reason=" "),
+            recommendation("user_key", "bob", 1, "gone", float("nan")),
+            recommendation("user_key", "eve", 1, "i2", 0.1),
         ],
         {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("user_key", CRITICAL), ("reason", "warning")},
     ),
-    "shelf with what the shop or the user does not want": Defect(
+    "recommendations that the shop or the user excluded": Defect(
         "recommendations",
         [
-            shelf("user_key", "ann", 1, "i4", 2.0),
-            shelf("user_key", "ann", 2, "i2", 1.0),
-            shelf("user_key", "bob", 1, "i2", 2.0, arm="unheard"),
-            shelf("user_key", "bob", 2, "i3", 1.0, arm="unheard"),
+            recommendation("user_key", "ann", 1, "i4", 2.0),
+            recommendation("user_key", "ann", 2, "i2", 1.0),
+            recommendation("user_key", "bob", 1, "i2", 2.0, arm="unheard"),
+            recommendation("user_key", "bob", 2, "i3", 1.0, arm="unheard"),
         ],
         {("item_id", CRITICAL), ("arm", CRITICAL)},
     ),
-    "shelf with what was just bought": Defect(
+    "recommendations of recently bought items": Defect(
         "recommendations",
-        [shelf("user_key", u, rank, f"i{rank}", 1.0) for u in ("ann", "bob") for rank in (1, 2)],
+        [recommendation("user_key", u, rank, f"i{rank}", 1.0) for u in ("ann", "bob") for rank in (1, 2)],
         {("item_id", CRITICAL)},
     ),
     "fallback without everyone": Defect(
         "fallback_recommendations",
         [
-            shelf("segment", "loyal", 1, "gone", 1.2),
-            shelf("segment", "loyal", 1, "i2", 1.2),
-            shelf("segment", "loyal", 3, "i3", 1.3),
+            recommendation("segment", "loyal", 1, "gone", 1.2),
+            recommendation("segment", "loyal", 1, "i2", 1.2),
+            recommendation("segment", "loyal", 3, "i3", 1.3),
         ],
         {("segment", CRITICAL), ("ds, segment, rank", CRITICAL)}
         | {("rank", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL), ("score", "warning")},
     ),
     "fallback of the segments that have users": Defect(
         "fallback_recommendations",
-        [shelf("segment", name, rank, f"i{rank}", 1 / rank) for name in ("loyal", "everyone") for rank in (1, 2)],
+        [
+            recommendation("segment", name, rank, f"i{rank}", 1 / rank)
+            for name in ("loyal", "everyone")
+            for rank in (1, 2)
+        ],
         {("segment", CRITICAL)},
     ),
     "fallback shorter than asked for": Defect(
         "fallback_recommendations",
         [
-            *(shelf("segment", "loyal", rank, f"i{rank}", 1 / rank) for rank in (1, 2)),
-            shelf("segment", "everyone", 1, "i1", 1.0),
+            *(recommendation("segment", "loyal", rank, f"i{rank}", 1 / rank) for rank in (1, 2)),
+            recommendation("segment", "everyone", 1, "i1", 1.0),
         ],
         {("segment", CRITICAL)},
     ),
@@ -168,7 +174,7 @@ DEFECTS: Final[dict[str, Defect]] = {
         [following("i1", 1, "i1", 0.1), following("i1", 2, "out", float("inf")), following("i2", 1, "i3", 0.1)],
         {("next_item_id", CRITICAL), ("score", CRITICAL), ("item_id", CRITICAL)},
     ),
-    "search that shows what is out of stock, to somebody who wants nothing": Defect(
+    "search results with an item out of stock, for a user who opted out": Defect(
         "search_results",
         [
             result("zoe", 1, "i2", 0.02),

@@ -56,12 +56,12 @@ class JudgedShop:
 
     @property
     def served(self) -> RunKey:
-        """An earlier run, on which no more is known than what the test part is predicted from."""
+        """An earlier run with exactly the events from which the test part is predicted."""
         last = max(event.moment for own in self.known.values() for event in own)
         return RunKey(self.name, min(datetime.fromtimestamp(last / 1e6, UTC).date(), END - timedelta(days=1)))
 
     def write(self, lake: Lake) -> None:
-        """Publish both nights."""
+        """Publish both days."""
         ends = [datetime.fromtimestamp(moment / 1e6, UTC) for moment in self.cuts]
         split = dict.fromkeys(("train_events", "validation_events", "test_events", "events_snapshot_id"), 1)
         split |= dict.fromkeys(("cancellations", "netted_purchases"), 0)

@@ -62,7 +62,7 @@ def submit(cluster: SparkCluster, log: Path, *command: str) -> subprocess.Popen[
     options += ["--driver-java-options", spark_java_options(settings())]
     configuration = {
         "spark.executor.extraJavaOptions": spark_java_options(settings()),
-        # The default for a cluster, 200, makes nothing but tasks of a small night.
+        # The default for a cluster, 200, makes only tasks of a small run.
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
     }
@@ -102,7 +102,7 @@ def _wait_for(log: Path, pattern: str) -> None:
         if re.search(pattern, log.read_text(errors="replace")):
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{log} says no {pattern!r} within {_STARTS_WITHIN} s: {log.read_text()[-2000:]}")
+    raise TimeoutError(f"{log} has no {pattern!r} within {_STARTS_WITHIN} s: {log.read_text()[-2000:]}")
 
 
 def _free_port() -> int:

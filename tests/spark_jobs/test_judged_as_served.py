@@ -65,7 +65,7 @@ class Judged:
         return self.evaluation.metrics[OURS]
 
     def inputs(self) -> RunInputs:
-        """Embed the earlier run, and read what its tables are made from."""
+        """Embed the earlier run, and read the inputs of its tables."""
         embed_catalog(settings(), self.shop.served)
         return read_run_inputs(self.spark, self.shop.served, settings().scoring)
 
@@ -129,13 +129,13 @@ def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again
     assert shop.ndcg(rows, own) == pytest.approx(judged.figure, abs=1e-6)
     assert judged.evaluation.metrics["discovery_test.two_tower.ndcg@10"] == judged.figure
     assert judged.gate().passed
-    said = "an item that the user has a purchase or rating of is excluded, unless it is replenishable"
+    policy = "an item that the user has a purchase or rating of is excluded, unless it is replenishable"
     run = client(settings()).get_run(judged.run_id)
     assert run.data.tags["headline_task"] == "served_test"
     assert run.data.metrics["repeat_share.rating"] == 0
-    assert run.data.tags["served"].startswith(said)
-    assert f"served_test evaluates the lists as served: {said} (repeat share 0.0%); blocked" in judged.message
-    assert any(said in line for line in limits(inputs))
+    assert run.data.tags["served"].startswith(policy)
+    assert f"served_test evaluates the lists as served: {policy} (repeat share 0.0%); blocked" in judged.message
+    assert any(policy in line for line in limits(inputs))
     asked = [[event.item for event in shop.known[user]] for user in ("u00", "u01")]
     histories: dict[str, list[Any]] = {"item_ids": asked, "event_types": [["rating"] * len(own) for own in asked]}
     histories |= {"timestamps": [list(range(len(own))) for own in asked]}

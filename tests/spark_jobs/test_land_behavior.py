@@ -34,10 +34,10 @@ def test_an_unmapped_column_error_names_the_key_and_the_columns(shop: ShopFixtur
     shop.land()
     with pytest.raises(SourceError) as failed:
         shop.clean()
-    said = str(failed.value)
-    assert "events.columns.user_key = 'customer' does not fit the files" in said
-    assert "The files have the columns time, kind, item, who, visit, price, units, words" in said
-    assert said.endswith("correct events.columns.user_key in the source's TOML")
+    message = str(failed.value)
+    assert "events.columns.user_key = 'customer' does not fit the files" in message
+    assert "The files have the columns time, kind, item, who, visit, price, units, words" in message
+    assert message.endswith("correct events.columns.user_key in the source's TOML")
 
 
 def test_a_time_in_seconds_is_not_guessed(shop: ShopFixture) -> None:
@@ -183,7 +183,7 @@ def test_one_growing_file_lands_only_what_is_new(shop: ShopFixture, capsys: pyte
     (shop.files / "all.csv").write_text("\n".join([*first, VIEW]) + "\n")
     manifest = shop.run(window_days=2)
     assert DAY in manifest.tables["events"].days
-    assert shop.outcomes() == {"rows_in": 3, "event": 2, "unparsable_time": 1}, "an undated record is told once"
+    assert shop.outcomes() == {"rows_in": 3, "event": 2, "unparsable_time": 1}, "an undated record is reported once"
 
 
 def test_without_a_window_a_file_of_many_days_is_the_whole_log(

@@ -36,12 +36,12 @@ def best_items(user: str, allowed: list[str], k: int) -> list[tuple[str, float]]
 def test_recommendations_are_the_best_items_without_recent_purchases(manifest: Manifest) -> None:
     # i01 was bought yesterday; i02 longer than 5 days ago, so it may come again.
     allowed = [name for name in ITEMS if name != "i01"]
-    shelf = recommendations_of(manifest, "ann")
-    assert [row["item_id"] for row in shelf] == [name for name, _ in best_items("ann", allowed, 4)]
-    assert [row["rank"] for row in shelf] == [1, 2, 3, 4]
+    rows = recommendations_of(manifest, "ann")
+    assert [row["item_id"] for row in rows] == [name for name, _ in best_items("ann", allowed, 4)]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     expected = [score for _, score in best_items("ann", allowed, 4)]
-    assert np.allclose([row["score"] for row in shelf], expected, rtol=0, atol=1e-12)
-    assert {(row["arm"], row["model_version"], row["ds"]) for row in shelf} == {
+    assert np.allclose([row["score"] for row in rows], expected, rtol=0, atol=1e-12)
+    assert {(row["arm"], row["model_version"], row["ds"]) for row in rows} == {
         ("control", "nightshelf-shop/7", RUN_KEY.ds)
     }
 
@@ -51,23 +51,23 @@ def test_repeat_scores_are_added_to_items_of_the_history(spark: SparkSession, ho
     # i01 was bought yesterday, and stays away for all its 500.
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {1: 500.0, 2: 100.0, 0: -100.0}})
     try:
-        shelf = recommendations_of(
+        rows = recommendations_of(
             stage_only_recommendations(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann"
         )
     finally:
         write_vectors(vectors, user_vectors(), item_vectors())
     exact = dict(best_items("ann", ITEMS, len(ITEMS)))
-    assert (shelf[0]["item_id"], shelf[-1]["item_id"]) == ("i02", "i00")
-    assert shelf[0]["score"] == pytest.approx(exact["i02"] + 100)
+    assert (rows[0]["item_id"], rows[-1]["item_id"]) == ("i02", "i00")
+    assert rows[0]["score"] == pytest.approx(exact["i02"] + 100)
     between = [name for name, _ in best_items("ann", ITEMS, len(ITEMS)) if name not in {"i00", "i01", "i02"}]
-    assert [row["item_id"] for row in shelf[1:-1]] == between
+    assert [row["item_id"] for row in rows[1:-1]] == between
 
 
 def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: SparkSession, home: Settings) -> None:
     vectors, weights = staging_folder(home, RUN_KEY) / "vectors", (1.5, -2.0, 0.5)
     write_vectors(vectors, user_vectors(), item_vectors(), {"ann": {2: 0.25}}, weights)
     try:
-        shelf = recommendations_of(
+        rows = recommendations_of(
             stage_only_recommendations(spark, top_k=11, shelf_rules=home.home / "by_score.toml"), "ann"
         )
     finally:
@@ -76,8 +76,8 @@ def test_a_model_that_matches_additively_is_ranked_by_its_own_score(spark: Spark
     scores = np.tanh(user[:3] + matrix[:, :3]) @ np.array(weights) + matrix[:, 3:] @ user[3:]
     scores[2] += 0.25
     expected = {name: score for name, score in zip(ITEMS, scores.tolist(), strict=True) if name != "i01"}
-    assert [row["item_id"] for row in shelf] == sorted(expected, key=lambda name: -expected[name])
-    assert [row["score"] for row in shelf] == pytest.approx(sorted(expected.values(), reverse=True))
+    assert [row["item_id"] for row in rows] == sorted(expected, key=lambda name: -expected[name])
+    assert [row["score"] for row in rows] == pytest.approx(sorted(expected.values(), reverse=True))
 
 
 def test_every_user_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest) -> None:
@@ -87,8 +87,8 @@ def test_every_user_has_k_rows_unless_fewer_items_are_allowed(manifest: Manifest
 
 
 def test_reasons_come_from_the_users_own_history(spark: SparkSession, home: Settings) -> None:
-    shelf = recommendations_of(stage_only_recommendations(spark, top_k=12, exclude_purchased_days=0), "ann")
-    reasons = {row["item_id"]: row["reason"] for row in shelf}
+    rows = recommendations_of(stage_only_recommendations(spark, top_k=12, exclude_purchased_days=0), "ann")
+    reasons = {row["item_id"]: row["reason"] for row in rows}
     assert reasons["i06"] == "because you looked at Title i00"
     assert reasons["i00"] == "because you looked at it before"
     assert reasons["i01"] == "because you bought it before"
@@ -123,23 +123,23 @@ def test_next_items_are_empty_with_next_k_zero(spark: SparkSession, home: Settin
 
 def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
     rows = rows_of(manifest, "fallback_recommendations")
-    shelves = {
+    lists = {
         s: [r for r in rows if r["segment"] == s] for s in ("lapsed", "new", "loyal", "buyer", "browser", "everyone")
     }
-    assert {segment: len(shelf) for segment, shelf in shelves.items()} == dict.fromkeys(shelves, 6)
+    assert {segment: len(rows) for segment, rows in lists.items()} == dict.fromkeys(lists, 6)
     # Recent events of everyone: i05 4 (two anonymous views), i03 3, all others 2, i02 more earlier.
-    assert [row["item_id"] for row in shelves["everyone"][:3]] == ["i05", "i03", "i02"]
-    assert shelves["everyone"][0]["score"] == pytest.approx(4 / 27)
-    # lapsed did nothing lately: its shelf is topped up with what everyone turned to, at score 0.
-    assert [row["item_id"] for row in shelves["lapsed"]] == [row["item_id"] for row in shelves["everyone"]]
-    assert [row["score"] for row in shelves["lapsed"]] == [0] * 6
-    assert [row["item_id"] for row in shelves["loyal"]][:2] == ["i00", "i01"]
-    assert shelves["loyal"][0]["score"] == pytest.approx(1 / 2)
-    assert shelves["new"][0]["score"] == pytest.approx(3 / 23)
-    assert shelves["everyone"][0]["reason"] == "popular in C2"
-    # Nobody is a buyer or browser tonight.
-    for nobodys in ("buyer", "browser"):
-        assert [row["item_id"] for row in shelves[nobodys]] == [row["item_id"] for row in shelves["everyone"]]
+    assert [row["item_id"] for row in lists["everyone"][:3]] == ["i05", "i03", "i02"]
+    assert lists["everyone"][0]["score"] == pytest.approx(4 / 27)
+    # lapsed has no recent events: its list is filled with the popular items, at score 0.
+    assert [row["item_id"] for row in lists["lapsed"]] == [row["item_id"] for row in lists["everyone"]]
+    assert [row["score"] for row in lists["lapsed"]] == [0] * 6
+    assert [row["item_id"] for row in lists["loyal"]][:2] == ["i00", "i01"]
+    assert lists["loyal"][0]["score"] == pytest.approx(1 / 2)
+    assert lists["new"][0]["score"] == pytest.approx(3 / 23)
+    assert lists["everyone"][0]["reason"] == "popular in C2"
+    # No user is a buyer or browser on this day.
+    for empty in ("buyer", "browser"):
+        assert [row["item_id"] for row in lists[empty]] == [row["item_id"] for row in lists["everyone"]]
 
 
 def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> None:
@@ -147,9 +147,9 @@ def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> No
     few = inputs.sequences.where("user_key = 'bob'")
     segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
     rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", RUN_KEY.ds).collect()
-    shelf = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
-    assert [row["item_id"] for row in shelf] == ["i03", "i00", "i01", "i02", "i04"]
-    assert [row["reason"] for row in shelf[:2]] == ["popular in C0", "waiting to be discovered in C0"]
+    rows = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
+    assert [row["item_id"] for row in rows] == ["i03", "i00", "i01", "i02", "i04"]
+    assert [row["reason"] for row in rows[:2]] == ["popular in C0", "waiting to be discovered in C0"]
     assert len(rows) == 6 * 5
 
 

@@ -62,7 +62,7 @@ def test_a_closed_gate_ends_the_process_with_its_message(tmp_path: Path) -> None
     assert "closed" in (settings.data_docs / "index.html").read_text()
 
 
-def shelf_of_rules(home: Path) -> Path:
+def rules_folder(home: Path) -> Path:
     """Write the files of business rules as the job does: bob opted out of i4."""
     rules = {"item_id": ["i1", "i2", "i3", "i4"], "allowed": [True] * 4, "replenishable": [False] * 4}
     pq.write_table(pa.table(rules), home / "rules.parquet")
@@ -89,7 +89,7 @@ def validate_recommendations(
         "exclude_purchased_days": "5",
         "excluded_event_types": excluded,
         "arms": arms,
-        "shelf_folder": str(shelf_of_rules(home)),
+        "shelf_folder": str(rules_folder(home)),
     }
     stage(settings, "recommend", ["user_profiles", "recommendations", "fallback_recommendations"], facts)
     return validate_step(spark, settings, RUN_KEY, "recommend")

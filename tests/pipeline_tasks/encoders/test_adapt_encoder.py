@@ -90,8 +90,8 @@ def test_the_best_weights_on_held_out_pairs_are_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(PairBatch, "loss", loss)
     steps: list[tuple[int, float]] = []
     encoder, log = load_encoder(PACKAGED_ENCODER), things_log(60, 3)
-    told = adapt_encoder(encoder, log, THINGS, SIXTEEN, folder=tmp_path, after_step=lambda *one: steps.append(one))
-    tuned = told.encoder
+    stopped = adapt_encoder(encoder, log, THINGS, SIXTEEN, folder=tmp_path, after_step=lambda *one: steps.append(one))
+    tuned = stopped.encoder
     assert [step for step, _ in steps] == list(range(1, 11))
     torch.testing.assert_close(open_weights(tuned)[0], kept[2])
     assert not torch.equal(kept[2], kept[5])
@@ -120,7 +120,7 @@ def test_a_loss_that_is_not_finite_keeps_the_best_weights(
     steps: list[tuple[int, float]] = []
     encoder = load_encoder(PACKAGED_ENCODER)
     adapted = adapt_encoder(encoder, log, THINGS, SIXTEEN, folder=tmp_path, after_step=lambda *one: steps.append(one))
-    assert [step for step, _ in steps] == [1, 2, 3, 4, 5], "nobody hears of a loss that is no number"
+    assert [step for step, _ in steps] == [1, 2, 3, 4, 5], "a loss that is no number is not reported"
     assert adapted.stopped is not None
     assert "in step 6 of 16: lower its learning rate (0.001)" in adapted.stopped
     assert f"{adapted.stopped}; the encoder continues with the weights of step {kept}" in capsys.readouterr().out

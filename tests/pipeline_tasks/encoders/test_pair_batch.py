@@ -17,7 +17,7 @@ PAIRS = np.arange(4), np.arange(4, 8)
 def on_full_gpu(texts: int, monkeypatch: pytest.MonkeyPatch) -> PairBatch:
     """Return a batch of eight texts.
 
-    No GPU can be filled here: the encoder itself says that it is when it is given more than so many texts. When it is
+    No GPU can be filled here: the encoder itself raises the error when it gets more than so many texts. When it is
     asked again after that, nothing of the attempt that failed may be left.
     """
     whole = TextEncoder.vectors

@@ -83,9 +83,9 @@ def test_truncated_files_are_named(folder: Path, share: float) -> None:
     (folder / WEIGHTS).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(
         EncoderError, match=r"text encoder '.*/encoder' cannot be loaded \(.+\): give all-MiniLM"
-    ) as told:
+    ) as config:
         load_encoder(str(folder))
-    assert isinstance(told.value, EXPECTED)
+    assert isinstance(config.value, EXPECTED)
 
 
 def test_a_pooler_may_be_missing(folder: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_texts_are_cut_for_an_encoder_of_few_positions(
 
 
 def test_a_tokenizer_may_allow_fewer_tokens_than_the_model(folder: Path) -> None:
-    told = folder / "tokenizer_config.json"
-    told.write_text(told.read_text().replace('"model_max_length": 512', '"model_max_length": 12'))
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text().replace('"model_max_length": 512', '"model_max_length": 12'))
     encoder = load_encoder(str(folder))
     assert encoder.tokenize(["word " * 500])["input_ids"].shape == (1, 12)

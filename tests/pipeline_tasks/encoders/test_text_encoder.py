@@ -34,8 +34,10 @@ def test_cut_texts_are_counted_and_reported_once(encoder: TextEncoder, capsys: p
     texts = [*TITLES, *(f"long {number} " * 50 for number in range(100)), "word " * (MAX_TOKENS - 2)]
     encoder.encode(texts, batch=8)
     TokenizedTexts(encoder, texts)
-    said = "text encoder all-MiniLM-L6-v2 reads 64 tokens of a text: 101 of 106 texts are longer, and were cut there\n"
-    assert capsys.readouterr().out == 2 * said
+    message = (
+        "text encoder all-MiniLM-L6-v2 reads 64 tokens of a text: 101 of 106 texts are longer, and were cut there\n"
+    )
+    assert capsys.readouterr().out == 2 * message
     encoder.encode(TITLES[:3])
     assert not capsys.readouterr().out
 

@@ -44,14 +44,14 @@ def settings(server: PostgresServer, tmp_path: Path) -> Iterator[Settings]:
 def staged(settings: Settings, ds: date, model: str, reason: str = "popular", users: int = 2) -> Manifest:
     """Stage two items for each of the users, and one for everyone."""
     common = {"reason": reason, "model_version": model, "ds": ds}
-    shelves = [
+    rows_by_user = [
         {"user_key": f"u{user}", "rank": rank, "item_id": f"i{rank}", "score": 1 / rank, "arm": "control"} | common
         for user in range(users)
         for rank in (1, 2)
     ]
     everyone = [{"segment": "everyone", "rank": 1, "item_id": "i1", "score": 0.5} | common]
     lake, tables = Lake.open(settings, "shop"), {}
-    for name, rows in (("recommendations", shelves), ("fallback_recommendations", everyone)):
+    for name, rows in (("recommendations", rows_by_user), ("fallback_recommendations", everyone)):
         files = lake.write_arrow(name, pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name])))
         tables[name] = StagedTable(days=[ds], files=files, rows=len(rows))
     return Manifest(source="shop", ds=ds, step="recommend", tables=tables)

@@ -1,4 +1,4 @@
-"""Erasing a user in a real lake: no file may name her afterwards, not even a bound in a manifest."""
+"""Erasing a user in a real lake: no file may name the user afterwards, not even a bound in a manifest."""
 
 import json
 from datetime import date
@@ -74,9 +74,9 @@ def test_no_file_of_the_lake_names_an_erased_user(settings: Settings) -> None:
     lake = settings.home / "lake"
     before = files_with(lake, HER)
     assert {path.split("/")[1] for path in before} == set(USER_TABLES)
-    assert any(path.endswith(".avro") for path in before), "bounds in manifests name her too"
+    assert any(path.endswith(".avro") for path in before), "bounds in manifests name the user too"
     report = erase(settings)
-    assert files_with(lake, HER) == files_with(lake, f"{HER}0"), "only a key that begins with hers is left"
+    assert files_with(lake, HER) == files_with(lake, f"{HER}0"), "only a key with the same prefix is left"
     assert files_with(settings.home / "forgotten", HER) == []
     assert report.startswith("1 users are erased. Rows removed: events 2, quarantine 6, users 2")
     for name in USER_TABLES:
@@ -175,7 +175,7 @@ def test_the_next_run_retrains(settings: Settings) -> None:
     assert "was trained with a user who was erased on" in (why_retrain(weekly, tomorrow) or "")
     api.delete_model_version_tag(name, "1", "shopper_forgotten")
     request_erasure(settings, SOURCE, [HER])
-    assert why_retrain(weekly, tomorrow) is None, "she was erased before: no model was trained with her since"
+    assert why_retrain(weekly, tomorrow) is None, "the user was erased before: no model was trained with the user since"
 
 
 def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Settings) -> None:
@@ -186,8 +186,8 @@ def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Se
         choose_rollback_target(settings, SOURCE, "tables")
     publish_day(settings, THIRD, "3", (OTHER,))
     return_tables(settings, choose_rollback_target(settings, SOURCE, "tables"))
-    shelves = Lake.open(settings, SOURCE).read("recommendations").to_pylist()
-    assert {(row["ds"], row["user_key"]) for row in shelves} == {(FIRST, OTHER), (SECOND, OTHER)}
+    recommendations = Lake.open(settings, SOURCE).read("recommendations").to_pylist()
+    assert {(row["ds"], row["user_key"]) for row in recommendations} == {(FIRST, OTHER), (SECOND, OTHER)}
 
 
 def test_stored_hashes_name_no_user_and_match_the_user_again(settings: Settings) -> None:

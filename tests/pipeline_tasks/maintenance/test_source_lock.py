@@ -1,4 +1,4 @@
-"""Jobs and maintenance of a source exclude each other, and a dead process blocks nobody."""
+"""Jobs and maintenance of a source exclude each other, and a dead process blocks no other."""
 
 import multiprocessing
 import os

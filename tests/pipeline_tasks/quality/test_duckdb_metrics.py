@@ -55,15 +55,15 @@ def test_rules_of_ranked_rows_count_as_spark_does(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: ExpectNoRowsFrom, few: int
 ) -> None:
     """Ranked rows with gaps, repeated ranks and items, NULLs and NaN, read in both ways."""
-    rng, folder = np.random.default_rng(5), str(tmp_path / "shelves")
+    rng, folder = np.random.default_rng(5), str(tmp_path / "staged")
     drawn = [_slot(rng, user, rank) for user in range(60) for rank in range(1, 6) if rng.random() < 0.97]
     spark.createDataFrame(drawn, "user_key string, rank int, item_id string, score double").write.parquet(folder)
-    shelves = spark.read.parquet(folder)
-    shelves.createOrReplaceTempView("shelves")
-    found = spark.sql(rule.unexpected_rows_query.format(batch="shelves")).count()
+    staged = spark.read.parquet(folder)
+    staged.createOrReplaceTempView("staged")
+    found = spark.sql(rule.unexpected_rows_query.format(batch="staged")).count()
     monkeypatch.setattr(duckdb_metrics, "SMALL_BATCH", few)
     assert found > 10
-    assert count_with_duckdb(shelves, rule.unexpected_rows_query) == found
+    assert count_with_duckdb(staged, rule.unexpected_rows_query) == found
 
 
 def _slot(rng: np.random.Generator, user: int, rank: int) -> tuple[str | None, int | None, str, float]:

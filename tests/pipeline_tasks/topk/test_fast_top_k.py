@@ -10,7 +10,7 @@ from pipeline_tasks.topk.first_pass import first_pass, multiplies_bytes
 from pipeline_tasks.topk.select_kernels import TILE, error_of, reached_by
 from pipeline_tasks.topk.settle_kernels import dot
 from pipeline_tasks.topk.top_k import top_k
-from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, problems, shelves_of
+from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, problems, lists_of
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def always_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equals_brute_force(problem: tuple[Vectors, Vectors, int, list[set[int]], int]) -> None:
     users, items, k, excluded, block = problem
     result = top_k(users, items, k, exclusions_of(excluded), block)
-    assert shelves_of(result) == brute_force(users, items, k, excluded)
+    assert lists_of(result) == brute_force(users, items, k, excluded)
 
 
 @pytest.mark.parametrize("small", [True, False])
@@ -75,13 +75,13 @@ def test_mapped_read_only_items_give_equal_scores() -> None:
 
 def test_mapped_items_are_prepared_once_for_many_batches() -> None:
     rng = np.random.default_rng(9)
-    users, shelves = rng.standard_normal((30, 16), np.float32), rng.standard_normal((3, 500, 16), np.float32)
-    shelves.flags.writeable = False
-    first = prepare(users, shelves[0], 5)
-    assert prepare(2 * users, shelves[0], 5) is first
-    for shelf in shelves:
-        prepare(users, shelf, 5)
-    assert prepare(users, shelves[0], 5) is not first, "two are kept, not all that ever were"
+    users, versions = rng.standard_normal((30, 16), np.float32), rng.standard_normal((3, 500, 16), np.float32)
+    versions.flags.writeable = False
+    first = prepare(users, versions[0], 5)
+    assert prepare(2 * users, versions[0], 5) is first
+    for version in versions:
+        prepare(users, version, 5)
+    assert prepare(users, versions[0], 5) is not first, "two are kept, not all that ever were"
 
 
 def test_users_with_too_many_equal_scores_are_scored_densely() -> None:

@@ -13,7 +13,7 @@ from pipeline_tasks.topk.top_k import top_k
 
 def brute_force(users: Vectors, items: Vectors, k: int, excluded: list[set[int]]) -> list[list[tuple[int, float]]]:
     """Rank every pair in plain Python: higher score first, then lower index."""
-    shelves = []
+    lists = []
     for user, banned in zip(users.astype(np.float64), excluded, strict=True):
         scored = [
             (float((user * item).sum()), index)
@@ -21,11 +21,11 @@ def brute_force(users: Vectors, items: Vectors, k: int, excluded: list[set[int]]
             if index not in banned
         ]
         best = sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:k]
-        shelves.append([(index, score) for score, index in best])
-    return shelves
+        lists.append([(index, score) for score, index in best])
+    return lists
 
 
-def shelves_of(result: TopK) -> list[list[tuple[int, float]]]:
+def lists_of(result: TopK) -> list[list[tuple[int, float]]]:
     pairs = list(zip(result.items.tolist(), result.scores.tolist(), strict=True))
     return [pairs[first:last] for first, last in zip(result.starts[:-1], result.starts[1:], strict=True)]
 
@@ -53,7 +53,7 @@ def problems(draw: st.DrawFn) -> tuple[Vectors, Vectors, int, list[set[int]], in
 def test_equals_brute_force(problem: tuple[Vectors, Vectors, int, list[set[int]], int]) -> None:
     users, items, k, excluded, block = problem
     result = top_k(users, items, k, exclusions_of(excluded), block)
-    assert shelves_of(result) == brute_force(users, items, k, excluded)
+    assert lists_of(result) == brute_force(users, items, k, excluded)
 
 
 @settings(max_examples=25, deadline=None)

@@ -31,7 +31,7 @@ TASK = build_task(
 def train_with_checkpoints(
     folder: Path, options: FitOptions = OPTIONS, heard: list[tuple[int, float]] | None = None
 ) -> tuple[TwoTowerTrainer, BestEpoch]:
-    """Train, or go on from what `folder` holds; `heard` takes (epoch, loss) of what MLflow would be told."""
+    """Train, or resume from `folder`; `heard` collects the (epoch, loss) that MLflow would get."""
     heard = heard if heard is not None else []
     trainer = TwoTowerTrainer(TASK.known, TEXTS, options)
     # The whole training, whenever the best epoch was: which is killed must not depend on luck.

@@ -39,7 +39,7 @@ def trained(options: FitOptions, processes: Processes = ALONE) -> tuple[dict[str
         losses.append(loss)
         return epoch < 2
 
-    # One epoch more than `after` wants: the others must hear that it is enough.
+    # One epoch more than `after`: the other processes must receive the end of the training.
     trainer.optimizer.planned = 40
     trainer.options = replace(options, epochs=3)
     return dict(trainer.fit(after).model.state_dict()), losses

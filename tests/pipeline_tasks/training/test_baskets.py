@@ -166,6 +166,6 @@ def test_a_shop_of_anonymous_baskets_is_served(tmp_path: Path) -> None:
     data = run_data(baskets())
     training = TrainingSettings(epochs=2, dimension=16, threads=1)
     trained = train(data, "frozen", training, tmp_path, lambda metrics, step: None)
-    # Of six items of a group, three are shown to validation: three are left, and no order says which (.71 by chance).
+    # Of six items of a group, three are shown to validation: three are left, in no order (.71 by chance).
     assert trained.validation.overall["ndcg@10"] > 0.6
     assert trained.saved.facts["options"]["linear_kind"] == "basket"

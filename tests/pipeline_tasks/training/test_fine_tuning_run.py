@@ -158,7 +158,7 @@ def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned
     assert answer == list(here["item_ids"][0])
     assert ours
     assert [file for file in ours.values() if not file.startswith(str(model))] == []
-    # What it says that it needs is what its modules import, and not a whole lock.
+    # Its requirements are what its modules import, and not the whole lock.
     lines = (model / "requirements.txt").read_text().splitlines()
     assert {re.split("[=; ]", line)[0] for line in lines} == set(NEEDED)
     assert distributions_of(ours) <= set(NEEDED)
@@ -200,7 +200,7 @@ def test_a_model_read_back_scores_as_before(fine_tuned: FineTuned) -> None:
     )
     vectors = saved.for_catalog(more, _log(fine_tuned)).item_matrix()[len(known) :, :content]
     assert np.isfinite(vectors).all()
-    assert not np.allclose(vectors[0], vectors[1]), "items of one title are told apart by their structured values"
+    assert not np.allclose(vectors[0], vectors[1]), "items of one title differ by their structured values"
     assert np.abs(vectors[2]).max() < np.abs(vectors[0]).max(), "of an item without content nothing is claimed"
 
 

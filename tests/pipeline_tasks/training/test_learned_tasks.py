@@ -92,7 +92,7 @@ def test_heads_are_trained_measured_refitted_and_kept(data: RunData, tmp_path: P
 
 def test_ratings_are_read_and_predicted_at_their_own_times(data: RunData) -> None:
     labels = task_labels(data, FitOptions(task_weights={"next_item": 1.0, "rating": 1.0}, liked_rating=5.0))
-    assert labels.impressions is None, "nothing is read that no head asks for"
+    assert labels.impressions is None, "nothing is read that no head uses"
     ratings = labels.ratings
     assert ratings is not None
     assert np.isin(ratings.times, data.log.times).all()
@@ -101,8 +101,8 @@ def test_ratings_are_read_and_predicted_at_their_own_times(data: RunData) -> Non
 
 
 def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: RunData, tmp_path: Path) -> None:
-    told = TRAINING.model_copy(update={"liked_rating": 5.0})
-    trained = train(data, "frozen", told, tmp_path, lambda metrics, step: None)
+    settings = TRAINING.model_copy(update={"liked_rating": 5.0})
+    trained = train(data, "frozen", settings, tmp_path, lambda metrics, step: None)
     assert trained.saved.facts["options"]["liked_rating"] == 5.0
     asked = task_labels(data, FitOptions(**trained.saved.facts["options"]))
     with safe_open(tmp_path / CHECKPOINT, framework="pt") as file:
@@ -113,6 +113,6 @@ def test_a_lake_without_impressions_and_ratings_has_none(data: RunData, tmp_path
     bare = replace(data, lake=None)
     assert not len(bare.impressions.times)
     assert not len(bare.ratings.times)
-    told = TrainingSettings(epochs=1, dimension=16, threads=1, task_weights={"rating": 0.5})
+    settings = TrainingSettings(epochs=1, dimension=16, threads=1, task_weights={"rating": 0.5})
     with pytest.raises(TrainingError, match="has rating, but no event of the window has one"):
-        train(bare, "frozen", told, tmp_path, lambda metrics, step: None)
+        train(bare, "frozen", settings, tmp_path, lambda metrics, step: None)

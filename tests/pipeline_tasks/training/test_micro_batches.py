@@ -64,8 +64,10 @@ def test_a_gpu_that_is_full_of_items_is_reported(
         monkeypatch.setattr(trainer.optimizer, "step", full)
     else:
         monkeypatch.setattr(trainer.model, "item_vectors", full if place == "item vectors" else with_full_gradient)
-    said = rf"out of memory with the vectors of {items} items .* set training\.negatives to fewer items .* on the CPU"
-    with pytest.raises(TrainingError, match=said) as told:
+    message = (
+        rf"out of memory with the vectors of {items} items .* set training\.negatives to fewer items .* on the CPU"
+    )
+    with pytest.raises(TrainingError, match=message) as told:
         trainer.fit()
     assert isinstance(told.value, EXPECTED)
 
@@ -74,9 +76,9 @@ def test_a_full_gpu_halves_the_parts_and_reports_it(capsys: pytest.CaptureFixtur
     whole, _ = gradients(PLAIN)
     halved, trainer = gradients(PLAIN, full_from=200)
     assert trainer.gradient.micro_batch == 100
-    said = capsys.readouterr().out
-    assert "the GPU is out of memory: 200 positions at a time from here on" in said
-    assert "100 positions at a time from here on" in said
+    message = capsys.readouterr().out
+    assert "the GPU is out of memory: 200 positions at a time from here on" in message
+    assert "100 positions at a time from here on" in message
     for one, other in zip(whole, halved, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
     with pytest.raises(TrainingError, match=r"out of memory with .* which is one history: lower training\.max_length"):

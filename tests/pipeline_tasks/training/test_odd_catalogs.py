@@ -44,7 +44,7 @@ def test_titles_of_any_kind_train(titles: list[str], candidate: CandidateName, t
     log = random_log(40, len(titles), seed=3)
     scores = trained_scores(leave_last_out_run(titles, log), candidate, tmp_path)
     assert np.isfinite(scores).all()
-    assert len(np.unique(scores[0])) > 1, "what was wanted tells items apart whose titles do not"
+    assert len(np.unique(scores[0])) > 1, "events distinguish items of equal titles"
 
 
 @pytest.mark.parametrize("candidate", ["frozen", "lora"])

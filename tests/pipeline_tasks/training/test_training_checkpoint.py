@@ -44,7 +44,7 @@ def test_a_killed_training_resumes_and_ends_with_an_identical_model(
     )
     assert child.stdout is not None
     for line in child.stdout:
-        # What is said after epoch 4 was not yet written when it is read: the child dies somewhere behind epoch 3.
+        # The line of epoch 4 is printed before its checkpoint is written, so the child is killed after epoch 3.
         if line.startswith("epoch 4:"):
             child.kill()
             break

@@ -50,7 +50,7 @@ def test_size_and_shape_of_the_log_decide_the_rest() -> None:
 def test_repeats_are_modelled_where_there_are_some() -> None:
     again = log_of({f"u{n}": [(n % 3, 1), (n % 3, 5), (3 + n, 9)] for n in range(9)})
     never = log_of({f"u{n}": [(n, 1), (n + 1, 5)] for n in range(9)})
-    # Times that say an order and no more give no recency.
+    # Times that give only an order give no recency.
     timeless = Interactions(again.keys, again.known, again.offsets, again.items, again.types, np.arange(27) % 3)
     assert choose_options(again, "temporal", TrainingSettings(), 50).repeats
     assert not choose_options(never, "temporal", TrainingSettings(), 50).repeats

@@ -99,8 +99,8 @@ def test_select_gives_the_same_for_days_delivered_together_or_apart(shop: ShopFi
         shop.describe(toml)
         shop.run(DAY, 3)
     except SourceError as error:
-        told = str(error)
-        assert "select" in told
+        message = str(error)
+        assert "select" in message
         return
     together = [(row["ts"], row["query"]) for row in shop.rows("events")]
     shop.describe(toml.replace('name = "clicks"', 'name = "apart"'))

@@ -71,8 +71,8 @@ def records() -> list[dict[str, Any]]:
         at = start + timedelta(minutes=29 * n + 60)
         shown = [f"L{item:02d}" for item in draw.sample(range(25), 8)]
         who = {"user": f"U{n % 10}", "session": f"s{n % 20}"}
-        told = millis(at) if n % 4 else at.astimezone(timezone(timedelta(hours=8))).isoformat()
-        rows.append({"event": "ranking", "timestamp": told, **who, "items": [{"id": item} for item in shown]})
+        time = millis(at) if n % 4 else at.astimezone(timezone(timedelta(hours=8))).isoformat()
+        rows.append({"event": "ranking", "timestamp": time, **who, "items": [{"id": item} for item in shown]})
         for kind, every, later in (("click", 2, 20), ("purchase", 6, 180)):
             if n % every == 0:
                 act = {"type": kind, "item": shown[n % 3], "timestamp": millis(at + timedelta(seconds=later))}

@@ -101,7 +101,7 @@ SALE = datetime(2026, 11, 13)
 
 
 def visits() -> list[tuple[datetime, str, int, str, str]]:
-    """Return 8,940 events of 320 users and of nobody in 1,275 visits: (time, kind, item, user, visit)."""
+    """Return 8,940 events of 320 users and of anonymous sessions in 1,275 visits: (time, kind, item, user, visit)."""
     draw = random.Random(10)
     rows = []
     for user in range(320):

@@ -115,7 +115,7 @@ def test_a_log_of_whole_days_is_cut_between_days(shop: ShopFixture, units_are_ke
     assert {row["event_id"] for row in shop.rows("events")} == first, "stable between runs"
 
 
-# What was shown, and no word of what anybody wanted (recsyschallenge/2016#11, metarank/metarank#288).
+# Impressions without any other event (recsyschallenge/2016#11, metarank/metarank#288).
 SHOWN = """
 name = "impressions_only"
 [events]

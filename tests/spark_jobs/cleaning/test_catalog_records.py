@@ -64,8 +64,8 @@ def test_repeated_catalog_records_are_counted_apart_from_events(shop: ShopFixtur
         "users_accepted": 2,
         "users_duplicate": 1,
     }
-    told = {(row["outcome"], row["rule"]): row["rows"] for row in shop.rows("reconciliation")}
-    assert told["items_quarantine", "duplicate_item_id"] == told["items_quarantine", "missing_item"] == 1
+    counts = {(row["outcome"], row["rule"]): row["rows"] for row in shop.rows("reconciliation")}
+    assert counts["items_quarantine", "duplicate_item_id"] == counts["items_quarantine", "missing_item"] == 1
 
 
 def test_an_item_without_a_catalog_has_the_price_of_its_last_event(shop: ShopFixture) -> None:

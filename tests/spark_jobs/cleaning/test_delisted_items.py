@@ -61,7 +61,7 @@ def test_a_delisted_item_keeps_its_last_description(shop: ShopFixture, monkeypat
         "cup": False,
         "wild": None,
         "old": None,
-    }, "of the pan the window tells nothing"
+    }, "the window has nothing about the pan"
     described = [
         {name: row[name] for name in ("title", "price", "attributes", "last_price")} for row in (second["cup"],)
     ]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.spark
 
 WINDOW = 4
 ANEW = (2, 4, 6)
-"""Nights built a second time: one that knows all so far, one with a late event, and the last."""
+"""Days that are cleaned a second time: one without a change, one with a late event, and the last."""
 FIRST = DAY - timedelta(days=6)
 LATE = FIRST + timedelta(days=3)
 SAID = CLICKS + '[users]\n[users.columns]\nuser_key = "who"\n[users.attributes]\nvisit = "visit"\n'
@@ -47,7 +47,7 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
         late = [f"{LATE}T08:00:00Z,view,P2,fay,s0,9.00,,"] if number == 4 else []
         went_on.append(shop.run(deliver(shop, number, *late), WINDOW).facts["continued_from"])
     before = [FIRST + timedelta(days=number - 1) for number in range(len(DELIVERIES))]
-    # It cannot go on from the fourth, whose own day has changed since, but from the third.
+    # It cannot continue from the fourth, whose own day has changed since, but from the third.
     before[4] = FIRST + timedelta(days=2)
     assert went_on == ["", *map(str, before[1:])]
     tables = both(shop)

@@ -204,12 +204,12 @@ def test_a_value_that_fails_the_job_is_one_line_with_the_expression(shop: ShopFi
     shop.deliver("2026-11-20T09:00:00,view,P1,ann,s1,1,1,", "2026-11-20T09:00:00,view,P1,ann,s1,1,1,Mars")
     with pytest.raises(SourceError) as failed:
         shop.land()
-    said = str(failed.value)
-    assert said.startswith(
+    message = str(failed.value)
+    assert message.startswith(
         "events.columns.ts = \"to_utc_timestamp(time, coalesce(words, 'UTC'))\" fails on a value of the"
     )
-    assert "Mars" in said
-    assert "\n" not in said
+    assert "Mars" in message
+    assert "\n" not in message
     shop.describe(CLICKS.replace('item_id = "item"', 'item_id = "regexp_extract(item, words, 0)"'))
     shop.deliver("2026-11-20T09:00:00,view,P1,ann,s1,1,1,P.", "2026-11-20T09:00:00,view,P1,ann,s1,1,1,(")
     shop.land()

@@ -39,7 +39,7 @@ def test_a_job_without_the_secret_is_rejected(
     master = (tmp_path / "master.log").read_text()
     assert len(re.findall("Registered app count_on_cluster", master)) == 1
     assert "known to the cluster" not in master
-    assert "REST server" not in master, "Spark's second way to submit jobs asks nobody for the secret"
+    assert "REST server" not in master, "Spark's second way to submit jobs requires no secret"
 
 
 def run(cluster: SparkCluster, log: Path) -> str:

@@ -27,8 +27,8 @@ def written(spark: SparkSession, folder: Path, options: dict[str, str]) -> dict[
 def test_ids_of_events_have_no_dictionary_and_nothing_landed_has_one(spark: SparkSession, tmp_path: Path) -> None:
     events = written(spark, tmp_path / "events", dict(parquet_options("events")))
     assert events == {"user_key": ("ZSTD", False), "event_type": ("ZSTD", True)}
-    shelves = written(spark, tmp_path / "recommendations", dict(parquet_options("recommendations")))
-    assert shelves == {"user_key": ("ZSTD", True), "event_type": ("ZSTD", True)}
+    encodings = written(spark, tmp_path / "recommendations", dict(parquet_options("recommendations")))
+    assert encodings == {"user_key": ("ZSTD", True), "event_type": ("ZSTD", True)}
     landed = written(spark, tmp_path / "landed", LANDED)
     assert landed == {"user_key": ("ZSTD", False), "event_type": ("ZSTD", False)}
 

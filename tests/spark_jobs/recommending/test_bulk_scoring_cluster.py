@@ -45,9 +45,9 @@ def test_a_worker_that_dies_changes_no_table(home: Path, spark: SparkSession) ->
             ended = driver.wait(WITHIN)
         finally:
             driver.kill()
-    said = (home / "job.log").read_text()
-    assert ended == 0, said[-3000:]
-    assert re.search(r"Lost executor|Lost task", said), "the worker was not missed"
+    log = (home / "job.log").read_text()
+    assert ended == 0, log[-3000:]
+    assert re.search(r"Lost executor|Lost task", log), "the worker was not missed"
     assert mapped == 1, "the items are mapped once in each process that scores"
     manifest = read_manifest(settings(), SIZE.run_key, "recommend")
     local = build(spark, SIZE.run_key, settings().scoring)

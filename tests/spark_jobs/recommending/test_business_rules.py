@@ -69,7 +69,7 @@ def test_the_business_rules_are_applied(spark: SparkSession, rules: Path) -> Non
     shown = {user: {row["item_id"] for row in recommendations_of(staged, user)} for user in SEGMENTS}
     assert shown["ann"] == {"i00", "i09", "i10", "i11"}
     assert shown["bob"] == {"i00", "i02", "i05", "i08", "i09", "i10", "i11"}
-    assert shown["eve"] == set(), "wants no shelf"
+    assert shown["eve"] == set(), "wants no recommendations"
     blocked = {"i01", "i03", "i04", "i06", "i07"}
     assert not blocked & {row["similar_item_id"] for row in rows_of(beside, "similar_items")}
     assert not blocked & {row["next_item_id"] for row in rows_of(beside, "next_items")}
@@ -105,7 +105,7 @@ def test_new_items_get_their_slots_and_arms_their_settings(spark: SparkSession, 
 def test_replenishable_items_may_come_again(spark: SparkSession, rules: Path) -> None:
     rules.write_text("[replenishable]\nrepurchase_share = 0.5\nmin_buyers = 2\n")
     inputs = read_run_inputs(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": rules}))
-    # Nobody bought the same item on two days.
+    # No user bought the same item on two days.
     assert inputs.offered.replenishable == frozenset()
     rules.write_text('[replenishable]\nattribute = "consumable"\n')
     with pytest.raises(ValueError, match="No item has the attribute 'consumable'"):

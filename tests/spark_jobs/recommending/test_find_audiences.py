@@ -95,7 +95,7 @@ def test_a_category_is_the_mean_of_its_items(folder: str) -> None:
 
 
 def test_users_without_an_allowed_item_of_a_category_are_not_in_its_audience(tmp_path: Path) -> None:
-    # C1 is i01, i04 and i07, which nobody is shown. bob did not want one and bought the other, twice.
+    # C1 is i01, i04 and i07, which are shown to no user. bob did not want one and bought the other, twice.
     wanted = [("dan", "i01"), ("dan", "i04"), ("bob", "i04"), ("ann", "i01"), ("eve", "i00"), ("eve", "i03")]
     folder = recommendations_of(tmp_path / "vectors", wanted, hidden=("i07",))
     rows = found(folder, [batch(sorted(SEGMENTS), {"bob": ["i01", "i01"], "cleo": ["i01", "i07"]})], rows=9)
@@ -135,7 +135,7 @@ def test_repeat_scores_count_as_in_the_recommendations(tmp_path: Path, additive:
     vectors = {user: rng.standard_normal(5).astype(np.float32) for user in users}
     own = {user: {int(i): float(rng.integers(-9, 9)) / 2 for i in rng.integers(0, 12, 6)} for user in users[:30]}
     bought = {user: [f"i{rng.integers(0, 3):02d}"] for user in users[::4]}
-    # Nobody is shown i04, whatever is added for it.
+    # i04 is shown to no user, whatever is added for it.
     folder = recommendations_of(tmp_path / "vectors", [("u01", "i00")], ("i04",), additive)
     rows = found(folder, [batch(users, bought, own, vectors)], rows=7)
     items = item_vectors().astype(np.float64)

@@ -53,7 +53,7 @@ def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
         list(find_audiences._finder(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 
 
-def test_shelves(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recommendations(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommend_users, "task_device", lambda: GPU)
     monkeypatch.setattr(recommend_users, "recommend_batch", ask)
     order = recommend_users.RecommendationRequest(folder, 2, 0, 8, "m/1", RUN_KEY.ds, BusinessRules())

@@ -27,7 +27,7 @@ DS = RUN_KEY.ds
 def test_intent_has_a_row_per_user_and_per_category_of_their_events(tmp_path: Path) -> None:
     write_vectors(tmp_path / "vectors", user_vectors(), item_vectors())
     rows = [{"brand": None, "ds": DS} | item(name, number) for number, name in enumerate(ITEMS)]
-    shelf, _ = prepare_offered_items(
+    offered, _ = prepare_offered_items(
         tmp_path / "vectors", pa.Table.from_pylist(rows), Excluded({}, OPT_OUTS.empty_table()), set()
     )
     # Weighs one thing alone: purchases of the last 14 days, log(1 + x).
@@ -41,7 +41,7 @@ def test_intent_has_a_row_per_user_and_per_category_of_their_events(tmp_path: Pa
     ]
     columns = ("user_key", "item_ids", "event_types", "timestamps")
     batch = pa.RecordBatch.from_pylist([{name: row[name] for name in columns} for row in users])
-    [made] = list(_predictor(model, shelf, days_before_end(DS, 0), DS)(iter([batch])))
+    [made] = list(_predictor(model, offered, days_before_end(DS, 0), DS)(iter([batch])))
     assert made.schema == arrow_schema(TABLES["purchase_intent"])
     found = {(row["user_key"], row["category"]): row["probability"] for row in made.to_pylist()}
 

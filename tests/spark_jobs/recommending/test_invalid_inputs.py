@@ -32,10 +32,10 @@ from tests.spark_jobs.small_run import (
 def published(spark: SparkSession, home: Settings) -> pa.Table:
     """The recommendations that are published before the invalid run."""
     publish(Lake.open(home, RUN_KEY.source), stage_only_recommendations(spark))
-    return shelves_in(home)
+    return recommendations_in(home)
 
 
-def shelves_in(home: Settings) -> pa.Table:
+def recommendations_in(home: Settings) -> pa.Table:
     return (
         Lake.open(home, RUN_KEY.source)
         .read("recommendations")
@@ -80,7 +80,7 @@ def test_bad_vectors_end_in_one_clear_error(
             build(spark, RUN_KEY, SCORING)
     finally:
         write_vectors(folder, user_vectors(), item_vectors())
-    assert shelves_in(home) == published
+    assert recommendations_in(home) == published
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_invalid_rules_end_in_one_clear_error(
     (tmp_path / "rules.toml").write_text(rules)
     with pytest.raises(ValueError, match=message):
         build(spark, RUN_KEY, SCORING.model_copy(update={"shelf_rules": tmp_path / "rules.toml"}))
-    assert shelves_in(home) == published
+    assert recommendations_in(home) == published
 
 
 def test_unknown_ids_in_rules_are_counted_and_ignored(
@@ -125,11 +125,11 @@ def test_a_user_without_any_allowed_item_has_no_row_and_is_counted(spark: SparkS
 def test_missing_vectors_name_the_remedy(spark: SparkSession, home: Settings, published: pa.Table) -> None:
     with pytest.raises(FileNotFoundError, match="run the task embed_shelf"):
         build(spark, RunKey("shop", date(2026, 11, 19)), SCORING)
-    assert shelves_in(home) == published
+    assert recommendations_in(home) == published
 
 
 def test_more_slots_than_items_give_every_item_once(spark: SparkSession, home: Settings) -> None:
     staged = stage_only_recommendations(spark, top_k=50)
     assert len(recommendations_of(staged, "eve")) == len(ITEMS)
-    # cleo bought everything: nobody's shelf is 50 long, hers is empty.
+    # cleo bought everything: no list is 50 long, and that of cleo is empty.
     assert staged.facts == {"shoppers_without_a_shelf": "1", "shoppers_with_a_shorter_shelf": "4"}

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> str:
     )[0]
 
 
-def shelf_of_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
+def recommend_to_ann(folder: str, *looked_at: str) -> list[dict[str, Any]]:
     batch = pa.RecordBatch.from_pydict(
         {
             "user_key": ["ann"],
@@ -52,16 +52,16 @@ def explored(rows: list[dict[str, Any]]) -> set[str]:
 
 
 def test_viewed_items_are_not_offered_as_new(folder: str) -> None:
-    first = explored(shelf_of_ann(folder, "i00"))
+    first = explored(recommend_to_ann(folder, "i00"))
     assert len(first) == 2
     assert first < set(NEW)
     for seen in first:
-        rows = shelf_of_ann(folder, "i00", seen, "not on the shelf")
+        rows = recommend_to_ann(folder, "i00", seen, "not recommended")
         assert explored(rows) == set(NEW) - {seen}
         assert len(rows) == 4
-    assert explored(shelf_of_ann(folder, *NEW)) == set()
+    assert explored(recommend_to_ann(folder, *NEW)) == set()
 
 
 def test_no_reason_is_popular_without_popularity(folder: str) -> None:
-    said = [row["reason"] for looked_at in (["i00"], ["i09"], []) for row in shelf_of_ann(folder, *looked_at)]
-    assert {reason.split()[0] for reason in said} <= {"because", "more", "chosen", "new"}
+    reasons = [row["reason"] for looked_at in (["i00"], ["i09"], []) for row in recommend_to_ann(folder, *looked_at)]
+    assert {reason.split()[0] for reason in reasons} <= {"because", "more", "chosen", "new"}

@@ -36,7 +36,7 @@ def test_sessions_end_before_the_next_part_begins(tmp_path: Path) -> None:
 
 def test_users_cross_the_cut_off(tmp_path: Path) -> None:
     files = staged(tmp_path, [("anna", [1, 7, 9]), ("ben", [1, 2]), ("cleo", [7, 9]), ("dan", [9])])
-    # Of three with two events or more, one goes on past the first cut-off, two past the second.
+    # Of three with two events or more, one has events after the first cut-off, two after the second.
     assert crossing_share(files, CUT) == pytest.approx(1 / 3)
 
 

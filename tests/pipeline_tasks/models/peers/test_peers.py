@@ -23,7 +23,7 @@ TASK = build_task(split_parts(random_log(300, ITEMS, seed=4), {"strategy": "per_
 ELSEWHERE = {"sasrec", "spark_als"}
 """They have a test file of their own, at sizes that suit them."""
 CHANCE = {"popularity", "recent_popularity", "own_repeats"}
-"""In this shop all items are alike in demand, and nobody comes back for one."""
+"""In this shop all items have the same demand, and no user buys one again."""
 
 
 @dataclass(frozen=True)

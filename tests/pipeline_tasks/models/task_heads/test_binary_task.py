@@ -1,4 +1,4 @@
-"""A head beside the next item is one module and its name: nothing else knows which heads there are."""
+"""A head beside the next item is one module and its name: no other module lists the heads."""
 
 import sys
 from types import ModuleType

@@ -53,7 +53,7 @@ LOG = log_at(
 
 def test_intent_is_a_purchase_within_seven_days_of_the_prediction_time() -> None:
     asked = PurchaseIntentSampler(LOG).sample_at(5 * DAY)
-    # a bought before and not again; b 5 days later; the anonymous session has nobody who could come back.
+    # a bought before and not again; b 5 days later; the anonymous session has no user who could buy again.
     assert answers(asked) == {2: 0.0, 5: 1.0}
     assert answers(PurchaseIntentSampler(LOG).sample_at(2 * DAY)) == {0: 1.0, 5: 0.0}
     assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY)) == {2: 0.0, 5: 1.0}
@@ -89,7 +89,7 @@ def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
         ("b", [("view", 0, 0), ("purchase", 1, SESSION_GAP + 1), ("view", 2, 9 * SESSION_GAP)]),
     )
     asked = SessionSampler(log).sample(np.arange(7), RNG)
-    # Of b's last session nobody knows how it goes on.
+    # How b's last session continues is unknown.
     assert answers(asked) == {0: 1.0, 1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 0.0}
 
 

@@ -94,7 +94,7 @@ def test_later_ratings_are_not_learned_from() -> None:
 
 
 def test_rating_bias_is_learned_from_earlier_ratings() -> None:
-    """One user in two likes all, the others nothing: nothing but their answers tells them apart."""
+    """One user in two likes all items, the others none: only their labels distinguish them."""
     kind = (LOG.rows[RATED] // 2) % 2 == 0
     ratings = likes(np.random.default_rng(4).random(len(RATED)) < np.where(kind, 0.9, 0.1))
     model = fitted(LOG, ratings, epochs=2)

@@ -93,20 +93,20 @@ def test_the_published_order_is_that_of_the_model(recommender: TwoTowerRecommend
     )
     nothing = Excluded({}, OPT_OUTS.empty_table())
     folder, lost = prepare_offered_items(tmp_path / "vectors", catalog, nothing, set())
-    shelf = open_offered_items(folder)
+    offered = open_offered_items(folder)
     users = pq.read_table(tmp_path / "vectors" / "users")["vector"].combine_chunks()
     vectors = users.flatten().to_numpy().reshape(len(LOG), -1)
-    best = shelf.scoring.best(vectors, shelf.vectors, 5, None, 64)
+    best = offered.scoring.best(vectors, offered.vectors, 5, None, 64)
     scores = recommender.scores(LOG)
     np.testing.assert_allclose(best.scores, np.sort(scores, axis=1)[:, ::-1][:, :5].ravel(), rtol=1e-4, atol=1e-3)
     assert lost == 0
     visitors = log_of({f"v{item:02d}": [(item, 0)] for item in range(len(item_ids))})
     visitors = replace(visitors, times=visitors.times + recommender.moment - 1)
-    beside = shelf.scoring.all(np.asarray(shelf.visitors), np.asarray(shelf.vectors))
+    beside = offered.scoring.all(np.asarray(offered.visitors), np.asarray(offered.vectors))
     np.testing.assert_allclose(beside, recommender.scores(visitors), rtol=1e-4, atol=1e-3)
-    # What items are, without how they are matched: as many numbers as say so, at length 1.
-    assert shelf.content.shape[1] == min(16, recommender.model.matching.width)
-    np.testing.assert_allclose(np.linalg.norm(shelf.content, axis=1), 1, atol=1e-5)
+    # The items' content without the matching: so many numbers, at length 1.
+    assert offered.content.shape[1] == min(16, recommender.model.matching.width)
+    np.testing.assert_allclose(np.linalg.norm(offered.content, axis=1), 1, atol=1e-5)
 
 
 def test_it_is_a_setting() -> None:

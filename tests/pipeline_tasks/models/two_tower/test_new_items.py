@@ -29,7 +29,7 @@ from tests.pipeline_tasks.logs import log_of, random_log
 pytestmark = pytest.mark.training
 
 ITEMS = 60
-# Items that follow one another in histories lie side by side on a circle: what content says is true.
+# Items that follow one another in histories are neighbors on a circle, so their content predicts the next item.
 ANGLES = np.arange(ITEMS) / ITEMS * 2 * np.pi
 TEXTS = np.stack([f(k * ANGLES) for k in (1, 2, 3) for f in (np.sin, np.cos)], axis=1).astype(np.float32)
 OPTIONS = FitOptions(epochs=8, dimension=16, text_dimension=8, max_length=20, linear_rank=8, learning_rate=1e-2)
@@ -74,7 +74,7 @@ def test_an_item_without_an_id_embedding_gets_that_of_its_nearest() -> None:
     ids = torch.tensor([[5.0, 5.0], [-5.0, 0.0]])
     borrowed = fill_cold_start_embeddings(content, ids, torch.tensor([1, 0, -1, -1]))
     torch.testing.assert_close(borrowed[2], ids[1], atol=0.01, rtol=0)
-    assert not borrowed[[0, 1, 3]].any(), "known items have their own, and of no content nobody is near"
+    assert not borrowed[[0, 1, 3]].any(), "known items have their own, and an item without content has no neighbor"
     assert not fill_cold_start_embeddings(content, ids[:0], torch.full((4,), -1)).any()
 
 

@@ -1,4 +1,4 @@
-"""Profiles and queries shape a user's vector where they tell something, and change nothing where there are none."""
+"""Profiles and queries change a user's vector where they are informative, and change nothing where there are none."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ def fitted(log: Interactions, content: UserContent, options: FitOptions = OPTION
 
 
 def ndcg(scorer: TwoTowerRecommender, train: Interactions, users: Interactions, seen: int) -> float:
-    """Return NDCG@10 of what `users`, of whom `seen` events are known, wanted then."""
+    """Return NDCG@10 of the event after the first `seen` of `users`."""
     stops = np.full(len(users), seen)
     future = interaction_matrix(users.between(stops, users.lengths), ITEMS)
     nothing = csr_matrix(future.shape, dtype=np.float32)
