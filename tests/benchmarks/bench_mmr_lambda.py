@@ -29,7 +29,7 @@ LAMBDAS: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.5)
 LOGS: Final = ("completejourney", "online_retail")
 SLOTS: Final = 20
 SHOWN: Final = 10
-JUDGES: Final = 2_000
+USERS: Final = 2_000
 
 
 @pytest.mark.real_data
@@ -46,7 +46,7 @@ def _rows(name: str, shared_data: Path, work: Path) -> list[dict[str, Any]]:
     started = time.monotonic()
     saved = train(data, "frozen", training, work, lambda metrics, step: None).saved
     print(f"{name}: trained in {time.monotonic() - started:.0f} s", flush=True)
-    task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), JUDGES, 1)
+    task = sample_task(build_task(data.parts, "validation", "discovery", len(data.catalog)), USERS, 1)
     candidates, similarity = _candidates(saved, task), _likeness(saved)
     figures = [_figures(one, candidates, similarity, saved, task) for one in LAMBDAS]
     return [

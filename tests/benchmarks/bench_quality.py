@@ -47,9 +47,9 @@ def test_model(name: str, seed: int, shared_data: Path, tmp_path: Path) -> None:
     data, training = chosen.read(shared_data), settings().training.model_copy(update={"seed": seed})
     trained, training_took = _timed(lambda: _best_candidate(data, training, tmp_path))
     n_items = len(data.catalog)
-    judges = sample_task(build_task(data.parts, "validation", "discovery", n_items), 5_000, seed)
+    evaluates = sample_task(build_task(data.parts, "validation", "discovery", n_items), 5_000, seed)
     weights, choosing_took = _timed(
-        lambda: choose_weights(trained.saved.recommender, _near(judges.known, n_items), judges)
+        lambda: choose_weights(trained.saved.recommender, _near(evaluates.known, n_items), evaluates)
     )
     known = data.parts.known_before("test")
     refitted, refitting_took = _timed(lambda: refit(data, trained.saved, training))

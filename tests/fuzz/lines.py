@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.fuzz.odd_values import COLUMNS, Fate, Record
+from tests.fuzz.odd_values import COLUMNS, Expected, Record
 
 
 @dataclass
@@ -58,14 +58,14 @@ def _cell(form: CsvForm, record: Record, value: object) -> str:
     text = str(value)
     if form.encoding != "utf-8" and text != text.encode(form.encoding, "replace").decode(form.encoding):
         text = "x"
-        record.worse(Fate.EITHER)
+        record.worse(Expected.EITHER)
     if not form.quote:
         return text.replace(form.sep, "_")
     if form.sep in text or form.quote in text or (form.multi_line and "\n" in text):
         if form.doubled:
             return form.quote + text.replace(form.quote, form.quote * 2) + form.quote
         if form.quote in text or "\\" in text:
-            record.worse(Fate.EITHER)
+            record.worse(Expected.EITHER)
         return form.quote + text + form.quote
     return text
 
@@ -81,20 +81,20 @@ def _cut(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -
 
 def _broken(form: CsvForm, record: Record) -> None:
     """Take note of a line that ends early: it is refused, but where values may be missing, an odd one may be gone."""
-    if form.free and record.fate == Fate.REFUSED:
-        record.fate = Fate.EITHER
-    record.worse(Fate.EITHER if form.free else Fate.REFUSED)
+    if form.free and record.expected == Expected.REFUSED:
+        record.expected = Expected.EITHER
+    record.worse(Expected.EITHER if form.free else Expected.REFUSED)
 
 
 def _replaced(record: Record) -> None:
     """Take note of a fault within a value: it may be the one that made the record refused."""
-    if record.fate == Fate.REFUSED:
-        record.fate = Fate.EITHER
-    record.worse(Fate.EITHER)
+    if record.expected == Expected.REFUSED:
+        record.expected = Expected.EITHER
+    record.worse(Expected.EITHER)
 
 
 def _longer(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
-    unit.records[0].worse(Fate.EITHER)
+    unit.records[0].worse(Expected.EITHER)
     return form.sep.join([*cells, *["more"] * draw.randrange(1, 4)])
 
 
@@ -107,11 +107,11 @@ def _open_quote(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[
 def _bad_bytes(draw: random.Random, form: CsvForm, unit: Unit, cells: Sequence[str]) -> str:
     line = form.sep.join(cells)
     if form.encoding == "utf-8":
-        unit.records[0].worse(Fate.REFUSED)
+        unit.records[0].worse(Expected.REFUSED)
         unit.raw = line.encode() + draw.choice((b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"))
     else:
         # 0x81 is no character of windows-1252; in ISO-8859-1 every byte is one.
-        unit.records[0].worse(Fate.EITHER)
+        unit.records[0].worse(Expected.EITHER)
         unit.raw = _encoded(line, form.encoding) + b"\x81"
     return line
 
@@ -173,9 +173,9 @@ def json_unit(draw: random.Random, records: Sequence[Record], faults: float) -> 
     if draw.random() < faults:
         fault = draw.choice((*_JSON_FAULTS, *_JSON_REPLACED))
         text, worst = fault(draw, record)
-        if fault in _JSON_REPLACED and record.fate == Fate.REFUSED:
+        if fault in _JSON_REPLACED and record.expected == Expected.REFUSED:
             # What made it refused may be what was replaced.
-            record.fate = worst
+            record.expected = worst
         record.worse(worst)
         # What stands behind the object may be refused with it, or be a row of its own.
         unit.nameless = (0, 1)
@@ -193,38 +193,38 @@ def _several(draw: random.Random, records: Sequence[Record]) -> str:
     return between.join(texts)
 
 
-_JSON_FAULTS: Final[tuple[Callable[[random.Random, Record], tuple[str, Fate]], ...]] = (
-    lambda draw, record: (json_text(record)[: draw.randrange(25, 60)], Fate.REFUSED),
-    lambda draw, record: (json_text(record) + draw.choice((",", "x", "}", "]", " {", "null")), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace("}", ",}"), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"', "'"), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"item":', "item:"), Fate.EITHER),
-    lambda draw, record: (json_text(record, kind=None), Fate.REFUSED),
-    lambda draw, record: (json_text(record, time={}), Fate.REFUSED),
-    lambda draw, record: (json_text(record, time=[]), Fate.REFUSED),
+_JSON_FAULTS: Final[tuple[Callable[[random.Random, Record], tuple[str, Expected]], ...]] = (
+    lambda draw, record: (json_text(record)[: draw.randrange(25, 60)], Expected.REFUSED),
+    lambda draw, record: (json_text(record) + draw.choice((",", "x", "}", "]", " {", "null")), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace("}", ",}"), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace('"', "'"), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace('"item":', "item:"), Expected.EITHER),
+    lambda draw, record: (json_text(record, kind=None), Expected.REFUSED),
+    lambda draw, record: (json_text(record, time={}), Expected.REFUSED),
+    lambda draw, record: (json_text(record, time=[]), Expected.REFUSED),
     lambda draw, record: (
         json_text(record).replace('"words"', f'"deep": {"[" * 1_200}{"]" * 1_200}, "words"'),
-        Fate.EITHER,
+        Expected.EITHER,
     ),
-    lambda draw, record: (json_text(record).replace('"words": "', '"words": "\\ud800\\u0000'), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"words": "', '"words": "\x01\x02'), Fate.EITHER),
-    lambda draw, record: ("\ufeff" + json_text(record), Fate.EITHER),
-    lambda draw, record: (json_text(record) + " // seen", Fate.EITHER),
-    lambda draw, record: (json_text(record, **{"a.b": 1, "": 2, "x y": 3, "`": 4, "ünï": 5}), Fate.EITHER),
-    lambda draw, record: (json.dumps([record.values]), Fate.EITHER),
-    lambda draw, record: (json.dumps(json_text(record)), Fate.EITHER),
-    lambda draw, record: (json_text(record) + "\r" + "{}", Fate.EITHER),
+    lambda draw, record: (json_text(record).replace('"words": "', '"words": "\\ud800\\u0000'), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace('"words": "', '"words": "\x01\x02'), Expected.EITHER),
+    lambda draw, record: ("\ufeff" + json_text(record), Expected.EITHER),
+    lambda draw, record: (json_text(record) + " // seen", Expected.EITHER),
+    lambda draw, record: (json_text(record, **{"a.b": 1, "": 2, "x y": 3, "`": 4, "ünï": 5}), Expected.EITHER),
+    lambda draw, record: (json.dumps([record.values]), Expected.EITHER),
+    lambda draw, record: (json.dumps(json_text(record)), Expected.EITHER),
+    lambda draw, record: (json_text(record) + "\r" + "{}", Expected.EITHER),
 )
 
-_JSON_REPLACED: Final[tuple[Callable[[random.Random, Record], tuple[str, Fate]], ...]] = (
-    lambda draw, record: (json_text(record).replace("{", '{"item": "Q1", ', 1), Fate.EITHER),
-    lambda draw, record: (json_text(record, item={"id": [1, 2, {"x": None}]}), Fate.EITHER),
-    lambda draw, record: (json_text(record, item=12345678901234567890123), Fate.EITHER),
-    lambda draw, record: (json_text(record, price=float("inf")), Fate.EITHER),
-    lambda draw, record: (json_text(record, price=True), Fate.EITHER),
-    lambda draw, record: (json_text(record, words="[" * 2_000), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"units": "', '"units": 1e999, "v": "'), Fate.EITHER),
-    lambda draw, record: (json_text(record).replace('"units": "', '"units": 007, "v": "'), Fate.EITHER),
+_JSON_REPLACED: Final[tuple[Callable[[random.Random, Record], tuple[str, Expected]], ...]] = (
+    lambda draw, record: (json_text(record).replace("{", '{"item": "Q1", ', 1), Expected.EITHER),
+    lambda draw, record: (json_text(record, item={"id": [1, 2, {"x": None}]}), Expected.EITHER),
+    lambda draw, record: (json_text(record, item=12345678901234567890123), Expected.EITHER),
+    lambda draw, record: (json_text(record, price=float("inf")), Expected.EITHER),
+    lambda draw, record: (json_text(record, price=True), Expected.EITHER),
+    lambda draw, record: (json_text(record, words="[" * 2_000), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace('"units": "', '"units": 1e999, "v": "'), Expected.EITHER),
+    lambda draw, record: (json_text(record).replace('"units": "', '"units": 007, "v": "'), Expected.EITHER),
 )
 """Faults that put another value in the place of one that may have been odd."""
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 
-class Fate(IntEnum):
+class Expected(IntEnum):
     """What must become of a record; of a record's values the largest counts."""
 
     EVENT = 0
@@ -18,7 +18,7 @@ class Fate(IntEnum):
     """An event, a refused record, or a record that waits for a later run."""
 
 
-Choices = tuple[tuple[str, Fate], ...]
+Choices = tuple[tuple[str, Expected], ...]
 """Values, and what must become of a record that has one."""
 ERASED: Final = "erased-7@shop.example"
 """Key of the user who was erased before every delivery."""
@@ -53,91 +53,94 @@ TROUBLESOME: Final = (
 """Texts that are ids or words like any other, whatever they look like."""
 
 TIMES: Final[Choices] = (
-    ("", Fate.REFUSED),
-    ("yesterday", Fate.REFUSED),
-    ("now", Fate.REFUSED),
-    ("today", Fate.REFUSED),
-    ("09:12:33", Fate.REFUSED),
-    ("T09:12", Fate.REFUSED),
-    ("2026-11-20 24:00:00", Fate.REFUSED),
-    ("2026-13-45 09:00:00", Fate.REFUSED),
-    ("2026-02-30", Fate.REFUSED),
-    ("0000-00-00 00:00:00", Fate.REFUSED),
-    ("0001-01-01T00:00:00Z", Fate.REFUSED),
-    ("1970-01-01T00:00:00Z", Fate.REFUSED),
-    ("-0044-03-15", Fate.REFUSED),
-    ("+12026-11-20", Fate.REFUSED),
-    ("294247-01-10T04:00:54Z", Fate.REFUSED),
-    ("9999-12-31T23:59:59Z", Fate.REFUSED),
-    ("99999999999999999999", Fate.REFUSED),
-    ("20/11/2026 9:00", Fate.REFUSED),
-    ("2026-11-20T09:00:00 Mars/Olympus", Fate.REFUSED),
-    ("2026-11-20T09:00:00+19:30", Fate.REFUSED),
-    ("2026-11-20T09:00:00 America/New_York", Fate.EITHER),
-    ("2026-11-20T09:00:00 CET", Fate.EITHER),
-    ("2026-11-20T09:00:60Z", Fate.EITHER),
-    ("2026-11", Fate.REFUSED),
-    ("2026", Fate.REFUSED),
-    ("20261120", Fate.REFUSED),
-    ("1795165200000", Fate.REFUSED),
-    (" 2026-11-20T12:00:00Z ", Fate.EITHER),
-    ("2026-11-20T00:30:00+14:00", Fate.EITHER),
-    ("2026-11-20T23:30:00-12:00", Fate.LATER),
-    ("2026-11-21T00:10:00Z", Fate.LATER),
-    ("2026-11-21T23:10:00Z", Fate.LATER),
-    ("2026-12-24T00:10:00Z", Fate.LATER),
+    ("", Expected.REFUSED),
+    ("yesterday", Expected.REFUSED),
+    ("now", Expected.REFUSED),
+    ("today", Expected.REFUSED),
+    ("09:12:33", Expected.REFUSED),
+    ("T09:12", Expected.REFUSED),
+    ("2026-11-20 24:00:00", Expected.REFUSED),
+    ("2026-13-45 09:00:00", Expected.REFUSED),
+    ("2026-02-30", Expected.REFUSED),
+    ("0000-00-00 00:00:00", Expected.REFUSED),
+    ("0001-01-01T00:00:00Z", Expected.REFUSED),
+    ("1970-01-01T00:00:00Z", Expected.REFUSED),
+    ("-0044-03-15", Expected.REFUSED),
+    ("+12026-11-20", Expected.REFUSED),
+    ("294247-01-10T04:00:54Z", Expected.REFUSED),
+    ("9999-12-31T23:59:59Z", Expected.REFUSED),
+    ("99999999999999999999", Expected.REFUSED),
+    ("20/11/2026 9:00", Expected.REFUSED),
+    ("2026-11-20T09:00:00 Mars/Olympus", Expected.REFUSED),
+    ("2026-11-20T09:00:00+19:30", Expected.REFUSED),
+    ("2026-11-20T09:00:00 America/New_York", Expected.EITHER),
+    ("2026-11-20T09:00:00 CET", Expected.EITHER),
+    ("2026-11-20T09:00:60Z", Expected.EITHER),
+    ("2026-11", Expected.REFUSED),
+    ("2026", Expected.REFUSED),
+    ("20261120", Expected.REFUSED),
+    ("1795165200000", Expected.REFUSED),
+    (" 2026-11-20T12:00:00Z ", Expected.EITHER),
+    ("2026-11-20T00:30:00+14:00", Expected.EITHER),
+    ("2026-11-20T23:30:00-12:00", Expected.LATER),
+    ("2026-11-21T00:10:00Z", Expected.LATER),
+    ("2026-11-21T23:10:00Z", Expected.LATER),
+    ("2026-12-24T00:10:00Z", Expected.LATER),
 )
 KINDS: Final[Choices] = (
-    ("hover", Fate.REFUSED),
-    ("", Fate.REFUSED),
-    ("view;purchase", Fate.REFUSED),
-    ("VIEW\u0000", Fate.EITHER),
-    ("\u00a0view", Fate.EITHER),
-    ("v\u0131ew", Fate.REFUSED),
-    ("  View ", Fate.EVENT),
-    ("PURCHASE", Fate.EVENT),
+    ("hover", Expected.REFUSED),
+    ("", Expected.REFUSED),
+    ("view;purchase", Expected.REFUSED),
+    ("VIEW\u0000", Expected.EITHER),
+    ("\u00a0view", Expected.EITHER),
+    ("v\u0131ew", Expected.REFUSED),
+    ("  View ", Expected.EVENT),
+    ("PURCHASE", Expected.EVENT),
 )
 ITEMS: Final[Choices] = (
-    ("", Fate.REFUSED),
-    ("NULL", Fate.REFUSED),
-    ("nan", Fate.REFUSED),
-    ("N/A", Fate.REFUSED),
-    ("   ", Fate.REFUSED),
-    ("\u00a0", Fate.EITHER),
-    ("\u200b", Fate.EITHER),
-    ("undefined", Fate.EITHER),
-    ("(not set)", Fate.EITHER),
-    ("5863.0", Fate.EVENT),
-    ("18446744073709551616", Fate.EVENT),
-    *((text, Fate.EVENT) for text in TROUBLESOME),
+    ("", Expected.REFUSED),
+    ("NULL", Expected.REFUSED),
+    ("nan", Expected.REFUSED),
+    ("N/A", Expected.REFUSED),
+    ("   ", Expected.REFUSED),
+    ("\u00a0", Expected.EITHER),
+    ("\u200b", Expected.EITHER),
+    ("undefined", Expected.EITHER),
+    ("(not set)", Expected.EITHER),
+    ("5863.0", Expected.EVENT),
+    ("18446744073709551616", Expected.EVENT),
+    *((text, Expected.EVENT) for text in TROUBLESOME),
 )
 USERS: Final[Choices] = (
-    *((text, Fate.EVENT) for text in ("", "NULL", "nan", "undefined", "0", "-1", "(not set)", "\u3000", "ann ", "ann")),
-    *((text, Fate.EVENT) for text in TROUBLESOME),
+    *(
+        (text, Expected.EVENT)
+        for text in ("", "NULL", "nan", "undefined", "0", "-1", "(not set)", "\u3000", "ann ", "ann")
+    ),
+    *((text, Expected.EVENT) for text in TROUBLESOME),
 )
 NUMBERS: Final[Choices] = (
-    ("cheap", Fate.REFUSED),
-    ("-3", Fate.REFUSED),
-    ("1e999", Fate.REFUSED),
-    ("9" * 400, Fate.REFUSED),
-    ("12,50", Fate.REFUSED),
-    ("1.234.567", Fate.REFUSED),
-    ("7d", Fate.REFUSED),
-    ("0x10", Fate.REFUSED),
-    ("NaN", Fate.EITHER),
-    ("Infinity", Fate.REFUSED),
-    ("-Infinity", Fate.REFUSED),
-    ("1_000", Fate.REFUSED),
-    ("١٢", Fate.EITHER),
-    ("½", Fate.EITHER),
-    ("1 000", Fate.EITHER),
-    ("$9.99", Fate.EVENT),
-    ("1,250.00", Fate.EVENT),
-    ("", Fate.EVENT),
-    ("null", Fate.EVENT),
-    ("+5", Fate.EVENT),
-    ("5.", Fate.EVENT),
-    ("1e2", Fate.EVENT),
+    ("cheap", Expected.REFUSED),
+    ("-3", Expected.REFUSED),
+    ("1e999", Expected.REFUSED),
+    ("9" * 400, Expected.REFUSED),
+    ("12,50", Expected.REFUSED),
+    ("1.234.567", Expected.REFUSED),
+    ("7d", Expected.REFUSED),
+    ("0x10", Expected.REFUSED),
+    ("NaN", Expected.EITHER),
+    ("Infinity", Expected.REFUSED),
+    ("-Infinity", Expected.REFUSED),
+    ("1_000", Expected.REFUSED),
+    ("١٢", Expected.EITHER),
+    ("½", Expected.EITHER),
+    ("1 000", Expected.EITHER),
+    ("$9.99", Expected.EVENT),
+    ("1,250.00", Expected.EVENT),
+    ("", Expected.EVENT),
+    ("null", Expected.EVENT),
+    ("+5", Expected.EVENT),
+    ("5.", Expected.EVENT),
+    ("1e2", Expected.EVENT),
 )
 ODD: Final[dict[str, Choices]] = {
     "time": TIMES,
@@ -156,16 +159,16 @@ class Record:
 
     mark: str
     values: dict[str, Any]
-    fate: Fate
+    expected: Expected
     ds: date
     """Its day, where it is an event by its own time."""
     copies: int = 1
     erased: bool = False
     """Whether its user was erased before the delivery."""
 
-    def worse(self, fate: Fate) -> "Record":
+    def worse(self, expected: Expected) -> "Record":
         """Take note of a fault of its form."""
-        self.fate = max(self.fate, fate)
+        self.expected = max(self.expected, expected)
         return self
 
 
@@ -196,12 +199,12 @@ def draw_record(draw: random.Random, mark: str, arrived: date, slot: int, broken
         "units": str(draw.randrange(1, 4)),
         "words": draw.choice(("", "red mug", "Teekanne")),
     }
-    fate = Fate.EVENT
+    expected = Expected.EVENT
     if draw.random() < broken:
         for name in draw.sample(list(ODD), draw.choice((1, 1, 1, 2))):
             values[name], worst = draw.choice(ODD[name])
-            fate = max(fate, worst)
+            expected = max(expected, worst)
     erased = draw.random() < ERASED_SHARE
     if erased:
         values["who"] = ERASED
-    return Record(mark, values, fate, day, erased=erased)
+    return Record(mark, values, expected, day, erased=erased)

@@ -19,7 +19,7 @@ from pipeline_tasks.sources.erased import remember
 from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
-from tests.fuzz.odd_values import DAY, ERASED, Fate, Record
+from tests.fuzz.odd_values import DAY, ERASED, Expected, Record
 from tests.spark_jobs.one_shop import ShopFixture
 
 MARK: Final = re.compile(r"m\d{3}x\d{6}")
@@ -146,17 +146,17 @@ class PublishedRows:
         """Of an erased user's record no row is left; a fault of form may hide whose it is."""
         events, refused = self.events[record.mark], self.by_mark[record.mark]
         described = (
-            f"{record.mark} ({record.fate.name}, {record.copies} times) is {len(events)} events, {refused} refused"
+            f"{record.mark} ({record.expected.name}, {record.copies} times) is {len(events)} events, {refused} refused"
         )
         if events and refused:
             return f"{described}: both"
         if record.erased:
-            return f"{described}, erased" if record.fate == Fate.EVENT and (events or refused) else None
+            return f"{described}, erased" if record.expected == Expected.EVENT and (events or refused) else None
         is_event, is_refused = len(events) == 1, refused == record.copies
-        right = {Fate.EVENT: is_event, Fate.REFUSED: is_refused, Fate.EITHER: is_event or is_refused}
-        if not right.get(record.fate, True):
+        right = {Expected.EVENT: is_event, Expected.REFUSED: is_refused, Expected.EITHER: is_event or is_refused}
+        if not right.get(record.expected, True):
             return described
-        if record.fate == Fate.EVENT and events[0]["ds"] != record.ds:
+        if record.expected == Expected.EVENT and events[0]["ds"] != record.ds:
             return f"{described}, of {events[0]['ds']} and not of {record.ds}"
         return None
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz.deliveries import SHAPES, Delivery, make_delivery
-from tests.fuzz.odd_values import DAY, ERASED, Fate
+from tests.fuzz.odd_values import DAY, ERASED, Expected
 from tests.fuzz.oracle import PublishedRows
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -22,7 +22,7 @@ def tables_of(delivery: Delivery) -> Tables:
             if record.erased:
                 # Counted, and no row: as a duplicate is.
                 duplicates += record.copies
-            elif record.fate == Fate.EVENT:
+            elif record.expected == Expected.EVENT:
                 events.append({"arm": record.mark, "ds": record.ds})
                 duplicates += record.copies - 1
             else:

@@ -60,9 +60,9 @@ class LargeRun:
         written: dict[str, list[str]] = {"sequences": [], "events": []}
         for number, first in enumerate(range(0, self.users, _AT_ONCE)):
             rng, keys = np.random.default_rng([7, number]), self._keys(first)
-            deeds = self._deeds(rng, keys)
-            written["sequences"] += lake.write_arrow("sequences", self._sequences(deeds))
-            written["events"] += lake.write_arrow("events", self._events(deeds))
+            events = self._draw_events(rng, keys)
+            written["sequences"] += lake.write_arrow("sequences", self._sequences(events))
+            written["events"] += lake.write_arrow("events", self._events(events))
             pq.write_table(self._vectors(rng, keys), folder / "users" / f"part-{number:05d}.parquet")
         lake.commit("sequences", [ds], written["sequences"])
         lake.commit("events", [self.first_day + timedelta(days=day) for day in range(DAYS)], written["events"])
@@ -71,37 +71,39 @@ class LargeRun:
     def _keys(self, first: int) -> list[str]:
         return [f"u{number:08d}" for number in range(first, min(first + _AT_ONCE, self.users))]
 
-    def _deeds(self, rng: np.random.Generator, keys: list[str]) -> "_Deeds":
+    def _draw_events(self, rng: np.random.Generator, keys: list[str]) -> "_EventColumns":
         end = int(datetime.combine(self.run_key.ds, datetime.min.time(), UTC).timestamp()) * 1_000_000 + _DAY
         size = (len(keys), self.events)
         times = np.sort(rng.integers(end - DAYS * _DAY, end, size), axis=1).ravel()
         # Squared: a few items are popular.
         items = (rng.random(size) ** 2 * self.items).astype(np.int64).ravel()
-        return _Deeds(keys, times, self.item_ids.take(pa.array(items)), pa.array(rng.choice(_KINDS, times.shape)))
+        return _EventColumns(
+            keys, times, self.item_ids.take(pa.array(items)), pa.array(rng.choice(_KINDS, times.shape))
+        )
 
-    def _sequences(self, deeds: "_Deeds") -> pa.Table:
-        starts = pa.array(np.arange(len(deeds.keys) + 1) * self.events, pa.int32())
+    def _sequences(self, events: "_EventColumns") -> pa.Table:
+        starts = pa.array(np.arange(len(events.keys) + 1) * self.events, pa.int32())
         columns = {
-            "sequence_key": pa.array(deeds.keys),
-            "user_key": pa.array(deeds.keys),
-            "item_ids": pa.ListArray.from_arrays(starts, deeds.items),
-            "event_types": pa.ListArray.from_arrays(starts, deeds.kinds),
-            "timestamps": pa.ListArray.from_arrays(starts, pa.array(deeds.times)),
-            "ds": pa.repeat(pa.scalar(self.run_key.ds), len(deeds.keys)),
+            "sequence_key": pa.array(events.keys),
+            "user_key": pa.array(events.keys),
+            "item_ids": pa.ListArray.from_arrays(starts, events.items),
+            "event_types": pa.ListArray.from_arrays(starts, events.kinds),
+            "timestamps": pa.ListArray.from_arrays(starts, pa.array(events.times)),
+            "ds": pa.repeat(pa.scalar(self.run_key.ds), len(events.keys)),
         }
         return _filled("sequences", columns)
 
-    def _events(self, deeds: "_Deeds") -> pa.Table:
-        times = pa.array(deeds.times, pa.timestamp("us", tz="UTC"))
-        users = pa.array(np.repeat(np.array(deeds.keys, object), self.events))
-        searched = np.arange(len(deeds.times)) % self.events == 0
-        asked = pa.array(np.arange(len(deeds.times)) % max(self.queries, 1)).cast(pa.string())
-        query = pc.binary_join_element_wise("title of", asked, " ")
+    def _events(self, events: "_EventColumns") -> pa.Table:
+        times = pa.array(events.times, pa.timestamp("us", tz="UTC"))
+        users = pa.array(np.repeat(np.array(events.keys, object), self.events))
+        searched = np.arange(len(events.times)) % self.events == 0
+        queries = pa.array(np.arange(len(events.times)) % max(self.queries, 1)).cast(pa.string())
+        query = pc.binary_join_element_wise("title of", queries, " ")
         columns = {
-            "event_id": pa.array(deeds.times),
+            "event_id": pa.array(events.times),
             "user_key": users,
-            "event_type": pc.if_else(pa.array(searched), "search", deeds.kinds),
-            "item_id": pc.if_else(pa.array(searched), None, deeds.items),
+            "event_type": pc.if_else(pa.array(searched), "search", events.kinds),
+            "item_id": pc.if_else(pa.array(searched), None, events.items),
             "query": pc.if_else(pa.array(searched), query, None),
             "ts": times,
             "ds": times.cast(pa.date32()),
@@ -157,7 +159,7 @@ class LargeRun:
 
 
 @dataclass(frozen=True)
-class _Deeds:
+class _EventColumns:
     keys: list[str]
     times: npt.NDArray[np.int64]
     items: pa.Array

@@ -42,18 +42,18 @@ def forgetful_in(number: int, fit: Callable[..., object]) -> Callable[..., objec
     """Make the training with that number lose what it learns, so that it is pruned on every processor."""
     trained: list[object] = []
 
-    def forgetful(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
+    def killed(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
         trained.append(trainer)
 
-        def forget(epoch: int, loss: float) -> bool:
+        def kill_first(epoch: int, loss: float) -> bool:
             with torch.no_grad():
                 for weights in trainer.recommender.model.parameters():
                     weights.normal_()
             return after_epoch(epoch, loss)
 
-        return fit(trainer, forget if len(trained) == number else after_epoch)
+        return fit(trainer, kill_first if len(trained) == number else after_epoch)
 
-    return forgetful
+    return killed
 
 
 def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trials_are_seen(

@@ -77,9 +77,9 @@ def test_measuring_on_a_full_gpu_gets_smaller_parts_too(monkeypatch: pytest.Monk
 
 
 def test_a_gpu_without_memory_for_one_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrainingError, match="with one text at a time: free the GPU, train on the CPU") as told:
+    with pytest.raises(TrainingError, match="with one text at a time: free the GPU, train on the CPU") as message:
         on_full_gpu(0, monkeypatch).backward(PAIRS)
-    assert isinstance(told.value, EXPECTED)
+    assert isinstance(message.value, EXPECTED)
 
 
 def test_the_loss_of_held_out_pairs_falls_and_leaves_no_gradient() -> None:

@@ -84,7 +84,7 @@ def test_the_plots_are_written(results: list[RankingResult], tmp_path: Path) -> 
     segments = segment_table(results, "item_knn", "ndcg@10")
     plot_scorers(table, "item_knn", "ndcg@10", tmp_path / "scorers.png")
     plot_segments(segments[segments["task"] == "discovery_test"], "item_knn", "ndcg@10", tmp_path / "segments.png")
-    plot_segments(segments[segments["users"] < 0], "item_knn", "ndcg@10", tmp_path / "nobody.png")
+    plot_segments(segments[segments["users"] < 0], "item_knn", "ndcg@10", tmp_path / "new_user.png")
     plot_trade_off(table, "item_knn", "ndcg@10", "intra_list_distance@10", tmp_path / "trade_off.png")
-    for name in ("scorers", "segments", "nobody", "trade_off"):
+    for name in ("scorers", "segments", "new_user", "trade_off"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")

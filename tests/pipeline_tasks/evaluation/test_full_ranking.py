@@ -147,9 +147,9 @@ def test_cold_items_and_newcomers_have_their_own_metrics() -> None:
     np.testing.assert_array_equal(result.per_user["cold_recall@10"], [1, np.nan])
     assert result.overall["cold_recall@10"] == 1
     assert newcomers.histories.keys == ["new"]
-    crowd = evaluate(popularity(newcomers.known, 30), newcomers)
-    assert crowd.overall["recall@10"] == 1
-    assert "popularity_lift@10" not in crowd.overall
+    popular = evaluate(popularity(newcomers.known, 30), newcomers)
+    assert popular.overall["recall@10"] == 1
+    assert "popularity_lift@10" not in popular.overall
 
 
 def day(number: int) -> datetime:

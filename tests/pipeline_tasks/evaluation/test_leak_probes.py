@@ -40,10 +40,10 @@ class LookupByKey:
 
 
 def test_a_lookup_by_key_is_detected_despite_an_honest_declaration() -> None:
-    liar = LookupByKey("liar", KNOWN.data_extent, PARTS.log)
-    assert evaluate(liar, TASK).overall["recall@10"] > 0.9
-    with pytest.raises(FutureLeakError, match="liar scores 64 of 64 histories otherwise under other keys"):
-        refuse_lookup(liar, TASK)
+    leaky = LookupByKey("leaky", KNOWN.data_extent, PARTS.log)
+    assert evaluate(leaky, TASK).overall["recall@10"] > 0.9
+    with pytest.raises(FutureLeakError, match="leaky scores 64 of 64 histories otherwise under other keys"):
+        refuse_lookup(leaky, TASK)
     refuse_lookup(ease(KNOWN, ITEMS), TASK)
 
 
@@ -57,9 +57,9 @@ def leaky_popularity(parts: Parts) -> Scorer:
 
 @pytest.mark.parametrize("fit", [leaky_ease, leaky_popularity])
 def test_weights_fitted_on_the_future_are_detected(fit: Callable[[Parts], Scorer]) -> None:
-    liar = fit(PARTS)
-    refuse_lookup(liar, TASK)
-    evaluate(liar, TASK)
+    leaky = fit(PARTS)
+    refuse_lookup(leaky, TASK)
+    evaluate(leaky, TASK)
     with pytest.raises(FutureLeakError, match="otherwise after test was replaced by random events"):
         refuse_leaky_fit(fit, PARTS, "test", ITEMS)
 

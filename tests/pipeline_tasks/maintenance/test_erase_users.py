@@ -24,13 +24,13 @@ from pipeline_tasks.tables.contracts import TABLES
 from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, write
 from tests.pipeline_tasks.maintenance.search_files import files_with
 
-HER, OTHER = "ann-7731", "bob-7731"
+ERASED, KEPT = "ann-7731", "bob-7731"
 RAW = (
-    (json.dumps({"who": HER, "units": "cheap"}), "unparsable_number", None),
-    (f"2026-11-20T09:00:00Z,view,P1,{HER}", "corrupt_record", None),
-    (json.dumps({"who": "x", "sku": ""}), "missing_item", f"user_key={HER}"),
-    (json.dumps({"who": f"{HER}0", "units": "cheap"}), "unparsable_number", None),
-    (json.dumps({"who": OTHER}), "missing_item", None),
+    (json.dumps({"who": ERASED, "units": "cheap"}), "unparsable_number", None),
+    (f"2026-11-20T09:00:00Z,view,P1,{ERASED}", "corrupt_record", None),
+    (json.dumps({"who": "x", "sku": ""}), "missing_item", f"user_key={ERASED}"),
+    (json.dumps({"who": f"{ERASED}0", "units": "cheap"}), "unparsable_number", None),
+    (json.dumps({"who": KEPT}), "missing_item", None),
 )
 
 
@@ -45,7 +45,9 @@ def rows_of(name: str, user: str) -> list[dict[str, Any]]:
 def fill(settings: Settings, ds: date) -> None:
     for name in USER_TABLES:
         if name != "quarantine":
-            write(settings, name, ds, [row for user in (HER, OTHER) for row in rows_of(name, user)], {"night": str(ds)})
+            write(
+                settings, name, ds, [row for user in (ERASED, KEPT) for row in rows_of(name, user)], {"night": str(ds)}
+            )
     rejected = [{"raw": raw, "rule": rule, "detail": detail, "source_file": "f"} for raw, rule, detail in RAW]
     write(settings, "quarantine", ds, rejected)
     counts = [("rows_in", "all", 9 if ds == FIRST else 7), ("event", "all", 2), ("duplicate", "exact_duplicates", 2)]
@@ -64,24 +66,24 @@ def two_days(settings: Settings) -> None:
 
 
 def erase(settings: Settings) -> str:
-    request_erasure(settings, SOURCE, [f" {HER} "])
+    request_erasure(settings, SOURCE, [f" {ERASED} "])
     return str(erase_users(settings, SOURCE))
 
 
 def test_no_file_of_the_lake_names_an_erased_user(settings: Settings) -> None:
-    write(settings, "events", FIRST, rows_of("events", HER) + rows_of("events", OTHER))
+    write(settings, "events", FIRST, rows_of("events", ERASED) + rows_of("events", KEPT))
     assert len(Lake.open(settings, SOURCE).table("events").snapshots()) > 2, "she is in earlier snapshots as well"
     lake = settings.home / "lake"
-    before = files_with(lake, HER)
+    before = files_with(lake, ERASED)
     assert {path.split("/")[1] for path in before} == set(USER_TABLES)
     assert any(path.endswith(".avro") for path in before), "bounds in manifests name the user too"
     report = erase(settings)
-    assert files_with(lake, HER) == files_with(lake, f"{HER}0"), "only a key with the same prefix is left"
-    assert files_with(settings.home / "forgotten", HER) == []
+    assert files_with(lake, ERASED) == files_with(lake, f"{ERASED}0"), "only a key with the same prefix is left"
+    assert files_with(settings.home / "forgotten", ERASED) == []
     assert report.startswith("1 users are erased. Rows removed: events 2, quarantine 6, users 2")
     for name in USER_TABLES:
         rows = Lake.open(settings, SOURCE).read(name).to_pylist()
-        assert len([row for row in rows if row.get("user_key") == OTHER]) == (0 if name == "quarantine" else 2)
+        assert len([row for row in rows if row.get("user_key") == KEPT]) == (0 if name == "quarantine" else 2)
         assert {row["ds"] for row in rows} == {FIRST, SECOND}
     kept = {row["raw"] for row in Lake.open(settings, SOURCE).read("quarantine").to_pylist()}
     assert kept == {RAW[3][0], RAW[4][0]}
@@ -130,23 +132,23 @@ def test_without_erased_users_nothing_is_changed(settings: Settings) -> None:
 def test_staged_user_data_and_reports_that_name_the_user_are_deleted_and_models_stay(settings: Settings) -> None:
     folder = staging_folder(settings, RunKey(SOURCE, FIRST))
     (folder / "vectors" / "users").mkdir(parents=True)
-    pq.write_table(pa.table({"user_key": [HER]}), folder / "vectors" / "users" / "part-00000.parquet")
+    pq.write_table(pa.table({"user_key": [ERASED]}), folder / "vectors" / "users" / "part-00000.parquet")
     (folder / "shelf-1").mkdir()
-    pq.write_table(pa.table({"user_key": [HER]}), folder / "shelf-1" / "opt_outs.parquet")
+    pq.write_table(pa.table({"user_key": [ERASED]}), folder / "shelf-1" / "opt_outs.parquet")
     (folder / "winner").mkdir()
     (folder / "winner" / "recommender.json").write_text("{}")
     write_manifest(settings, Manifest(source=SOURCE, ds=FIRST, step="recommend"))
     page = settings.data_docs / "validations" / "events" / f"{SOURCE}-{FIRST}-clean" / "events.html"
     page.parent.mkdir(parents=True)
-    page.write_text(f"<td>{HER}</td> <td> {HER} </td>")
+    page.write_text(f"<td>{ERASED}</td> <td> {ERASED} </td>")
     another = "ann&co"
     written_for_html = page.with_name("items.html")
     written_for_html.write_text(f"<td>user_key={escape(another)}</td>")
     fine = page.with_name("users.html")
     fine.write_text("<td>all is well</td>")
-    for step, sample in (("clean", f"1 of 9 rows, e.g. user_key={HER}"), ("split", "0 of 9 rows")):
+    for step, sample in (("clean", f"1 of 9 rows, e.g. user_key={ERASED}"), ("split", "0 of 9 rows")):
         write_report(settings, gate(step, sample, str(page)))
-    remember(settings, SOURCE, [HER, another])
+    remember(settings, SOURCE, [ERASED, another])
     deleted = erase_users(settings, SOURCE).staged
     assert len(deleted) == 6
     assert {path.name for path in folder.iterdir()} == {"winner", "gate_split.json"}
@@ -174,35 +176,35 @@ def test_the_next_run_retrains(settings: Settings) -> None:
     erase(settings)
     assert "was trained with a user who was erased on" in (why_retrain(weekly, tomorrow) or "")
     api.delete_model_version_tag(name, "1", "shopper_forgotten")
-    request_erasure(settings, SOURCE, [HER])
+    request_erasure(settings, SOURCE, [ERASED])
     assert why_retrain(weekly, tomorrow) is None, "the user was erased before: no model was trained with the user since"
 
 
 def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Settings) -> None:
-    publish_day(settings, FIRST, "1", (HER, OTHER))
-    publish_day(settings, SECOND, "2", (HER, OTHER))
+    publish_day(settings, FIRST, "1", (ERASED, KEPT))
+    publish_day(settings, SECOND, "2", (ERASED, KEPT))
     erase(settings)
     with pytest.raises(ValueError, match=r"shop\.\w+ cannot go back: its snapshot of that time has expired"):
         choose_rollback_target(settings, SOURCE, "tables")
-    publish_day(settings, THIRD, "3", (OTHER,))
+    publish_day(settings, THIRD, "3", (KEPT,))
     return_tables(settings, choose_rollback_target(settings, SOURCE, "tables"))
     recommendations = Lake.open(settings, SOURCE).read("recommendations").to_pylist()
-    assert {(row["ds"], row["user_key"]) for row in recommendations} == {(FIRST, OTHER), (SECOND, OTHER)}
+    assert {(row["ds"], row["user_key"]) for row in recommendations} == {(FIRST, KEPT), (SECOND, KEPT)}
 
 
 def test_stored_hashes_name_no_user_and_match_the_user_again(settings: Settings) -> None:
-    remember(settings, SOURCE, [HER, "17850"])
+    remember(settings, SOURCE, [ERASED, "17850"])
     kept = read_erased_users(settings, SOURCE)
-    assert kept.is_erased(HER)
+    assert kept.is_erased(ERASED)
     assert kept.is_erased("17850")
-    assert not kept.is_erased(OTHER)
+    assert not kept.is_erased(KEPT)
     assert kept.is_named_in('{"CustomerID":17850.0,"Quantity":"6"}'), "as a program writes a number"
     assert not kept.is_named_in('{"CustomerID":"178501"}')
     assert all(kept.is_named_in(f"a{separator}17850{separator}b") for separator in ("^", "~", "\x01", "||", "¦"))
     path = settings.home / "forgotten" / f"{SOURCE}.json"
     assert path.stat().st_mode & 0o077 == 0
     written = path.read_text()
-    remember(settings, SOURCE, [HER])
+    remember(settings, SOURCE, [ERASED])
     assert path.read_text() == written
     with pytest.raises(ValueError, match="a user_key is empty"):
         remember(settings, SOURCE, [" "])

@@ -12,15 +12,15 @@ TASK = build_task(split_parts(LOG, {"strategy": "per_user"}), "validation", "dis
 
 
 def test_a_better_part_is_given_weight() -> None:
-    crowd, near = popularity(TASK.known, 40), item_knn(TASK.known, 40)
-    weights = choose_weights(crowd, [near], TASK)
-    blend = HybridBlend("blended", crowd, [near], weights)
+    popular, near = popularity(TASK.known, 40), item_knn(TASK.known, 40)
+    weights = choose_weights(popular, [near], TASK)
+    blend = HybridBlend("blended", popular, [near], weights)
     assert weights[0] > 0
-    assert evaluate(blend, TASK).overall["ndcg@10"] > evaluate(crowd, TASK).overall["ndcg@10"]
+    assert evaluate(blend, TASK).overall["ndcg@10"] > evaluate(popular, TASK).overall["ndcg@10"]
 
 
 def test_without_weight_it_is_the_first() -> None:
-    crowd = popularity(TASK.known, 40)
-    blend = HybridBlend("blended", crowd, [item_knn(TASK.known, 40)], [0.0])
-    np.testing.assert_array_equal(blend.scores(TASK.histories), crowd.scores(TASK.histories))
-    assert blend.data_extent == crowd.data_extent
+    popular = popularity(TASK.known, 40)
+    blend = HybridBlend("blended", popular, [item_knn(TASK.known, 40)], [0.0])
+    np.testing.assert_array_equal(blend.scores(TASK.histories), popular.scores(TASK.histories))
+    assert blend.data_extent == popular.data_extent

@@ -40,5 +40,5 @@ def test_scores_agree_with_a_loop() -> None:
 
 def test_a_new_user_has_no_rating_bias() -> None:
     model = sequence_item_to_item(random_log(20, 9, seed=3), 9)
-    nobody: Interactions = log_of({"new": []})
-    assert model.scores(nobody).tolist() == [[0.0] * 9]
+    new_user: Interactions = log_of({"new": []})
+    assert model.scores(new_user).tolist() == [[0.0] * 9]

@@ -5,7 +5,7 @@ from pipeline_tasks.config.business_rules import RecommendationPlan
 from pipeline_tasks.recommend.diversify import NOTHING, Candidates, ItemSimilarity, diversify, relevance
 from pipeline_tasks.topk.arrays import Indices
 
-NOBODY = np.zeros((1, 0), np.int64)
+NONE_TAKEN = np.zeros((1, 0), np.int64)
 
 
 def similarity(n: int, rng: np.random.Generator) -> ItemSimilarity:
@@ -62,14 +62,14 @@ def test_equals_the_greedy_definition(
 def test_lambda_one_keeps_the_order_of_the_scores() -> None:
     like = similarity(9, np.random.default_rng(1))
     candidates = Candidates(np.array([[4, 2, 8, 1]]), np.array([[3.0, 2.0, 1.0, 0.5]]))
-    found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1), 3, NOBODY)
+    found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1), 3, NONE_TAKEN)
     assert (found.items.tolist(), found.scores.tolist()) == ([[4, 2, 8]], [[3.0, 2.0, 1.0]])
 
 
 def test_a_cap_is_relaxed_before_a_slot_stays_empty() -> None:
     like = ItemSimilarity(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.zeros(4, np.int64))
     candidates = Candidates(np.array([[0, 1, 2, 3]]), np.array([[4.0, 3.0, 2.0, 1.0]]))
-    found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1, max_per_category=1), 4, NOBODY)
+    found = diversify(candidates, like, RecommendationPlan(mmr_lambda=1, max_per_category=1), 4, NONE_TAKEN)
     assert found.items.tolist() == [[0, 3, 1, 2]]
 
 

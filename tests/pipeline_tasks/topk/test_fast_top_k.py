@@ -10,7 +10,7 @@ from pipeline_tasks.topk.first_pass import first_pass, multiplies_bytes
 from pipeline_tasks.topk.select_kernels import TILE, error_of, reached_by
 from pipeline_tasks.topk.settle_kernels import dot
 from pipeline_tasks.topk.top_k import top_k
-from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, problems, lists_of
+from tests.pipeline_tasks.topk.test_top_k import brute_force, exclusions_of, lists_of, problems
 
 
 @pytest.fixture(autouse=True)

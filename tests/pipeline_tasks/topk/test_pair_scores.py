@@ -55,9 +55,9 @@ def test_the_float32_error_is_within_the_bound() -> None:
 
 def test_a_saturated_state_prefers_no_item() -> None:
     _, items, weights = example()
-    nobody = np.full((1, A + REST), 1e4, np.float32)
-    nobody[:, A:] = 0
-    assert len(np.unique(AdditiveScores(weights).all(nobody, items))) == 1
+    new_user = np.full((1, A + REST), 1e4, np.float32)
+    new_user[:, A:] = 0
+    assert len(np.unique(AdditiveScores(weights).all(new_user, items))) == 1
 
 
 def test_without_weights_the_score_is_the_dot_product() -> None:

@@ -125,11 +125,11 @@ def test_read_only_items_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> No
     looked: list[str] = []
     look = arrays.refuse_bad_vectors
 
-    def told(name: str, vectors: Vectors) -> None:
+    def message(name: str, vectors: Vectors) -> None:
         looked.append(name)
         look(name, vectors)
 
-    monkeypatch.setattr(arrays, "refuse_bad_vectors", told)
+    monkeypatch.setattr(arrays, "refuse_bad_vectors", message)
     users, items = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
     for _ in range(2):
         top_k(users, items, 1)

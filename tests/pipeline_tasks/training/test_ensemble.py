@@ -61,9 +61,9 @@ def test_a_score_is_the_mean_of_the_ensemble(two: TwoTowerRecommender) -> None:
 def test_a_new_user_gets_the_ensembles_mean_of_popularity_scores(
     two: TwoTowerRecommender,
 ) -> None:
-    nobody = log_of({"new": []})
-    apart = [replace(two, model=member_of(two.model, number)).scores(nobody) for number in range(2)]
-    np.testing.assert_allclose(two.scores(nobody), np.mean(apart, axis=0), rtol=1e-4, atol=1e-4)
+    new_user = log_of({"new": []})
+    apart = [replace(two, model=member_of(two.model, number)).scores(new_user) for number in range(2)]
+    np.testing.assert_allclose(two.scores(new_user), np.mean(apart, axis=0), rtol=1e-4, atol=1e-4)
 
 
 def first_member(*, second_changed: bool) -> dict[str, Tensor]:

@@ -46,8 +46,8 @@ def test_it_learns_what_follows_what() -> None:
     parts = split_parts(LOG, {"strategy": "per_user"})
     task = build_task(parts, "test", "discovery", ITEMS + 1)
     ours = evaluate(fitted(task.known), task).overall["ndcg@10"]
-    crowd = evaluate(popularity(task.known, ITEMS + 1), task).overall["ndcg@10"]
-    assert ours > 1.5 * crowd
+    popular = evaluate(popularity(task.known, ITEMS + 1), task).overall["ndcg@10"]
+    assert ours > 1.5 * popular
 
 
 def test_a_score_is_one_dot_product_of_what_is_saved(recommender: TwoTowerRecommender, tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_later_event_changes_no_earlier_state(recommender: TwoTowerRecommender
 def test_new_items_and_new_users_are_scored(recommender: TwoTowerRecommender) -> None:
     assert recommender.rows[ITEMS] == -1
     assert recommender.item_matrix()[ITEMS, :16].any()
-    nobody = log_of({"new": []})
-    assert np.isfinite(recommender.scores(nobody)).all()
-    np.testing.assert_allclose(recommender.user_matrix(nobody)[0, :16], 0)
+    new_user = log_of({"new": []})
+    assert np.isfinite(recommender.scores(new_user)).all()
+    np.testing.assert_allclose(recommender.user_matrix(new_user)[0, :16], 0)
 
 
 def test_the_linear_part_is_chosen_on_validation() -> None:

@@ -120,8 +120,8 @@ APART = [
     "NULLA",
     "nano",
 ]
-NOBODY = ["\u00a0", "\u3000", "\t", "\u200b"]
-SOMEBODY = [
+MISSING_IDS = ["\u00a0", "\u3000", "\t", "\u200b"]
+VALID_IDS = [
     "-42",
     "ann@example.com",
     "Ann@example.com",
@@ -136,7 +136,7 @@ SOMEBODY = [
 def test_white_space_is_trimmed_and_letters_are_composed(shop: ShopFixture) -> None:
     shop.describe(VIEWS)
     pairs = [(item, user) for item in (*ONE, *ACCENT, *APART) for user in ("u1", "u2")]
-    pairs += [(item, user) for user in (*NOBODY, *SOMEBODY, *ZOE) for item in ("Q1", "Q2")]
+    pairs += [(item, user) for user in (*MISSING_IDS, *VALID_IDS, *ZOE) for item in ("Q1", "Q2")]
     start = datetime(2026, 11, 20, 8)
     times = [f"{start + timedelta(minutes=2 * n):%Y-%m-%d %H:%M:%S}" for n in range(len(pairs))]
     rows = [[at, "view", *pair] for at, pair in zip(times, pairs, strict=True)]
@@ -148,4 +148,4 @@ def test_white_space_is_trimmed_and_letters_are_composed(shop: ShopFixture) -> N
     items = Counter(row["item_id"] for row in events)
     assert items == {"P1": 16, "Q1": 14, "Q2": 14, ACCENT[0]: 4} | dict.fromkeys(APART, 2)
     assert sum(row["user_key"] is None for row in events) == 8
-    assert {row["user_key"] for row in shop.rows("users")} == {"u1", "u2", ZOE[0], *SOMEBODY}
+    assert {row["user_key"] for row in shop.rows("users")} == {"u1", "u2", ZOE[0], *VALID_IDS}

@@ -16,7 +16,7 @@ from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
 
 pytestmark = pytest.mark.spark
 
-HER = "ann-7731"
+ERASED = "ann-7731"
 USERS = """
 [users]
 path = "users.csv"
@@ -26,15 +26,15 @@ user_key = "who"
 [users.attributes]
 club = "club"
 """
-HERS = (
-    f"2026-11-20T09:00:00Z,view,P1,{HER},s1,9.99,,",
-    f"2026-11-20T09:00:00Z,view,P1,{HER},s1,9.99,,",
-    f"2026-11-20T09:05:00Z,view,P1,{HER},s1,cheap,,",
-    f"2026-11-20T09:00:00Z,view,P1,{HER}",
+ERASED_RECORDS = (
+    f"2026-11-20T09:00:00Z,view,P1,{ERASED},s1,9.99,,",
+    f"2026-11-20T09:00:00Z,view,P1,{ERASED},s1,9.99,,",
+    f"2026-11-20T09:05:00Z,view,P1,{ERASED},s1,cheap,,",
+    f"2026-11-20T09:00:00Z,view,P1,{ERASED}",
 )
 OTHERS = (
     "2026-11-20T10:00:00Z,view,P1,bob,s2,9.99,,",
-    f"2026-11-20T10:10:00Z,view,P1,{HER}0,s3,9.99,,",
+    f"2026-11-20T10:10:00Z,view,P1,{ERASED}0,s3,9.99,,",
     "2026-11-20T10:20:00Z,view,P1,bob,s2,cheap,,",
 )
 
@@ -45,9 +45,9 @@ def cleaned(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> ShopFixture:
     monkeypatch.setenv("NIGHTSHELF_MLFLOW_TRACKING_URI", f"sqlite:///{shop.files}/mlflow.db")
     settings.cache_clear()
     shop.describe(CLICKS + USERS)
-    (shop.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},blue\nbob,red\n")
+    (shop.files / "users.csv").write_text(f"who,club\n{ERASED},red\n{ERASED},blue\nbob,red\n")
     shop.deliver("2026-11-19T10:00:00Z,view,P1,bob,s2,9.99,,", day=DAY - timedelta(1))
-    shop.deliver(*HERS, *OTHERS)
+    shop.deliver(*ERASED_RECORDS, *OTHERS)
     shop.run(window_days=2)
     return shop
 
@@ -56,28 +56,28 @@ def landed_files_with(text: str) -> list[str]:
     return files_with(settings().landing, text)
 
 
-def forget(shop: ShopFixture) -> dict[str, int]:
+def erase_user(shop: ShopFixture) -> dict[str, int]:
     assert shop.source is not None
-    return erase_landed(shop.spark, shop.source, remember(settings(), "clicks", [HER]))
+    return erase_landed(shop.spark, shop.source, remember(settings(), "clicks", [ERASED]))
 
 
 def test_only_landed_files_of_the_erased_user_are_rewritten(cleaned: ShopFixture) -> None:
     landing = Landing(settings(), "clicks", "events")
     [file] = landing.files([DAY - timedelta(1)])
     before, marks = Path(file).read_bytes(), landing.ledger().deliveries[DAY].fingerprint
-    assert forget(cleaned) == {"events": 4, "users": 2}
-    assert landed_files_with(HER) == landed_files_with(f"{HER}0") != []
+    assert erase_user(cleaned) == {"events": 4, "users": 2}
+    assert landed_files_with(ERASED) == landed_files_with(f"{ERASED}0") != []
     ledger = landing.ledger()
     assert ledger.rows(DAY) == len(OTHERS)
     assert ledger.deliveries[DAY].fingerprint == marks, "the shop's file is the same, and is not landed again"
     assert Path(file).read_bytes() == before
-    assert forget(cleaned) == {"events": 0, "users": 0}
+    assert erase_user(cleaned) == {"events": 0, "users": 0}
 
 
 def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: ShopFixture) -> None:
     shop.describe(CLICKS)
     forms = [unicodedata.normalize(form, "zo\u00eb-7731") for form in ("NFC", "NFD")]
-    hers = [line.replace(HER, form) for form in forms for line in HERS]
+    hers = [line.replace(ERASED, form) for form in forms for line in ERASED_RECORDS]
     shop.deliver(*hers, *OTHERS)
     shop.land()
     assert shop.source is not None
@@ -89,19 +89,19 @@ def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: ShopFixture)
 
 def test_leftovers_of_a_killed_erasure_are_removed_by_the_next(cleaned: ShopFixture) -> None:
     [file] = map(Path, Landing(settings(), "clicks", "events").files([DAY]))
-    assert forget(cleaned) == {"events": 4, "users": 2}
+    assert erase_user(cleaned) == {"events": 4, "users": 2}
     left = file.parent
     left.mkdir()
-    (left / file.name).write_text(f"her record, {HER}")
-    assert forget(cleaned) == {"events": 0, "users": 0}
-    assert landed_files_with(HER) == landed_files_with(f"{HER}0") != []
+    (left / file.name).write_text(f"her record, {ERASED}")
+    assert erase_user(cleaned) == {"events": 0, "users": 0}
+    assert landed_files_with(ERASED) == landed_files_with(f"{ERASED}0") != []
     assert Landing(settings(), "clicks", "events").ledger().rows(DAY) == len(OTHERS)
 
 
 def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: ShopFixture) -> None:
-    forget(cleaned)
+    erase_user(cleaned)
     erase_users(settings(), "clicks")
-    assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
+    assert files_with(settings().home / "lake", ERASED) == files_with(settings().home / "lake", f"{ERASED}0")
     rows = {name: cleaned.rows(name) for name in ("events", "quarantine", "users")}
     assert len(rows["events"]) == 3
     cleaned.run(window_days=2)
@@ -110,27 +110,27 @@ def test_cleaning_after_an_erasure_equals_a_log_without_the_user(cleaned: ShopFi
 
 
 def test_new_records_of_an_erased_user_are_counted_and_not_stored(cleaned: ShopFixture) -> None:
-    forget(cleaned)
+    erase_user(cleaned)
     erase_users(settings(), "clicks")
-    cleaned.deliver(*HERS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
-    (cleaned.files / "users.csv").write_text(f"who,club\n{HER},red\n{HER},green\nbob,red\n")
+    cleaned.deliver(*ERASED_RECORDS, *OTHERS, "2026-11-20T11:00:00Z,view,P2,bob,s2,9.99,,")
+    (cleaned.files / "users.csv").write_text(f"who,club\n{ERASED},red\n{ERASED},green\nbob,red\n")
     cleaned.run(window_days=2)
-    assert landed_files_with(HER) != landed_files_with(f"{HER}0"), "landing keeps what the shop wrote"
-    assert files_with(settings().home / "lake", HER) == files_with(settings().home / "lake", f"{HER}0")
+    assert landed_files_with(ERASED) != landed_files_with(f"{ERASED}0"), "landing keeps what the shop wrote"
+    assert files_with(settings().home / "lake", ERASED) == files_with(settings().home / "lake", f"{ERASED}0")
     assert cleaned.outcomes(DAY) == {"rows_in": 8, "event": 3, "unparsable_number": 1, "forgotten": 4}
     assert cleaned.catalog_outcomes() == {"users_in": 3, "users_accepted": 1, "users_forgotten": 2}
     forgotten = [row for row in cleaned.rows("reconciliation") if row["outcome"] == "forgotten"]
     assert [row["rule"] for row in forgotten] == ["forgotten"]
-    assert [row["user_key"] for row in cleaned.rows("users")] == [f"{HER}0", "bob"]
+    assert [row["user_key"] for row in cleaned.rows("users")] == [f"{ERASED}0", "bob"]
 
 
 def test_a_refused_record_with_the_user_in_another_column_is_erased(cleaned: ShopFixture) -> None:
-    forget(cleaned)
+    erase_user(cleaned)
     erase_users(settings(), "clicks")
     # Of a record whose values stand in the wrong columns, another is taken for the user.
-    moved = f"2026-11-20T09:00:00Z,hover,P1,s1,{HER},,,"
+    moved = f"2026-11-20T09:00:00Z,hover,P1,s1,{ERASED},,,"
     cleaned.deliver(*OTHERS, moved, "2026-11-20T09:00:00Z,hover,P1,bob,s1,,,")
-    (cleaned.files / "users.csv").write_text(f"who,club\n,{HER}\n,red\nbob,red\n")
+    (cleaned.files / "users.csv").write_text(f"who,club\n,{ERASED}\n,red\nbob,red\n")
     cleaned.run(window_days=2)
     outcomes = cleaned.outcomes(DAY)
     assert (outcomes["forgotten"], outcomes["unknown_event_type"]) == (1, 1)
@@ -140,7 +140,7 @@ def test_a_refused_record_with_the_user_in_another_column_is_erased(cleaned: Sho
         "users_quarantine": 1,
         "users_forgotten": 1,
     }
-    assert not [row for row in cleaned.rows("quarantine") if HER in row["raw"].split('"')]
+    assert not [row for row in cleaned.rows("quarantine") if ERASED in row["raw"].split('"')]
 
 
 def test_spark_and_python_agree_on_the_hash(cleaned: ShopFixture) -> None:

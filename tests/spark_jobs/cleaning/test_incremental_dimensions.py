@@ -15,7 +15,7 @@ ANEW = (2, 4, 6)
 """Days that are cleaned a second time: one without a change, one with a late event, and the last."""
 FIRST = DAY - timedelta(days=6)
 LATE = FIRST + timedelta(days=3)
-SAID = CLICKS + '[users]\n[users.columns]\nuser_key = "who"\n[users.attributes]\nvisit = "visit"\n'
+CLICKS_WITH_USERS = CLICKS + '[users]\n[users.columns]\nuser_key = "who"\n[users.attributes]\nvisit = "visit"\n'
 DELIVERIES = (
     ("{0}T09:00:00Z,view,P1,ann,s1,1.00,,", "{0}T09:00:00Z,view,P2,bob,s2,2.00,,", "{0}T10:00:00Z,view,P2,bob,,2.50,,"),
     ("{0}T09:00:00Z,view,P1,bob,s3,,,", "{0}T09:00:00Z,view,P3,cat,s4,3.00,,"),
@@ -40,7 +40,7 @@ def both(shop: ShopFixture) -> dict[str, list[dict[str, Any]]]:
 def test_a_resumed_run_equals_one_that_is_built_from_all_days(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.describe(SAID)
+    shop.describe(CLICKS_WITH_USERS)
     went_on = []
     for number in range(len(DELIVERIES)):
         # The fifth run_shop brings a late event of the fourth.
@@ -66,14 +66,14 @@ def test_a_resumed_run_equals_one_that_is_built_from_all_days(
 
 
 def test_other_rules_or_another_mapping_read_all_days(shop: ShopFixture) -> None:
-    shop.describe(SAID)
+    shop.describe(CLICKS_WITH_USERS)
     for number in (0, 1):
         shop.run(deliver(shop, number), WINDOW)
     ds = deliver(shop, 2)
     shop.land(ds, WINDOW)
     assert shop.clean(ds, WINDOW, rules="bots").facts["continued_from"] == ""
     assert shop.clean(ds, WINDOW).facts["continued_from"] == str(FIRST + timedelta(days=1))
-    shop.describe(SAID.replace('visit = "visit"\n', 'visit = "upper(visit)"\n'))
+    shop.describe(CLICKS_WITH_USERS.replace('visit = "visit"\n', 'visit = "upper(visit)"\n'))
     assert shop.clean(ds, WINDOW).facts["continued_from"] == ""
     seen = {row["user_key"]: row["attributes"] for row in shop.rows("users") if row["ds"] == ds}
     assert seen["ann"] == '{"visit":"S5"}'

@@ -8,7 +8,7 @@ from spark_jobs.common.typed_columns import as_key, as_number, as_rating, as_tex
 pytestmark = pytest.mark.spark
 
 # NONE in full width; the signs of Kelvin and of the dotted I, ASCII in lower case; letters of two bytes.
-SAYS_SOMETHING = (
+PRESENT = (
     "none.",
     "nuls",
     "non\u00e8",
@@ -19,25 +19,25 @@ SAYS_SOMETHING = (
     "<na> ?",
     "0",
 )
-SAYS_NOTHING = ("", "  ", "None", " NULL ", "nan", "N/A", "<NA>", "  null  ")
+MISSING = ("", "  ", "None", " NULL ", "nan", "N/A", "<NA>", "  null  ")
 
 
 def test_texts_for_a_missing_value_are_null(spark: SparkSession) -> None:
-    texts = [(text,) for text in (*SAYS_SOMETHING, *SAYS_NOTHING)]
-    rows = spark.createDataFrame(texts, "said string")
-    said = F.col("said")
+    texts = [(text,) for text in (*PRESENT, *MISSING)]
+    rows = spark.createDataFrame(texts, "text string")
+    text = F.col("text")
     found = rows.select(
-        said, as_key(said, StringType()).alias("key"), as_text(said).alias("text"), has_value(said, StringType())
+        text, as_key(text, StringType()).alias("key"), as_text(text).alias("text"), has_value(text, StringType())
     ).collect()
-    kept = {row["said"]: (row["key"], row["text"], row[3]) for row in found}
-    wanted = {text: (text, text, True) for text in SAYS_SOMETHING} | dict.fromkeys(SAYS_NOTHING, (None, None, False))
+    kept = {row["text"]: (row["key"], row["text"], row[3]) for row in found}
+    wanted = {text: (text, text, True) for text in PRESENT} | dict.fromkeys(MISSING, (None, None, False))
     assert kept == wanted
 
 
 def test_texts_for_a_missing_id_are_values_elsewhere(spark: SparkSession) -> None:
-    said = F.col("said")
-    rows = spark.createDataFrame([("NA",), (" na ",), ("\\N",), ("NAN1",), ("n",)], "said string")
-    found = rows.select(as_key(said, StringType()).alias("key"), as_text(said).alias("text")).collect()
+    text = F.col("text")
+    rows = spark.createDataFrame([("NA",), (" na ",), ("\\N",), ("NAN1",), ("n",)], "text string")
+    found = rows.select(as_key(text, StringType()).alias("key"), as_text(text).alias("text")).collect()
     assert [row["key"] for row in found] == [None, None, None, "NAN1", "n"]
     assert [row["text"] for row in found] == ["NA", "na", "\\N", "NAN1", "n"]
 
@@ -62,10 +62,10 @@ APART = (
 def test_only_white_space_is_trimmed_from_ids(spark: SparkSession) -> None:
     dressed = {text: "P 1" for blank in BLANKS for text in (f"{blank}P 1{blank}", f"{blank}P 1", f"P 1{blank}")}
     wanted = dressed | {text: text for text in APART} | dict.fromkeys(BLANKS)
-    rows = spark.createDataFrame([(text,) for text in wanted], "said string")
+    rows = spark.createDataFrame([(text,) for text in wanted], "text string")
     found = {
-        row["said"]: row["key"]
-        for row in rows.select("said", as_key(F.col("said"), StringType()).alias("key")).collect()
+        row["text"]: row["key"]
+        for row in rows.select("text", as_key(F.col("text"), StringType()).alias("key")).collect()
     }
     assert found == wanted
 
@@ -98,17 +98,17 @@ NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
 
 
 def test_an_ambiguous_number_is_null_until_its_mark_is_declared(spark: SparkSession) -> None:
-    said = F.col("said")
-    rows = spark.createDataFrame([(text,) for text in NUMBERS], "said string")
-    found = rows.select(said, *(as_number(said, StringType(), mark) for mark in ("", ".", ","))).collect()
+    text = F.col("text")
+    rows = spark.createDataFrame([(text,) for text in NUMBERS], "text string")
+    found = rows.select(text, *(as_number(text, StringType(), mark) for mark in ("", ".", ","))).collect()
     assert {row[0]: tuple(row)[1:] for row in found} == NUMBERS
 
 
 def test_stars_are_a_rating(spark: SparkSession) -> None:
     wanted = {"★★★½": 3.5, "★★★☆☆": 3.0, "★": 1.0, "4½": 4.5, "4.5": 4.5, "☆": None, "★ good": None, "good": None}
-    rows = spark.createDataFrame([(text,) for text in wanted], "said string")
-    found = rows.select("said", as_rating(F.col("said"), StringType()).alias("rating")).collect()
-    assert {row["said"]: row["rating"] for row in found} == wanted
+    rows = spark.createDataFrame([(text,) for text in wanted], "text string")
+    found = rows.select("text", as_rating(F.col("text"), StringType()).alias("rating")).collect()
+    assert {row["text"]: row["rating"] for row in found} == wanted
 
 
 TIMES = {

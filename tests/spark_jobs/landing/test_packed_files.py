@@ -39,9 +39,9 @@ def zstd(content: bytes) -> bytes:
 
 
 def test_packed_files_are_read_and_named_as_delivered(shop: ShopFixture) -> None:
-    evil = {"..__..__escaped.csv": csv(ROWS[0]), "MACOSX__.DS_Store": b"\x00", "folder__b.csv": csv(ROWS[1], BAD)}
+    hostile = {"..__..__escaped.csv": csv(ROWS[0]), "MACOSX__.DS_Store": b"\x00", "folder__b.csv": csv(ROWS[1], BAD)}
     files = {
-        f"a-{DAY}.csv.zip": zipped(**evil),
+        f"a-{DAY}.csv.zip": zipped(**hostile),
         f"b-{DAY}.csv.zst": zstd(csv(ROWS[2])) + zstd(BAD.encode()),
         f"c-{DAY}.csv.gz": gzip.compress(csv(ROWS[3], BAD)),
         f"d-{DAY}.csv.bz2": bz2.compress(csv(BAD)),

@@ -20,12 +20,12 @@ from tests.spark_jobs.small_run import ITEMS, RUN_KEY, item, item_vectors, user_
 GPU = "cuda:1"
 
 
-class AskedError(Exception):
+class CalledError(Exception):
     """Raised with the device on which a product was to be computed."""
 
 
-def ask(*_: Any) -> TopK:  # noqa: ANN401
-    raise AskedError(scoring_device())
+def raise_instead(*_: Any) -> TopK:  # noqa: ANN401
+    raise CalledError(scoring_device())
 
 
 @pytest.fixture
@@ -39,25 +39,25 @@ def folder(tmp_path: Path) -> str:
 @pytest.mark.parametrize("table", NEIGHBORS)
 def test_neighbors_are_scored_on_the_gpu(folder: str, monkeypatch: pytest.MonkeyPatch, table: NeighborTable) -> None:
     monkeypatch.setattr(find_neighbor_items, "task_device", lambda: GPU)
-    monkeypatch.setattr(find_neighbor_items, "_best", ask)
+    monkeypatch.setattr(find_neighbor_items, "_best", raise_instead)
     find = find_neighbor_items.neighbor_finder(NeighborRequest(table, folder, 2, 8, "m/1", RUN_KEY.ds))
-    with pytest.raises(AskedError, match=GPU):
+    with pytest.raises(CalledError, match=GPU):
         list(find(iter([pa.RecordBatch.from_pydict({"id": np.arange(3)})])))
 
 
 def test_audiences(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find_audiences, "task_device", lambda: GPU)
-    monkeypatch.setattr(find_audiences, "_best_of", ask)
+    monkeypatch.setattr(find_audiences, "_best_of", raise_instead)
     order = find_audiences.AudienceRequest(folder, (0, 1), 2, 0, 8, "m/1", RUN_KEY.ds)
-    with pytest.raises(AskedError, match=GPU):
+    with pytest.raises(CalledError, match=GPU):
         list(find_audiences._finder(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 
 
 def test_recommendations(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommend_users, "task_device", lambda: GPU)
-    monkeypatch.setattr(recommend_users, "recommend_batch", ask)
+    monkeypatch.setattr(recommend_users, "recommend_batch", raise_instead)
     order = recommend_users.RecommendationRequest(folder, 2, 0, 8, "m/1", RUN_KEY.ds, BusinessRules())
-    with pytest.raises(AskedError, match=GPU):
+    with pytest.raises(CalledError, match=GPU):
         list(recommend_users.recommender(order)(iter([pa.RecordBatch.from_pydict({"user_key": ["ann"]})])))
 
 

@@ -32,8 +32,8 @@ def log_at(*histories: tuple[str, list[tuple[str, int, int]]]) -> Interactions:
     )
 
 
-def answers(asked: LabelledExamples) -> dict[int, float]:
-    return dict(zip(asked.events.tolist(), asked.labels.tolist(), strict=True))
+def labels_of(examples: LabelledExamples) -> dict[int, float]:
+    return dict(zip(examples.events.tolist(), examples.labels.tolist(), strict=True))
 
 
 def shown(*impressions: tuple[int, int, int]) -> Impressions:
@@ -52,32 +52,32 @@ LOG = log_at(
 
 
 def test_intent_is_a_purchase_within_seven_days_of_the_prediction_time() -> None:
-    asked = PurchaseIntentSampler(LOG).sample_at(5 * DAY)
+    examples = PurchaseIntentSampler(LOG).sample_at(5 * DAY)
     # a bought before and not again; b 5 days later; the anonymous session has no user who could buy again.
-    assert answers(asked) == {2: 0.0, 5: 1.0}
-    assert answers(PurchaseIntentSampler(LOG).sample_at(2 * DAY)) == {0: 1.0, 5: 0.0}
-    assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY)) == {2: 0.0, 5: 1.0}
-    assert answers(PurchaseIntentSampler(LOG).sample_at(3 * DAY - 1)) == {2: 0.0, 5: 0.0}
+    assert labels_of(examples) == {2: 0.0, 5: 1.0}
+    assert labels_of(PurchaseIntentSampler(LOG).sample_at(2 * DAY)) == {0: 1.0, 5: 0.0}
+    assert labels_of(PurchaseIntentSampler(LOG).sample_at(3 * DAY)) == {2: 0.0, 5: 1.0}
+    assert labels_of(PurchaseIntentSampler(LOG).sample_at(3 * DAY - 1)) == {2: 0.0, 5: 0.0}
 
 
 def test_an_unfinished_horizon_has_no_label() -> None:
     intent = PurchaseIntentSampler(LOG)
     assert not len(intent.sample_at(13 * DAY + 1).events)
-    assert answers(intent.sample_at(13 * DAY)) == {3: 0.0, 6: 1.0}
+    assert labels_of(intent.sample_at(13 * DAY)) == {3: 0.0, 6: 1.0}
     for seed in range(20):
-        asked = intent.sample(np.arange(len(LOG.items)), np.random.default_rng(seed))
-        assert (asked.prediction_times + 7 * DAY <= LOG.data_extent.last_timestamp).all()
-        assert set(asked.events.tolist()) <= {0, 2, 3, 5, 6}
+        examples = intent.sample(np.arange(len(LOG.items)), np.random.default_rng(seed))
+        assert (examples.prediction_times + 7 * DAY <= LOG.data_extent.last_timestamp).all()
+        assert set(examples.events.tolist()) <= {0, 2, 3, 5, 6}
 
 
 def test_a_prediction_time_is_between_two_events_and_weighs_their_gap() -> None:
-    asked = PurchaseIntentSampler(LOG).sample(np.arange(len(LOG.items)), RNG)
-    spans = dict(zip(asked.events.tolist(), asked.weights.tolist(), strict=True))
+    examples = PurchaseIntentSampler(LOG).sample(np.arange(len(LOG.items)), RNG)
+    spans = dict(zip(examples.events.tolist(), examples.weights.tolist(), strict=True))
     # The first line of the basket of two stands for nothing; b's second is cut where seven days are left.
     assert spans == pytest.approx({0: 2, 2: 10, 3: 1, 5: 9, 6: 3})
-    following = np.append(LOG.times[1:], LOG.times[-1])[asked.events]
-    assert (asked.prediction_times >= LOG.times[asked.events]).all()
-    assert (asked.prediction_times < following).all()
+    following = np.append(LOG.times[1:], LOG.times[-1])[examples.events]
+    assert (examples.prediction_times >= LOG.times[examples.events]).all()
+    assert (examples.prediction_times < following).all()
 
 
 def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
@@ -88,9 +88,9 @@ def test_a_session_ends_after_half_an_hour_without_an_event() -> None:
         ),
         ("b", [("view", 0, 0), ("purchase", 1, SESSION_GAP + 1), ("view", 2, 9 * SESSION_GAP)]),
     )
-    asked = SessionSampler(log).sample(np.arange(7), RNG)
+    examples = SessionSampler(log).sample(np.arange(7), RNG)
     # How b's last session continues is unknown.
-    assert answers(asked) == {0: 1.0, 1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 0.0}
+    assert labels_of(examples) == {0: 1.0, 1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: 0.0}
 
 
 def test_a_click_is_by_the_same_user_within_half_an_hour() -> None:
@@ -107,8 +107,10 @@ def test_a_click_is_by_the_same_user_within_half_an_hour() -> None:
         (1, 9, 0),
         (0, 3, DAY - MINUTE),
     )
-    asked = ClickSampler(log, impressions).sample(np.arange(6), RNG)
-    found = sorted(zip(asked.events, asked.items, asked.prediction_times // MINUTE, asked.labels, strict=True))
+    examples = ClickSampler(log, impressions).sample(np.arange(6), RNG)
+    found = sorted(
+        zip(examples.events, examples.items, examples.prediction_times // MINUTE, examples.labels, strict=True)
+    )
     # A purchase is no click; before b's first event nothing is known; the last could still be clicked.
     assert found == [(0, 1, 5, 1.0), (0, 2, 5, 0.0), (2, 1, 12, 0.0), (4, 1, 5, 0.0), (4, 1, 40, 1.0)]
 
@@ -125,11 +127,11 @@ def test_a_rating_is_predicted_from_the_history_before_it() -> None:
         ("b", [("view", 1, 0), ("rating", 1, 3 * DAY)]),
     )
     ratings = said((0, 1, 0, True), (0, 2, DAY, True), (0, 4, 2 * DAY, False), (1, 1, 3 * DAY, True))
-    asked = RatingSampler(log, ratings).sample(np.arange(6), RNG)
-    found = list(zip(asked.events, asked.items, asked.prediction_times // DAY, asked.labels, strict=True))
+    examples = RatingSampler(log, ratings).sample(np.arange(6), RNG)
+    found = list(zip(examples.events, examples.items, examples.prediction_times // DAY, examples.labels, strict=True))
     # Of a's first rating nothing is known before; the second and the cart are of one moment.
     assert found == [(0, 2, 1, 1.0), (2, 4, 2, 0.0), (4, 1, 3, 1.0)]
-    assert (asked.prediction_times > log.times[asked.events]).all()
+    assert (examples.prediction_times > log.times[examples.events]).all()
 
 
 def test_earlier_labels_do_not_contain_the_label() -> None:

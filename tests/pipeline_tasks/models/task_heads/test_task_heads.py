@@ -96,7 +96,7 @@ def test_the_prediction_time_changes_the_probability(recommender: TwoTowerRecomm
 
 def test_impossible_predictions_are_nan_or_an_error(recommender: TwoTowerRecommender) -> None:
     known = LOG.until(CUT)
-    assert np.isnan(predict(recommender, "purchase_intent", log_of({"nobody": []}))).all()
+    assert np.isnan(predict(recommender, "purchase_intent", log_of({"new_user": []}))).all()
     with pytest.raises(ValueError, match="the task click is about items"):
         predict(recommender, "click", known)
     with pytest.raises(ValueError, match="a prediction time is before the end of its history"):

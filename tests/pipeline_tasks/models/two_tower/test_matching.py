@@ -75,11 +75,11 @@ def test_the_towers_score_is_the_formula(recommender: TwoTowerRecommender) -> No
 
 
 def test_a_user_without_a_history_gets_popularity_scores(recommender: TwoTowerRecommender) -> None:
-    nobody = recommender.scores(log_of({"new": []}))[0]
+    new_user = recommender.scores(log_of({"new": []}))[0]
     popularity = (
         recommender.trends @ recommender.user_matrix(log_of({"new": []}))[0][recommender.model.matching.width :][:-9]
     )
-    np.testing.assert_allclose(nobody - nobody[0], popularity - popularity[0], atol=1e-4)
+    np.testing.assert_allclose(new_user - new_user[0], popularity - popularity[0], atol=1e-4)
 
 
 def test_the_published_order_is_that_of_the_model(recommender: TwoTowerRecommender, tmp_path: Path) -> None:

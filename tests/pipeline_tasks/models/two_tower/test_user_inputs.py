@@ -24,7 +24,7 @@ pytestmark = pytest.mark.training
 
 TEXTS = item_texts()
 OPTIONS = FitOptions(epochs=6, dimension=16, text_dimension=8, max_length=10, linear_rank=4, learning_rate=1e-2)
-CLUBS, ASKED = profile_log(400, seed=1), query_log(300, seed=1)
+CLUBS, QUERIES_LOG = profile_log(400, seed=1), query_log(300, seed=1)
 
 
 def content_of(log: Interactions) -> UserContent:
@@ -62,20 +62,20 @@ def of_clubs() -> TwoTowerRecommender:
 
 @pytest.fixture(scope="module")
 def of_queries() -> TwoTowerRecommender:
-    return fitted(ASKED, content_of(ASKED))
+    return fitted(QUERIES_LOG, content_of(QUERIES_LOG))
 
 
 def test_user_attributes_improve_the_ranking(of_clubs: TwoTowerRecommender) -> None:
     """Of others than those of train: .66 and .20 for newcomers, .49 and .44 after two events (seed 1)."""
-    others, ignorant = profile_log(200, seed=2), fitted(CLUBS, NOTHING)
-    assert ndcg(of_clubs, CLUBS, others, 0) > 2 * ndcg(ignorant, CLUBS, others, 0)
-    assert ndcg(of_clubs, CLUBS, others, 2) > ndcg(ignorant, CLUBS, others, 2) + 0.02
+    others, without_attributes = profile_log(200, seed=2), fitted(CLUBS, NOTHING)
+    assert ndcg(of_clubs, CLUBS, others, 0) > 2 * ndcg(without_attributes, CLUBS, others, 0)
+    assert ndcg(of_clubs, CLUBS, others, 2) > ndcg(without_attributes, CLUBS, others, 2) + 0.02
 
 
 def test_queries_improve_the_ranking(of_queries: TwoTowerRecommender) -> None:
     """The fourth event of others than those of train: .47 and .13 (seed 1)."""
     others = query_log(200, seed=2).before(np.full(200, 4))
-    assert ndcg(of_queries, ASKED, others, 3) > 2 * ndcg(fitted(ASKED, NOTHING), ASKED, others, 3)
+    assert ndcg(of_queries, QUERIES_LOG, others, 3) > 2 * ndcg(fitted(QUERIES_LOG, NOTHING), QUERIES_LOG, others, 3)
 
 
 @pytest.mark.parametrize("seen", [0, 4])
@@ -88,18 +88,20 @@ def test_the_last_query_changes_the_recommendations(of_queries: TwoTowerRecommen
 
 def test_the_query_that_led_to_an_event_is_not_seen_before_it(of_queries: TwoTowerRecommender) -> None:
     """In histories cut before it, and in the states that training learns from."""
-    assert ASKED.queries is not None
-    led = ASKED.queries.led.reshape(len(ASKED), -1).copy()
+    assert QUERIES_LOG.queries is not None
+    led = QUERIES_LOG.queries.led.reshape(len(QUERIES_LOG), -1).copy()
     led[:, 4:] = (led[:, 4:] + 2) % KINDS + 1
-    other = replace(ASKED, queries=replace(ASKED.queries, led=led.ravel()))
-    stops = np.full(len(ASKED), 4)
-    before = of_queries.user_matrix(ASKED.before(stops))
+    other = replace(QUERIES_LOG, queries=replace(QUERIES_LOG.queries, led=led.ravel()))
+    stops = np.full(len(QUERIES_LOG), 4)
+    before = of_queries.user_matrix(QUERIES_LOG.before(stops))
     np.testing.assert_array_equal(of_queries.user_matrix(other.before(stops)), before)
     assert (
-        np.abs(of_queries.user_matrix(other.before(stops + 1)) - of_queries.user_matrix(ASKED.before(stops + 1))).max()
+        np.abs(
+            of_queries.user_matrix(other.before(stops + 1)) - of_queries.user_matrix(QUERIES_LOG.before(stops + 1))
+        ).max()
         > 0.1
     )
-    states = [_trained_states(log, of_queries.users) for log in (ASKED, other)]
+    states = [_trained_states(log, of_queries.users) for log in (QUERIES_LOG, other)]
     torch.testing.assert_close(states[0][:, :5], states[1][:, :5])
     assert not torch.allclose(states[0][:, 5:], states[1][:, 5:])
 
@@ -120,12 +122,12 @@ def test_a_truncated_history_loses_the_queries_after_it() -> None:
 def test_a_user_vector_is_zero_without_history_and_attributes(
     of_clubs: TwoTowerRecommender, of_queries: TwoTowerRecommender
 ) -> None:
-    nobody = log_of({"a": [], "b": []})
-    described_users = nobody.described({"b": '{"club": "c1"}', "a": '{"club": "of one"}'})
+    new_user = log_of({"a": [], "b": []})
+    described_users = new_user.described({"b": '{"club": "c1"}', "a": '{"club": "of one"}'})
     vectors = of_clubs.user_matrix(described_users)[:, :16]
     assert vectors.any(axis=1).tolist() == [False, True]
-    assert not of_clubs.user_matrix(nobody)[:, :16].any()
-    assert not of_queries.user_matrix(nobody)[:, :16].any()
+    assert not of_clubs.user_matrix(new_user)[:, :16].any()
+    assert not of_queries.user_matrix(new_user)[:, :16].any()
 
 
 def test_a_log_without_attributes_adds_no_weights() -> None:
@@ -139,7 +141,7 @@ def test_a_log_without_attributes_adds_no_weights() -> None:
     }
 
 
-@pytest.mark.parametrize("log", [CLUBS, ASKED], ids=["attributes", "queries"])
+@pytest.mark.parametrize("log", [CLUBS, QUERIES_LOG], ids=["attributes", "queries"])
 def test_an_interrupted_training_resumes(log: Interactions) -> None:
     trainers = [TwoTowerTrainer(log, TEXTS, OPTIONS, users=content_of(log)) for _ in range(3)]
     whole = trainers[0].fit().model.state_dict()
@@ -149,7 +151,7 @@ def test_an_interrupted_training_resumes(log: Interactions) -> None:
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
-@pytest.mark.parametrize("log", [CLUBS, ASKED], ids=["attributes", "queries"])
+@pytest.mark.parametrize("log", [CLUBS, QUERIES_LOG], ids=["attributes", "queries"])
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(log: Interactions) -> None:
     options = replace(OPTIONS, dropout=0.0, half=False, epochs=1)
     models = [fitted(log, content_of(log), replace(options, micro_batch=size)).model for size in (0, 160)]
@@ -171,7 +173,7 @@ def test_a_loaded_model_scores_the_same_and_holds_no_rare_query(
         model.model.save_pretrained(folder)
         save_users(model.users, folder / "users")
         again = replace(model, model=TwoTower.from_pretrained(folder), users=load_users(folder / "users"))
-        log = (CLUBS, ASKED)[number].select(np.arange(20))
+        log = (CLUBS, QUERIES_LOG)[number].select(np.arange(20))
         np.testing.assert_array_equal(again.scores(log), model.scores(log))
     rare = replace(of_queries.users, queries=replace(of_queries.users.queries, shared=np.arange(KINDS) > 2))
     save_users(rare, tmp_path / "rare")

@@ -32,7 +32,7 @@ from spark_jobs.recommend_items import describe, limits
 from spark_jobs.recommending.run_inputs import RunInputs, read_run_inputs
 from spark_jobs.recommending.run_tables import stage_recommendations
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs.judged_shops import ITEMS, JudgedShop, grocery, ratings, reviews
+from tests.spark_jobs.evaluated_shops import ITEMS, EvaluatedShop, grocery, ratings, reviews
 from tests.spark_jobs.small_run import rows_of
 
 pytestmark = pytest.mark.spark
@@ -50,11 +50,11 @@ TASKS = ("served_test", "discovery_test", "repeats_test")
 
 
 @dataclass
-class Judged:
+class Evaluated:
     """A shop whose model was trained, evaluated and promoted."""
 
     spark: SparkSession
-    shop: JudgedShop
+    shop: EvaluatedShop
     run_id: str
     candidate: Candidate
     evaluation: Evaluation
@@ -82,7 +82,7 @@ class Judged:
 
 
 @pytest.fixture
-def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[JudgedShop], Judged]:
+def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[EvaluatedShop], Evaluated]:
     (tmp_path / "rules.toml").write_text(RULES)
     given = {
         "HOME": str(tmp_path),
@@ -99,15 +99,15 @@ def judge(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(f"NIGHTSHELF_{name}", value)
     settings.cache_clear()
 
-    def judged(shop: JudgedShop) -> Judged:
+    def evaluated(shop: EvaluatedShop) -> Evaluated:
         shop.write(Lake.open(settings(), shop.name))
         client(settings()).create_experiment(f"nightshelf/{shop.name}", artifact_location=f"file://{tmp_path}/runs")
         parent = start_parent_run(settings(), shop.run_key)
         candidate = train_candidate(settings(), shop.run_key, "frozen", parent)
         evaluation = evaluate_candidates(settings(), shop.run_key, parent)
-        return Judged(spark, shop, parent, candidate, evaluation, promote_champion(settings(), shop.run_key))
+        return Evaluated(spark, shop, parent, candidate, evaluation, promote_champion(settings(), shop.run_key))
 
-    return judged
+    return evaluated
 
 
 @pytest.fixture(autouse=True)
@@ -118,23 +118,23 @@ def _settings_of_others() -> Iterator[None]:
 
 @pytest.mark.parametrize("shop", [reviews(), ratings()], ids=lambda shop: shop.name)
 def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again(
-    judge: Callable[[JudgedShop], Judged], shop: JudgedShop
+    judge: Callable[[EvaluatedShop], Evaluated], shop: EvaluatedShop
 ) -> None:
-    judged = judge(shop)
+    evaluated = judge(shop)
     own = {user: {event.item for event in events} for user, events in shop.known.items()}
-    inputs = judged.inputs()
-    rows = rows_of(judged.serve(inputs), "recommendations")
+    inputs = evaluated.inputs()
+    rows = rows_of(evaluated.serve(inputs), "recommendations")
     assert not [row for row in rows if row["item_id"] in own[row["user_key"]]]
     assert not [row for row in rows if "it before" in row["reason"]]
-    assert shop.ndcg(rows, own) == pytest.approx(judged.figure, abs=1e-6)
-    assert judged.evaluation.metrics["discovery_test.two_tower.ndcg@10"] == judged.figure
-    assert judged.gate().passed
+    assert shop.ndcg(rows, own) == pytest.approx(evaluated.figure, abs=1e-6)
+    assert evaluated.evaluation.metrics["discovery_test.two_tower.ndcg@10"] == evaluated.figure
+    assert evaluated.gate().passed
     policy = "an item that the user has a purchase or rating of is excluded, unless it is replenishable"
-    run = client(settings()).get_run(judged.run_id)
+    run = client(settings()).get_run(evaluated.run_id)
     assert run.data.tags["headline_task"] == "served_test"
     assert run.data.metrics["repeat_share.rating"] == 0
     assert run.data.tags["served"].startswith(policy)
-    assert f"served_test evaluates the lists as served: {policy} (repeat share 0.0%); blocked" in judged.message
+    assert f"served_test evaluates the lists as served: {policy} (repeat share 0.0%); blocked" in evaluated.message
     assert any(policy in line for line in limits(inputs))
     asked = [[event.item for event in shop.known[user]] for user in ("u00", "u01")]
     histories: dict[str, list[Any]] = {"item_ids": asked, "event_types": [["rating"] * len(own) for own in asked]}
@@ -143,22 +143,24 @@ def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again
     answer = model.predict(pd.DataFrame(histories), params={"top_k": ITEMS})["item_ids"]
     assert not [item for row, own in zip(answer, asked, strict=True) for item in row if item in own]
     assert [len(row) for row in answer] == [ITEMS - len(set(own)) for own in asked]
-    table = mlflow.artifacts.load_dict(f"runs:/{judged.run_id}/evaluation/evaluation.json")
+    table = mlflow.artifacts.load_dict(f"runs:/{evaluated.run_id}/evaluation/evaluation.json")
     assert "served_test" in {row[table["columns"].index("task")] for row in table["data"]}
 
     # Served as it was until now, the list is a worse one, and the gate is closed.
     facts = inputs.policy.as_facts() | {"excluded_types": []}
     before = replace(inputs, meta=inputs.meta | {REPEAT_POLICY: facts})
-    manifest = judged.serve(before)
-    assert shop.ndcg(rows_of(manifest, "recommendations"), own) < judged.figure - 0.05
+    manifest = evaluated.serve(before)
+    assert shop.ndcg(rows_of(manifest, "recommendations"), own) < evaluated.figure - 0.05
     write_manifest(settings(), manifest.model_copy(update={"facts": manifest.facts | describe(inputs)}))
-    assert ("item_id", "critical") in {(finding.column, finding.severity) for finding in judged.gate().findings}
+    assert ("item_id", "critical") in {(finding.column, finding.severity) for finding in evaluated.gate().findings}
 
 
-def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: Callable[[JudgedShop], Judged]) -> None:
+def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(
+    judge: Callable[[EvaluatedShop], Evaluated],
+) -> None:
     shop = grocery()
-    judged = judge(shop)
-    inputs = judged.inputs()
+    evaluated = judge(shop)
+    inputs = evaluated.inputs()
     assert inputs.policy.excluded_types == ()
     assert 0 < len(inputs.offered.replenishable) < len(inputs.offered.item_ids)
     again = {inputs.offered.item_ids[index].as_py() for index in inputs.offered.replenishable}
@@ -169,15 +171,15 @@ def test_items_that_are_bought_repeatedly_are_evaluated_and_served_again(judge: 
     recent = {
         user: {event.item for event in events if event.moment >= since} - again for user, events in shop.known.items()
     }
-    rows = rows_of(judged.serve(inputs), "recommendations")
+    rows = rows_of(evaluated.serve(inputs), "recommendations")
     assert [row for row in rows if row["reason"] == "because you bought it before"]
     assert not [row for row in rows if row["item_id"] in recent[row["user_key"]]]
     assert any(recent.values())
-    assert shop.ndcg(rows, recent) == pytest.approx(judged.figure, abs=1e-6)
-    assert len({judged.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
+    assert shop.ndcg(rows, recent) == pytest.approx(evaluated.figure, abs=1e-6)
+    assert len({evaluated.evaluation.metrics[f"{task}.two_tower.ndcg@10"] for task in TASKS}) == 3
     whole = read_run_data(inputs.lake, shop.run_key)
     taken = served_task(whole, settings().scoring, "validation").taken
     (validation,) = build_tasks(whole.parts, "validation", ("served",), ITEMS, taken=taken)
-    competed = evaluate(load_recommender(judged.candidate.folder).recommender, validation)
-    assert judged.candidate.validation["ndcg@10"] == pytest.approx(competed.overall["ndcg@10"], abs=1e-6)
-    assert judged.gate().passed
+    competed = evaluate(load_recommender(evaluated.candidate.folder).recommender, validation)
+    assert evaluated.candidate.validation["ndcg@10"] == pytest.approx(competed.overall["ndcg@10"], abs=1e-6)
+    assert evaluated.gate().passed

@@ -27,7 +27,7 @@ class Event:
 
 
 @dataclass
-class JudgedShop:
+class EvaluatedShop:
     """Histories, split into the known part and the test part."""
 
     name: str
@@ -92,17 +92,17 @@ class JudgedShop:
         return float(np.mean(found))
 
 
-def reviews() -> JudgedShop:
+def reviews() -> EvaluatedShop:
     """No user rates an item twice; each rates items of one kind, and the last one is the test."""
-    return JudgedShop("reviews", _never_again(7), "leave_one_out")
+    return EvaluatedShop("reviews", _never_again(7), "leave_one_out")
 
 
-def ratings() -> JudgedShop:
+def ratings() -> EvaluatedShop:
     """No user rates an item twice; the split is temporal."""
-    return JudgedShop("ratings", _never_again(8), "temporal")
+    return EvaluatedShop("ratings", _never_again(8), "temporal")
 
 
-def grocery() -> JudgedShop:
+def grocery() -> EvaluatedShop:
     """Each user buys a few items of one kind repeatedly, some of them weekly."""
     rng = np.random.default_rng(9)
     histories = {}
@@ -110,7 +110,7 @@ def grocery() -> JudgedShop:
         own = rng.choice(np.arange(number % 3, ITEMS, 3), 6, replace=False)
         days = np.sort(rng.choice(DAYS, 16, replace=False))
         histories[f"u{number:02d}"] = [_event(int(rng.choice(own)), "purchase", int(day), number) for day in days]
-    return JudgedShop("grocery", histories, "temporal")
+    return EvaluatedShop("grocery", histories, "temporal")
 
 
 def _never_again(seed: int) -> dict[str, list[Event]]:
