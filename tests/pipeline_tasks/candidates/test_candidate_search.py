@@ -38,22 +38,22 @@ def trials_of(candidate: Candidate) -> list[mlflow.entities.Run]:
     return list(mlflow.search_runs([experiment], below, order_by=["start_time"], output_format="list"))
 
 
-def forgetful_in(number: int, fit: Callable[..., object]) -> Callable[..., object]:
-    """Make the training with that number lose what it learns, so that it is pruned on every processor."""
+def spoil_training(number: int, fit: Callable[..., object]) -> Callable[..., object]:
+    """Give the training with that number random weights after each epoch, so that it is pruned on every processor."""
     trained: list[object] = []
 
-    def killed(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
+    def spoiled(trainer: fit_two_tower.TwoTowerTrainer, after_epoch: Callable[[int, float], bool]) -> object:
         trained.append(trainer)
 
-        def kill_first(epoch: int, loss: float) -> bool:
+        def randomize_weights(epoch: int, loss: float) -> bool:
             with torch.no_grad():
                 for weights in trainer.recommender.model.parameters():
                     weights.normal_()
             return after_epoch(epoch, loss)
 
-        return fit(trainer, kill_first if len(trained) == number else after_epoch)
+        return fit(trainer, randomize_weights if len(trained) == number else after_epoch)
 
-    return killed
+    return spoiled
 
 
 def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trials_are_seen(
@@ -74,7 +74,7 @@ def test_a_killed_search_is_resumed_its_winner_is_the_candidate_and_pruned_trial
             train_candidate(shop, RUN_KEY, "frozen", parent, search_trials=6)
     assert (staging_folder(shop, RUN_KEY) / "search" / "frozen.db").exists()
     with monkeypatch.context() as patched:
-        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", forgetful_in(4, whole))
+        patched.setattr(fit_two_tower.TwoTowerTrainer, "fit", spoil_training(4, whole))
         candidate = train_candidate(shop, RUN_KEY, "frozen", parent, search_trials=6)
     trials = trials_of(candidate)
     states = [trial.data.tags["state"].partition(" at ")[0] for trial in trials]

@@ -1,4 +1,7 @@
-"""The items that an evaluation excludes as the tables do; tests/spark_jobs/test_evaluated_as_served.py compares both."""
+"""The items that an evaluation excludes, as the tables do.
+
+tests/spark_jobs/test_evaluated_as_served.py compares both.
+"""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
