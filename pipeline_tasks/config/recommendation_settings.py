@@ -35,8 +35,8 @@ class ScoringSettings(SettingsGroup):
     next_k: int = Field(20, ge=0)
     """Rows per item in next_items; 0 leaves it empty."""
     exclude_purchased_days: int = Field(30, ge=0)
-    """Items bought within so many days are not recommended, as far as the window (split.window_days) reaches: earlier
-    purchases are not known. 0 leaves it to `repeat_policy`."""
+    """Items bought within this number of days are not recommended, as far as the window (split.window_days) reaches.
+    Earlier purchases are not read. 0 leaves it to `repeat_policy`."""
     repeat_policy: Annotated[dict[str, RepeatRule], AfterValidator(_of_event_types)] = {}
     """Event type -> excluded or allowed: whether an item with such an event of the user may be recommended to them, as
     {"rating": "excluded"}. Other types follow the log (docs/guides/business-rules.md)."""
@@ -51,7 +51,7 @@ class ScoringSettings(SettingsGroup):
     search_k: int = Field(20, ge=1)
     """Rows per query in search_results."""
     search_days: int = Field(7, ge=1)
-    """Users who searched a query within so many days get an order of their own."""
+    """Users who searched a query within this number of days get a personal order."""
     audience_k: int = Field(50, ge=1)
     """Users per item and category in audiences."""
     audience_items: int = Field(10_000, ge=0)

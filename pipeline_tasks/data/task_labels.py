@@ -1,4 +1,4 @@
-"""Labels that task heads learn from, besides the histories: items shown, and items liked or disliked."""
+"""Labels that task heads learn from, in addition to the histories: items shown, and items liked or disliked."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -21,7 +21,7 @@ from pipeline_tasks.times import DAY, day_sql
 
 GIANT_SHARE: Final = 0.05
 MANY_USERS: Final = 100
-"""In a log of at least so many users, a user with a greater share of the events is a placeholder or a bot."""
+"""Minimum number of users. In such a log, a user with a greater share of the events is a placeholder or a bot."""
 PLACEHOLDERS: Final = (
     *("0", "-1", "undefined", "(not set)", "not set", "(none)", "(null)", "nil", "unknown", "anonymous", "guest"),
     *("not_authenticated", "true", "false", "[object object]", "distinct_id", "distinctid"),

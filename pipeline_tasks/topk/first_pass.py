@@ -22,7 +22,7 @@ from pipeline_tasks.topk.select_kernels import LANES, TILE, Columns, Margins, Ti
 _MOST_BITS: Final = 20
 """Bits by which a dimension is scaled at most."""
 _SAMPLE: Final = 8
-"""One in so many items, drawn at random, comes first. Bounds are guessed from this sample."""
+"""Items per item of the random sample that comes first. Bounds are guessed from this sample."""
 _UNITS: Final = 2.0**-20
 """Error per product of two lengths. It covers the float32 rounding of a candidate's low, of its bound and of the mean's
 removal, 2^-24 each."""

@@ -191,7 +191,7 @@ def gather(scores: Tile, number: int, lowest: float, k: int, rank: int, margins:
 
     Args:
         scores: (rows, width) int32 or float32, width a multiple of 64. Excluded items are below `lowest`.
-        rank: if not 0, a row without a bound starts with a guess: the score that so many of this tile reach.
+        rank: if not 0, a row without a bound starts with a guess: the score that this many of the tile reach.
     """
     capacity = found.columns.shape[1]
     for row in range(len(scores)):

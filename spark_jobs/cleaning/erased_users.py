@@ -34,7 +34,7 @@ def mark_erased(marked: DataFrame, erased: ErasedUsers) -> DataFrame:
 def mark_named(raw: DataFrame, rejected: DataFrame, erased: ErasedUsers, refused: Column) -> DataFrame:
     """Set the rule of the `refused` rows of `rejected` whose record in `raw` names an erased user in its text.
 
-    The text of a refused record is stored. A record whose values stand in the wrong columns names the user elsewhere.
+    The text of a refused record is stored. A record with values in the wrong columns names the user in another column.
     """
     if not erased:
         return rejected

@@ -93,7 +93,7 @@ def typed_users(evaluated: DataFrame, source: Source, keep: Sequence[str], compo
 def newest_per_key(rows: DataFrame, key: str) -> DataFrame:
     """Return the newest record of every key: by `_updated` and then the number of values, else the last of its file.
 
-    A record with nothing but its key counts as older than any other.
+    A record with only its key counts as older than any other.
     """
     filled = rows.select("*", _filled(rows, key))
     ranked = filled.withColumn(_PLACE, F.row_number().over(_newest(filled, "ds", key)))

@@ -23,7 +23,7 @@ VECTORS = "user_key string, vector array<float>, own_items array<int>, own_score
 
 
 def count_parts(spark: SparkSession, users: int) -> int:
-    """Return the number of partitions for so many users; each is small enough to be sorted in memory."""
+    """Return the number of partitions for this number of users; each is small enough to be sorted in memory."""
     return max(cores(spark), users // USERS_PER_PART)
 
 
