@@ -51,13 +51,7 @@ class TwoTowerTrainer:
         processes: Processes = ALONE,
         users: UserContent = NOTHING,
     ) -> None:
-        if not len(log.items) or int(log.lengths.max()) < 2:
-            raise TrainingError("no history of two events or more to train on: widen the window or land more days")
-        broken = int((~np.isfinite(raw_texts).all(axis=1)).sum())
-        if broken:
-            raise TrainingError(
-                f"text vectors of {broken} items are not finite: the text encoder or its tuning is broken"
-            )
+        _require_trainable(log, raw_texts)
         self.log, self.options, self.device, self.processes = log, options, torch.device(device), processes
         half = options.half and has_bfloat16(self.device)
         torch.manual_seed(options.seed)
@@ -187,6 +181,13 @@ class TwoTowerTrainer:
         shortest = 1 if self.tasks.samplers else 2
         windows = cut_windows(self.log, self.model.config.max_length, self.rng, shortest=shortest)
         return batch_windows(windows, self.options.batch_positions, self.rng)
+
+
+def _require_trainable(log: Interactions, raw_texts: Floats) -> None:
+    if not len(log.items) or int(log.lengths.max()) < 2:
+        raise TrainingError("no history of two events or more to train on: widen the window or land more days")
+    if broken := int((~np.isfinite(raw_texts).all(axis=1)).sum()):
+        raise TrainingError(f"text vectors of {broken} items are not finite: the text encoder or its tuning is broken")
 
 
 def _type_weights(log: Interactions, options: FitOptions) -> Floats:
