@@ -39,10 +39,10 @@ with DAG(
     def is_retrain_due() -> str:
         """Return the id of the next task: training, or the recommendations of the present champion."""
         from pipeline_tasks.config.settings import settings
-        from pipeline_tasks.registry.retraining import why_retrain
+        from pipeline_tasks.registry.retraining import retrain_reason
 
         context = get_current_context()
-        reason = why_retrain(settings(), resolve_run_key(context))
+        reason = retrain_reason(settings(), resolve_run_key(context))
         print(f"Retrain: {reason or 'not due'}")
         always = run_options(context)["retrain"] == "always"
         return "start_night_run" if reason or always else "hand_on_champion"

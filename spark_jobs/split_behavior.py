@@ -34,8 +34,8 @@ from spark_jobs.splitting.build_sequences import (
     NO_ACCEPTED_EVENTS,
     build_sequences,
     netted_purchases,
+    no_histories_reason,
     select_sequence_events,
-    why_no_histories,
 )
 from spark_jobs.splitting.split_choice import (
     MIN_CROSSING_SHARE,
@@ -83,7 +83,7 @@ def split(
     chosen = select_sequence_events(events, netted)
     sequences = stage_table(lake, "sequences", build_sequences(chosen, events, run.ds), [run.ds])
     if not sequences.rows:
-        raise ValueError(f"{run.source} {start} to {run.ds}: {why_no_histories(events)}")
+        raise ValueError(f"{run.source} {start} to {run.ds}: {no_histories_reason(events)}")
     strategy, parts = _parts(chosen, sequences, strategy, zone)
     row: dict[str, Any] = {
         "strategy": strategy,

@@ -27,7 +27,7 @@ from pipeline_tasks.quality.gate_pages import write_index
 from pipeline_tasks.registry.registry import champion_version, client
 from pipeline_tasks.registry.retraining import LEARNED_FROM_ERASED
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.erased import ErasedUsers, read_erased_users, remember
+from pipeline_tasks.sources.erased import ErasedUsers, read_erased_users, record_erased_users
 
 _STAGED_USER_DATA: Final = ("vectors", "shelf-*", "clean.json", "split.json", "recommend.json")
 """Entries of a staging folder with users in them. The next run makes them anew. The manifests name deleted files."""
@@ -68,7 +68,7 @@ def request_erasure(settings: Settings, source: str, keys: Sequence[str]) -> int
     if not all(erased.is_erased(key.strip()) for key in keys):
         # The champion is marked first: an attempt that fails before the keys are stored marks it again.
         _mark_champion(settings, source)
-    return len(remember(settings, source, keys).hashes)
+    return len(record_erased_users(settings, source, keys).hashes)
 
 
 def erase_users(settings: Settings, source: str) -> ErasureReport:
@@ -103,7 +103,7 @@ def _erase_users(settings: Settings, source: str) -> ErasureReport:
 
 
 def _mark_champion(settings: Settings, source: str) -> None:
-    """Mark the champion as trained with a user who is erased. `why_retrain` reads the mark."""
+    """Mark the champion as trained with a user who is erased. `retrain_reason` reads the mark."""
     today = datetime.now(UTC).date()
     champion = champion_version(settings, RunKey(source, today))
     if champion is not None:

@@ -61,7 +61,7 @@ class RepeatPairs:
         return np.bincount(self.place[self.types == kind], minlength=len(self.rows))
 
 
-def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
+def history_pairs(log: Interactions, n_items: int) -> RepeatPairs:
     """Return the pairs of a log with the statistics of each."""
     rows, steps = log.rows, step_numbers(log)
     keys, place = np.unique(rows * n_items + log.items, return_inverse=True)
@@ -132,7 +132,7 @@ class RepeatModel:
     def pairs(self, histories: Interactions) -> RepeatPairs:
         """Return the user-item pairs that the model scores."""
         n_items = self.levels.shape[0]
-        return own_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
+        return history_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
 
     def additions(self, pairs: RepeatPairs, linear: Floats, sequences: int) -> csr_matrix:
         """Return (sequences, items), sparse, of scores; `linear` (pairs,) are those of the item-to-item part."""
@@ -147,11 +147,12 @@ def demand_levels(
 ) -> Floats:
     """Return (items, 4), see `RepeatModel.levels`; `types` are its `types` and `unless`."""
     wanted = known.only(np.isin(known.types, types[0]))
-    pairs = own_pairs(wanted, n_items)
+    pairs = history_pairs(wanted, n_items)
     had = np.bincount(pairs.items, minlength=n_items)
     if types[1]:
         # Pairs that converted: all viewed pairs less those that remain.
-        again = had - np.bincount(own_pairs(filter_events(known, n_items, *types), n_items).items, minlength=n_items)
+        remaining = history_pairs(filter_events(known, n_items, *types), n_items)
+        again = had - np.bincount(remaining.items, minlength=n_items)
     else:
         again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
     mean = float(again.sum() / max(1, had.sum()))
@@ -211,7 +212,7 @@ def _fit(
     known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
 ) -> RepeatModel | None:
     inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
-    pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
+    pairs = history_pairs(filter_events(inner, n_items, types, unless), n_items)
     moment = inner.data_extent.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
     active = np.isin(pairs.rows, later.rows)

@@ -18,7 +18,7 @@ _ABANDONED_SECONDS: Final = 86_400
 """Age of an unfinished download that is taken for a killed one."""
 
 
-def kept_version(settings: Settings, version: ModelVersion) -> Path:
+def cached_version(settings: Settings, version: ModelVersion) -> Path:
     """Return the folder of a registered version; it is downloaded where it is missing.
 
     The version before it stays too, because another process may be reading it; older ones are removed. A download is

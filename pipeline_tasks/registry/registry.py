@@ -17,7 +17,7 @@ from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import REPOSITORY, Settings
 from pipeline_tasks.local_runtime.secret_files import mlflow_login_environment
 from pipeline_tasks.models.peers.peers import PEERS
-from pipeline_tasks.registry.model_cache import kept_version
+from pipeline_tasks.registry.model_cache import cached_version
 from pipeline_tasks.run_key import RunKey
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Pa
 
     number = str(version.version)
     expected = expected_sha256(settings, source, version.name, number)
-    kept = kept_version(settings, version)
+    kept = cached_version(settings, version)
     found = files_sha256(kept / "artifacts" / ARTIFACT)
     if expected is None:
         print(f"{version.name} version {number} is recorded as champion with SHA-256 {found}: it is the first one")
@@ -124,7 +124,7 @@ def _checked_files(settings: Settings, source: str, version: ModelVersion) -> Pa
     elif found != expected:
         # The local copy may be damaged, so the version is downloaded once more. Then the registry's files decide.
         shutil.rmtree(kept)
-        kept = kept_version(settings, version)
+        kept = cached_version(settings, version)
         found = files_sha256(kept / "artifacts" / ARTIFACT)
         if found != expected:
             raise ChampionError(

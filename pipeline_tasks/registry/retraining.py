@@ -15,7 +15,7 @@ _WINDOW_TOLERANCE: Final = 0.1
 """Share of its days by which a window may differ from the champion's."""
 
 
-def why_retrain(settings: Settings, key: RunKey) -> str | None:
+def retrain_reason(settings: Settings, key: RunKey) -> str | None:
     """Return why a retrain is due, in one sentence for the task's log; None where the champion may stay."""
     champion = champion_version(settings, key)
     if champion is None:

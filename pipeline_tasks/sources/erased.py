@@ -69,7 +69,7 @@ def read_erased_users(settings: Settings, source: str) -> ErasedUsers:
     return ErasedUsers.model_validate_json(path.read_text()) if path.exists() else ErasedUsers()
 
 
-def remember(settings: Settings, source: str, keys: Iterable[str]) -> ErasedUsers:
+def record_erased_users(settings: Settings, source: str, keys: Iterable[str]) -> ErasedUsers:
     """Add the users to the erased users of the source and return all of them. Known users change nothing.
 
     Raises:

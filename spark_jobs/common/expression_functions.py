@@ -88,7 +88,7 @@ TOLERANT: Final = {
 """Function that fails the job at one malformed value -> the function that returns NULL instead."""
 
 
-def why_refused(name: str) -> str | None:
+def refusal_reason(name: str) -> str | None:
     """Return why a mapping may not call the function `name` (in lower case), None where it may."""
     if name in ALLOWED:
         return None

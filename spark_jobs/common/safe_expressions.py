@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from pipeline_tasks.sources.sources import SourceError
-from spark_jobs.common.expression_functions import CONDITION_WORDS, LITERAL_FUNCTIONS, TOLERANT, why_refused
+from spark_jobs.common.expression_functions import CONDITION_WORDS, LITERAL_FUNCTIONS, TOLERANT, refusal_reason
 from spark_jobs.common.expression_tokens import Token, arguments, closing, joined, operand_start, tokens_of
 
 HIDDEN: Final = frozenset({"ds", "arrived", "_row", "_record_id", "_corrupt", "_metadata", "_ts", "_kept"})
@@ -129,7 +129,7 @@ def _check_name(
     if after == "(":
         if token.kind == "name" and token.name in CONDITION_WORDS:
             return
-        reason = "functions are called by their bare names" if before == "." else why_refused(token.name)
+        reason = "functions are called by their bare names" if before == "." else refusal_reason(token.name)
         if reason is None and token.name in ("unix_timestamp", "to_unix_timestamp") and _raw(tokens, place + 2) == ")":
             reason = "without an argument it returns the time of the run"
         if reason:

@@ -23,7 +23,7 @@ from pipeline_tasks.sources.sources import SourceError
 from spark_jobs.cleaning.map_events import with_event_time
 from spark_jobs.cleaning.value_failures import ExpressionSets, value_failures
 from spark_jobs.landing.event_days import shop_clock
-from spark_jobs.landing.land_records import flag_wanted, keep_wanted, write_landing
+from spark_jobs.landing.land_records import flag_selected, keep_selected, write_landing
 from spark_jobs.landing.read_records import read_records
 
 _DAMAGED: Final = re.compile("FAILED_READ_FILE|EOFException|ZipException|Unexpected end of|is not a Parquet file")
@@ -90,8 +90,8 @@ def write_events(
 
         with value_failures(expression_sets):
             with shop_clock(spark, source.timezone):
-                flagged = flag_wanted(read(), source.events, "events")
-            write_landing(with_days(keep_wanted(with_event_time(flagged, source), counts)), incoming)
+                flagged = flag_selected(read(), source.events, "events")
+            write_landing(with_days(keep_selected(with_event_time(flagged, source), counts)), incoming)
     return counts.get
 
 

@@ -10,7 +10,7 @@ from pipeline_tasks.sources.readable_files import readable_files
 from pipeline_tasks.sources.source_files import find_files, fingerprint, full_pattern
 from spark_jobs.landing.event_days import shop_clock
 from spark_jobs.landing.event_files import read_failures
-from spark_jobs.landing.land_records import add_record_id, add_row_numbers, flag_wanted, keep_wanted, write_landing
+from spark_jobs.landing.land_records import add_record_id, add_row_numbers, flag_selected, keep_selected, write_landing
 from spark_jobs.landing.read_records import read_records
 
 
@@ -42,7 +42,7 @@ def land_catalog(spark: SparkSession, source: Source, form: ItemForm | UserForm,
         counts = Observation(kind)
         with shop_clock(spark, source.timezone):
             raw = read_records(spark, ready.form, ready.paths, kind, ready.origins)
-            records = keep_wanted(flag_wanted(raw, form, kind), counts)
+            records = keep_selected(flag_selected(raw, form, kind), counts)
         write_landing(add_row_numbers(add_record_id(records), day, day), incoming := landing.incoming())
     landing.take_in(incoming, {run.ds: files_fingerprint})
     print(f"land {kind} {run.source} {run.ds}: {counts.get}")

@@ -21,7 +21,7 @@ _RESERVED: Final = ("ds", "arrived", TIME, ROW, RECORD, UNDATED, KEPT)
 """Names of the partitions of the landing, and of the columns that it adds."""
 
 
-def flag_wanted(raw: DataFrame, form: FileForm, where: str) -> DataFrame:
+def flag_selected(raw: DataFrame, form: FileForm, where: str) -> DataFrame:
     """Add `_kept`: whether the `where` of the form is true, or the record is corrupt.
 
     `where` is the table of the form in the TOML, for messages.
@@ -36,7 +36,7 @@ def flag_wanted(raw: DataFrame, form: FileForm, where: str) -> DataFrame:
         return analyzed(raw.withColumn(KEPT, kept))
 
 
-def keep_wanted(flagged: DataFrame, counts: Observation) -> DataFrame:
+def keep_selected(flagged: DataFrame, counts: Observation) -> DataFrame:
     """Return the records with a true `_kept`, without that column.
 
     `counts` observes the number of rows (`rows_read`) and of those left out (`left_out_by_where`). Spark Connect loses

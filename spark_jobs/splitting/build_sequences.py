@@ -133,7 +133,7 @@ def _is_chosen_type() -> Column:
     return F.col("event_type").isin(*CHOSEN_TYPES) & F.col("item_id").isNotNull()
 
 
-def why_no_histories(events: DataFrame) -> str:
+def no_histories_reason(events: DataFrame) -> str:
     """Return the reason why the events give no sequence, and the remedy."""
     known = F.col("user_key").isNotNull() | F.col("session_id").isNotNull()
     rows = events.groupBy("event_type").agg(F.count(F.lit(1)).alias("n"), F.count_if(known).alias("known")).collect()

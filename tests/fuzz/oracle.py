@@ -15,7 +15,7 @@ from pipeline_tasks.config.settings import settings
 from pipeline_tasks.lake.staging import write_manifest
 from pipeline_tasks.quality.gate_report import GateReport
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.erased import remember
+from pipeline_tasks.sources.erased import record_erased_users
 from spark_jobs.validate_tables import validate_step
 from tests.fuzz.deliveries import Delivery
 from tests.fuzz.lines import Unit
@@ -59,7 +59,7 @@ def check_delivery(spark: SparkSession, delivery: Delivery, folder: Path) -> lis
 
 
 def _run(shop: ShopFixture) -> GateReport:
-    remember(settings(), "fuzz", [ERASED])
+    record_erased_users(settings(), "fuzz", [ERASED])
     manifest = shop.run(DAY, 0)
     write_manifest(settings(), manifest)
     return validate_step(shop.spark, settings(), RunKey(manifest.source, DAY), "clean")

@@ -17,9 +17,9 @@ from pipeline_tasks.maintenance.erase_users import erase_users, request_erasure
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.quality.gate_report import Finding, GateReport, TableReport, write_report
 from pipeline_tasks.registry.registry import client
-from pipeline_tasks.registry.retraining import why_retrain
+from pipeline_tasks.registry.retraining import retrain_reason
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.erased import read_erased_users, remember
+from pipeline_tasks.sources.erased import read_erased_users, record_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day, write
 from tests.pipeline_tasks.maintenance.search_files import files_with
@@ -148,7 +148,7 @@ def test_staged_user_data_and_reports_that_name_the_user_are_deleted_and_models_
     fine.write_text("<td>all is well</td>")
     for step, sample in (("clean", f"1 of 9 rows, e.g. user_key={ERASED}"), ("split", "0 of 9 rows")):
         write_report(settings, gate(step, sample, str(page)))
-    remember(settings, SOURCE, [ERASED, another])
+    record_erased_users(settings, SOURCE, [ERASED, another])
     deleted = erase_users(settings, SOURCE).staged
     assert len(deleted) == 6
     assert {path.name for path in folder.iterdir()} == {"winner", "gate_split.json"}
@@ -172,12 +172,12 @@ def test_the_next_run_retrains(settings: Settings) -> None:
     api.set_registered_model_alias(name, "champion", "1")
     weekly = settings.model_copy(update={"training": settings.training.model_copy(update={"retrain_every_days": 99})})
     tomorrow = RunKey(SOURCE, date(2026, 11, 21))
-    assert why_retrain(weekly, tomorrow) is None
+    assert retrain_reason(weekly, tomorrow) is None
     erase(settings)
-    assert "was trained with a user who was erased on" in (why_retrain(weekly, tomorrow) or "")
+    assert "was trained with a user who was erased on" in (retrain_reason(weekly, tomorrow) or "")
     api.delete_model_version_tag(name, "1", "shopper_forgotten")
     request_erasure(settings, SOURCE, [ERASED])
-    assert why_retrain(weekly, tomorrow) is None, "the user was erased before: no model was trained with the user since"
+    assert retrain_reason(weekly, tomorrow) is None, "no model was trained with the user since the erasure"
 
 
 def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Settings) -> None:
@@ -193,7 +193,7 @@ def test_a_rollback_ends_at_the_erasure_and_never_restores_the_user(settings: Se
 
 
 def test_stored_hashes_name_no_user_and_match_the_user_again(settings: Settings) -> None:
-    remember(settings, SOURCE, [ERASED, "17850"])
+    record_erased_users(settings, SOURCE, [ERASED, "17850"])
     kept = read_erased_users(settings, SOURCE)
     assert kept.is_erased(ERASED)
     assert kept.is_erased("17850")
@@ -204,7 +204,7 @@ def test_stored_hashes_name_no_user_and_match_the_user_again(settings: Settings)
     path = settings.home / "forgotten" / f"{SOURCE}.json"
     assert path.stat().st_mode & 0o077 == 0
     written = path.read_text()
-    remember(settings, SOURCE, [ERASED])
+    record_erased_users(settings, SOURCE, [ERASED])
     assert path.read_text() == written
     with pytest.raises(ValueError, match="a user_key is empty"):
-        remember(settings, SOURCE, [" "])
+        record_erased_users(settings, SOURCE, [" "])

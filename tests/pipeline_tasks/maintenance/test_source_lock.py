@@ -20,7 +20,7 @@ from pipeline_tasks.lake.staging import Manifest, StagedTable, write_manifest
 from pipeline_tasks.maintenance.apply_retention import apply_retention
 from pipeline_tasks.maintenance.erase_users import erase_users
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
-from pipeline_tasks.sources.erased import remember
+from pipeline_tasks.sources.erased import record_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
@@ -63,7 +63,7 @@ def test_maintenance_changes_no_staged_file_of_a_running_job(settings: Settings)
     for ds, version in ((FIRST, "1"), (SECOND, "2")):
         publish_day(settings, ds, version)
     target = choose_rollback_target(settings, SOURCE, "tables", FIRST)
-    remember(settings, SOURCE, ["ann"])
+    record_erased_users(settings, SOURCE, ["ann"])
     job = lambda: job_lock(settings, SOURCE, "clean_behavior 2026-11-21")  # noqa: E731
     with another_process(job, settings) as (process, files):
         for maintain in (
@@ -94,7 +94,7 @@ def test_files_of_a_deleted_manifest_are_deleted_at_once(settings: Settings) -> 
     tables = {"purchase_intent": StagedTable(days=[THIRD], files=[str(file)], rows=1)}
     tables["recommendations"] = StagedTable(days=[FIRST], files=[str(published[0])], rows=1)
     write_manifest(settings, Manifest(source=SOURCE, ds=THIRD, step="recommend", tables=tables))
-    remember(settings, SOURCE, ["somebody"])
+    record_erased_users(settings, SOURCE, ["somebody"])
     erase_users(settings, SOURCE)
     assert not file.exists(), "its rows may be those of an erased user"
     assert all(one.exists() for one in published)

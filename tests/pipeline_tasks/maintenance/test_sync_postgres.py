@@ -13,7 +13,7 @@ from pipeline_tasks.maintenance.erase_users import erase_users
 from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, return_tables
 from pipeline_tasks.maintenance.sync_postgres import sync_days
 from pipeline_tasks.run_key import RunKey
-from pipeline_tasks.sources.erased import remember
+from pipeline_tasks.sources.erased import record_erased_users
 from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
 from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day
 from tests.pipeline_tasks.maintenance.search_files import files_with
@@ -59,7 +59,7 @@ def test_removed_days_are_dropped_and_changed_ones_replaced(server: PostgresServ
 
 
 def test_an_erased_user_is_in_no_day(server: PostgresServer, sunk: Settings) -> None:
-    remember(sunk, SOURCE, ["ann-7731"])
+    record_erased_users(sunk, SOURCE, ["ann-7731"])
     assert erase_users(with_store(sunk), SOURCE).postgres_rows == 3
     assert rows(server, "ds, user_key") == {(FIRST, "bob"), (SECOND, "bob"), (THIRD, "bob")}
     assert erase_users(with_store(sunk), SOURCE).postgres_rows == 0
@@ -70,7 +70,7 @@ def with_store(settings: Settings) -> Settings:
 
 
 def test_an_unreachable_server_is_reported_and_the_lake_is_changed(server: PostgresServer, sunk: Settings) -> None:
-    remember(sunk, SOURCE, ["ann-7731"])
+    record_erased_users(sunk, SOURCE, ["ann-7731"])
     server.kill()
     with pytest.raises(SinkError, match=r"did not erase users of shop .*NIGHTSHELF_POSTGRES_SINK, then run the"):
         erase_users(with_store(sunk), SOURCE)

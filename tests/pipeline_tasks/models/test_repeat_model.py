@@ -11,7 +11,7 @@ from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, own_pairs
+from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, history_pairs
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import (
     SavedRecommender,
@@ -63,7 +63,7 @@ def own_of(recommender: TwoTowerRecommender) -> RepeatModel:
 
 
 def test_pairs_count_a_basket_once() -> None:
-    pairs = own_pairs(log_of({"a": [(1, 1), (1, 1), (2, 1), (1, 4)], "b": [(2, 7)]}), 3)
+    pairs = history_pairs(log_of({"a": [(1, 1), (1, 1), (2, 1), (1, 4)], "b": [(2, 7)]}), 3)
     assert list(zip(pairs.rows.tolist(), pairs.items.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 2)]
     assert pairs.events.tolist() == [3, 1, 1]
     assert pairs.steps.tolist() == [2, 1, 1]

@@ -12,7 +12,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.registry.model_cache import kept_version
+from pipeline_tasks.registry.model_cache import cached_version
 from pipeline_tasks.registry.registry import client
 
 NAME = "nightshelf-kept_shop"
@@ -46,33 +46,33 @@ def register(settings: Settings, folder: Path, content: str) -> ModelVersion:
 
 def test_a_version_is_downloaded_once_and_leaves_nothing_behind(shop: Settings, tmp_path: Path) -> None:
     version = register(shop, tmp_path, "first")
-    kept = kept_version(shop, version)
+    kept = cached_version(shop, version)
     assert (kept / "artifacts" / "weights").read_text() == "first"
     assert kept.is_relative_to(shop.home)
     shutil.rmtree(tmp_path / "logged-first")
-    assert kept_version(shop, version) == kept
+    assert cached_version(shop, version) == kept
     assert list(kept.parent.iterdir()) == [kept]
     assert list((tmp_path / "system").iterdir()) == []
 
 
 def test_the_version_before_stays_and_older_ones_are_removed(shop: Settings, tmp_path: Path) -> None:
-    first, second, third = (kept_version(shop, register(shop, tmp_path, name)) for name in ("a", "b", "c"))
+    first, second, third = (cached_version(shop, register(shop, tmp_path, name)) for name in ("a", "b", "c"))
     assert [kept.is_dir() for kept in (first, second, third)] == [False, True, True]
 
 
 def test_going_back_to_an_earlier_version_reads_that_one(shop: Settings, tmp_path: Path) -> None:
     versions = [register(shop, tmp_path, name) for name in ("a", "b")]
-    read = [(kept_version(shop, versions[place]) / "artifacts" / "weights").read_text() for place in (0, 1, 0, 1)]
+    read = [(cached_version(shop, versions[place]) / "artifacts" / "weights").read_text() for place in (0, 1, 0, 1)]
     assert read == ["a", "b", "a", "b"]
 
 
 def test_a_new_registry_has_other_versions(shop: Settings, tmp_path: Path) -> None:
-    kept_version(shop, register(shop, tmp_path, "old"))
+    cached_version(shop, register(shop, tmp_path, "old"))
     client(shop).delete_registered_model(NAME)
     client(shop).create_registered_model(NAME)
     version = register(shop, tmp_path, "new")
     assert str(version.version) == "1"
-    assert (kept_version(shop, version) / "artifacts" / "weights").read_text() == "new"
+    assert (cached_version(shop, version) / "artifacts" / "weights").read_text() == "new"
 
 
 def test_simultaneous_downloads_are_all_complete(shop: Settings, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_simultaneous_downloads_are_all_complete(shop: Settings, tmp_path: Path)
     for attempt in range(10):
         version = register(shop, tmp_path, f"shared {attempt}")
         with ThreadPoolExecutor(4) as pool:
-            kept = set(pool.map(kept_version, [shop] * 4, [version] * 4))
+            kept = set(pool.map(cached_version, [shop] * 4, [version] * 4))
         assert [(path / "artifacts" / "weights").read_text() for path in kept] == [f"shared {attempt}"]
         assert set((shop.home / "champions" / NAME).iterdir()) == kept | before
         before = kept
@@ -93,5 +93,5 @@ def test_a_download_that_was_killed_is_removed_after_a_day(shop: Settings, tmp_p
     for age, name in ((0, ".part-running"), (90_000, ".part-killed")):
         (folder / name).mkdir(parents=True)
         os.utime(folder / name, (time.time() - age,) * 2)
-    kept = kept_version(shop, version)
+    kept = cached_version(shop, version)
     assert set(folder.iterdir()) == {kept, folder / ".part-running"}

@@ -24,11 +24,11 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
 from pipeline_tasks.registry.embed_items import embed_catalog
-from pipeline_tasks.registry.model_cache import kept_version
+from pipeline_tasks.registry.model_cache import cached_version
 from pipeline_tasks.registry.promotion import promote_champion, read_evaluation
 from pipeline_tasks.registry.pyfunc_recommender import NEEDED
 from pipeline_tasks.registry.registry import champion_version, client, load_version
-from pipeline_tasks.registry.retraining import why_retrain
+from pipeline_tasks.registry.retraining import retrain_reason
 from pipeline_tasks.registry.tracking import start_parent_run
 from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.tiny_shop import RUN_KEY, WINDOW, write_tiny_shop
@@ -57,7 +57,7 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     api.create_experiment(f"nightshelf/{RUN_KEY.source}", artifact_location=f"file://{home}/artifacts")
     with pytest.raises(ValueError, match="tiny_shop has no champion in the registry"):
         embed_catalog(settings, RUN_KEY)
-    reason = why_retrain(settings, RUN_KEY)
+    reason = retrain_reason(settings, RUN_KEY)
     parent = start_parent_run(settings, RUN_KEY)
     with pytest.raises(FileNotFoundError, match=r"run pipeline_tasks\.candidates\.train_candidate first"):
         evaluate_candidates(settings, RUN_KEY, parent)
@@ -152,7 +152,7 @@ def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -
 def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned: FineTuned, tmp_path: Path) -> None:
     version = champion_version(fine_tuned.settings, RUN_KEY)
     assert version is not None
-    model = kept_version(fine_tuned.settings, version)
+    model = cached_version(fine_tuned.settings, version)
     answer, ours = served_alone(model, tmp_path)
     here = mlflow.pyfunc.load_model(str(model)).predict(pd.DataFrame(ASKED), params={"top_k": 3})
     assert answer == list(here["item_ids"][0])
@@ -206,15 +206,15 @@ def test_a_model_read_back_scores_as_before(fine_tuned: FineTuned) -> None:
 
 def test_when_a_retrain_is_due(fine_tuned: FineTuned) -> None:
     assert fine_tuned.reason_before == "tiny_shop has no champion yet"
-    assert why_retrain(fine_tuned.settings, RUN_KEY) is None
+    assert retrain_reason(fine_tuned.settings, RUN_KEY) is None
     tomorrow = RunKey(RUN_KEY.source, RUN_KEY.ds + timedelta(days=1))
     lake = Lake.open(fine_tuned.settings, RUN_KEY.source)
     write_tiny_shop(lake, tomorrow)
-    assert "is 1 days old" in (why_retrain(fine_tuned.settings, tomorrow) or "")
+    assert "is 1 days old" in (retrain_reason(fine_tuned.settings, tomorrow) or "")
     weekly = fine_tuned.settings.model_copy(update={"training": TRAINING.model_copy(update={"retrain_every_days": 7})})
-    assert why_retrain(weekly, tomorrow) is None
+    assert retrain_reason(weekly, tomorrow) is None
     write_tiny_shop(lake, RUN_KEY, seed=6)
-    assert "was made from another split" in (why_retrain(fine_tuned.settings, RUN_KEY) or "")
+    assert "was made from another split" in (retrain_reason(fine_tuned.settings, RUN_KEY) or "")
     assert WINDOW == 30
 
 

@@ -69,11 +69,11 @@ def test_a_step_touches_no_more_rows_than_it_needs() -> None:
     assert sample is not None
     before, drawn, draw = trainer.model.item_ids.weight.detach().clone(), [np.zeros(0, np.int64)], sample.draw
 
-    def remember(*given: object) -> tuple[np.ndarray, np.ndarray]:
+    def recorded(*given: object) -> tuple[np.ndarray, np.ndarray]:
         drawn.append(draw(*given)[0])  # type: ignore[arg-type]
         return drawn[-1], np.zeros(len(drawn[-1]), np.float32)
 
-    sample.draw = remember  # type: ignore[method-assign, assignment]
+    sample.draw = recorded  # type: ignore[method-assign, assignment]
     trainer.fit()
     changed = (trainer.model.item_ids.weight != before).any(dim=1).nonzero().ravel().tolist()
     known = trainer.recommender.rows.numpy()[np.unique(np.concatenate(drawn))]

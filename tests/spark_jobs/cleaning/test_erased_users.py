@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_tasks.config.settings import settings
 from pipeline_tasks.maintenance.erase_users import erase_users
-from pipeline_tasks.sources.erased import hash_user_key, read_erased_users, remember
+from pipeline_tasks.sources.erased import hash_user_key, read_erased_users, record_erased_users
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.erase_landed import erase_landed
 from tests.pipeline_tasks.maintenance.search_files import files_with
@@ -58,7 +58,7 @@ def landed_files_with(text: str) -> list[str]:
 
 def erase_user(shop: ShopFixture) -> dict[str, int]:
     assert shop.source is not None
-    return erase_landed(shop.spark, shop.source, remember(settings(), "clicks", [ERASED]))
+    return erase_landed(shop.spark, shop.source, record_erased_users(settings(), "clicks", [ERASED]))
 
 
 def test_only_landed_files_of_the_erased_user_are_rewritten(cleaned: ShopFixture) -> None:
@@ -81,7 +81,7 @@ def test_a_key_with_an_accent_is_erased_in_both_unicode_forms(shop: ShopFixture)
     shop.deliver(*hers, *OTHERS)
     shop.land()
     assert shop.source is not None
-    known = remember(settings(), "clicks", forms)
+    known = record_erased_users(settings(), "clicks", forms)
     assert len(known.hashes) == 1
     assert erase_landed(shop.spark, shop.source, known) == {"events": len(hers), "users": 0}
     assert [landed_files_with(form) for form in forms] == [[], []]
@@ -148,7 +148,7 @@ def test_spark_and_python_agree_on_the_hash(cleaned: ShopFixture) -> None:
 
     from spark_jobs.cleaning.erased_users import is_erased
 
-    remember(settings(), "clicks", ["Zoë 7", "17850"])
+    record_erased_users(settings(), "clicks", ["Zoë 7", "17850"])
     kept = read_erased_users(settings(), "clicks")
     rows = [("Zoë 7", None), (None, "x;17850.0;y"), ("17851", "178500 a"), (None, None), (None, "x^17850^\x01y")]
     frame = cleaned.spark.createDataFrame(rows, "user_key string, _corrupt string").select(
