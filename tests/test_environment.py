@@ -32,7 +32,7 @@ def test_the_lock_holds_the_dependencies_of_the_project(requirement: Requirement
 
 
 @pytest.mark.parametrize("name", ["apache-airflow", "great-expectations", "mlflow", "pyspark", "transformers"])
-def test_what_is_installed_is_what_is_locked(name: str) -> None:
+def test_installed_versions_are_the_locked_ones(name: str) -> None:
     assert LOCK[name].specifier.contains(version(name))
 
 

@@ -72,7 +72,7 @@ def test_no_table_has_rows_of_users(installation: Installation, run: str) -> Non
         assert installation.rows(f"SELECT count(*) AS n FROM anonymous_till.{table}") == [{"n": 0}]
 
 
-def test_what_completes_a_basket_is_learned(installation: Installation, run: str) -> None:
+def test_basket_completion_is_learned(installation: Installation, run: str) -> None:
     client = installation.registry()
     experiment = client.get_experiment_by_name("nightshelf/anonymous_till")
     assert experiment is not None
@@ -93,7 +93,7 @@ def test_a_table_completes_a_basket(installation: Installation, run: str) -> Non
         assert set(sorted(sums, key=lambda item: -sums[item])[:2]) == set(articles[4:])
 
 
-def test_what_is_bought_together_is_similar(installation: Installation, run: str) -> None:
+def test_items_bought_together_are_similar(installation: Installation, run: str) -> None:
     rows = installation.rows(
         f"SELECT item_id, similar_item_id FROM anonymous_till.similar_items WHERE ds = '{DAY}' AND rank = 1"
     )

@@ -78,7 +78,7 @@ def test_a_spark_job_has_neither_of_them(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("task_environment")
-def test_neither_has_a_client_of_a_running_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_of_a_running_spark_has_neither_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from job_operators import SparkJob
 
     remote = "sc://localhost:15002/;token=own"

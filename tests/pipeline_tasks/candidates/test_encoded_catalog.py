@@ -58,7 +58,7 @@ def test_a_gpu_gets_more_pairs() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_what_is_set_is_kept(device: str) -> None:
+def test_a_set_encoder_schedule_is_kept(device: str) -> None:
     training = TrainingSettings(encoder_steps=7, encoder_pairs=9)
     assert with_encoder_schedule(training, device) == training
     assert with_encoder_schedule(TrainingSettings(encoder_pairs=64), device).encoder_pairs == 64

@@ -147,7 +147,7 @@ def test_the_time_limit_ends_the_running_trial_too(tmp_path: Path, capsys: pytes
     assert "the options chosen from the log are kept" in capsys.readouterr().out
 
 
-def test_what_is_set_by_hand_is_not_searched_and_every_range_holds_the_start() -> None:
+def test_options_that_are_set_are_not_searched_and_every_range_holds_the_start() -> None:
     given = TrainingSettings(dimension=32, epochs=3, dropout=0.1)
     names = set(space_around(CHOSEN, "leave_one_out", given).distributions)
     assert names == {"learning_rate", "weight_decay", "repeat_weight"}

@@ -37,7 +37,7 @@ def data() -> RunData:
     return RunData(RunKey("shop", date(2026, 11, 20)), catalog(*[None] * 4), LOG, {}, split)
 
 
-def test_what_is_bought_on_two_days_by_enough_of_its_buyers_is_replenishable() -> None:
+def test_an_item_that_enough_buyers_bought_on_two_days_is_replenishable() -> None:
     # All six bought i0 twice on one day, two of them on another day too; i1 and i2 were bought by two once.
     assert replenishable_items(RULES, catalog(*[None] * 4), LOG).tolist() == [True, False, False, False]
     assert not replenishable_items(RULES.model_copy(update={"repurchase_share": 0.4}), catalog(*[None] * 4), LOG).any()

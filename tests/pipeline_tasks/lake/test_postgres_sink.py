@@ -103,7 +103,7 @@ def test_a_repeated_copy_gives_the_same_rows(server: PostgresServer, settings: S
     assert published_days(server) == [(FIRST, "m/1", 4)]
 
 
-def test_what_is_staged_but_not_published_never_reaches_postgres(server: PostgresServer, settings: Settings) -> None:
+def test_staged_but_unpublished_rows_never_reach_postgres(server: PostgresServer, settings: Settings) -> None:
     """A commit that fails leaves both on the old run, and so does a sink that runs all the same."""
     run_key = published(settings, FIRST, "m/1")
     copy_recommendations(settings, run_key)

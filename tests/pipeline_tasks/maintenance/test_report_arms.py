@@ -21,7 +21,7 @@ def found(settings: Settings, days: int = 5) -> dict[str, tuple[Any, ...]]:
     return {row["user_key"]: tuple(row.values())[1:] for row in rows}
 
 
-def test_what_counts_for_an_impression(settings: Settings) -> None:
+def test_events_that_count_for_an_impression(settings: Settings) -> None:
     day = 24 * 60
     rows = [
         *(event("ann", "impression", minutes, item, "a") for minutes, item in ((0, "i1"), (0, "i2"), (90, "i1"))),

@@ -73,13 +73,13 @@ def test_pairs_count_a_basket_once() -> None:
     assert pairs.decayed(4 * DAY, 3 * DAY)[0] == pytest.approx(2 * 0.5 + 1)
 
 
-def test_what_is_wanted_again_is_ranked_first(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_repurchased_items_are_ranked_first(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     before = evaluate(replace(recommender, repeat_model=None), task).overall["ndcg@10"]
     recommender.repeat_model = tune_repeat_weight(replace(recommender, repeat_model=None), own_of(recommender), task)
     assert evaluate(recommender, task).overall["ndcg@10"] > before
 
 
-def test_only_own_items_get_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_only_previously_purchased_items_get_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     some = task.histories.select(np.arange(7))
     added = recommender.repeat_additions(some)
     plain = replace(recommender, repeat_model=None).scores(some)
@@ -88,13 +88,13 @@ def test_only_own_items_get_an_addition(recommender: TwoTowerRecommender, task: 
         assert set(added[row].indices) == set(some.items[some.offsets[row] : some.offsets[row + 1]].tolist())
 
 
-def test_others_do_not_change_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_other_users_do_not_change_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     alone = recommender.repeat_additions(task.histories.select(np.array([3])))
     among = recommender.repeat_additions(task.histories)[3]
     np.testing.assert_allclose(alone.toarray(), among.toarray(), rtol=1e-4, atol=1e-4)
 
 
-def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
+def test_a_saved_repeat_model_is_read_back(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
     save_repeat_model(own_of(recommender), tmp_path / "own")
     again = replace(recommender, repeat_model=load_repeat_model(tmp_path / "own"))
     np.testing.assert_array_equal(again.scores(task.histories), recommender.scores(task.histories))

@@ -67,7 +67,7 @@ def test_at_full_rank_the_factors_are_the_weights() -> None:
 
 
 @pytest.mark.parametrize("moves", [True, False])
-def test_what_comes_next_counts_where_the_shop_moves_and_only_there(moves: bool) -> None:
+def test_upcoming_items_count_only_where_demand_is_seasonal(moves: bool) -> None:
     task = _shop(moves)
     chosen = tune_item_to_item(task, FitOptions(linear_rank=8))
     assert (chosen.linear_coming > 0) == moves

@@ -81,7 +81,7 @@ def test_items_in_the_cart_rank_before_viewed_items(fitted: RepeatModel) -> None
     assert carted > viewed + 1
 
 
-def test_it_adds_nothing_before_it_was_weighed(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_the_repeat_model_adds_nothing_without_a_weight(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     np.testing.assert_array_equal(
         recommender.scores(task.histories), replace(recommender, view_conversion=None).scores(task.histories)
     )
@@ -103,7 +103,7 @@ def test_weights_of_one_fit_are_taken_over_by_the_next(fitted: RepeatModel) -> N
     assert copy_repeat_weights(None, fitted) is None
 
 
-def test_what_is_saved_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_path: Path) -> None:
+def test_a_saved_view_conversion_is_read_back(fitted: RepeatModel, task: RankingTask, tmp_path: Path) -> None:
     save_repeat_model(fitted, tmp_path / "looked_at")
     read = load_repeat_model(tmp_path / "looked_at")
     assert read is not None

@@ -56,7 +56,7 @@ def test_visits_are_distinguished_from_histories_by_their_times() -> None:
     assert facts.ends_in_basket == pytest.approx(2 / 3)
 
 
-def test_what_completes_a_basket_is_learned_without_an_order() -> None:
+def test_basket_completion_is_learned_without_an_order() -> None:
     visits = choose_options(baskets(), "leave_one_out", TrainingSettings(), ITEMS)
     assert (visits.linear_kind, visits.in_order, visits.answers, visits.averaged) == ("basket", True, 4, False)
     in_time = choose_options(baskets(), "temporal", TrainingSettings(), ITEMS)
@@ -107,7 +107,7 @@ def test_a_basket_is_compared_as_it_will_be_served() -> None:
     assert tune_item_to_item(task, options).linear_kind == recipes[int(np.argmax(ndcg))].kind
 
 
-def test_what_follows_what_is_still_chosen_where_lines_have_an_order() -> None:
+def test_the_sequence_model_is_chosen_where_lines_have_an_order() -> None:
     task = build_task(run_data(random_log(200, ITEMS, seed=5)).parts, "validation", "discovery", ITEMS)
     chosen = tune_item_to_item(task, FitOptions(linear_rank=ITEMS, linear_kind="sequence", in_order=True))
     assert chosen.linear_kind == "sequence"

@@ -42,7 +42,7 @@ def test_equal_seeds_give_equal_models(recommender: TwoTowerRecommender) -> None
     assert not torch.equal(other["text_projection.weight"], again["text_projection.weight"])
 
 
-def test_it_learns_what_follows_what() -> None:
+def test_the_towers_learn_the_order_of_items() -> None:
     parts = split_parts(LOG, {"strategy": "per_user"})
     task = build_task(parts, "test", "discovery", ITEMS + 1)
     ours = evaluate(fitted(task.known), task).overall["ndcg@10"]

@@ -100,7 +100,7 @@ def test_ratings_are_read_and_predicted_at_their_own_times(data: RunData) -> Non
     assert task_labels(data, FitOptions(liked_rating=5.0)).ratings is None
 
 
-def test_what_counts_as_liked_is_part_of_what_a_training_was_made_from(data: RunData, tmp_path: Path) -> None:
+def test_the_liked_threshold_is_part_of_the_training_fingerprint(data: RunData, tmp_path: Path) -> None:
     settings = TRAINING.model_copy(update={"liked_rating": 5.0})
     trained = train(data, "frozen", settings, tmp_path, lambda metrics, step: None)
     assert trained.saved.facts["options"]["liked_rating"] == 5.0

@@ -68,7 +68,7 @@ def test_users_without_events_get_own_weights_and_keep_their_attributes(
     np.testing.assert_array_equal(tuned.user_matrix(KNOWN.histories), of_known)
 
 
-def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoTowerRecommender) -> None:
+def test_new_items_are_not_boosted_above_relevant_items_of_new_users(recommender: TwoTowerRecommender) -> None:
     """The boost is in units of the spread of users with a history, which differs from that of new users."""
     rows = recommender.rows.clone()
     rows[:5] = -1
@@ -78,12 +78,12 @@ def test_new_items_are_not_lifted_over_all_that_newcomers_want(recommender: TwoT
     assert reached(tuned, NEWCOMERS) > 0.2
 
 
-def test_few_newcomers_choose_nothing(recommender: TwoTowerRecommender) -> None:
+def test_few_new_users_keep_the_default_weights(recommender: TwoTowerRecommender) -> None:
     few = task_of(OTHERS.select(np.arange(20)), 0)
     assert tune_new_user_weights(recommender, few, KNOWN) is recommender
 
 
-def test_what_newcomers_typed_counts_in_full() -> None:
+def test_queries_of_new_users_count_in_full() -> None:
     recommender = fitted(query_log(300, seed=1), query_vectors())
     silent = query_log(20, seed=2).before(np.zeros(20, dtype=np.int64))
     assert silent.queries is not None

@@ -57,7 +57,7 @@ def test_repeats_are_modelled_where_there_are_some() -> None:
     assert not choose_options(timeless, "leave_one_out", TrainingSettings(), 50).repeats
 
 
-def test_what_is_set_is_kept() -> None:
+def test_options_that_are_set_are_kept() -> None:
     training = TrainingSettings(epochs=3, dimension=32, max_length=9, dropout=0.4, repeats=False, seed=7)
     options = choose_options(long_log(20, 5, 3), "temporal", training, 50)
     assert (options.epochs, options.dimension, options.max_length, options.dropout) == (3, 32, 9, 0.4)
@@ -76,7 +76,7 @@ def test_a_setting_with_the_name_of_an_option_is_that_option() -> None:
     assert choose_options(long_log(20, 5, 3), "temporal", given, 50).dropout == 0
 
 
-def test_many_short_histories_are_learned_by_two() -> None:
+def test_many_short_histories_are_learned_by_an_ensemble_of_two() -> None:
     short, long = long_log(10_000, 10, 50), long_log(1200, 100, 50)
     chosen = [choose_options(log, "leave_one_out", TrainingSettings(), 50) for log in (short, long)]
     chosen.append(choose_options(short, "temporal", TrainingSettings(), 50))
@@ -100,7 +100,7 @@ def test_a_large_catalog_is_sampled_and_what_is_set_is_kept() -> None:
     assert choose_negatives(1_000_000) == 8_192
 
 
-def test_what_the_catalog_lists_counts_and_not_what_of_it_was_wanted() -> None:
+def test_all_items_of_the_catalog_count_and_not_only_relevant_ones() -> None:
     log = long_log(20, 5, 50)
     assert choose_options(log, "temporal", TrainingSettings(), 100_000).negatives == 0
     assert choose_options(log, "temporal", TrainingSettings(), 150_000).negatives == 8_192

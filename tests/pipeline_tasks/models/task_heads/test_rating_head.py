@@ -68,7 +68,7 @@ def recommender() -> TwoTowerRecommender:
     return fitted(LOG, own_half())
 
 
-def test_it_foresees_what_is_liked(recommender: TwoTowerRecommender) -> None:
+def test_the_rating_head_predicts_likes(recommender: TwoTowerRecommender) -> None:
     figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(ratings=own_half()))
     assert figures["rating_auc"] > 0.8
     assert figures["rating_log_loss"] < figures["rating_base_log_loss"] - 0.15

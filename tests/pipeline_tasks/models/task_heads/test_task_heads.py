@@ -64,7 +64,7 @@ def recommender() -> TwoTowerRecommender:
 
 
 @pytest.mark.parametrize(("task", "auc"), [("purchase_intent", 0.75), ("session_converts", 0.7), ("click", 0.7)])
-def test_each_head_foresees_what_it_was_not_shown(recommender: TwoTowerRecommender, task: str, auc: float) -> None:
+def test_each_head_predicts_held_out_labels(recommender: TwoTowerRecommender, task: str, auc: float) -> None:
     figures = evaluate_heads(recommender, LOG, CUT, TaskLabels(SHOWN))
     assert figures[f"{task}_auc"] > auc
     assert figures[f"{task}_log_loss"] < figures[f"{task}_base_log_loss"] - 0.02

@@ -13,7 +13,7 @@ def test_items_without_text_have_no_vector_of_the_empty_text() -> None:
     assert np.isnan(text_block(load_encoder(PACKAGED_ENCODER), ["", ""])).all()
 
 
-def test_only_what_is_new_is_encoded() -> None:
+def test_only_new_texts_are_encoded() -> None:
     encoded: list[str] = []
 
     def encode(new: list[str]) -> Floats:
@@ -27,7 +27,7 @@ def test_only_what_is_new_is_encoded() -> None:
     recall_block(["a"], ["a", "b", ""], known, lambda new: pytest.fail("nothing is new"))
 
 
-def test_each_block_is_whitened_by_itself_and_what_is_missing_becomes_nothing() -> None:
+def test_each_block_is_whitened_apart_and_missing_vectors_become_zero() -> None:
     rng = np.random.default_rng(1)
     texts, pictures = rng.standard_normal((200, 6)), 50 * rng.standard_normal((200, 3)) + 7
     vectors = np.concatenate([texts, pictures], axis=1).astype(np.float32)

@@ -13,7 +13,7 @@ def test_only_values_that_distinguish_items_and_are_shared_are_kept() -> None:
     np.testing.assert_array_equal(vocabulary.numbers(ITEMS), [[1, 0], [1, 2], [2, 0], [0, 0]])
 
 
-def test_values_that_were_not_there_at_fitting_are_left_out() -> None:
+def test_values_missing_at_fitting_are_left_out() -> None:
     vocabulary = ItemVocabulary(["red", "tall"])
     np.testing.assert_array_equal(vocabulary.numbers([("blue",), ("blue", "tall")]), [[0], [2]])
     assert vocabulary.numbers([("blue",)]).shape == (1, 0)

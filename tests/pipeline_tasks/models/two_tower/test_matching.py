@@ -40,7 +40,7 @@ def recommender(request: pytest.FixtureRequest) -> TwoTowerRecommender:
     return TwoTowerTrainer(TASK.known, TEXTS, replace(OPTIONS, matching=request.param)).fit()
 
 
-def test_each_learns_what_follows_what(recommender: TwoTowerRecommender) -> None:
+def test_each_matching_learns_the_order_of_items(recommender: TwoTowerRecommender) -> None:
     by_popularity = evaluate(popularity(TASK.known, ITEMS + 1), TASK).overall["ndcg@10"]
     assert evaluate(recommender, TASK).overall["ndcg@10"] > 1.5 * by_popularity
     assert tune_blend_weight(recommender, TASK)[1] > 1.5 * by_popularity
@@ -109,7 +109,7 @@ def test_the_published_order_is_that_of_the_model(recommender: TwoTowerRecommend
     np.testing.assert_allclose(np.linalg.norm(offered.content, axis=1), 1, atol=1e-5)
 
 
-def test_it_is_a_setting() -> None:
+def test_the_matching_is_a_setting() -> None:
     assert choose_options(LOG, "temporal", TrainingSettings(matching="additive"), ITEMS).matching == "additive"
     with pytest.raises(ValueError, match="matching"):
         TrainingSettings.model_validate({"matching": "cosine"})

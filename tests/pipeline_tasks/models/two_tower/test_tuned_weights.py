@@ -49,7 +49,7 @@ def folder(recommender: TwoTowerRecommender, tmp_path: Path) -> Path:
     return tmp_path / "saved"
 
 
-def test_they_are_read_back(folder: Path) -> None:
+def test_tuned_weights_are_read_back(folder: Path) -> None:
     assert load_recommender(folder).recommender.tuned == TUNED
     assert not FORMER.keys() & json.loads((folder / "two_tower" / "config.json").read_text()).keys()
 

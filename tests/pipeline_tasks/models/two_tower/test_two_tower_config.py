@@ -11,7 +11,7 @@ from pipeline_tasks.training.fit_options import FitOptions
 from tests.pipeline_tasks.logs import random_log
 
 
-def test_what_was_saved_is_read(tmp_path: Path) -> None:
+def test_a_saved_config_is_read_back(tmp_path: Path) -> None:
     shape = TwoTowerConfig(known_items=7, horizons=[10, 20], linear_kind="sequence", tasks=["click"], dropout=0.1)
     shape.save_pretrained(tmp_path)
     read = TwoTowerConfig.from_pretrained(tmp_path)
