@@ -1,11 +1,8 @@
 """A process that publishes run after run into four tables, until it kills itself at a chosen point of a commit."""
 
 import multiprocessing
-import os
-import signal
-from collections.abc import Callable
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
@@ -20,6 +17,7 @@ from pipeline_tasks.lake.staging import Manifest, StagedTable, publish
 from pipeline_tasks.maintenance.stored_files import expire
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
+from tests.pipeline_tasks.kill_after import kill_after
 
 DAY: Final = date(2026, 11, 20)
 NAMES: Final = ("recommendations", "fallback_recommendations", "similar_items", "next_items")
@@ -83,7 +81,7 @@ def publish_until_killed(settings: Settings, first: int, last: int, dies_after: 
 def _publish_runs(settings: Settings, first: int, last: int, dies_after: int) -> None:
     left = [dies_after]
     for owner, name in _STEPS:
-        counting = _counting(getattr(owner, name), left)
+        counting = kill_after(getattr(owner, name), left)
         setattr(owner, name, staticmethod(counting) if name == "_write_metadata" else counting)
     for run in range(first, last + 1):
         if run % _PUBLISHED:
@@ -99,14 +97,3 @@ def _expire_all(settings: Settings) -> None:
     for name in NAMES:
         table = lake.table(name)
         expire(table, [one for one in table.snapshots() if one.snapshot_id != table.metadata.current_snapshot_id])
-
-
-def _counting(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
-    def counted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
-        found = function(*arguments, **named)
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return found
-
-    return counted

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 START_SECONDS = 60
 
@@ -20,6 +21,14 @@ def programs() -> Path | None:
         return found[-1].parent
     on_path = shutil.which("postgres")
     return Path(on_path).resolve().parent if on_path else None
+
+
+def postgres_or_skip(folder: Path) -> "PostgresServer":
+    """Return a server with its files in the new folder `folder`; skip the test where PostgreSQL is not installed."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder.mkdir()
+    return PostgresServer(folder)
 
 
 class PostgresServer:
@@ -46,6 +55,10 @@ class PostgresServer:
     @property
     def dsn(self) -> str:
         return f"postgresql://shop@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def catalog_uri(self) -> str:
+        return self.dsn.replace("postgresql:", "postgresql+psycopg:")
 
     def start(self) -> None:
         """Start it and wait until it answers."""

@@ -23,7 +23,7 @@ from tests.pipeline_tasks.lake.killed_publisher import (
     runs_of,
     runs_queried,
 )
-from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
+from tests.pipeline_tasks.lake.postgres_server import postgres_or_skip
 from tests.pipeline_tasks.lake.rest_catalog import rest_catalog
 
 COMMITS = {"sqlite": 200, "postgres": 40}
@@ -35,13 +35,8 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Se
     if request.param == "sqlite":
         yield Settings(home=tmp_path), COMMITS["sqlite"]
         return
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = tmp_path / "postgres"
-    folder.mkdir()
-    server = PostgresServer(folder)
-    uri = server.dsn.replace("postgresql:", "postgresql+psycopg:")
-    yield Settings.model_validate({"home": tmp_path, "lake_catalog_uri": uri}), COMMITS["postgres"]
+    server = postgres_or_skip(tmp_path / "postgres")
+    yield Settings.model_validate({"home": tmp_path, "lake_catalog_uri": server.catalog_uri}), COMMITS["postgres"]
     server.kill()
 
 

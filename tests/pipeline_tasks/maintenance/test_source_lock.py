@@ -23,7 +23,7 @@ from pipeline_tasks.maintenance.roll_back_night import choose_rollback_target, r
 from pipeline_tasks.sources.erased import record_erased_users
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
-from tests.pipeline_tasks.lake.postgres_server import PostgresServer, programs
+from tests.pipeline_tasks.lake.postgres_server import postgres_or_skip
 from tests.pipeline_tasks.maintenance.published_shop import FIRST, SECOND, SOURCE, THIRD, publish_day
 
 Lock = Callable[[], AbstractContextManager[None]]
@@ -133,13 +133,8 @@ def test_two_landings_of_a_source_follow_one_another(settings: Settings, monkeyp
 
 
 def test_machines_that_share_a_postgres_catalog_share_its_locks(tmp_path: Path) -> None:
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = tmp_path / "postgres"
-    folder.mkdir()
-    server = PostgresServer(folder)
-    uri = server.dsn.replace("postgresql:", "postgresql+psycopg:")
-    lake = {"lake_catalog_uri": uri, "lake_warehouse": f"file://{tmp_path}/lake"}
+    server = postgres_or_skip(tmp_path / "postgres")
+    lake = {"lake_catalog_uri": server.catalog_uri, "lake_warehouse": f"file://{tmp_path}/lake"}
     here, there = (Settings.model_validate({"home": tmp_path / name, **lake}) for name in ("here", "there"))
     try:
         with another_process(lambda: job_lock(there, SOURCE, "train"), there) as (process, _):

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +14,7 @@ import pytest
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.sources.landing import Landing
+from tests.pipeline_tasks.kill_after import kill_after
 
 MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
 FIRST = {(MONDAY, MONDAY): [1, 2], (MONDAY, TUESDAY): [3], (TUESDAY, TUESDAY): [4, 5]}
@@ -69,19 +69,8 @@ def killed_after(operations: int, work: Callable[[], None]) -> bool:
 def _dying(operations: int, work: Callable[[], None]) -> None:
     left = [operations]
     for name in OPERATIONS:
-        setattr(os, name, _counting(getattr(os, name), left))
+        setattr(os, name, kill_after(getattr(os, name), left))
     work()
-
-
-def _counting(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
-    def counted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
-        found = function(*arguments, **named)
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return found
-
-    return counted
 
 
 def landed_files(landing: Landing) -> set[str]:
