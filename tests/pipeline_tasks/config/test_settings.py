@@ -23,7 +23,7 @@ def _read_anew() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("NIGHTSHELF_TRAINING__EPOCH", r"NIGHTSHELF_TRAINING__EPOCH=5 .* write NIGHTSHELF_TRAINING__EPOCHS"),
         ("NIGHTSHELF_SCORNG__TOP_K", r"NIGHTSHELF_SCORNG__TOP_K=5 .* write NIGHTSHELF_SCORING__TOP_K"),
@@ -33,9 +33,11 @@ def _read_anew() -> Iterator[None]:
         ("NIGHTSHELF_QXZJ", r"NIGHTSHELF_QXZJ=5 .* remove it; pipeline_tasks/config/settings\.py lists what there is"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, "5")
-    with pytest.raises(SettingError, match=says):
+    with pytest.raises(SettingError, match=message):
         settings()
 
 
@@ -54,7 +56,7 @@ def test_a_misspelt_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("NIGHTSHELF_TRAINING__EPOCHS", "-1", r"NIGHTSHELF_TRAINING__EPOCHS=-1: .*greater than or equal to 0"),
         ("NIGHTSHELF_TRAINING", '{"epoch": 3}', r"NIGHTSHELF_TRAINING__EPOCH=3: Extra inputs are not permitted"),
@@ -67,10 +69,10 @@ def test_a_misspelt_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_an_invalid_value_is_refused_by_the_name_of_its_variable(
-    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingError, match=says):
+    with pytest.raises(SettingError, match=message):
         settings()
 
 
@@ -110,7 +112,7 @@ def test_an_unknown_setting_is_refused_in_code_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("set_by_hand", "says"),
+    ("set_by_hand", "message"),
     [
         ({"members": 2, "matching": "additive"}, r"members is 2, but training\.matching additive: .* members to 1"),
         ({"members": 2, "task_weights": {"click": 1}}, r"members is 2, but training\.task_weights has click, whose"),
@@ -118,6 +120,6 @@ def test_an_unknown_setting_is_refused_in_code_too() -> None:
         ({"dimension": 6}, r"dimension is 6, which training\.members, 1 of 4 .* a multiple of 4"),
     ],
 )
-def test_contradicting_member_settings_are_refused_with_both_names(set_by_hand: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_contradicting_member_settings_are_refused_with_both_names(set_by_hand: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         TrainingSettings(**set_by_hand)

@@ -32,7 +32,7 @@ def test_a_choice_gets_the_type_of_its_field(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("epochs", "is not NAME=VALUE"),
         ("epoch=2", r"no form has a field 'epoch'; is it epochs\? There are approval, candidates, epochs"),
@@ -44,6 +44,6 @@ def test_a_choice_gets_the_type_of_its_field(text: str, value: object) -> None:
         ("target_date=2026-11-20", "target_date has an option of its own, --date"),
     ],
 )
-def test_an_invalid_choice_is_refused_by_name(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_an_invalid_choice_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         read_choices([text], FIELDS)

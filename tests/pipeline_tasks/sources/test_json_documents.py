@@ -28,7 +28,7 @@ def test_every_object_is_one_line(text: str, lines: list[str], chunk: int, monke
 
 @pytest.mark.parametrize("chunk", [5, 1 << 20])
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('[{"a": 1},\n{"b"', r"line 2 on \(Expecting ':' delimiter"),
         ('[{"a": 1}, 5]', r"line 1 on \(this is not an object, at '5\]'"),
@@ -37,10 +37,10 @@ def test_every_object_is_one_line(text: str, lines: list[str], chunk: int, monke
     ],
 )
 def test_the_error_names_the_line_and_the_fault(
-    text: str, says: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    text: str, message: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_rows, "_CHUNK", chunk)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         list(object_lines(io.StringIO(text), "a.json"))
 
 

@@ -111,7 +111,7 @@ def test_the_written_form_of_a_source_without_ratings_has_no_rating(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (('ts = "t"', ""), r"events.columns.ts is missing: add it \(a Spark SQL expression"),
         (('path = "{ds}.csv"', ""), r"events.path is missing: add it \(docs/guides/own-log.md shows where"),
@@ -123,11 +123,11 @@ def test_the_written_form_of_a_source_without_ratings_has_no_rating(tmp_path: Pa
     ],
 )
 def test_an_invalid_source_is_refused_with_file_and_key(
-    change: tuple[str, str], says: str, tmp_path: Path, home: Settings
+    change: tuple[str, str], message: str, tmp_path: Path, home: Settings
 ) -> None:
     file = tmp_path / "shop.toml"
     file.write_text(SMALLEST.replace(*change))
-    with pytest.raises(SourceError, match=says) as failed:
+    with pytest.raises(SourceError, match=message) as failed:
         register_source(file, home)
     assert str(file) in str(failed.value)
 

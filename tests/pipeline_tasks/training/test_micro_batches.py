@@ -67,9 +67,9 @@ def test_a_gpu_that_is_full_of_items_is_reported(
     message = (
         rf"out of memory with the vectors of {items} items .* set training\.negatives to fewer items .* on the CPU"
     )
-    with pytest.raises(TrainingError, match=message) as told:
+    with pytest.raises(TrainingError, match=message) as raised:
         trainer.fit()
-    assert isinstance(told.value, EXPECTED)
+    assert isinstance(raised.value, EXPECTED)
 
 
 def test_a_full_gpu_halves_the_parts_and_reports_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_a_repeated_column_gets_a_number(shop: ShopFixture) -> None:
 
 def test_the_remedy_for_json_fields_that_differ_by_case_works(shop: ShopFixture) -> None:
     write(shop, "a.json", '{"time": "2026-11-20", "item": "P1", "who": "ann", "Who": "bob"}\n')
-    with pytest.raises(SourceError, match=r"has the fields who and Who, .* say with fields = \[...\]"):
+    with pytest.raises(SourceError, match=r"has the fields who and Who, .* name those to read with fields = \[...\]"):
         views(shop, format='"json"').land(window_days=0)
     assert seen(views(shop, 'fields = ["time", "item", "who"]', format='"json"')) == [("ann", "P1")]
 
