@@ -83,19 +83,3 @@ def pod_with_one_gpu(executors: str) -> dict[str, Any]:
     return {
         "pod_override": models.V1Pod(spec=models.V1PodSpec(containers=[models.V1Container(name="base", resources=gpu)]))
     }
-
-
-__all__ = [
-    "CHAMPION_RECOMMENDER",
-    "DAG_DEFAULTS",
-    "GPU_POOL",
-    "LIGHT_POOL",
-    "NIGHTLY_RECOMMENDATIONS",
-    "NIGHTLY_SCHEDULE",
-    "PREPARED_BEHAVIOR",
-    "SPARK_POOL",
-    "after",
-    "nightly_schedule",
-    "on_one_gpu",
-    "pod_with_one_gpu",
-]

@@ -22,11 +22,11 @@ from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
 from pipeline_tasks.spark_place import cores, is_local
 
 SMALL_BATCH: Final = 10_000
-"""A batch of so many rows is read from any storage. A reconciliation has about ten rows a day."""
+"""Maximum number of rows of a batch that is read from any storage. A reconciliation has about ten rows a day."""
 MEMORY_LIMIT: Final = "1GB"
 """Memory of a query; what does not fit is spilled to disk."""
 STAGED_ROWS_VIEW: Final = "staged_rows"
-"""The only view that such a query may use besides its batch."""
+"""The only view that such a query may use in addition to its batch."""
 
 
 # Cached, because Great Expectations resolves the metrics of every rule twice.
@@ -39,7 +39,7 @@ def count_with_duckdb(rows: DataFrame, query: str) -> int | None:
     """
     n_rows, files = statistics_from_footers(rows).rows(), sorted(rows.inputFiles())
     is_large = n_rows is not None and n_rows > SMALL_BATCH
-    if n_rows is None or not files or (is_large and not _is_local(rows, files)):
+    if n_rows is None or not files or (is_large and not is_on_this_machine(rows, files)):
         return None
     with TemporaryDirectory() as spill, closing(_connect(rows, spill)) as connection:
         if STAGED_ROWS_VIEW in query:
@@ -69,7 +69,7 @@ def _connect(rows: DataFrame, spill: str) -> duckdb.DuckDBPyConnection:
     )
 
 
-def _is_local(rows: DataFrame, files: Sequence[str]) -> bool:
+def is_on_this_machine(rows: DataFrame, files: Sequence[str]) -> bool:
     """Return whether both the files and Spark are on this machine. On a cluster, Spark is nearer to the rows."""
     return is_local(rows.sparkSession) and all(isinstance(file_location(file)[0], fs.LocalFileSystem) for file in files)
 

@@ -126,14 +126,6 @@ def no_rows_from(
     return ExpectNoRowsFrom(unexpected_rows_query=query, description=description, severity=severity, meta=meta)
 
 
-def unique_ids_per_day(description: str, query: str, id_column: str, column: str, remedy: str) -> Expectation:
-    """Return the rule that no two rows of a day share an id; `query` returns offending rows, for samples."""
-    meta = _meta(column, remedy, description=description)
-    return ExpectIdsToDifferWithinDays(
-        id_column=id_column, unexpected_rows_query=query, description=description, severity="critical", meta=meta
-    )
-
-
 def contract_rules(name: str) -> list[Expectation]:
     """Return the rules for the contract of the table `name`."""
     contract = TABLES[name]
@@ -157,16 +149,19 @@ def contract_rules(name: str) -> list[Expectation]:
 
 
 def unique_key(contract: Table) -> Expectation:
-    """Return the rule that no two rows share the key.
-
-    A key (ds, id) is compared day by day, any other key by one aggregate. The built-in rule would need a window.
-    """
+    """Return the rule that no two rows share the key. The built-in rule would need a window."""
     columns = ", ".join(contract.key)
     query = f"SELECT {columns}, count(*) AS times FROM {{batch}} GROUP BY {columns} HAVING count(*) > 1"
     description = f"({columns}) identifies one row"
-    if len(contract.key) == 2 and contract.key[0] == "ds":
-        return unique_ids_per_day(description, query, contract.key[1], columns, _REBUILD)
-    return no_rows_from(description, query, columns, _REBUILD, shared_sql=True)
+    if len(contract.key) != 2 or contract.key[0] != "ds":
+        return no_rows_from(description, query, columns, _REBUILD, shared_sql=True)
+    return ExpectIdsToDifferWithinDays(
+        id_column=contract.key[1],
+        unexpected_rows_query=query,
+        description=description,
+        severity="critical",
+        meta=_meta(columns, _REBUILD, description=description) | {"shared_sql": True},
+    )
 
 
 def ranks_without_gaps(owner: str, item: str) -> Expectation:

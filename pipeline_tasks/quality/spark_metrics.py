@@ -15,7 +15,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
 from pipeline_tasks.quality.parquet_statistics import statistics_from_footers
-from pipeline_tasks.quality.repeated_ids import repeated_ids
 
 
 class SharedScanMetric(TableMetricProvider):  # type: ignore[misc]
@@ -39,30 +38,27 @@ class SharedScanMetric(TableMetricProvider):  # type: ignore[misc]
         return dependencies
 
 
+_aggregate = metric_partial(
+    engine=SparkDFExecutionEngine,
+    partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+    domain_type=MetricDomainTypes.TABLE,
+)
+_value = metric_value(engine=SparkDFExecutionEngine)
+Kwargs = dict[str, Any]
+Aggregate = tuple[Column, Kwargs, Kwargs]
+
+
 class FailedRows(SharedScanMetric):
     """The count of rows for which a Spark SQL condition is false or NULL, as an aggregate of the shared scan."""
 
     metric_name = "table.failed_rows"
     value_keys = ("condition",)
 
-    @metric_partial(  # type: ignore[untyped-decorator]
-        engine=SparkDFExecutionEngine,
-        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
-        domain_type=MetricDomainTypes.TABLE,
-    )
-    def _spark(
-        cls,  # noqa: N805  # the decorator makes it a class method
-        execution_engine: SparkDFExecutionEngine,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> tuple[Column, dict[str, Any], dict[str, Any]]:
-        return (
-            sf.count_if(~sf.coalesce(sf.expr(metric_value_kwargs["condition"]), sf.lit(False))),
-            metric_domain_kwargs,
-            {},
-        )
+    @staticmethod
+    @_aggregate  # type: ignore[untyped-decorator]
+    def _spark(metric_domain_kwargs: Kwargs, metric_value_kwargs: Kwargs, **_: object) -> Aggregate:
+        satisfied = sf.coalesce(sf.expr(metric_value_kwargs["condition"]), sf.lit(False))
+        return sf.count_if(~satisfied), metric_domain_kwargs, {}
 
 
 class QueryRows(SharedScanMetric):
@@ -71,19 +67,14 @@ class QueryRows(SharedScanMetric):
     metric_name = "table.query_rows"
     value_keys = ("unexpected_rows_query",)
 
-    @metric_partial(  # type: ignore[untyped-decorator]
-        engine=SparkDFExecutionEngine,
-        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
-        domain_type=MetricDomainTypes.TABLE,
-    )
+    @staticmethod
+    @_aggregate  # type: ignore[untyped-decorator]
     def _spark(
-        cls,  # noqa: N805  # the decorator makes it a class method
         execution_engine: SparkDFExecutionEngine,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> tuple[Column, dict[str, Any], dict[str, Any]]:
+        metric_domain_kwargs: Kwargs,
+        metric_value_kwargs: Kwargs,
+        **_: object,
+    ) -> Aggregate:
         query = over_batch(execution_engine.dataframe, metric_value_kwargs["unexpected_rows_query"])
         return sf.expr(f"(SELECT count(*) FROM ({query}))"), metric_domain_kwargs, {}
 
@@ -92,24 +83,6 @@ def over_batch(rows: DataFrame, query: str) -> str:
     """Return `query` with `{batch}` replaced by the name of a view of `rows`, which is created."""
     rows.createOrReplaceTempView("gate_batch")
     return query.format(batch="gate_batch")
-
-
-class RepeatedIds(TableMetricProvider):  # type: ignore[misc]
-    """The count of ids that two or more rows of a day share."""
-
-    metric_name = "table.repeated_ids"
-    value_keys = ("id_column",)
-
-    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
-    def _spark(
-        cls,  # noqa: N805  # the decorator makes it a class method
-        execution_engine: SparkDFExecutionEngine,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> int:
-        return repeated_ids(execution_engine.dataframe, metric_value_kwargs["id_column"])
 
 
 class RowCount(TableMetricProvider):  # type: ignore[misc]
@@ -121,32 +94,20 @@ class RowCount(TableMetricProvider):  # type: ignore[misc]
 
     metric_name = "table.row_count"
 
-    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
-    def _spark(
-        cls,  # noqa: N805  # the decorator makes it a class method
-        execution_engine: SparkDFExecutionEngine,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> int:
+    @staticmethod
+    @_value  # type: ignore[untyped-decorator]
+    def _spark(execution_engine: SparkDFExecutionEngine, **_: object) -> int:
         n_rows = statistics_from_footers(execution_engine.dataframe).rows()
         return execution_engine.dataframe.count() if n_rows is None else n_rows
 
 
-class GivenCount(TableMetricProvider):  # type: ignore[misc]
+class Precounted(TableMetricProvider):  # type: ignore[misc]
     """A count that was known beforehand (gate_expectations.PrecountedRule)."""
 
-    metric_name = "table.given_count"
+    metric_name = "table.precounted"
     value_keys = ("count",)
 
-    @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
-    def _spark(
-        cls,  # noqa: N805  # the decorator makes it a class method
-        execution_engine: SparkDFExecutionEngine,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> int:
+    @staticmethod
+    @_value  # type: ignore[untyped-decorator]
+    def _spark(metric_value_kwargs: Kwargs, **_: object) -> int:
         return int(metric_value_kwargs["count"])

@@ -45,7 +45,7 @@ def test_a_large_batch_on_another_machine_is_left_to_spark(
     reported: DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duckdb_metrics, "SMALL_BATCH", 3)
-    monkeypatch.setattr(duckdb_metrics, "_is_local", lambda rows, files: False)
+    monkeypatch.setattr(duckdb_metrics, "is_on_this_machine", lambda rows, files: False)
     assert count_with_duckdb(reported, "SELECT * FROM {batch}") is None
 
 

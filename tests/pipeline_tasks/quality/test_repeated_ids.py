@@ -6,12 +6,19 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from pipeline_tasks.quality import repeated_ids as module
+from pipeline_tasks.quality.gate_expectations import ExpectIdsToDifferWithinDays
 from pipeline_tasks.quality.repeated_ids import repeated_ids
 
 pytestmark = pytest.mark.spark
 
 MONDAY = date(2026, 11, 23)
 Rows = list[tuple[date, int | None]]
+RULE = ExpectIdsToDifferWithinDays(
+    id_column="id",
+    unexpected_rows_query="SELECT ds, id FROM {batch} GROUP BY ds, id HAVING count(*) > 1",
+    meta={"shared_sql": True},
+)
 
 
 def frame(spark: SparkSession, folder: Path, *files: Rows) -> DataFrame:
@@ -40,28 +47,28 @@ def test_ids_are_counted_across_the_files_of_a_day_and_not_across_days(spark: Sp
     assert repeated_ids(rows.sparkSession.read.parquet(f"{tmp_path}/3.parquet"), "id") == 0
 
 
-def test_ids_may_be_texts(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_counted_by_the_query(spark: SparkSession, tmp_path: Path) -> None:
     texts = pa.array(["a", "b", None, "a"], pa.string()), pa.array(["b", "a", None], pa.string())
     for number, ids in enumerate(texts):
         pq.write_table(pa.table({"id": ids, "ds": [MONDAY] * len(ids)}), tmp_path / f"{number}.parquet")
     rows = spark.read.parquet(str(tmp_path))
-    assert repeated_ids(rows, "id") == 3 == counted_by_spark(rows)
-    monkeypatch.setattr("pipeline_tasks.quality.repeated_ids.MOST_TEXT_IDS", 6)
-    monkeypatch.setattr("pipeline_tasks.quality.repeated_ids._repeated", lambda files, column: -1)
-    assert repeated_ids(rows, "id") == 3, "too many texts are grouped by Spark"
+    assert repeated_ids(rows, "id") is None
+    assert RULE.precounted(rows) == {"table.query_rows": 3}
+    assert counted_by_spark(rows) == 3
 
 
-def test_a_cluster_counts_in_tasks(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = frame(spark, tmp_path, [(MONDAY, 1), (MONDAY, 1)], [(MONDAY + timedelta(1), 2)])
-    monkeypatch.setattr("pipeline_tasks.quality.repeated_ids.is_local", lambda _: False)
-    assert repeated_ids(rows, "id") == 1
-
-
-def test_files_of_several_days_are_grouped_by_spark(spark: SparkSession, tmp_path: Path) -> None:
+def test_files_of_several_days_are_counted_by_the_query(spark: SparkSession, tmp_path: Path) -> None:
     rows = frame(spark, tmp_path, [(MONDAY, 1), (MONDAY + timedelta(1), 1)], [(MONDAY, 1)])
-    assert repeated_ids(rows, "id") == 1
+    assert repeated_ids(rows, "id") is None
+    assert RULE.precounted(rows) == {"table.query_rows": 1}
 
 
-def test_rows_that_are_in_no_file_are_grouped_by_spark(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([(MONDAY, 1), (MONDAY, 1), (MONDAY, 2)], "ds date, id long")
-    assert repeated_ids(rows, "id") == 1
+def test_a_cluster_and_rows_that_are_in_no_file_are_left_to_spark(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = frame(spark, tmp_path, [(MONDAY, 1), (MONDAY, 1)])
+    monkeypatch.setattr(module, "is_on_this_machine", lambda rows, files: False)
+    assert repeated_ids(rows, "id") is None
+    in_no_file = spark.createDataFrame([(MONDAY, 1), (MONDAY, 1), (MONDAY, 2)], "ds date, id long")
+    assert RULE.precounted(in_no_file) == {"table.query_rows": None}
+    assert repeated_ids(rows, "nowhere") is None
