@@ -77,7 +77,7 @@ def test_model(name: str, seed: int, shared_data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("peer", QUALITY_PEERS)
 @pytest.mark.parametrize("name", SETS)
 def test_peer(name: str, peer: str, seed: int, shared_data: Path) -> None:
-    """Fit one peer on all that may be known before test, and ask it the same questions."""
+    """Fit one peer on all events before test, and evaluate it on the same tasks."""
     if seed > 1 and peer not in SEEDED_PEERS:
         pytest.skip(f"{peer} uses no random numbers: one seed suffices")
     chosen = SETS[name]

@@ -46,7 +46,7 @@ def can_fit(peer: str, data: RunData) -> bool:
 
 
 def fit_quality_peer(peer: str, data: RunData, seed: int) -> Scorer:
-    """Fit on all that may be known before test, validation included; `seed` is for peers that draw."""
+    """Fit on all events before test, validation included; `seed` is for peers that draw."""
     known, n_items = data.parts.known_before("test"), len(data.catalog)
     if peer == "ease":
         return ease(known, n_items, _penalty(data), EASE_ITEMS)

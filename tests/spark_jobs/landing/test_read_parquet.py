@@ -126,6 +126,6 @@ def test_a_damaged_footer_names_the_file_and_the_remedy(shop: ShopFixture, damag
 def test_columns_that_differ_only_by_case_are_named(shop: ShopFixture) -> None:
     deliver(shop, DAY, Item=pa.array(["P3", "P4"]))
     with pytest.raises(
-        SourceError, match=r"orders-2026-11-20.parquet has the columns item and Item, and Spark does not"
+        SourceError, match=r"orders-2026-11-20.parquet has the columns item and Item, and Spark ignores case"
     ):
         shop.describe(ORDERS).land()
