@@ -20,7 +20,7 @@ from pipeline_tasks.evaluation.repeat_policy import (
     policy_excluded_items,
     repeat_shares,
 )
-from pipeline_tasks.models.repeat_model import history_pairs
+from pipeline_tasks.models.repeat_model import own_pairs
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
 from pipeline_tasks.times import MINUTE, day_at, end_of_day
 
@@ -70,7 +70,7 @@ def replenishable_items(
         wanted = {f"{rules.attribute}={value}".casefold() for value in _TRUE}
         return np.array([not wanted.isdisjoint(values) for values in catalog.values], dtype=np.bool_)
     purchases = known.only((known.types == CHOSEN_TYPES.index("purchase")) & known.known[known.rows])
-    pairs = history_pairs(purchases, len(catalog))
+    pairs = own_pairs(purchases, len(catalog))
     buyers = np.bincount(pairs.items, minlength=len(catalog))
     several = _day_numbers(pairs.last, zone) > _day_numbers(pairs.first, zone)
     share = np.bincount(pairs.items, several, minlength=len(catalog)) / np.maximum(buyers, 1)

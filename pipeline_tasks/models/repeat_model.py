@@ -61,7 +61,7 @@ class RepeatPairs:
         return np.bincount(self.place[self.types == kind], minlength=len(self.rows))
 
 
-def history_pairs(log: Interactions, n_items: int) -> RepeatPairs:
+def own_pairs(log: Interactions, n_items: int) -> RepeatPairs:
     """Return the pairs of a log with the statistics of each."""
     rows, steps = log.rows, step_numbers(log)
     keys, place = np.unique(rows * n_items + log.items, return_inverse=True)
@@ -132,7 +132,7 @@ class RepeatModel:
     def pairs(self, histories: Interactions) -> RepeatPairs:
         """Return the user-item pairs that the model scores."""
         n_items = self.levels.shape[0]
-        return history_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
+        return own_pairs(filter_events(histories, n_items, self.types, self.unless), n_items)
 
     def additions(self, pairs: RepeatPairs, linear: Floats, sequences: int) -> csr_matrix:
         """Return (sequences, items), sparse, of scores; `linear` (pairs,) are those of the item-to-item part."""
@@ -147,12 +147,11 @@ def demand_levels(
 ) -> Floats:
     """Return (items, 4), see `RepeatModel.levels`; `types` are its `types` and `unless`."""
     wanted = known.only(np.isin(known.types, types[0]))
-    pairs = history_pairs(wanted, n_items)
+    pairs = own_pairs(wanted, n_items)
     had = np.bincount(pairs.items, minlength=n_items)
     if types[1]:
         # Pairs that converted: all viewed pairs less those that remain.
-        remaining = history_pairs(filter_events(known, n_items, *types), n_items)
-        again = had - np.bincount(remaining.items, minlength=n_items)
+        again = had - np.bincount(own_pairs(filter_events(known, n_items, *types), n_items).items, minlength=n_items)
     else:
         again = np.bincount(pairs.items, pairs.steps - 1, minlength=n_items)
     mean = float(again.sum() / max(1, had.sum()))
@@ -171,13 +170,13 @@ def pair_features(
     steps, of_all = np.log(pairs.steps), np.log1p(pairs.sequence_steps)
     age, idle = _log_days(moment - pairs.last), _log_days(moment - pairs.sequence_last)
     gap = _log_days(np.where(pairs.steps > 1, (pairs.last - pairs.first) / np.maximum(pairs.steps - 1, 1), 0))
-    decays = [np.log(pairs.decayed(moment, life * span) + 1e-3) for life in _HALF_LIVES]
+    lives = [np.log(pairs.decayed(moment, life * span) + 1e-3) for life in _HALF_LIVES]
     several = pairs.steps > 1
     liked = np.maximum(linear, 0)
     columns = [
         *(steps, np.log1p(pairs.events), age, steps / of_all, pairs.steps / pairs.sequence_steps, of_all),
         *(*levels[pairs.items].T, idle, _log_days(pairs.sequence_last - pairs.last)),
-        *(steps * age, gap, several * (age - gap), *decays),
+        *(steps * age, gap, several * (age - gap), *lives),
         *(linear, np.log(liked + 0.01), liked * steps),
         *(np.log1p(pairs.of_type(kind)) for kind in counted_types),
     ]
@@ -212,7 +211,7 @@ def _fit(
     known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
 ) -> RepeatModel | None:
     inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
-    pairs = history_pairs(filter_events(inner, n_items, types, unless), n_items)
+    pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
     moment = inner.data_extent.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
     active = np.isin(pairs.rows, later.rows)

@@ -11,7 +11,7 @@ from pipeline_tasks.evaluation.baselines import recent_popularity
 from pipeline_tasks.evaluation.ranking_task import Scorer, build_task, sample_task
 from pipeline_tasks.models.ease import ease
 from pipeline_tasks.models.peers.peers import PEERS, fit_peer
-from pipeline_tasks.models.repeat_model import history_pairs
+from pipeline_tasks.models.repeat_model import own_pairs
 from pipeline_tasks.training.tune_item_to_item_weight import set_ndcg
 
 EASE_PENALTIES: Final = (20.0, 50.0, 150.0, 500.0)
@@ -32,7 +32,7 @@ class OwnBaskets:
 
     def scores(self, histories: Interactions) -> Floats:
         """Return (histories, items)."""
-        pairs = history_pairs(histories, len(self.levels))
+        pairs = own_pairs(histories, len(self.levels))
         scores = np.tile(self.levels, (len(histories), 1))
         age = (self.data_extent.last_timestamp - pairs.last) / max(1, self.data_extent.last_timestamp)
         scores[pairs.rows, pairs.items] += pairs.steps + 1 - age

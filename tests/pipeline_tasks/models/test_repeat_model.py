@@ -11,7 +11,7 @@ from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, history_pairs
+from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, own_pairs
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import (
     SavedRecommender,
@@ -63,7 +63,7 @@ def own_of(recommender: TwoTowerRecommender) -> RepeatModel:
 
 
 def test_pairs_count_a_basket_once() -> None:
-    pairs = history_pairs(log_of({"a": [(1, 1), (1, 1), (2, 1), (1, 4)], "b": [(2, 7)]}), 3)
+    pairs = own_pairs(log_of({"a": [(1, 1), (1, 1), (2, 1), (1, 4)], "b": [(2, 7)]}), 3)
     assert list(zip(pairs.rows.tolist(), pairs.items.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 2)]
     assert pairs.events.tolist() == [3, 1, 1]
     assert pairs.steps.tolist() == [2, 1, 1]
@@ -73,13 +73,13 @@ def test_pairs_count_a_basket_once() -> None:
     assert pairs.decayed(4 * DAY, 3 * DAY)[0] == pytest.approx(2 * 0.5 + 1)
 
 
-def test_repurchased_items_are_ranked_first(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_what_is_wanted_again_is_ranked_first(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     before = evaluate(replace(recommender, repeat_model=None), task).overall["ndcg@10"]
     recommender.repeat_model = tune_repeat_weight(replace(recommender, repeat_model=None), own_of(recommender), task)
     assert evaluate(recommender, task).overall["ndcg@10"] > before
 
 
-def test_only_previously_purchased_items_get_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_only_own_items_get_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     some = task.histories.select(np.arange(7))
     added = recommender.repeat_additions(some)
     plain = replace(recommender, repeat_model=None).scores(some)
@@ -88,13 +88,13 @@ def test_only_previously_purchased_items_get_an_addition(recommender: TwoTowerRe
         assert set(added[row].indices) == set(some.items[some.offsets[row] : some.offsets[row + 1]].tolist())
 
 
-def test_other_users_do_not_change_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_others_do_not_change_an_addition(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     alone = recommender.repeat_additions(task.histories.select(np.array([3])))
     among = recommender.repeat_additions(task.histories)[3]
     np.testing.assert_allclose(alone.toarray(), among.toarray(), rtol=1e-4, atol=1e-4)
 
 
-def test_a_saved_repeat_model_is_read_back(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
+def test_what_is_saved_is_read_back(recommender: TwoTowerRecommender, task: RankingTask, tmp_path: Path) -> None:
     save_repeat_model(own_of(recommender), tmp_path / "own")
     again = replace(recommender, repeat_model=load_repeat_model(tmp_path / "own"))
     np.testing.assert_array_equal(again.scores(task.histories), recommender.scores(task.histories))
@@ -113,7 +113,7 @@ def test_a_saved_recommender_keeps_it(recommender: TwoTowerRecommender, task: Ra
     assert moved.repeat_additions(task.histories).nnz == recommender.repeat_additions(task.histories).nnz
 
 
-def test_a_later_time_changes_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:
+def test_a_later_moment_moves_the_demand(recommender: TwoTowerRecommender, task: RankingTask) -> None:
     later = own_of(recommender).at(habits(), ITEMS)
     assert later.moment > own_of(recommender).moment
     assert not np.array_equal(later.levels, own_of(recommender).levels)
@@ -129,7 +129,7 @@ def test_events_newer_than_the_model_count_as_they_would_have_before(
     assert recommender.as_of(recommender.moment - 1) is recommender
 
 
-def test_a_log_without_repeats_has_no_repeat_model() -> None:
+def test_nobody_wants_the_same_again() -> None:
     assert (
         fit_repeat_model(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, ItemToItemRecipe("set", 2)) is None
     )
