@@ -51,6 +51,15 @@ price = "price"
 size = "size"
 color = "split(color, '/')"
 """
+USERS = """
+[users]
+path = "users.csv"
+format = "csv"
+[users.columns]
+user_key = "who"
+[users.attributes]
+club = "club"
+"""
 HEADER = "time,kind,item,who,visit,price,units,words"
 
 

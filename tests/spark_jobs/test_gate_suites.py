@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -10,26 +9,19 @@ from pipeline_tasks.quality.gate_pages import POLICY
 from pipeline_tasks.quality.gate_runner import SUITES, GateRun
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
-from tests.spark_jobs import gold_cases, silver_cases
 from tests.spark_jobs.gate_case import DS, VIEWS, Row
+from tests.spark_jobs.gate_fixtures import DEFECTS, GOOD, interpreted  # noqa: F401 - the fixture
 from tests.spark_jobs.silver_cases import event
 
-GOOD = silver_cases.GOOD | gold_cases.GOOD
-DEFECTS = silver_cases.DEFECTS | gold_cases.DEFECTS
 SILVER = ("events", "quarantine", "reconciliation", "items", "users")
+
+
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> GateRun:
     return GateRun(tmp_path_factory.mktemp("docs"), "shop 2026-11-20 test")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def interpreted(spark: SparkSession) -> Iterator[None]:
-    """Interpret queries, as the gate does for small tables: compiling 30 queries takes longer than running them."""
-    spark.conf.set("spark.sql.codegen.wholeStage", "false")
-    yield
-    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 def frame(spark: SparkSession, table: str, rows: list[Row]) -> DataFrame:

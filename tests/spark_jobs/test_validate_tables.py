@@ -18,11 +18,9 @@ from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import arrow_schema
 from spark_jobs.validate_tables import validate_step
-from tests.spark_jobs import gold_cases, silver_cases
 from tests.spark_jobs.gate_case import DS, Row
+from tests.spark_jobs.gate_fixtures import GOOD
 from tests.spark_jobs.silver_cases import event, sequence
-
-GOOD = silver_cases.GOOD | gold_cases.GOOD
 
 pytestmark = pytest.mark.spark
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +17,9 @@ from pipeline_tasks.quality.gate_runner import GateRun
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
 from tests.spark_jobs.gate_case import DS, Row
+from tests.spark_jobs.gate_fixtures import interpreted  # noqa: F401 - the fixture
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("interpreted")]
 
 Refused = dict[str, int]
 
@@ -37,14 +37,6 @@ class Day(NamedTuple):
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> GateRun:
     return GateRun(tmp_path_factory.mktemp("docs"), "shop 2026-11-20 test")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def interpreted(spark: SparkSession) -> Iterator[None]:
-    """As the gate's job does with small tables."""
-    spark.conf.set("spark.sql.codegen.wholeStage", "false")
-    yield
-    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 def counts(day: date, rows_of_day: Day) -> list[Row]:

@@ -1,18 +1,8 @@
 import pytest
 
-from tests.spark_jobs.one_shop import CATALOG, CLICKS, ShopFixture
+from tests.spark_jobs.one_shop import CATALOG, CLICKS, USERS, ShopFixture
 
 pytestmark = pytest.mark.spark
-
-USERS = """
-[users]
-path = "users.csv"
-format = "csv"
-[users.columns]
-user_key = "who"
-[users.attributes]
-club = "club"
-"""
 
 
 def test_duplicate_item_ids_leave_the_most_complete_record(shop: ShopFixture) -> None:

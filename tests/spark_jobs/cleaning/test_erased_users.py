@@ -12,20 +12,11 @@ from pipeline_tasks.sources.erased import hash_user_key, read_erased_users, reco
 from pipeline_tasks.sources.landing import Landing
 from spark_jobs.erase_landed import erase_landed
 from tests.pipeline_tasks.maintenance.search_files import files_with
-from tests.spark_jobs.one_shop import CLICKS, DAY, ShopFixture
+from tests.spark_jobs.one_shop import CLICKS, DAY, USERS, ShopFixture
 
 pytestmark = pytest.mark.spark
 
 ERASED = "ann-7731"
-USERS = """
-[users]
-path = "users.csv"
-format = "csv"
-[users.columns]
-user_key = "who"
-[users.attributes]
-club = "club"
-"""
 ERASED_RECORDS = (
     f"2026-11-20T09:00:00Z,view,P1,{ERASED},s1,9.99,,",
     f"2026-11-20T09:00:00Z,view,P1,{ERASED},s1,9.99,,",
