@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException
 from run_options import resolve_run_key
 from run_schedule import SPARK_POOL
 
-from pipeline_tasks.config.settings import REPOSITORY, child_environment, inherited_environment, settings
+from pipeline_tasks.config.settings import PROJECT_FILES, REPOSITORY, child_environment, inherited_environment, settings
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
 from pipeline_tasks.local_runtime.java import spark_java_options
 
@@ -147,7 +147,7 @@ class ChildProcess(BaseOperator):
 
 def run_child(hook: SubprocessHook, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run the command of `name`. Raises AirflowException with its last line of output when it fails."""
-    result = hook.run_command(list(command), env=dict(environment), cwd=str(REPOSITORY))
+    result = hook.run_command(list(command), env=dict(environment), cwd=str(PROJECT_FILES))
     if result.exit_code != 0:
         ended = f"{name} ended with exit code {result.exit_code}"
         # The last line of a killed process is no reason.

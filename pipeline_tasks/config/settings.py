@@ -37,8 +37,14 @@ MOST_WAITING_DAYS: Final = 7
 
 
 SplitStrategy = Literal["temporal", "leave_one_out", "per_user"]
-REPOSITORY = Path(__file__).resolve().parents[2]
-"""The folder that contains dags/, spark_jobs/ and mlflow/."""
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+"""The folder that contains pipeline_tasks/ and spark_jobs/: the repository, or the site-packages of a wheel."""
+_WHEEL_FILES: Final = REPOSITORY / "nightshelf"
+"""The folder into which setup.py packages dags/ and mlflow/."""
+IS_WHEEL: Final = (_WHEEL_FILES / "dags").is_dir()
+"""Whether this process runs from an installed wheel."""
+PROJECT_FILES: Final = _WHEEL_FILES if IS_WHEEL else REPOSITORY
+"""The folder that contains dags/ and mlflow/."""
 _SECRETS_OF_SERVERS = (
     # Airflow's settings contain its database and keys. Tasks do not need them.
     *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "AIRFLOW_ADMIN_PASSWORD"),
@@ -104,8 +110,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid")
 
-    home: Path = REPOSITORY / ".nightshelf"
-    """Folder of all state: landed files, lake, logs, databases of the servers."""
+    home: Path = (Path.home() if IS_WHEEL else REPOSITORY) / ".nightshelf"
+    """Folder of all state: landed files, lake, logs, databases of the servers. From a wheel, below the user's own
+    folder."""
     source: str = "simulated_shop"
     """The nightly source: a preset's name or the path of a TOML file."""
     schedule: str = "0 2 * * *"

@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.config.settings import PROJECT_FILES, Settings
 from pipeline_tasks.local_runtime.secret_files import kept_secret
 from pipeline_tasks.local_runtime.spark_server import embedded_remote, is_embedded
 
@@ -61,7 +61,7 @@ def _named(options: dict[tuple[str, str], str]) -> dict[str, str]:
 def _core(settings: Settings) -> dict[tuple[str, str], str]:
     home = airflow_home(settings)
     return {
-        ("core", "dags_folder"): str(REPOSITORY / "dags"),
+        ("core", "dags_folder"): str(PROJECT_FILES / "dags"),
         ("core", "load_examples"): "False",
         ("core", "executor"): "LocalExecutor",
         # The default of 32 starts 32 workers of 150 MiB; two let a training and a Spark job run side by side.

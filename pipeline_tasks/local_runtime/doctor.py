@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import psutil
 
-from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.config.settings import IS_WHEEL, PROJECT_FILES, REPOSITORY, Settings
 from pipeline_tasks.local_runtime.java import java_home, java_version
 from pipeline_tasks.local_runtime.process_group import running_server
 from pipeline_tasks.local_runtime.secret_files import OWNER_ONLY
@@ -31,6 +31,7 @@ LEAST_DISK_GIB: Final = 5
 """The environment is 3 GiB, a month of the simulated shop with its models and logs 1 GiB."""
 LEAST_MEMORY_GIB: Final = 8
 """All processes of `nightshelf up` together stay below it."""
+_INSTALL: Final = "install nightshelf again" if IS_WHEEL else "make install"
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def _packages(_: Settings) -> list[Finding]:
 def _package(name: str) -> Finding:
     installed, locked = _installed(name), _locked(name)
     if installed is None:
-        return Finding(name, "wrong", "not installed", "make install")
+        return Finding(name, "wrong", "not installed", _INSTALL)
     # The version of torch ends with a plus sign and its build.
     if locked is not None and installed.split("+")[0] != locked:
-        return Finding(name, "wrong", f"{installed}, but requirements.lock has {locked}", "make install")
+        return Finding(name, "wrong", f"{installed}, but requirements.lock has {locked}", _INSTALL)
     return Finding(name, "fine", installed)
 
 
@@ -85,7 +86,7 @@ def _spark_pair(_: Settings) -> list[Finding]:
     classic, client = _installed("pyspark"), _installed("pyspark-client")
     if classic == client:
         return [Finding("pyspark = pyspark-client", "fine", f"both {classic}")]
-    remedy = "they share one folder: install both at the version of requirements.lock (make install)"
+    remedy = f"they share one folder: install both at one version ({_INSTALL})"
     return [Finding("pyspark = pyspark-client", "wrong", f"{classic} and {client}", remedy)]
 
 
@@ -93,7 +94,7 @@ def _java(settings: Settings) -> list[Finding]:
     try:
         home = java_home(settings)
     except FileNotFoundError as error:
-        return [Finding("Java", "wrong", str(error), "make install")]
+        return [Finding("Java", "wrong", str(error), _INSTALL)]
     return [Finding("Java", "fine", f"{java_version(home)} in {home}")]
 
 
@@ -105,7 +106,8 @@ def _gpu(_: Settings) -> list[Finding]:
         return [Finding("GPU", "fine", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")]
     if Path("/proc/driver/nvidia").exists():
         detail = f"the machine has an NVIDIA driver, but torch {torch.__version__} does not see a GPU"
-        return [Finding("GPU", "wrong", detail, "install torch's build for it: rm .venv/.installed && make install")]
+        command = "uvx --torch-backend auto" if IS_WHEEL else "rm .venv/.installed && make install"
+        return [Finding("GPU", "wrong", detail, f"install torch's build for it: {command}")]
     return [Finding("GPU", "note", "none: training runs on the processor's cores")]
 
 
@@ -156,10 +158,11 @@ def _memory(_: Settings) -> list[Finding]:
 
 
 def _registry(_: Settings) -> list[Finding]:
-    missing = [name for name in ("server.env", "registry.yaml") if not (REPOSITORY / "mlflow" / name).exists()]
+    missing = [name for name in ("server.env", "registry.yaml") if not (PROJECT_FILES / "mlflow" / name).exists()]
     if not missing:
         return [Finding("mlflow/", "fine", "server.env and registry.yaml are there")]
-    return [Finding("mlflow/", "wrong", f"{', '.join(missing)} missing", "run from a complete checkout")]
+    remedy = _INSTALL if IS_WHEEL else "run from a complete checkout"
+    return [Finding("mlflow/", "wrong", f"{', '.join(missing)} missing", remedy)]
 
 
 def _installed(name: str) -> str | None:

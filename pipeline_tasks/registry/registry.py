@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline_tasks.config.promotion_rules import Promotion
-from pipeline_tasks.config.settings import REPOSITORY, Settings
+from pipeline_tasks.config.settings import PROJECT_FILES, Settings
 from pipeline_tasks.local_runtime.secret_files import mlflow_login_environment
 from pipeline_tasks.models.peers.peers import PEERS
 from pipeline_tasks.registry.model_cache import cached_version
@@ -23,7 +23,7 @@ from pipeline_tasks.run_key import RunKey
 if TYPE_CHECKING:
     from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender
 
-REGISTRY_FILE = REPOSITORY / "mlflow" / "registry.yaml"
+REGISTRY_FILE = PROJECT_FILES / "mlflow" / "registry.yaml"
 ARTIFACT = "recommender"
 """Name of the recommender's folder in the logged model. MLflow takes it from the saved folder."""
 

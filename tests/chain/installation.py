@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 COMMAND_SECONDS = 1_800
+INSTALLED: Final = Path(sys.executable).with_name("nightshelf")
 FIRST = "2026-11-19"
 SMALL_SHOP: Final = {
     "NIGHTSHELF_SIMULATION__EVENTS": "8000",
@@ -39,13 +40,16 @@ class Installation:
 
     home: Path
     environment: dict[str, str]
+    command: Path = INSTALLED
+    folder: Path = REPOSITORY
+    """Where the command is called."""
 
     def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``nightshelf`` as a person would, and return its result."""
         return subprocess.run(
-            [Path(sys.executable).parent / "nightshelf", *arguments],
+            [self.command, *arguments],
             env=self.environment,
-            cwd=REPOSITORY,
+            cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -82,13 +86,17 @@ def start_installation(home: Path, **settings: str) -> Iterator[Installation]:
 
     `settings` take the place of the tests' own: environment variables by name.
     """
-    installation = Installation(home, _environment(home) | settings)
+    yield from started(Installation(home, _environment(home) | settings))
+
+
+def started(installation: Installation) -> Iterator[Installation]:
+    """Yield the installation while its servers run; they end with it, and nothing of them may remain."""
     try:
         installation.succeed("up", "--servers-only")
         yield installation
     finally:
         installation.call("down")
-    assert _processes_of(home) == []
+    assert _processes_of(installation.home) == []
 
 
 def _environment(home: Path) -> dict[str, str]:
