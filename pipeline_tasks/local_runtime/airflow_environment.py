@@ -84,9 +84,7 @@ def _pace() -> dict[tuple[str, str], str]:
         # clients, which would take 4 s of processor time per task.
         ("scheduler", "mp_start_method"): "forkserver",
         ("scheduler", "mp_forkserver_preload"): ",".join(PRELOADED),
-        # With the defaults, which suit hundreds of DAGs, three DAGs of short tasks would mostly wait.
-        ("scheduler", "scheduler_idle_sleep_time"): "0.3",
-        ("scheduler", "job_heartbeat_sec"): "2",
+        # A changed DAG file is seen after this many seconds; the default of 300 is too long while one is written.
         ("dag_processor", "refresh_interval"): "10",
         # A changed file is read at once; reading an unchanged one costs 3 s of processor time.
         ("dag_processor", "min_file_process_interval"): "600",
