@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+FITS = import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 14)))
 # One lock serves every machine: the installer picks the torch build. A configured wheel folder is asked first.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
@@ -25,9 +26,10 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(BIN)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 13)))' \
-		|| { echo "Python 3.11 or 3.12 is needed, $$($(PYTHON) --version) was found: set PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || { $(PYTHON) -c '$(FITS)' && $(PYTHON) -m venv .venv; } \
+		|| { command -v uv >/dev/null && uv venv --quiet --seed --python 3.11 .venv; } \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed, $$($(PYTHON) --version) was found: set PYTHON=/path/to/python3.11," \
+			"or install uv, which brings one"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@echo "Installing the locked environment into .venv (about a minute, downloads apart)"
 	@$(INSTALL_LOCK)

@@ -1,6 +1,8 @@
 """The environment and the tree meet the requirements of the design."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from importlib.metadata import version
 from itertools import pairwise
@@ -45,6 +47,24 @@ def test_the_lock_has_a_hash_of_every_package_but_torch() -> None:
     with_hash = {line.partition("==")[0] for line, after in pairwise(LINES) if after.startswith("    --hash=sha256:")}
     packages = {line.partition("==")[0].partition(" ")[0] for line in LINES if line[:1].isalnum()}
     assert packages - with_hash == {"torch"}
+
+
+def test_without_a_fitting_python_uv_brings_one_or_the_message_says_what_is_needed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    programs = {"uv": "echo uv $*; exit 1", "python3": '[ "$1" = --version ] && echo Python 3.9.1'}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    command = ["make", "--no-print-directory", "install", f"PYTHON={tmp_path / 'python3'}"]
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ended = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    brought, message = ended.stdout.splitlines()
+    assert brought == "uv venv --quiet --seed --python 3.11 .venv"
+    assert message.startswith("Python 3.11, 3.12 or 3.13 is needed, Python 3.9.1 was found")
+    assert message.endswith("set PYTHON=/path/to/python3.11, or install uv, which brings one")
 
 
 def test_no_folder_of_settings_shadows_a_real_package() -> None:

@@ -64,8 +64,8 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _python(_: Settings) -> list[Finding]:
     detail = f"{sys.version.split()[0]} in {sys.prefix}"
-    fits = (3, 11) <= sys.version_info < (3, 13)
-    return [Finding("Python", "fine" if fits else "wrong", detail, "" if fits else "use Python 3.11 or 3.12")]
+    fits = (3, 11) <= sys.version_info < (3, 14)
+    return [Finding("Python", "fine" if fits else "wrong", detail, "" if fits else "use Python 3.11, 3.12 or 3.13")]
 
 
 def _packages(_: Settings) -> list[Finding]:
