@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,9 @@ from pipeline_tasks.errors import OutOfSpaceError, full_folders, out_of_space_me
 from pipeline_tasks.lake.lake_sql import for_terminal
 from pipeline_tasks.run_key import RunKey, parse_day, partition_key
 from pipeline_tasks.sources.sources import checked_run_key, source_name, yesterday_run_key
+
+if TYPE_CHECKING:
+    from pipeline_tasks.local_runtime.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
 sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
@@ -51,16 +54,18 @@ def up(
     servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
     """Start Airflow, MLflow, Spark and the Data Docs, run the chain for yesterday (or --date), show the result."""
+    from pipeline_tasks.local_runtime.progress import progress_on
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
     from pipeline_tasks.local_runtime.servers import start_servers
 
     with _short_errors():
         run_key = None if servers_only else _run_key(settings().source, date)
-        with console.status("starting") as status:
-            started = start_servers(settings(), status.update)
-        console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
+        with progress_on(console) as progress:
+            started = start_servers(settings(), progress.show_servers)
+            console.print(f"started: {', '.join(started)}" if started else "all servers were running already")
+            if run_key is not None:
+                _run_chain(run_key, progress)
         if run_key is not None:
-            _run_chain(run_key)
             show_recommendations(console, settings(), run_key)
         _show_addresses(run_key)
 
@@ -85,11 +90,14 @@ def run(
     ] = None,
 ) -> None:
     """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails."""
+    from pipeline_tasks.local_runtime.progress import progress_on
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
 
     with _short_errors():
         run_key = _run_key(source or settings().source, date)
-        _run_chain(run_key, choices or [], {"source_path": _absolute(source_path)} if source_path else {})
+        options = {"source_path": _absolute(source_path)} if source_path else {}
+        with progress_on(console) as progress:
+            _run_chain(run_key, progress, choices or [], options)
         show_recommendations(console, settings(), run_key)
 
 
@@ -178,10 +186,12 @@ def remove_source(name: Annotated[str, typer.Argument(help="A registered source.
         console.print(f"removed: {name}; its tables and landed files stay")
 
 
-def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> None:
+def _run_chain(
+    run_key: RunKey, progress: "Progress", given: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> None:
     from pipeline_tasks.local_runtime.airflow_client import AirflowClient
     from pipeline_tasks.local_runtime.chain_run import (
-        ConsoleProgress,
+        CHAIN,
         await_dags,
         chain_fields,
         follow_chain,
@@ -190,15 +200,16 @@ def _run_chain(run_key: RunKey, given: Sequence[str] = (), options: Mapping[str,
     )
     from pipeline_tasks.local_runtime.servers import POOLS
 
-    with AirflowClient.embedded(settings()) as airflow, console.status("looking for the DAGs") as status:
+    with AirflowClient.embedded(settings()) as airflow:
         for pool, meaning in POOLS.items():
             airflow.set_pool(pool, 1, meaning)
-        await_dags(airflow, status.update)
+        await_dags(airflow, progress)
         choices = read_choices(given, chain_fields(airflow)) | dict(options or {})
         console.print(f"run of [bold]{run_key.source}[/] for [bold]{run_key.ds}[/]")
+        progress.plan(airflow, CHAIN)
         nightly = source_name(settings().source)
         first = trigger_chain(airflow, run_key, nightly, choices)
-        follow_chain(airflow, first, partition_key(run_key, nightly), ConsoleProgress(console, status))
+        follow_chain(airflow, first, partition_key(run_key, nightly), progress)
 
 
 def _show_addresses(run_key: RunKey | None) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -38,6 +39,8 @@ class TaskRun:
     try_number: int
     map_index: int
     seconds: float
+    """How long it took, or has taken so far."""
+    pool: str = ""
 
 
 class AirflowClient:
@@ -107,6 +110,25 @@ class AirflowClient:
         found = self._get(f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=100")["task_instances"]
         return [_task_run(entry) for entry in found]
 
+    def upstream_tasks(self, dag_id: str) -> dict[str, list[str]]:
+        """Return for each task of the DAG the tasks that it follows, each task after these."""
+        following = {
+            task["task_id"]: task["downstream_task_ids"] for task in self._get(f"/dags/{dag_id}/tasks")["tasks"]
+        }
+        upstream = {name: [other for other in following if name in following[other]] for name in following}
+        return {name: upstream[name] for name in TopologicalSorter(upstream).static_order()}
+
+    def usual_seconds(self, dag_id: str) -> dict[str, float]:
+        """Return by label how long each task of the DAG took when it last succeeded."""
+        query = "state=success&order_by=-start_date&limit=100"
+        latest_first = self._get(f"/dags/{dag_id}/dagRuns/~/taskInstances?{query}")["task_instances"]
+        return {task.label: task.seconds for task in map(_task_run, reversed(latest_first))}
+
+    def usual_run_seconds(self, dag_id: str) -> float | None:
+        """Return how long the last successful run of the DAG took, or None if there is none."""
+        runs = self._get(f"/dags/{dag_id}/dagRuns?state=success&order_by=-start_date&limit=1")["dag_runs"]
+        return next((run["duration"] for run in runs), None)
+
     def caused_run(self, cause: DagRun, dag_id: str, key: str) -> DagRun | None:
         """Return the run of `dag_id` for the partition `key` that the assets of `cause` have triggered, or None.
 
@@ -156,8 +178,17 @@ class AirflowClient:
 def _task_run(entry: dict[str, Any]) -> TaskRun:
     mapped = entry.get("rendered_map_index") or (str(entry["map_index"]) if entry["map_index"] >= 0 else "")
     label = f"{entry['task_id']} [{mapped}]" if mapped else entry["task_id"]
-    seconds = entry["duration"] or 0.0
-    return TaskRun(entry["task_id"], label, entry["state"], entry["try_number"], entry["map_index"], seconds)
+    return TaskRun(
+        *(entry["task_id"], label, entry["state"], entry["try_number"], entry["map_index"]),
+        seconds=_seconds(entry),
+        pool=entry["pool"],
+    )
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    if entry["duration"] is not None or entry["start_date"] is None:
+        return entry["duration"] or 0.0
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(entry["start_date"])).total_seconds())
 
 
 def _log_text(entry: str | dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Checks `--set` against the forms of the DAGs, triggers the chain for a run key, follows it and prints its progress.
+"""Checks `--set` against the forms of the DAGs, triggers the chain for a run key, and follows it.
 
 The chain's first DAG gets the choices of all DAGs and passes on those of the others unchecked. A misspelt name would
 have no effect, and a wrong value would fail half an hour later or be misread.
@@ -7,16 +7,14 @@ have no effect, and a wrong value would fail half an hour later or be misread.
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
 from jsonschema import Draft7Validator, FormatChecker, ValidationError  # type: ignore[import-untyped]
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
 
 from pipeline_tasks.local_runtime.airflow_client import AirflowClient, DagRun, TaskRun
+from pipeline_tasks.local_runtime.progress import Progress
 from pipeline_tasks.run_key import RunKey, partition_key
 
 _SEPARATE_OPTIONS: Final = {"target_date": "--date", "source": "--source", "source_path": "--source-path"}
@@ -83,26 +81,6 @@ class ChainFailedError(RuntimeError):
     """A task of the chain failed. The message contains its last log lines."""
 
 
-class ConsoleProgress:
-    """Prints a line per finished task, and shows the running tasks in the status line of a terminal."""
-
-    def __init__(self, console: Console, status: Status) -> None:
-        self._console = console
-        self._status = status
-        self._began = time.monotonic()
-
-    def running(self, dag_id: str, labels: list[str], seconds: float) -> None:
-        """Show the running tasks and the seconds since the DAG run began."""
-        self._status.update(f"{dag_id} ({seconds:.0f} s): {escape(', '.join(labels)) or 'between two tasks'}")
-
-    def finished(self, dag_id: str, task: TaskRun) -> None:
-        """Print the task and its duration."""
-        mark = "[green]done  [/]" if task.state == "success" else "[red]failed[/]"
-        clock = time.monotonic() - self._began
-        # Rich would read brackets in the label of a mapped task, `train_candidate [lora]`, as markup.
-        self._console.print(f"{clock:5.0f} s  {mark} {dag_id}.[bold]{escape(task.label)}[/]  {task.seconds:.1f} s")
-
-
 def trigger_chain(airflow: AirflowClient, run_key: RunKey, default_source: str, choices: dict[str, Any]) -> DagRun:
     """Trigger the chain's first DAG for the run key; `choices` are form fields of any of its DAGs.
 
@@ -118,7 +96,7 @@ def chain_fields(airflow: AirflowClient) -> dict[str, dict[str, Any]]:
     return {name: schema for dag_id in CHAIN for name, schema in airflow.form_fields(dag_id).items()}
 
 
-def follow_chain(airflow: AirflowClient, first: DagRun, key: str, progress: ConsoleProgress) -> list[DagRun]:
+def follow_chain(airflow: AirflowClient, first: DagRun, key: str, progress: Progress) -> list[DagRun]:
     """Follow the chain of partition `key` from its run `first` to its end and return its runs.
 
     Raises:
@@ -129,30 +107,25 @@ def follow_chain(airflow: AirflowClient, first: DagRun, key: str, progress: Cons
     for following in (*CHAIN[1:], None):
         follow_run(airflow, runs[-1], progress)
         if following is not None:
+            progress.show_wait(f"Airflow starts {following}")
             runs.append(_await_caused_run(airflow, runs[-1], following, key))
     return runs
 
 
-def follow_run(airflow: AirflowClient, run: DagRun, progress: ConsoleProgress) -> None:
+def follow_run(airflow: AirflowClient, run: DagRun, progress: Progress) -> None:
     """Follow one DAG run to its end. Raises ChainFailedError."""
-    began = time.monotonic()
-    shown: set[tuple[str, int]] = set()
     while True:
         state = airflow.state(run)
         tasks = airflow.tasks(run)
-        for task in tasks:
-            if task.state in {"success", "failed"} and (task.label, task.try_number) not in shown:
-                shown.add((task.label, task.try_number))
-                progress.finished(run.dag_id, task)
+        progress.show_run(run.dag_id, state, tasks)
         if state == "failed":
             raise ChainFailedError(_failure_message(airflow, run, tasks))
         if state == "success":
             return
-        progress.running(run.dag_id, _activity(state, tasks), time.monotonic() - began)
         time.sleep(POLL_SECONDS)
 
 
-def await_dags(airflow: AirflowClient, show: Callable[[str], None]) -> None:
+def await_dags(airflow: AirflowClient, progress: Progress) -> None:
     """Wait until Airflow has read the chain's DAGs. Raises ValueError with the import errors if it cannot."""
     deadline = time.monotonic() + HAND_OVER_SECONDS
     while missing := [dag_id for dag_id in CHAIN if not airflow.has_dag(dag_id)]:
@@ -160,7 +133,7 @@ def await_dags(airflow: AirflowClient, show: Callable[[str], None]) -> None:
             raise ValueError(f"Airflow cannot read the DAGs: {errors[0]}")
         if time.monotonic() > deadline:
             raise TimeoutError(f"Airflow has not read {', '.join(missing)} after {HAND_OVER_SECONDS} s")
-        show(f"waiting for Airflow to read {', '.join(missing)}")
+        progress.show_wait(f"Airflow reads {', '.join(missing)}")
         time.sleep(POLL_SECONDS)
 
 
@@ -174,15 +147,6 @@ def _await_caused_run(airflow: AirflowClient, run: DagRun, dag_id: str, key: str
         f"{run.dag_id} has ended, but {dag_id} was not started within {HAND_OVER_SECONDS} s: "
         f"check whether it is paused at {airflow.address}/dags/{dag_id}"
     )
-
-
-def _activity(state: str, tasks: list[TaskRun]) -> list[str]:
-    if state == "queued":
-        return ["waiting for an earlier run of this DAG"]
-    labels = [task.label for task in tasks if task.state == "running"]
-    labels += [f"{task.label} (will be retried)" for task in tasks if task.state == "up_for_retry"]
-    waiting = [task.label for task in tasks if task.state == "awaiting_input"]
-    return labels + [f"{label} (waits for a person: see Required Actions)" for label in waiting]
 
 
 def _failure_message(airflow: AirflowClient, run: DagRun, tasks: list[TaskRun]) -> str:

@@ -4,7 +4,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,8 +124,21 @@ def mlflow_server_settings() -> dict[str, str]:
     return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
-def start_servers(settings: Settings, show: Callable[[str], None]) -> list[str]:
+@dataclass(frozen=True)
+class ServerStart:
+    """How far a server is with its start."""
+
+    name: str
+    port: int
+    seconds: float
+    """Until it was healthy, or so far."""
+    is_healthy: bool
+
+
+def start_servers(settings: Settings, show: Callable[[Sequence[ServerStart]], None]) -> list[str]:
     """Start the servers that do not run yet, wait until all are healthy, and return the names of those started.
+
+    `show` gets the state of all servers, again and again until all are healthy.
 
     Raises:
         OSError: a port is taken by another program.
@@ -143,8 +156,7 @@ def start_servers(settings: Settings, show: Callable[[str], None]) -> list[str]:
         if shutil.which(server.command[0], path=server.environment["PATH"]) is None:
             raise FileNotFoundError(f"{server.command[0]} is missing beside {sys.executable}: install nightshelf again")
         start_server(server.name, server.command, server.environment, run_folder(settings), settings.logs)
-    for server in wanted:
-        _wait_until_healthy(server, settings, show)
+    _wait_until_healthy(wanted, settings, show)
     return [server.name for server in started]
 
 
@@ -153,17 +165,32 @@ def stop_servers(settings: Settings) -> list[str]:
     return [server.name for server in servers(settings) if stop_server(server.name, run_folder(settings))]
 
 
-def _wait_until_healthy(server: Server, settings: Settings, show: Callable[[str], None]) -> None:
+def _wait_until_healthy(
+    wanted: Sequence[Server], settings: Settings, show: Callable[[Sequence[ServerStart]], None]
+) -> None:
     began = time.monotonic()
-    while not server.is_healthy():
+    ready: dict[str, float] = {}
+    while True:
+        for server in wanted:
+            if server.name not in ready and _is_ready(server, settings, time.monotonic() - began):
+                ready[server.name] = time.monotonic() - began
         waited = time.monotonic() - began
-        log = settings.logs / f"{server.name}.log"
-        if running_server(server.name, run_folder(settings)) is None:
-            raise ChildProcessError(f"{server.name} ended while starting; its log {log} ends:\n{_tail(log)}")
-        if waited > START_SECONDS:
-            raise TimeoutError(f"{server.name} is not ready after {START_SECONDS} s: see {log}")
-        show(f"waiting for {server.name} on port {server.port} ({waited:.0f} s)")
+        show([ServerStart(s.name, s.port, ready.get(s.name, waited), s.name in ready) for s in wanted])
+        if len(ready) == len(wanted):
+            return
         time.sleep(0.5)
+
+
+def _is_ready(server: Server, settings: Settings, waited: float) -> bool:
+    """Return whether the server is healthy. Raises ChildProcessError or TimeoutError where it cannot become so."""
+    if server.is_healthy():
+        return True
+    log = settings.logs / f"{server.name}.log"
+    if running_server(server.name, run_folder(settings)) is None:
+        raise ChildProcessError(f"{server.name} ended while starting; its log {log} ends:\n{_tail(log)}")
+    if waited > START_SECONDS:
+        raise TimeoutError(f"{server.name} is not ready after {START_SECONDS} s: see {log}")
+    return False
 
 
 def _refuse_taken_port(server: Server) -> None:

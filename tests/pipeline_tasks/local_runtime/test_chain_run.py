@@ -1,12 +1,7 @@
-import io
-
 import pytest
-from rich.console import Console
 
-from pipeline_tasks.local_runtime.airflow_client import TaskRun
-from pipeline_tasks.local_runtime.chain_run import ConsoleProgress, informative_lines, job_error
+from pipeline_tasks.local_runtime.chain_run import informative_lines, job_error
 
-TASK = TaskRun("train_candidate", "train_candidate [lora]", "success", 1, 1, 141.2)
 LOG = [
     "::group::Log message source details",
     "26/11/22 03:18:38 INFO Executor: Running Spark version 4.2.0",
@@ -42,11 +37,3 @@ def test_noise_is_removed_from_a_log() -> None:
 )
 def test_the_error_is_the_jobs_own_and_not_airflows(lines: list[str], error: str) -> None:
     assert job_error(informative_lines(lines)) == error
-
-
-def test_a_mapped_tasks_name_is_shown_whole() -> None:
-    shown = io.StringIO()
-    console = Console(file=shown, width=120)
-    with console.status("") as status:
-        ConsoleProgress(console, status).finished("fine_tune_recommender", TASK)
-    assert "fine_tune_recommender.train_candidate [lora]  141.2 s" in shown.getvalue()
