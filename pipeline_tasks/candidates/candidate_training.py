@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from pipeline_tasks.candidates.encoded_catalog import encode_catalog
 from pipeline_tasks.candidates.resumable_fit import fit_worker, resumable_fit
-from pipeline_tasks.candidates.search_tracking import Tune
-from pipeline_tasks.candidates.stage_two import StageTwo, stage_two_of, task_labels
+from pipeline_tasks.candidates.stage_two import StageTwo, Tune, stage_two_of, task_labels
 from pipeline_tasks.candidates.validation_tasks import ValidationTasks, validation_tasks
 from pipeline_tasks.config.recommendation_settings import ScoringSettings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings

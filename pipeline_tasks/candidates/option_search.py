@@ -17,7 +17,8 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline_tasks.candidates.search_tracking import Fit, SearchSpace, TrialRuns, Tune, space_around
+from pipeline_tasks.candidates.search_tracking import SearchSpace, TrialRuns, space_around
+from pipeline_tasks.candidates.stage_two import Fit, Tune
 from pipeline_tasks.config.settings import Settings, SplitStrategy
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
 from pipeline_tasks.errors import TrainingError

@@ -22,16 +22,8 @@ from optuna.visualization import matplotlib as pictures
 
 from pipeline_tasks.config.settings import SplitStrategy
 from pipeline_tasks.config.training_settings import ATTENTION_HEADS, TrainingSettings
-from pipeline_tasks.training.best_epoch import EpochCallback
 from pipeline_tasks.training.fit_options import FitOptions
 from pipeline_tasks.training.training_choices import given_options
-
-Fit = Callable[[FitOptions, EpochCallback], float]
-"""Trains stage 2 with the options, and returns the best NDCG@10 on validation."""
-
-
-Tune = Callable[[FitOptions, Fit], FitOptions]
-"""Takes the options chosen from the log, and returns options that are at least as good on validation."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Stage 2 of a candidate: what the two-tower model is trained on, and with which options."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,11 @@ from pipeline_tasks.training.training_checkpoint import Fingerprint, digest, tra
 from pipeline_tasks.training.training_choices import choose_options
 from pipeline_tasks.training.training_processes import ALONE, Processes
 from pipeline_tasks.training.tune_item_to_item_weight import tune_item_to_item
+
+Fit = Callable[[FitOptions, EpochCallback], float]
+"""Trains stage 2 with the options, and returns the best NDCG@10 on validation."""
+Tune = Callable[[FitOptions, Fit], FitOptions]
+"""Takes the options chosen from the log, and returns options that are at least as good on validation."""
 
 
 @dataclass(frozen=True)

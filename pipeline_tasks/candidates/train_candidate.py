@@ -11,7 +11,7 @@ from typing import get_args
 import mlflow
 
 from pipeline_tasks.candidates.candidate_training import TrainedCandidate, train, train_worker
-from pipeline_tasks.candidates.search_tracking import Tune
+from pipeline_tasks.candidates.stage_two import Tune
 from pipeline_tasks.config.settings import Settings, SplitStrategy, settings
 from pipeline_tasks.config.training_settings import CandidateName, TrainingSettings
 from pipeline_tasks.data.run_data import RunData, read_run_data

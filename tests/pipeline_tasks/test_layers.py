@@ -10,6 +10,9 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LIBRARY: Final = REPOSITORY / "pipeline_tasks"
+TRAINING_JOBS: Final = ("train_candidate", "evaluate_candidates")
+SELDOM_NEEDED: Final = {"matplotlib", "optuna", "peft"}
+"""Packages that take seconds to import, and that most trainings do not need."""
 BASE: Final = {"device", "progress_log", "run_key", "spark_place", "times"}
 LAYERS: Final = (
     *("base", "config", "errors", "tables", "lake", "sources", "quality", "local_runtime"),
@@ -42,6 +45,11 @@ def imported(tree: ast.AST) -> set[str]:
             inside = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= inside & set(FILES) or {node.module}
     return found
+
+
+def imported_at_start(tree: ast.Module) -> set[str]:
+    """Return the modules that are imported as soon as the module of the tree is."""
+    return imported(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
 
 
 def environment_reads(tree: ast.AST) -> Iterator[int]:
@@ -138,3 +146,18 @@ def test_only_the_settings_read_the_environment() -> None:
     assert {str(file.relative_to(REPOSITORY)) for file, lines in readers.items() if lines} == {
         "pipeline_tasks/config/settings.py"
     }
+
+
+@pytest.mark.parametrize("job", TRAINING_JOBS)
+def test_a_training_job_starts_without_what_it_seldom_needs(job: str) -> None:
+    reached, waiting = set(), {f"pipeline_tasks.candidates.{job}"}
+    while waiting:
+        module = waiting.pop()
+        reached.add(module)
+        waiting |= imported_at_start(TREES[module]) & set(FILES) - reached
+    assert {
+        f"{module} imports {other}"
+        for module in reached
+        for other in imported_at_start(TREES[module])
+        if other.partition(".")[0] in SELDOM_NEEDED
+    } == set()

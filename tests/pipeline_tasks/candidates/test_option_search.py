@@ -10,7 +10,8 @@ from mlflow.entities import Run
 from optuna.distributions import CategoricalDistribution
 
 from pipeline_tasks.candidates.option_search import SearchPlan, search_options
-from pipeline_tasks.candidates.search_tracking import Fit, TrialRuns, space_around
+from pipeline_tasks.candidates.search_tracking import TrialRuns, space_around
+from pipeline_tasks.candidates.stage_two import Fit
 from pipeline_tasks.config.training_settings import TrainingSettings
 from pipeline_tasks.errors import TrainingError
 from pipeline_tasks.training.best_epoch import EpochCallback
