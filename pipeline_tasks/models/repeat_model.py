@@ -10,6 +10,7 @@ same features. On Complete Journey: .0857 and .0653.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -187,30 +188,46 @@ def _log_days(microseconds: Integers | Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(microseconds, 0) / DAY), dtype=np.float32)
 
 
-def fit_repeat_model(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
-    """Return the model of what users with a history in the first three quarters of `known` wanted again in the last.
+@dataclass(frozen=True)
+class RepeatData:
+    """What both models are fitted on: the events of a log, and the item-to-item part of its earlier events."""
 
-    The item-to-item part of its features is fitted on the earlier part by the same recipe. Returns None if none or all
-    of the pairs repeat.
+    known: Interactions
+    n_items: int
+    recipe: ItemToItemRecipe
+
+    @cached_property
+    def earlier(self) -> Interactions:
+        """The first three quarters of the events."""
+        return self.known.until(int(np.quantile(self.known.times, _INNER_SHARE)))
+
+    @cached_property
+    def factors(self) -> tuple[Floats, Floats]:
+        """The user-side and the item-side factors of the item-to-item part, fitted on the earlier events."""
+        return fit_item_to_item(self.recipe, self.earlier, self.n_items)
+
+
+def fit_repeat_model(data: RepeatData) -> RepeatModel | None:
+    """Return the model of what users with a history in the first three quarters of the log wanted again in the last.
+
+    Returns None if none or all of the pairs repeat.
     """
-    return _fit(known, n_items, recipe, tuple(relevant_types(known).tolist()), ())
+    return _fit(data, tuple(relevant_types(data.known).tolist()), ())
 
 
-def fit_view_conversion(known: Interactions, n_items: int, recipe: ItemToItemRecipe) -> RepeatModel | None:
+def fit_view_conversion(data: RepeatData) -> RepeatModel | None:
     """Return the model of which items, only viewed or put into a cart before, users wanted in the last quarter.
 
     Its scale is 0 until it is tuned. Returns None as `fit_repeat_model` does.
     """
-    wanted = tuple(relevant_types(known).tolist())
-    weaker = tuple(sorted(set(np.unique(known.types).tolist()) - set(wanted)))
-    fitted = _fit(known, n_items, recipe, weaker, wanted) if weaker else None
+    wanted = tuple(relevant_types(data.known).tolist())
+    weaker = tuple(sorted(set(np.unique(data.known.types).tolist()) - set(wanted)))
+    fitted = _fit(data, weaker, wanted) if weaker else None
     return fitted and replace(fitted, scale=0.0)
 
 
-def _fit(
-    known: Interactions, n_items: int, recipe: ItemToItemRecipe, types: tuple[int, ...], unless: tuple[int, ...]
-) -> RepeatModel | None:
-    inner = known.until(int(np.quantile(known.times, _INNER_SHARE)))
+def _fit(data: RepeatData, types: tuple[int, ...], unless: tuple[int, ...]) -> RepeatModel | None:
+    known, n_items, inner, kind = data.known, data.n_items, data.earlier, data.recipe.kind
     pairs = own_pairs(filter_events(inner, n_items, types, unless), n_items)
     moment = inner.data_extent.last_timestamp + 1
     later = known.only((known.times >= moment) & np.isin(known.types, unless or types))
@@ -220,8 +237,8 @@ def _fit(
         return None
     span = float(np.ptp(inner.times))
     levels = demand_levels(inner, n_items, (types, unless), span, moment)
-    user_side, item_side = fit_item_to_item(recipe, inner, n_items)
-    sums = history_weights(recipe.kind, inner, n_items, moment, half_life(recipe.kind, inner)) @ user_side
+    user_side, item_side = data.factors
+    sums = history_weights(kind, inner, n_items, moment, half_life(kind, inner)) @ user_side
     linear = np.asarray(np.einsum("pr,pr->p", sums[pairs.rows], item_side[pairs.items]), dtype=np.float32)
     features = pair_features(pairs, levels, moment, span, linear, types if unless else ())
     weights = _regress(features[active], again)

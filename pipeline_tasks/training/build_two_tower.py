@@ -12,7 +12,7 @@ from pipeline_tasks.data.item_cooccurrence import id_factors
 from pipeline_tasks.data.popularity_features import choose_horizons
 from pipeline_tasks.encoders.whitening import fit_block_whitening
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item, half_life
-from pipeline_tasks.models.repeat_model import fit_repeat_model, fit_view_conversion
+from pipeline_tasks.models.repeat_model import RepeatData, fit_repeat_model, fit_view_conversion
 from pipeline_tasks.models.two_tower.two_tower import TwoTower
 from pipeline_tasks.models.two_tower.two_tower_config import ModelShape, TwoTowerConfig
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
@@ -53,8 +53,9 @@ def build_two_tower(
     _start_from_counts(model, log, n_items, options, recipe)
     texts = model.whiten(torch.from_numpy(raw_texts).to(device))
     trends = np.zeros((n_items, len(config.horizons)), dtype=np.float32)
-    repeats = fit_repeat_model(log, n_items, recipe) if options.repeats else None
-    viewed = fit_view_conversion(log, n_items, recipe) if options.view_conversion else None
+    repeat_data = RepeatData(log, n_items, recipe)
+    repeats = fit_repeat_model(repeat_data) if options.repeats else None
+    viewed = fit_view_conversion(repeat_data) if options.view_conversion else None
     known = torch.from_numpy(rows).to(device), torch.from_numpy(numbers).to(device)
     fitted = TwoTowerRecommender("two_tower", model, texts, *known, trends, log.data_extent, 0, repeats, viewed, users)
     return fitted.at(log)

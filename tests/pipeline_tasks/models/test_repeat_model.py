@@ -11,7 +11,7 @@ from pipeline_tasks.encoders.text_encoder import PACKAGED_ENCODER
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
 from pipeline_tasks.models.item_to_item import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel, fit_repeat_model, own_pairs
+from pipeline_tasks.models.repeat_model import RepeatData, RepeatModel, fit_repeat_model, own_pairs
 from pipeline_tasks.models.two_tower.item_content import ContentEncoders, ItemVocabulary
 from pipeline_tasks.models.two_tower.saved_recommender import (
     SavedRecommender,
@@ -130,6 +130,5 @@ def test_events_newer_than_the_model_count_as_they_would_have_before(
 
 
 def test_nobody_wants_the_same_again() -> None:
-    assert (
-        fit_repeat_model(log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]}), 3, ItemToItemRecipe("set", 2)) is None
-    )
+    log = log_of({"a": [(0, 0), (1, 9)], "b": [(1, 0), (2, 9)]})
+    assert fit_repeat_model(RepeatData(log, 3, ItemToItemRecipe("set", 2))) is None

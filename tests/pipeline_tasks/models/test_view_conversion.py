@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline_tasks.config.training_settings import TrainingSettings
-from pipeline_tasks.data.interactions import Interactions
+from pipeline_tasks.data.interactions import Floats, Interactions
 from pipeline_tasks.data.split_parts import Parts
 from pipeline_tasks.evaluation.full_ranking import evaluate
 from pipeline_tasks.evaluation.ranking_task import RankingTask, build_task
-from pipeline_tasks.models.item_to_item import ItemToItemRecipe
-from pipeline_tasks.models.repeat_model import RepeatModel, fit_view_conversion
+from pipeline_tasks.models import repeat_model
+from pipeline_tasks.models.item_to_item import ItemToItemRecipe, fit_item_to_item
+from pipeline_tasks.models.repeat_model import RepeatData, RepeatModel, fit_repeat_model, fit_view_conversion
 from pipeline_tasks.models.two_tower.saved_recommender import load_repeat_model, save_repeat_model
 from pipeline_tasks.models.two_tower.two_tower_recommender import TwoTowerRecommender
 from pipeline_tasks.tables.contracts import CHOSEN_TYPES
@@ -54,9 +55,24 @@ def task() -> RankingTask:
 
 @pytest.fixture(scope="module")
 def fitted(task: RankingTask) -> RepeatModel:
-    found = fit_view_conversion(task.known, ITEMS, RECIPE)
+    found = fit_view_conversion(RepeatData(task.known, ITEMS, RECIPE))
     assert found is not None
     return found
+
+
+def test_both_models_share_one_fit_of_the_item_to_item_part(task: RankingTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[Interactions] = []
+
+    def counted(recipe: ItemToItemRecipe, log: Interactions, n_items: int) -> tuple[Floats, Floats]:
+        fits.append(log)
+        return fit_item_to_item(recipe, log, n_items)
+
+    monkeypatch.setattr(repeat_model, "fit_item_to_item", counted)
+    purchases_repeat = replace(task.known, items=task.known.items // 10)
+    data = RepeatData(purchases_repeat, ITEMS, RECIPE)
+    assert fit_repeat_model(data) is not None
+    assert fit_view_conversion(data) is not None
+    assert len(fits) == 1
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +130,7 @@ def test_a_saved_view_conversion_is_read_back(fitted: RepeatModel, task: Ranking
 def test_a_log_of_only_purchases_has_no_view_conversion(task: RankingTask) -> None:
     purchases = task.known.only(task.known.types == PURCHASE)
     assert view_conversion_share(purchases) == 0
-    assert fit_view_conversion(purchases, ITEMS, RECIPE) is None
+    assert fit_view_conversion(RepeatData(purchases, ITEMS, RECIPE)) is None
     assert not needs_view_conversion(purchases, TrainingSettings())
 
 
