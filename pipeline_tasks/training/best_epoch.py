@@ -73,7 +73,8 @@ class AveragedWeights:
 class BestEpoch:
     """Evaluates every epoch on validation and keeps the best; `patience` epochs without a better one end the training.
 
-    `alone` is the NDCG@10 of the towers without the item-to-item part; an epoch that improves it counts as better too.
+    `alone` is the NDCG@10 of the towers without the item-to-item part. An epoch that improves it counts as better too,
+    but not without end: twice `patience` epochs that do not improve the sum, which is served, end the training.
     """
 
     def __init__(self, task: RankingTask, on_metrics: EpochCallback, patience: int = 2) -> None:
@@ -103,8 +104,9 @@ class BestEpoch:
 
     @property
     def should_continue(self) -> bool:
-        """Whether one of the last `patience` epochs was the best so far."""
-        return len(self.history) - max(self.epoch, self.alone_epoch) < self.patience
+        """Whether the towers or the sum improved in the last `patience` epochs, and the sum in twice as many."""
+        done = len(self.history)
+        return done - max(self.epoch, self.alone_epoch) < self.patience and done - self.epoch < 2 * self.patience
 
     def recommender(self) -> TwoTowerRecommender:
         """Return the recommender as it was at the best epoch."""
