@@ -1,6 +1,8 @@
 """Which package may import which. All imports are read from the source, also those within functions."""
 
 import ast
+import gc
+import importlib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -161,3 +163,8 @@ def test_a_training_job_starts_without_what_it_seldom_needs(job: str) -> None:
         for other in imported_at_start(TREES[module])
         if other.partition(".")[0] in SELDOM_NEEDED
     } == set()
+
+
+def test_what_is_imported_is_seldom_searched_for_garbage() -> None:
+    importlib.import_module("pipeline_tasks")
+    assert gc.get_threshold()[0] >= 50_000
