@@ -20,7 +20,6 @@ from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
-from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.registry.tracking import candidate_run, log_snapshots
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
@@ -37,7 +36,7 @@ def train_candidate(
     search_trials: int | None = None,
     processes: Processes = ALONE,
 ) -> Candidate:
-    """Train and log one candidate, and write its description; a repeated run of the same day replaces it."""
+    """Train and save one candidate, log its metrics, write its description; a repeated run of the day replaces it."""
     lake = Lake.open(settings, run_key.source)
     data = read_run_data(lake, run_key)
     settings = _with_form_values(settings, epochs, search_trials)
@@ -51,12 +50,12 @@ def train_candidate(
         tune = _search(settings, run_key, name, data.split["strategy"], run)
         trained = train(data, name, training, work, _log_metrics, tune, processes, settings.scoring)
         trained.saved.facts.update(split_id=data.split["split_id"], ds=run_key.ds.isoformat(), run_id=run.info.run_id)
-        uri = log_recommender(trained.saved, folder / ARTIFACT)
+        # The winner is logged as a model of MLflow by the evaluation, which reads candidates from this folder.
+        trained.saved.save(folder / ARTIFACT)
         _log_result(trained)
     candidate = Candidate(
         name=name,
         run_id=run.info.run_id,
-        model_uri=uri,
         folder=folder / ARTIFACT,
         split_id=data.split["split_id"],
         parent_run_id=parent_run_id,

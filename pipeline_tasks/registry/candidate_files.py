@@ -14,7 +14,6 @@ class Candidate(BaseModel):
 
     name: str
     run_id: str
-    model_uri: str
     folder: Path
     """The saved recommender in the staging folder, on this machine or a shared disk."""
     split_id: str

@@ -149,6 +149,12 @@ def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -
         model.predict(histories.assign(event_types=pd.Series([["view", "view"], ["view", "view"]])))
 
 
+def test_only_the_winner_is_logged_as_a_model(fine_tuned: FineTuned) -> None:
+    api = client(fine_tuned.settings)
+    experiment = api.get_run(fine_tuned.parent_run_id).info.experiment_id
+    assert [model.source_run_id for model in api.search_logged_models([experiment])] == [fine_tuned.parent_run_id]
+
+
 def test_the_logged_model_is_served_where_nightshelf_is_not_installed(fine_tuned: FineTuned, tmp_path: Path) -> None:
     version = champion_version(fine_tuned.settings, RUN_KEY)
     assert version is not None
