@@ -82,7 +82,7 @@ class TrainingSettings(SettingsGroup):
 
     candidates: list[CandidateName] = ["frozen", "lora"]
     """Candidates, trained side by side as mapped tasks; the best on validation is evaluated. A small shop trains
-    `frozen` alone, if it is among them (see candidates/skip_redundant_candidates.py)."""
+    `frozen` alone where it is one of them."""
     epochs: int = Field(0, ge=0)
     """Passes over the training sequences (stage 2); early stopping may end it before. 0: chosen from the log, as is
     every other setting that is 0 or unset here (see training_choices)."""
