@@ -28,7 +28,7 @@ def worth_training(lake: Lake, run_key: RunKey, names: Sequence[str]) -> list[st
     if not texts:
         kept = of_untitled(names)
         reason = f"No item of {run_key.source} has a text on {run_key.ds}: {{}} would train the same model as {kept}"
-    elif _FROZEN in names and (small := _why_small(lake, run_key, texts)):
+    elif _FROZEN in names and (small := _small_shop_reason(lake, run_key, texts)):
         kept, reason = _FROZEN, f"{small}: nothing is gained by {{}} in so small a shop"
     else:
         return list(names)
@@ -44,7 +44,7 @@ def of_untitled(names: Sequence[_Name]) -> _Name:
     return next((name for name in names if name == _FROZEN), names[0])
 
 
-def _why_small(lake: Lake, run_key: RunKey, texts: int) -> str | None:
+def _small_shop_reason(lake: Lake, run_key: RunKey, texts: int) -> str | None:
     """Return why a tuned encoder cannot pay, None where it may."""
     events = sum(lake.read("splits", (run_key.ds, run_key.ds), ("train_events",))["train_events"].to_pylist())
     shop = f"{run_key.source} {run_key.ds}"
