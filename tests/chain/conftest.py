@@ -20,8 +20,8 @@ def sockets_of_first_run() -> Sockets:
 
 @pytest.fixture(scope="session")
 def first_run(installation: Installation, sockets_of_first_run: Sockets) -> str:
-    """Output of ``nightshelf run`` for the first run, which trains."""
+    """Output of ``nightshelf run`` for the first run, which tunes the encoder and trains."""
     with watched(installation.home) as sockets:
-        output = installation.succeed("run", "--date", FIRST)
+        output = installation.succeed("run", "--date", FIRST, "--set", "candidates=lora")
     sockets_of_first_run |= sockets
     return output

@@ -59,6 +59,13 @@ def test_the_end_of_the_run_shows_what_there_is(installation: Installation, run:
     assert "mug" in installation.succeed(*shlex.split(shown)[1:])
 
 
+def test_a_small_shop_skips_the_tuned_encoder_and_says_so(installation: Installation, run: str) -> None:
+    assert "train_candidate [frozen]" in run
+    assert "train_candidate [lora]" not in run
+    logs = (installation.home / "airflow" / "logs").glob("**/task_id=start_night_run/*.log")
+    assert any("lora in so small a shop, so their training is skipped" in log.read_text() for log in logs)
+
+
 def test_fallback_recommendations_are_full(installation: Installation, run: str) -> None:
     rows = installation.rows(
         "SELECT segment, count(*) AS items FROM anonymous_till.fallback_recommendations GROUP BY segment"

@@ -36,18 +36,12 @@ def second_run(installation: Installation, first_run: str) -> str:
 
 
 def test_the_first_run_executes_and_reports_every_task(first_run: str) -> None:
-    for task in ("land_behavior", "publish_split", "train_candidate [frozen]"):
+    for task in ("land_behavior", "publish_split", "train_candidate [lora]"):
         assert task in first_run
     for task in ("evaluate_candidates", "promote_champion", "hand_on_champion", "publish_recommend"):
         assert task in first_run
     assert first_run.count("recommendations for user") == 3
     assert f"recommendations for {FIRST}; to see more:" in first_run
-
-
-def test_a_small_shop_skips_the_tuned_encoder_and_says_so(installation: Installation, first_run: str) -> None:
-    assert "train_candidate [lora]" not in first_run
-    logs = (installation.home / "airflow" / "logs").glob("**/task_id=start_night_run/*.log")
-    assert any("lora in so small a shop, so their training is skipped" in log.read_text() for log in logs)
 
 
 def test_recommendations_are_full_and_distinct(installation: Installation, first_run: str) -> None:
@@ -80,7 +74,7 @@ def test_the_registry_holds_the_champion_that_computed_the_recommendations(
     experiment = client.get_experiment_by_name("nightshelf/simulated_shop")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    assert {run.data.tags.get("candidate") for run in runs if "mlflow.parentRunId" in run.data.tags} == {"frozen"}
+    assert {run.data.tags.get("candidate") for run in runs if "mlflow.parentRunId" in run.data.tags} == {"lora"}
     assert all(run.info.status == "FINISHED" for run in runs)
 
 
