@@ -69,8 +69,8 @@ docs: install ## the documentation site, to site/; fails on a broken link
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
-bench-gpu: install ## the top-k on an NVIDIA GPU; without Airflow, Spark or make: python -m tests.benchmarks.bench_gpu_top_k
-	python -m tests.benchmarks.bench_gpu_top_k
+bench-gpu: install ## what one NVIDIA GPU does, in at most 8 minutes; without make: python -m tests.benchmarks.bench_gpu
+	python -m tests.benchmarks.bench_gpu
 
 bench-quality: install ## quality on every public set, three seeds, to docs/quality.md (hours on two cores)
 	pytest -s tests/benchmarks/bench_quality.py tests/benchmarks/bench_new_items.py

@@ -20,10 +20,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from transformers import TrainerCallback
+from sentence_transformers import SentenceTransformer
 
 from pipeline_tasks.data.interactions import Floats
 from pipeline_tasks.encoders.adapt_encoder import AdaptOptions, open_weights
@@ -38,6 +35,7 @@ from pipeline_tasks.encoders.text_encoder import (
 )
 from pipeline_tasks.encoders.trainable_encoder import make_trainable
 from spark_jobs.simulation.shop_words import BRANDS, CATEGORIES, COLORS, MATERIALS, STYLES
+from tests.benchmarks.sentence_trainer import RATE, train_steps
 from tests.benchmarks.sequence_sets import read_amazon_beauty
 from tests.benchmarks.side_by_side import write_results
 from tests.pipeline_tasks.logs import random_log
@@ -45,7 +43,6 @@ from tests.pipeline_tasks.logs import random_log
 PAIRS: Final = int(os.environ.get("NIGHTSHELF_BENCH_PAIRS", "128"))
 STEPS: Final = int(os.environ.get("NIGHTSHELF_BENCH_STEPS", "4"))
 ROUNDS: Final = int(os.environ.get("NIGHTSHELF_BENCH_ROUNDS", "5"))
-RATE: Final = 5e-5
 HELD_OUT: Final = int(os.environ.get("NIGHTSHELF_BENCH_HELD_OUT", "1000"))
 """Pairs; a standard error of .016 of their recall."""
 
@@ -153,45 +150,15 @@ def _ours(texts: list[str], draw: PairDraw) -> Contender:
     return Contender(learn, encoder.encode)
 
 
-class _Clock(TrainerCallback):
-    """Marks the end of every step: what lies between two marks holds the step and the making of its batch."""
-
-    def __init__(self) -> None:
-        self.marks: list[float] = []
-
-    def on_step_end(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
-        self.marks.append(time.process_time())
-
-
 def _theirs(texts: list[str], draw: PairDraw, folder: Path, *, half: bool) -> Contender:
     model = SentenceTransformer(str(_packaged_path()), device="cpu")
     model.max_seq_length = MAX_TOKENS
     rng = np.random.default_rng(2)
 
     def learn(steps: int) -> list[float]:
-        # One step more: the first mark is where the clock starts. Pairs drawn one by one, as its users draw them.
-        left, right = draw.draw(PAIRS * (steps + 1), rng)
-        columns = {"anchor": [texts[row] for row in left], "positive": [texts[row] for row in right]}
-        arguments = SentenceTransformerTrainingArguments(
-            output_dir=str(folder),
-            per_device_train_batch_size=PAIRS,
-            max_steps=steps + 1,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            weight_decay=0.01,
-            bf16=half,
-            use_cpu=True,
-            save_strategy="no",
-            report_to="none",
-            logging_strategy="no",
-            disable_tqdm=True,
+        return train_steps(
+            model, texts, draw, rng, pairs=PAIRS, steps=steps, folder=folder, half=half, clock=time.process_time
         )
-        clock = _Clock()
-        trainer = SentenceTransformerTrainer(
-            model, arguments, Dataset.from_dict(columns), loss=MultipleNegativesRankingLoss(model), callbacks=[clock]
-        )
-        trainer.train()
-        return np.diff(clock.marks).tolist()
 
     def encode(given: list[str]) -> Floats:
         return np.asarray(model.encode(given, normalize_embeddings=True, show_progress_bar=False), dtype=np.float32)
