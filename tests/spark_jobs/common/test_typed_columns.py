@@ -27,9 +27,9 @@ def test_texts_for_a_missing_value_are_null(spark: SparkSession) -> None:
     rows = spark.createDataFrame(texts, "text string")
     text = F.col("text")
     found = rows.select(
-        text, as_key(text, StringType()).alias("key"), as_text(text).alias("text"), has_value(text, StringType())
+        text, as_key(text, StringType()).alias("key"), as_text(text).alias("value"), has_value(text, StringType())
     ).collect()
-    kept = {row["text"]: (row["key"], row["text"], row[3]) for row in found}
+    kept = {row["text"]: (row["key"], row["value"], row[3]) for row in found}
     wanted = {text: (text, text, True) for text in PRESENT} | dict.fromkeys(MISSING, (None, None, False))
     assert kept == wanted
 
