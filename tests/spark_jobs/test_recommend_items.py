@@ -147,9 +147,9 @@ def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> No
     few = inputs.sequences.where("user_key = 'bob'")
     segments = spark.createDataFrame([("bob", "new")], "user_key string, segment string")
     rows = build_fallback(few, segments, inputs.items, 5, inputs.end - 1, "m/1", RUN_KEY.ds).collect()
-    rows = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
-    assert [row["item_id"] for row in rows] == ["i03", "i00", "i01", "i02", "i04"]
-    assert [row["reason"] for row in rows[:2]] == ["popular in C0", "waiting to be discovered in C0"]
+    everyone = sorted((row for row in rows if row["segment"] == "everyone"), key=lambda row: row["rank"])
+    assert [row["item_id"] for row in everyone] == ["i03", "i00", "i01", "i02", "i04"]
+    assert [row["reason"] for row in everyone[:2]] == ["popular in C0", "waiting to be discovered in C0"]
     assert len(rows) == 6 * 5
 
 
