@@ -142,6 +142,7 @@ def test_fallback_serves_every_segment_and_everyone(manifest: Manifest) -> None:
         assert [row["item_id"] for row in lists[empty]] == [row["item_id"] for row in lists["everyone"]]
 
 
+@pytest.mark.usefixtures("home")
 def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> None:
     inputs = read_run_inputs(spark, RUN_KEY, SCORING)
     few = inputs.sequences.where("user_key = 'bob'")
