@@ -23,8 +23,8 @@ from pipeline_tasks.spark_place import cores
 def repeated_ids(rows: DataFrame, column: str) -> int | None:
     """Return the number of (ds, id) pairs that two or more rows share. NULL counts as an id.
 
-    Returns None where ids are no whole numbers, a file holds several days, or the files or Spark are elsewhere. The
-    rule's query then counts them.
+    Returns None if the ids are not whole numbers, if a file holds several days, or if the files or Spark are on another
+    machine. The rule's query then counts them.
     """
     types = {field.name: field.dataType for field in rows.schema}
     files = rows.inputFiles()
