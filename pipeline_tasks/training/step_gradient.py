@@ -37,23 +37,15 @@ class PopularityTable:
         self.buckets: Integers = np.searchsorted(starts, log.times, side="right") - 1
         """(events,) the time bucket of each event of the log."""
         trends = PopularityFeatures(log, n_items, horizons)
-        # Items come first, so that a step with sampled items reads whole rows.
         self.levels = torch.empty((n_items, len(starts), len(horizons)), dtype=kind, device=device)
         for place, start in enumerate(starts.tolist()):
             self.levels[:, place] = torch.from_numpy(trends.at(start)).to(device, kind)
-        self._whole = self.levels.transpose(0, 1)
 
     def levels_of(self, items: Tensor | None) -> Tensor | None:
-        """Return (buckets, items, horizons) of `items`, None for all items; None if there are no horizons."""
+        """Return (items, buckets, horizons) of `items`, None for all items; None if there are no horizons."""
         if not self.levels.shape[2]:
             return None
-        if items is not None:
-            return self.levels.index_select(0, items).transpose(0, 1).contiguous()
-        if not self._whole.is_contiguous():
-            # Done once; the layout by item is not needed any more.
-            self._whole = self._whole.contiguous()
-            self.levels = self._whole.transpose(0, 1)
-        return self._whole
+        return self.levels if items is None else self.levels.index_select(0, items)
 
     def at(self, levels: Tensor | None, events: Integers) -> PopularityLevels | None:
         """Return the result of `levels_of` with the buckets of `events` (ascending)."""
@@ -68,7 +60,7 @@ class StepTable(NamedTuple):
     items: Integers | None
     """(k,) ascending; None for the whole catalog."""
     levels: Tensor | None
-    """(buckets, k, h) popularity trends; None if there are none."""
+    """(k, buckets, h) popularity trends; None if there are none."""
     offsets: Tensor | None
     """(k,) added to the logits; None for the whole catalog."""
 

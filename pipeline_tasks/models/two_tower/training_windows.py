@@ -36,11 +36,15 @@ def last_windows(log: Interactions, length: int) -> Integers:
 
 
 def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -> list[Integers]:
-    """Return `windows` (n, length) in shuffled batches of similar length, of at most `positions` positions each."""
+    """Return `windows` (n, length) in shuffled batches of similar length, of at most `positions` positions each.
+
+    Batches have few shapes, because a CPU's bfloat16 products compile code for each new one (20 ms): lengths are
+    rounded up, and where there are several batches, each is filled up with empty windows (-1).
+    """
     windows = windows[rng.permutation(len(windows))]
-    sizes = (windows >= 0).sum(axis=1)
-    windows = windows[np.argsort(sizes, kind="stable")]
-    sizes = np.sort(sizes)
+    sizes = _rounded_up((windows >= 0).sum(axis=1), windows.shape[1])
+    order = np.argsort(sizes, kind="stable")
+    windows, sizes = windows[order], sizes[order]
     cuts, start = [], 0
     while start < len(windows):
         stop = start + 1
@@ -48,7 +52,22 @@ def batch_windows(windows: Integers, positions: int, rng: np.random.Generator) -
             stop += 1
         cuts.append((start, stop))
         start = stop
-    return [windows[cuts[i][0] : cuts[i][1], : sizes[cuts[i][1] - 1]] for i in rng.permutation(len(cuts))]
+    batches = [windows[start:stop, : sizes[stop - 1]] for start, stop in cuts]
+    if len(batches) > 1:
+        batches = [_filled_up(batch, positions // batch.shape[1]) for batch in batches]
+    return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def _rounded_up(sizes: Integers, longest: int) -> Integers:
+    """Return the next of 1, 2, 3, 4, 6, 8, 12, 16, 24, … for each size, at most `longest`."""
+    power = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
+    between = power * 3 // 4
+    return np.minimum(np.where((sizes <= between) & (power > 2), between, power), longest)
+
+
+def _filled_up(batch: Integers, count: int) -> Integers:
+    """Return the batch (n, length) with empty windows after it, up to `count` windows."""
+    return np.pad(batch, ((0, max(0, count - len(batch))), (0, 0)), constant_values=-1)
 
 
 class TargetDraw:

@@ -14,9 +14,9 @@ def test_chunks_change_neither_loss_nor_gradient(cells: int, sampled: bool, monk
         torch.randn(*shape, generator=generator, requires_grad=True) for shape in ((17, 6), (11, 4), (4,))
     )
     targets, weights = torch.randint(0, 11, (17, 3), generator=generator), torch.rand(17, 3, generator=generator)
-    levels, moments = torch.randn(3, 11, 2, generator=generator), torch.tensor([0] * 5 + [1] * 4 + [2] * 8)
+    levels, moments = torch.randn(11, 3, 2, generator=generator), torch.tensor([0] * 5 + [1] * 4 + [2] * 8)
     logits = torch.tanh(users[:, None, :4] + items) @ output_weights + torch.einsum(
-        "nh,nch->nc", users[:, 4:], levels[moments]
+        "nh,cnh->nc", users[:, 4:], levels[:, moments]
     )
     offsets = torch.randn(11, generator=generator) if sampled else None
     logits = logits if offsets is None else logits + offsets

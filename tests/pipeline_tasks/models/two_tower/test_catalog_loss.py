@@ -37,9 +37,9 @@ def test_popularity_is_added_by_time_unit(rows: int, block: int, monkeypatch: py
     monkeypatch.setattr(module, "_CACHED_ROWS", rows)
     monkeypatch.setattr(module, "_BLOCK_ROWS", block)
     users, items, targets, weights = example(width=10)
-    levels = torch.randn(4, 11, 2, generator=torch.Generator().manual_seed(1))
+    levels = torch.randn(11, 4, 2, generator=torch.Generator().manual_seed(1))
     moments = torch.tensor([0] * 5 + [1] * 9 + [3] * 23)
-    logits = users[:, :8] @ items.T + torch.einsum("nh,nch->nc", users[:, 8:], levels[moments])
+    logits = users[:, :8] @ items.T + torch.einsum("nh,cnh->nc", users[:, 8:], levels[:, moments])
     plain = -(logits.log_softmax(dim=1).gather(1, targets) * weights).sum()
     agree(catalog_loss(users, items, targets, weights, PopularityLevels(levels, moments)), plain, users, items)
 

@@ -3,7 +3,13 @@ import pytest
 
 from pipeline_tasks.data.popularity_features import PopularityFeatures, bucket_starts, choose_horizons
 from pipeline_tasks.encoders.whitening import fit_whitening
-from pipeline_tasks.models.two_tower.training_windows import TargetDraw, cut_windows, gap_buckets, last_windows
+from pipeline_tasks.models.two_tower.training_windows import (
+    TargetDraw,
+    batch_windows,
+    cut_windows,
+    gap_buckets,
+    last_windows,
+)
 from pipeline_tasks.times import DAY
 from tests.pipeline_tasks.logs import log_of, random_log
 
@@ -19,6 +25,24 @@ def test_windows_hold_every_event_of_longer_histories_once() -> None:
     assert all(len(set(row[row >= 0])) == 1 for row in rows)
     # Left-aligned: nothing follows a gap.
     assert ((windows[:, :-1] >= 0) | (windows[:, 1:] < 0)).all()
+
+
+def test_batches_hold_every_event_once_in_few_shapes() -> None:
+    log, rng = random_log(400, 30, seed=1), np.random.default_rng(0)
+    shapes = set()
+    for _ in range(5):
+        batches = batch_windows(cut_windows(log, 25, rng), 128, rng)
+        events = np.concatenate([batch[batch >= 0] for batch in batches])
+        assert sorted(events.tolist()) == list(range(len(log.items)))
+        shapes |= {batch.shape for batch in batches}
+    assert all(windows == 128 // length for windows, length in shapes)
+    assert {length for _, length in shapes} <= {2, 3, 4, 6, 8, 12, 16, 24, 25}
+
+
+def test_a_single_batch_is_not_filled_up() -> None:
+    windows = np.array([[0, 1, 2], [3, 4, -1]])
+    batches = batch_windows(windows, 1000, np.random.default_rng(0))
+    assert [sorted(batch.tolist()) for batch in batches] == [[[0, 1, 2], [3, 4, -1]]]
 
 
 def test_last_windows_keep_the_end() -> None:
