@@ -4,21 +4,18 @@ python -m pipeline_tasks.candidates.evaluate_candidates --source simulated_shop 
 """
 
 import shutil
-import tempfile
-from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 
 from pipeline_tasks.candidates.candidate_training import refit
-from pipeline_tasks.candidates.compare_scorers import OURS, Comparison, compare_scorers
+from pipeline_tasks.candidates.compare_scorers import OURS, compare_scorers
+from pipeline_tasks.candidates.comparison_log import Verdict, log_comparison, logged_metrics
 from pipeline_tasks.candidates.served_task import served_task
-from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.data.run_data import RunData, read_run_data
 from pipeline_tasks.errors import job_errors
-from pipeline_tasks.evaluation.evaluation_plots import plot_scorers, plot_segments, plot_trade_off
 from pipeline_tasks.evaluation.ranking_task import SERVED_TEST
 from pipeline_tasks.evaluation.repeat_policy import RepeatPolicy
 from pipeline_tasks.lake.files import write_atomically
@@ -28,6 +25,7 @@ from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
 from pipeline_tasks.registry.champion_checksums import files_sha256
+from pipeline_tasks.registry.descriptions import NOTE, model_note
 from pipeline_tasks.registry.promotion import decide
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry
@@ -43,7 +41,7 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
     data = read_run_data(lake, run_key)
     trained = read_candidates(settings, run_key, data.split["split_id"], parent_run_id)
     best = max(trained, key=lambda candidate: candidate.validation[METRIC])
-    with resume_parent_run(settings, parent_run_id):
+    with resume_parent_run(settings, parent_run_id) as run:
         log_snapshots(lake, data.snapshots, "evaluation")
         saved = refit(data, load_recommender(best.folder), settings.training)
         rule, served = registry().promotion, served_task(data, settings.scoring)
@@ -57,16 +55,20 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
         uri = log_recommender(saved, folder)
         log_comparison(done, rule)
         metrics = flat_metrics(done.table, rule.metric)
-        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
-        mlflow.log_metrics({f"repeat_share.{kind}": share for kind, share in served.repeat_shares.items()})
-        verdict = "promote" if promote else "keep"
-        mlflow.set_tags({"candidate": best.name, "verdict": verdict, "reasons": "\n".join(reasons + notes)})
-        mlflow.set_tags({"headline_task": SERVED_TEST, "served": served.policy.describe()})
-        version = register(settings, data, best, uri, metrics, served.policy)
+        # Logged with the model too, so that MLflow shows them beside the version.
+        mlflow.log_metrics(logged_metrics(done.table, rule), model_id=uri.rpartition("/")[2])
+        mlflow.log_metrics({f"repeat_share/{kind}": share for kind, share in served.repeat_shares.items()})
+        version = register(settings, data, best, uri, promote)
+        model = registry().model_name(run_key)
+        verdict = Verdict(promote, reasons + notes, model, version, best, run)
+        mlflow.set_tags({"candidate": best.name, "verdict": _verdict_tag(promote), "headline_task": SERVED_TEST})
+        mlflow.set_tags({"served": served.policy.describe(), NOTE: verdict.night_note(data, done, rule, trained)})
+        note = verdict.version_note(data, done, rule, served.policy.describe())
+        client(settings).update_model_version(model, version, note)
     evaluation = Evaluation(
         candidate=best.name,
         split_id=data.split["split_id"],
-        model_name=registry().model_name(run_key),
+        model_name=model,
         version=version,
         sha256=files_sha256(folder),
         metrics=metrics,
@@ -75,28 +77,6 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
     )
     write_atomically(evaluation_path(settings, run_key), evaluation.model_dump_json(indent=1))
     return evaluation
-
-
-def log_comparison(done: Comparison, rule: Promotion) -> None:
-    """Log the comparison as the artifact folder `evaluation`: CSV and JSON tables, and plots.
-
-    The plot of segments shows the task and the metric that promotion uses.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        done.table.to_csv(folder / "evaluation.csv", index=False)
-        done.segments.to_csv(folder / "segments.csv", index=False)
-        segments = done.segments[done.segments["task"] == rule.task]
-        plot_scorers(done.table, OURS, rule.metric, folder / "evaluation.png")
-        plot_segments(segments, OURS, rule.metric, folder / "segments.png")
-        plot_trade_off(done.table, OURS, rule.metric, "intra_list_distance@10", folder / "diversity.png")
-        mlflow.log_artifacts(name, "evaluation")
-    # MLflow shows the first columns of a table by default.
-    first_columns = ["task", "scorer", rule.metric, "ours_minus", "ours_minus_p", "low", "high"]
-    mlflow.log_table(
-        done.table[[*first_columns, *done.table.columns.difference(first_columns, sort=False)]],
-        "evaluation/evaluation.json",
-    )
 
 
 def load_champion(settings: Settings, run_key: RunKey) -> SavedRecommender | None:
@@ -129,28 +109,31 @@ def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
     }
 
 
-def register(
-    settings: Settings, data: RunData, best: Candidate, uri: str, metrics: dict[str, float], policy: RepeatPolicy
-) -> str:
-    """Register the logged model as a new version, tagged with its origin and its metrics; return the version."""
+def register(settings: Settings, data: RunData, best: Candidate, uri: str, promote: bool) -> str:
+    """Register the logged model as a new version, tagged with its origin; return the version."""
     api, run_key = client(settings), data.run_key
     window = (run_key.ds - data.split["window_start"]).days + 1
-    own = {name.replace("@", "_at_"): f"{value:.6f}" for name, value in metrics.items() if f".{OURS}." in name}
-    tags = own | {
+    # Metrics belong to the model, and words to its description. These tags are what a later run compares.
+    tags = {
         "ds": run_key.ds.isoformat(),
         "candidate": best.name,
-        "candidate_run_id": best.run_id,
+        "verdict": _verdict_tag(promote),
         "split_id": data.split["split_id"],
         "strategy": data.split["strategy"],
         "window_days": str(window),
-        "fitted_on": "train and validation",
-        "repeats": policy.describe(),
         "repeat_settings": settings_tag(settings.scoring),
         **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
     }
-    version = mlflow.register_model(uri, registry().model_name(run_key), tags=tags)
-    api.set_registered_model_tag(version.name, "source", run_key.source)
+    model = registry().model_name(run_key)
+    version = mlflow.register_model(uri, model, tags=tags)
+    api.set_registered_model_tag(model, "source", run_key.source)
+    if not api.get_registered_model(model).description:
+        api.update_registered_model(model, model_note(run_key.source, model, registry().alias))
     return str(version.version)
+
+
+def _verdict_tag(promote: bool) -> str:
+    return "promote" if promote else "keep"
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from pipeline_tasks.lake.files import write_atomically
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.registry.candidate_files import Candidate, candidate_path
+from pipeline_tasks.registry.descriptions import NOTE, candidate_note, metric_name, run_link
 from pipeline_tasks.registry.registry import ARTIFACT
 from pipeline_tasks.registry.tracking import candidate_run, log_snapshots
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
@@ -53,6 +54,9 @@ def train_candidate(
         # The winner is logged as a model of MLflow by the evaluation, which reads candidates from this folder.
         trained.saved.save(folder / ARTIFACT)
         _log_result(trained)
+        night = run_link(run.info.experiment_id, parent_run_id, f"nightly run of {run_key.ds}")
+        note = candidate_note(name, trained.validation.overall, trained.best_epoch, trained.seconds, night)
+        mlflow.set_tag(NOTE, note)
     candidate = Candidate(
         name=name,
         run_id=run.info.run_id,
@@ -106,13 +110,14 @@ def _log_metrics(metrics: dict[str, float], step: int) -> None:
 
 def _log_inputs(lake: Lake, data: RunData, training: TrainingSettings) -> None:
     log_snapshots(lake, data.snapshots, "training")
-    mlflow.log_params(training.model_dump(exclude={"candidates"}))
+    # Only what somebody set: every option with its value is logged as `chosen.<name>`.
+    mlflow.log_params(training.model_dump(exclude={"candidates"}, exclude_defaults=True))
     mlflow.log_params({"split_id": data.split["split_id"], "strategy": data.split["strategy"]})
     mlflow.log_params({"items": len(data.catalog), "sequences": len(data.log), "events": len(data.log.items)})
 
 
 def _log_result(trained: TrainedCandidate) -> None:
-    best = {f"best_validation_{name.replace('@', '_at_')}": value for name, value in trained.validation.overall.items()}
+    best = {f"best_validation/{metric_name(name)}": value for name, value in trained.validation.overall.items()}
     mlflow.log_metrics({**best, "best_epoch": trained.best_epoch, "training_seconds": trained.seconds})
     mlflow.log_params({f"chosen.{option}": value for option, value in trained.saved.facts["options"].items()})
     mlflow.set_tag("validation_task", trained.validation.task)

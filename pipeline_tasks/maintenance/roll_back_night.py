@@ -11,7 +11,7 @@ from pipeline_tasks.lake.source_lock import maintenance_lock
 from pipeline_tasks.maintenance.publications import Publication, publications
 from pipeline_tasks.maintenance.restore_tables import Restored, require_snapshots, restore_tables, snapshot_at
 from pipeline_tasks.maintenance.rollback_target import RollbackTarget, What
-from pipeline_tasks.registry.registry import champion_version, client, registry
+from pipeline_tasks.registry.registry import champion_version, client, registry, set_champion
 from pipeline_tasks.run_key import RunKey
 
 _VERSIONED: Final = ("recommendations", "fallback_recommendations")
@@ -105,7 +105,7 @@ def _restore_champion(settings: Settings, key: RunKey, version: str) -> str:
         )
     if registered[version].status != "READY":
         raise ValueError(f"{name} version {version} is {registered[version].status}, not READY: choose another day")
-    api.set_registered_model_alias(name, alias, version)
+    set_champion(settings, key, version)
     was = f"version {present.version}" if present is not None else "no version"
     return f"{name}: {alias} was {was}, is now version {version}"
 

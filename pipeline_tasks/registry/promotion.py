@@ -4,6 +4,7 @@ python -m pipeline_tasks.registry.promotion --source simulated_shop --date 2026-
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.errors import job_errors
 from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path
 from pipeline_tasks.registry.champion_checksums import record_champion
-from pipeline_tasks.registry.registry import champion_version, client, registry
+from pipeline_tasks.registry.descriptions import promoted_note
+from pipeline_tasks.registry.registry import champion_version, client, set_champion
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 
 Finding = tuple[bool, str]
@@ -130,8 +132,10 @@ def _sentence(row: dict[str, Any], rule: Promotion, value: float, verb: str, nam
     )
 
 
-def promote_champion(settings: Settings, key: RunKey) -> str:
+def promote_champion(settings: Settings, key: RunKey, approved_by: str | None = None) -> str:
     """Promote the version or keep the champion; return what was done, in one sentence.
+
+    `approved_by` is the person who approved it, None where the rule alone decided. The version's description names it.
 
     Raises:
         FileNotFoundError: the day was not evaluated.
@@ -147,7 +151,10 @@ def promote_champion(settings: Settings, key: RunKey) -> str:
         raise ValueError(f"The evaluation of {version} is of an earlier Nightshelf: clear the task evaluate_candidates")
     # Recorded before the alias moves, because a version that is not recorded is refused.
     record_champion(settings, key.source, evaluation.version, evaluation.sha256)
-    client(settings).set_registered_model_alias(evaluation.model_name, registry().alias, evaluation.version)
+    set_champion(settings, key, evaluation.version)
+    note = client(settings).get_model_version(evaluation.model_name, evaluation.version).description or ""
+    note = promoted_note(note, datetime.now(UTC).date().isoformat(), approved_by or "the promotion rule")
+    client(settings).update_model_version(evaluation.model_name, evaluation.version, note)
     return f"{version} is champion: " + "; ".join(evaluation.reasons)
 
 

@@ -17,6 +17,7 @@ from pipeline_tasks.config.promotion_rules import Promotion
 from pipeline_tasks.config.settings import PROJECT_FILES, Settings
 from pipeline_tasks.local_runtime.secret_files import mlflow_login_environment
 from pipeline_tasks.models.peers.peers import PEERS
+from pipeline_tasks.registry.descriptions import NOTE, experiment_note, is_generated
 from pipeline_tasks.registry.model_cache import cached_version
 from pipeline_tasks.run_key import RunKey
 
@@ -95,6 +96,23 @@ def champion_version(settings: Settings, key: RunKey) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def set_champion(settings: Settings, key: RunKey, version: str) -> None:
+    """Move the alias to the version, and name it in the description of the source's experiment."""
+    client(settings).set_registered_model_alias(registry().model_name(key), registry().alias, version)
+    describe_experiment(settings, key)
+
+
+def describe_experiment(settings: Settings, key: RunKey) -> None:
+    """Write the description of the source's experiment, unless a person has written one or there is no experiment."""
+    api, names = client(settings), registry()
+    experiment = api.get_experiment_by_name(names.experiment_name(key))
+    if experiment is None or not is_generated(experiment.tags.get(NOTE, "")):
+        return
+    champion = champion_version(settings, key)
+    note = experiment_note(key.source, names.model_name(key), str(champion.version) if champion else None)
+    api.set_experiment_tag(experiment.experiment_id, NOTE, note)
 
 
 def load_version(settings: Settings, source: str, version: ModelVersion) -> "SavedRecommender":

@@ -1,5 +1,6 @@
 """MLflow runs: a parent run for each nightly run and a child run for each candidate, with the snapshots they read."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,22 +11,22 @@ from mlflow.data.meta_dataset import MetaDataset
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake import Lake
-from pipeline_tasks.registry.registry import client, registry
+from pipeline_tasks.registry.descriptions import NOTE, started_note
+from pipeline_tasks.registry.registry import client, describe_experiment, registry
 from pipeline_tasks.run_key import RunKey
 
 SYSTEM_METRICS_SECONDS = 5
-_EXPERIMENT_TAGS: Final = {
-    # Without this tag, MLflow 3 shows the experiment as one of language models.
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "One run for each day, and below it one for each candidate. The comparison is an artifact "
-    "of the day's run: **evaluation**. The champion has the alias *champion* in the model registry.",
-}
+# Without this tag, MLflow 3 shows the experiment as one of language models.
+_EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def start_parent_run(settings: Settings, key: RunKey) -> str:
     """Start the parent run of a day's fine-tuning and return its id. It stays open for the following tasks."""
     tags = {"source": key.source, "ds": key.ds.isoformat(), "mlflow.runName": f"night {key.ds.isoformat()}"}
-    run_id: str = client(settings).create_run(experiment_id(settings, key), tags=tags).info.run_id
+    tags[NOTE] = started_note(key)
+    experiment = experiment_id(settings, key)
+    describe_experiment(settings, key)
+    run_id: str = client(settings).create_run(experiment, tags=tags).info.run_id
     return run_id
 
 
@@ -43,7 +44,16 @@ def runs_page(settings: Settings, key: RunKey) -> str:
     if experiment is None:
         return settings.tracking_uri
     # Without workflowType, MLflow 3 opens an empty page of traces of language models.
-    return f"{settings.tracking_uri}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+    return f"{_runs(settings, experiment.experiment_id)}?workflowType=machine_learning"
+
+
+def runs_address(settings: Settings, key: RunKey) -> str:
+    """Return the address to which a slash and the id of a run are added to open it, without a login."""
+    return re.sub(r"//[^/]*@", "//", _runs(settings, experiment_id(settings, key)))
+
+
+def _runs(settings: Settings, experiment: str) -> str:
+    return f"{settings.tracking_uri}/#/experiments/{experiment}/runs"
 
 
 @contextmanager

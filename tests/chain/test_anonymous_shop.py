@@ -13,7 +13,7 @@ pytestmark = pytest.mark.chain
 
 DAY = "2026-11-20"
 GROUPS, SIZE = 12, 6
-METRIC = "discovery_test.two_tower.ndcg_at_10"
+METRIC = "discovery_test/ndcg_at_10"
 SOURCE = """
 name = "anonymous_till"
 

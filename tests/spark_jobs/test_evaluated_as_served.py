@@ -132,7 +132,7 @@ def test_items_that_are_never_rated_twice_are_neither_evaluated_nor_served_again
     policy = "an item that the user has a purchase or rating of is excluded, unless it is replenishable"
     run = client(settings()).get_run(evaluated.run_id)
     assert run.data.tags["headline_task"] == "served_test"
-    assert run.data.metrics["repeat_share.rating"] == 0
+    assert run.data.metrics["repeat_share/rating"] == 0
     assert run.data.tags["served"].startswith(policy)
     assert f"served_test evaluates the lists as served: {policy} (repeat share 0.0%); blocked" in evaluated.message
     assert any(policy in line for line in limits(inputs))

@@ -23,6 +23,7 @@ from pipeline_tasks.data.run_data import read_run_data
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, candidate_path, read_candidates
+from pipeline_tasks.registry.descriptions import NOTE
 from pipeline_tasks.registry.embed_items import embed_catalog
 from pipeline_tasks.registry.model_cache import cached_version
 from pipeline_tasks.registry.promotion import promote_champion, read_evaluation
@@ -124,6 +125,31 @@ def test_the_best_on_validation_is_compared_and_becomes_champion(fine_tuned: Fin
         *("evaluation.csv", "evaluation.json", "segments.csv"),
         *("evaluation.png", "segments.png", "diversity.png"),
     }
+
+
+def test_mlflow_describes_what_was_decided_and_groups_metrics(fine_tuned: FineTuned) -> None:
+    api, done = client(fine_tuned.settings), fine_tuned.evaluation
+    night, model = api.get_run(fine_tuned.parent_run_id), api.get_registered_model(done.model_name)
+    version = api.get_model_version(done.model_name, done.version)
+    assert f"**Verdict: promote.** The challenger, [version {done.version}](#/models/" in night.data.tags[NOTE]
+    for reason in done.reasons:
+        assert f"- {reason}" in night.data.tags[NOTE]
+        assert f"- {reason}" in version.description
+    for candidate in fine_tuned.candidates:
+        assert f"/runs/{candidate.run_id})" in night.data.tags[NOTE]
+        tags = api.get_run(candidate.run_id).data.tags
+        assert f"/runs/{fine_tuned.parent_run_id})" in tags[NOTE]
+    assert version.description.rpartition("\n\n")[2].startswith("Promoted on ")
+    assert f'"models:/{done.model_name}@champion"' in model.description
+    figures = night.data.metrics
+    assert figures["served_test/ndcg_at_10"] == done.metrics["served_test.two_tower.ndcg@10"]
+    assert figures["rivals/ease.ours_minus"] == done.metrics["served_test.ease.ours_minus"]
+    assert len(figures) <= 35
+    assert {name.partition("/")[0] for name in figures} >= {"served_test", "rivals", "repeat_share"}
+    logged = api.get_logged_model(version.source.rpartition("/")[2])
+    assert {metric.key for metric in logged.metrics or []} >= {"served_test/ndcg_at_10", "rivals/ease.ndcg_at_10"}
+    assert not [name for name in version.tags if "ndcg" in name]
+    assert len(version.tags) <= 12
 
 
 def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -> None:
