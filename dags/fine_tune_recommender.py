@@ -18,10 +18,11 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, TriggerRule, get_current_context, task
-from job_operators import ChildProcess
+from job_operators import TrainingProcess
 from run_form import run_fields, training_fields
-from run_options import emit_asset_event, resolve_run_key, run_options
+from run_options import approver, emit_asset_event, resolve_run_key, run_options
 from run_schedule import CHAMPION_RECOMMENDER, DAG_DEFAULTS, PREPARED_BEHAVIOR, after, on_one_gpu
+from task_links import RUNS_PAGE
 
 PARENT_RUN = "--parent-run-id={{ ti.xcom_pull('start_night_run')[0].parent_run_id }}"
 
@@ -54,6 +55,7 @@ with DAG(
         from pipeline_tasks.candidates.skip_redundant_candidates import worth_training
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.lake.lake import Lake
+        from pipeline_tasks.registry.tracking import runs_address
         from pipeline_tasks.registry.tracking import start_parent_run as start
 
         context = get_current_context()
@@ -61,12 +63,13 @@ with DAG(
         names = run_options(context)["candidates"].split(",")
         names = worth_training(Lake.open(settings(), key.source), key, names)
         run_id = start(settings(), key)
+        context["ti"].xcom_push(key=RUNS_PAGE, value=runs_address(settings(), key))
         return [{"candidate": name, "parent_run_id": run_id} for name in names]
 
     # Candidates differ in the part of the text encoder that is tuned. The best one depends on the shop, so all are
     # trained.
     started = start_night_run()
-    train_candidate = ChildProcess.partial(
+    train_candidate = TrainingProcess.partial(
         task_id="train_candidate",
         module="pipeline_tasks.candidates.train_candidate",
         options=[
@@ -81,7 +84,7 @@ with DAG(
         **on_one_gpu(),
     ).expand(mapped=started)
     # The best candidate is chosen on validation and measured once on test, with the baselines that it must beat.
-    evaluate_candidates = ChildProcess(
+    evaluate_candidates = TrainingProcess(
         task_id="evaluate_candidates",
         module="pipeline_tasks.candidates.evaluate_candidates",
         options=[PARENT_RUN],
@@ -129,7 +132,8 @@ with DAG(
         from pipeline_tasks.config.settings import settings
         from pipeline_tasks.registry.promotion import promote_champion as promote
 
-        return promote(settings(), resolve_run_key(get_current_context()))
+        context = get_current_context()
+        return promote(settings(), resolve_run_key(context), approver(context["ti"].xcom_pull(task_ids="ask_person")))
 
     # The recommendations are computed anew each day, with a new champion or the old one.
     @task(outlets=[CHAMPION_RECOMMENDER], trigger_rule=TriggerRule.NONE_FAILED)

@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator, get_current_context, task
 from airflow.sdk.exceptions import AirflowException
 from run_options import resolve_run_key
 from run_schedule import SPARK_POOL
+from task_links import RUNS_PAGE, DataDocsLink, MlflowRunLink, SparkLink, push_links
 
 from pipeline_tasks.config.settings import PROJECT_FILES, REPOSITORY, child_environment, inherited_environment, settings
 from pipeline_tasks.local_runtime.gpu_count import TORCHRUN, TORCHRUN_ENVIRONMENT, training_processes
@@ -44,6 +45,8 @@ class SparkJob(SparkSubmitOperator):
     `spark_default`.
     """
 
+    operator_extra_links = (SparkLink(),)
+
     def __init__(
         self,
         *,
@@ -67,6 +70,11 @@ class SparkJob(SparkSubmitOperator):
             name=f"{Path(job).stem}-{{{{ run_options().source }}}}-{{{{ run_options().ds }}}}",
             **task_arguments,
         )
+
+    def pre_execute(self, context: "Context") -> None:
+        """Show the links from the start."""
+        self.application_args = drop_unset(self.application_args or [])
+        push_links(self, context)
 
     def execute(self, context: "Context") -> None:
         """Run the job until it ends. Raises AirflowException when it fails."""
@@ -145,6 +153,19 @@ class ChildProcess(BaseOperator):
         self._hook.send_sigterm()  # type: ignore[no-untyped-call]
 
 
+class TrainingProcess(ChildProcess):
+    """A child process of the nightly run in MLflow that the task `start_night_run` started."""
+
+    operator_extra_links = (MlflowRunLink(),)
+    runs_page: str | None = None
+    """Address of the experiment's runs; None until the task starts."""
+
+    def pre_execute(self, context: "Context") -> None:
+        """Show the link from the start."""
+        self.runs_page = context["ti"].xcom_pull(task_ids="start_night_run", key=RUNS_PAGE)
+        push_links(self, context)
+
+
 def run_child(hook: SubprocessHook, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run the command of `name`. Raises AirflowException with its last line of output when it fails."""
     result = hook.run_command(list(command), env=dict(environment), cwd=str(PROJECT_FILES))
@@ -171,13 +192,15 @@ def publish(step: str) -> dict[str, int]:
 
 def gate(step: str) -> SparkJob:
     """Return the task that checks the staged tables of `step` against their expectations."""
-    return SparkJob(
+    job = SparkJob(
         task_id=f"validate_{step}",
         job="validate_tables.py",
         options=[f"--step={step}"],
         pool=SPARK_POOL,
         execution_timeout=timedelta(minutes=30),
     )
+    job.operator_extra_links = (DataDocsLink(), SparkLink())
+    return job
 
 
 def publish_behind_gate(step: str) -> tuple[SparkJob, Any]:

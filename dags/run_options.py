@@ -93,6 +93,12 @@ def emit_asset_event(context: "Context", asset: Asset) -> str:
     return key
 
 
+def approver(answer: Mapping[str, Any] | None) -> str | None:
+    """Return the name of the person in the answer of `ask_person`; None where no person was asked."""
+    person = (answer or {}).get("responded_by_user")
+    return str(person["name"]) if person else None
+
+
 def _require_fit(form: ParamsDict, name: str, value: object) -> None:
     """Raise ValueError unless the option fits the field. Airflow checked it only against the form of the first DAG."""
     if name not in form:

@@ -63,6 +63,18 @@ def has_ui(settings: Settings) -> bool:
     return is_embedded(settings) and settings.server.spark_ui_port > 0
 
 
+def ui_address(settings: Settings) -> str | None:
+    """Return the address of the UI of the Spark that runs the jobs, None where it is not that of `nightshelf up`.
+
+    Within Airflow's tasks, `spark_remote` is set to that Spark.
+    """
+    server, remote = settings.server, settings.spark_remote
+    own = is_embedded(settings) or (
+        remote is not None and remote.get_secret_value().startswith(f"sc://localhost:{server.spark_port}/")
+    )
+    return f"http://127.0.0.1:{server.spark_ui_port}" if own and server.spark_ui_port > 0 else None
+
+
 def embedded_remote(settings: Settings) -> str:
     """Return the address of this machine's server with its token, which is made on first use."""
     # Spark's client takes a token without TLS only for the name `localhost`.

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.quality.gate_report import GateReport, TableReport
+from pipeline_tasks.quality.gate_report import GateReport, TableReport, gate_anchor
 
 POLICY: Final = (
     '<meta http-equiv="Content-Security-Policy" '
@@ -30,9 +30,9 @@ _TITLE: Final = """<meta charset="utf-8"><title>Nightshelf: Data Docs</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-td:first-child{white-space:nowrap}.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
+tr:target{background:#fff3c4}td:first-child{white-space:nowrap}.n{text-align:right}small{display:block;color:#666}.passed{color:#11713a}.closed{color:#b3261e;font-weight:600}.warned{color:#8a5a00}
 @media (prefers-color-scheme:dark){body{background:#16181b;color:#e6e6e6}a{color:#8ab4f8}th,td{border-color:#3a3d42}
-small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
+tr:target{background:#333a45}small{color:#aaa}.passed{color:#6fcf97}.closed{color:#ff8a80}.warned{color:#e8b04a}}</style></head><body>
 <h1>Gates</h1><p>Each table of a step is checked against its expectations before it is published. A failed critical
 expectation closes the gate: nothing of the step is published. Warnings are only reported.</p>
 <table><tr><th>Day</th><th>Source</th><th>Step</th><th>Table</th><th class="n">Rows</th>
@@ -63,21 +63,23 @@ def write_index(settings: Settings) -> Path:
     paths = settings.staging.glob("*/*/gate_*.json")
     reports = [GateReport.model_validate_json(path.read_text()) for path in paths]
     reports.sort(key=lambda report: (report.ds, report.source, report.step), reverse=True)
-    rows = [_row(settings, report, name) for report in reports for name in report.tables]
+    rows = [
+        _row(settings, report, name, number == 0) for report in reports for number, name in enumerate(report.tables)
+    ]
     settings.data_docs.mkdir(parents=True, exist_ok=True)
     path = settings.data_docs / "index.html"
     path.write_text(_HEAD + _TITLE + "\n".join(rows) + "</table></body></html>\n")
     return path
 
 
-def _row(settings: Settings, report: GateReport, name: str) -> str:
+def _row(settings: Settings, report: GateReport, name: str, first: bool) -> str:
     table = report.tables[name]
     link = quote(table.page(settings.data_docs))
     cells = [report.ds.isoformat(), escape(report.source), report.step, f'<a href="{link}">{name}</a>']
     numbers = "".join(f'<td class="n">{number:,}</td>' for number in (table.rows, table.expectations))
-    return (
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{numbers}{_outcome(table, _findings(report, name))}</tr>"
-    )
+    anchor = f' id="{escape(gate_anchor(report.source, report.ds, report.step))}"' if first else ""
+    shown = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f"<tr{anchor}>{shown}{numbers}{_outcome(table, _findings(report, name))}</tr>"
 
 
 def _outcome(table: TableReport, findings: str) -> str:

@@ -5,7 +5,7 @@ This module does not import Great Expectations, so that DAGs and the command lin
 
 from datetime import date
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -91,6 +91,21 @@ class GateReport(BaseModel):
 def report_path(settings: Settings, run_key: RunKey, step: str) -> Path:
     """Return the path of the report of a step's gate."""
     return staging_folder(settings, run_key) / f"gate_{step}.json"
+
+
+def gate_anchor(source: str, ds: date, step: str) -> str:
+    """Return the id of a gate's first row on the front page of the Data Docs."""
+    return f"{source}-{ds}-{step}"
+
+
+def gate_address(settings: Settings, run_key: RunKey, step: str) -> str:
+    """Return the address of the page of the first table that closed the gate, or of the gate on the front page."""
+    site = f"http://127.0.0.1:{settings.server.docs_port}"
+    if report_path(settings, run_key, step).exists():
+        report = read_report(settings, run_key, step)
+        if report.critical:
+            return f"{site}/{quote(report.tables[report.critical[0].table].page(settings.data_docs))}"
+    return f"{site}/#{quote(gate_anchor(run_key.source, run_key.ds, step))}"
 
 
 def write_report(settings: Settings, report: GateReport) -> Path:

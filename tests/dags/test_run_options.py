@@ -119,3 +119,11 @@ def test_a_form_does_not_take_the_path_of_a_file(named: str) -> None:
             resolve_run_key(context)
     with pytest.raises((ValueError, FileNotFoundError), match=r"does not fit: use a-z|is unknown: a form takes"):
         resolve_run_key(run(key=f"{named}|2026-11-18"))
+
+
+def test_the_approver_is_the_person_who_answered() -> None:
+    from run_options import approver
+
+    assert approver({"chosen_options": ["Approve"], "responded_by_user": {"id": "1", "name": "ada"}}) == "ada"
+    assert approver({"chosen_options": ["Approve"], "responded_by_user": None}) is None
+    assert approver(None) is None, "the task was skipped"
