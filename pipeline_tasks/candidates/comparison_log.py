@@ -26,7 +26,7 @@ from pipeline_tasks.registry.descriptions import (
 )
 
 _COMPARED: Final = (
-    *("recall@10", "hit_rate@10", "mrr@10", "coverage@10", "gini@10"),
+    *("recall@10", "hit_rate@10", "mrr", "coverage@10", "gini@10"),
     *("novelty@10", "intra_list_distance@10", "popularity_lift@10"),
 )
 """Our metrics in the headline task that a person compares, beside that of the promotion rule."""

@@ -49,11 +49,13 @@ def is_generated(note: str) -> bool:
 
 
 def experiment_note(source: str, model: str, champion: str | None) -> str:
-    """Return the description of the source's experiment; `champion` is the number of the champion's version."""
+    """Return the description of the source's experiment; `champion` is the number of the champion's version.
+
+    MLflow shows the first line alone until a reader opens the rest.
+    """
     serves = f"{version_link(model, champion, f'version {champion}')} of" if champion else "none yet;"
     return (
-        f"Nightly training of the recommender of **{source}**.\n\n"
-        f"- **Champion**: {serves} [{model}](#/models/{model}). It computes the recommendations.\n"
+        f"Nightly training of the recommender of **{source}**. Champion: {serves} [{model}](#/models/{model}).\n\n"
         "- **Runs** named *night* and a date: one for each date. Its description has the comparison and the verdict.\n"
         "- **Candidates** are the runs below a night. Select them and press *Compare*; `best_validation/ndcg_at_10` "
         "decides which one is evaluated.\n"
@@ -139,7 +141,9 @@ computes the nightly recommendations. Each version's description tells what it w
 ```python
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/{model}@{alias}")
-history = pd.DataFrame([{{"item_ids": ["ITEM"], "event_types": ["view"], "timestamps": [1795000000000000]}}])
+history = pd.DataFrame(
+    [{{"item_ids": ["ITEM"], "event_types": ["view"], "timestamps": [1795000000000000]}}]
+)
 print(model.predict(history, params={{"top_k": 10}}))
 ```
 A row is one history, and empty lists are a new user. Times are epoch microseconds.
@@ -147,8 +151,10 @@ A row is one history, and empty lists are a new user. Times are epoch microsecon
 ### Serve over HTTP
 ```sh
 mlflow models serve -m "models:/{model}@{alias}" --env-manager local --port 5001
-curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d '{{"dataframe_records":
-  [{{"item_ids": ["ITEM"], "event_types": ["view"], "timestamps": [1795000000000000]}}], "params": {{"top_k": 10}}}}'
+curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d '
+{{"dataframe_records":
+  [{{"item_ids": ["ITEM"], "event_types": ["view"], "timestamps": [1795000000000000]}}],
+ "params": {{"top_k": 10}}}}'
 ```
 """
 
