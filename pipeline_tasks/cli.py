@@ -217,7 +217,7 @@ def _show_addresses(run_key: RunKey | None) -> None:
     from pipeline_tasks.registry.tracking import runs_page
 
     console.print()
-    mlflow = settings().tracking_uri if run_key is None else runs_page(settings(), run_key)
+    mlflow = settings().mlflow_page if run_key is None else runs_page(settings(), run_key)
     for what, address, login in addresses(settings(), mlflow):
         console.print(f"{what:10} {address}  ({login})", soft_wrap=True)
     console.print("stop them with: nightshelf down (or make down)")

@@ -23,14 +23,14 @@ from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.source_lock import job_lock
 from pipeline_tasks.lake.staging import staging_folder
 from pipeline_tasks.models.two_tower.saved_recommender import SavedRecommender, load_recommender
-from pipeline_tasks.registry.candidate_files import Candidate, Evaluation, evaluation_path, read_candidates
+from pipeline_tasks.registry.candidate_files import Evaluation, evaluation_path, read_candidates
 from pipeline_tasks.registry.champion_checksums import files_sha256
 from pipeline_tasks.registry.descriptions import NOTE, model_note
 from pipeline_tasks.registry.promotion import decide
 from pipeline_tasks.registry.pyfunc_recommender import log_recommender
 from pipeline_tasks.registry.registry import ARTIFACT, champion_version, client, load_version, registry
 from pipeline_tasks.registry.served_policy import REPEAT_POLICY, settings_tag
-from pipeline_tasks.registry.tracking import log_snapshots, resume_parent_run
+from pipeline_tasks.registry.tracking import git_commit, log_snapshots, resume_parent_run
 from pipeline_tasks.run_key import RunKey, parsed_run_key, run_key_parser
 from pipeline_tasks.training.best_epoch import METRIC
 
@@ -58,7 +58,7 @@ def evaluate_candidates(settings: Settings, run_key: RunKey, parent_run_id: str)
         # Logged with the model too, so that MLflow shows them beside the version.
         mlflow.log_metrics(logged_metrics(done.table, rule), model_id=uri.rpartition("/")[2])
         mlflow.log_metrics({f"repeat_share/{kind}": share for kind, share in served.repeat_shares.items()})
-        version = register(settings, data, best, uri, promote)
+        version = register(settings, data, uri, promote)
         model = registry().model_name(run_key)
         verdict = Verdict(promote, reasons + notes, model, version, best, run)
         mlflow.set_tags({"candidate": best.name, "verdict": _verdict_tag(promote), "headline_task": SERVED_TEST})
@@ -109,14 +109,13 @@ def flat_metrics(table: pd.DataFrame, metric: str) -> dict[str, float]:
     }
 
 
-def register(settings: Settings, data: RunData, best: Candidate, uri: str, promote: bool) -> str:
+def register(settings: Settings, data: RunData, uri: str, promote: bool) -> str:
     """Register the logged model as a new version, tagged with its origin; return the version."""
     api, run_key = client(settings), data.run_key
     window = (run_key.ds - data.split["window_start"]).days + 1
     # Metrics belong to the model, and words to its description. These tags are what a later run compares.
     tags = {
         "ds": run_key.ds.isoformat(),
-        "candidate": best.name,
         "verdict": _verdict_tag(promote),
         "split_id": data.split["split_id"],
         "strategy": data.split["strategy"],
@@ -124,6 +123,8 @@ def register(settings: Settings, data: RunData, best: Candidate, uri: str, promo
         "repeat_settings": settings_tag(settings.scoring),
         **{f"snapshot.{name}": str(snapshot) for name, snapshot in data.snapshots.items()},
     }
+    if commit := git_commit():
+        tags["git_commit"] = commit
     model = registry().model_name(run_key)
     version = mlflow.register_model(uri, model, tags=tags)
     api.set_registered_model_tag(model, "source", run_key.source)

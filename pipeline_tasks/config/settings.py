@@ -5,6 +5,7 @@ Every field can be set as ``NIGHTSHELF_<FIELD>``, a nested one as ``NIGHTSHELF_<
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -105,6 +106,18 @@ class ServerSettings(SettingsGroup):
     """UI of that Spark. 0: none."""
 
 
+class PageSettings(SettingsGroup):
+    """Addresses at which a browser reaches the pages that Airflow's tasks link to. Set them where these are behind a
+    proxy, in containers, or on another machine. Unset: the servers of `nightshelf up`, on 127.0.0.1."""
+
+    mlflow: str | None = None
+    """MLflow's UI. Unset: `mlflow_tracking_uri`, else the local server."""
+    data_docs: str | None = None
+    """Great Expectations Data Docs."""
+    spark: str | None = None
+    """Spark's UI, or its history server."""
+
+
 class Settings(BaseSettings):
     """All settings."""
 
@@ -159,6 +172,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     scoring: ScoringSettings = ScoringSettings()
     server: ServerSettings = ServerSettings()
+    pages: PageSettings = PageSettings()
 
     @property
     def landing(self) -> Path:
@@ -184,6 +198,16 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """Address of the MLflow server."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.server.mlflow_port}"
+
+    @property
+    def mlflow_page(self) -> str:
+        """Address at which a browser opens MLflow. A login in the address of the server is left out."""
+        return (self.pages.mlflow or re.sub(r"//[^/]*@", "//", self.tracking_uri)).rstrip("/")
+
+    @property
+    def data_docs_page(self) -> str:
+        """Address at which a browser opens the Data Docs."""
+        return (self.pages.data_docs or f"http://127.0.0.1:{self.server.docs_port}").rstrip("/")
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """What `nightshelf up` and `nightshelf run` print at the end: addresses and some recommendations."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -91,13 +90,8 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
     spark = [("Spark", f"http://127.0.0.1:{ports.spark_ui_port}", "no login")] if has_ui(settings) else []
     return [
         ("Airflow", f"http://127.0.0.1:{ports.airflow_port}", f"{ADMIN} / {admin_password(settings)}"),
-        # A login within the address is not shown.
-        (
-            "MLflow",
-            re.sub(r"//[^/]*@", "//", mlflow),
-            f"{login.user} / {login.password}" if login else "its own logins",
-        ),
-        ("Data Docs", f"http://127.0.0.1:{ports.docs_port}", "no login"),
+        ("MLflow", mlflow, f"{login.user} / {login.password}" if login else "its own logins"),
+        ("Data Docs", settings.data_docs_page, "no login"),
         *spark,
     ]
 

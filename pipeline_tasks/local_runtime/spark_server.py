@@ -64,10 +64,12 @@ def has_ui(settings: Settings) -> bool:
 
 
 def ui_address(settings: Settings) -> str | None:
-    """Return the address of the UI of the Spark that runs the jobs, None where it is not that of `nightshelf up`.
+    """Return the address of the UI of the Spark that runs the jobs: `pages.spark`, or that of `nightshelf up`.
 
-    Within Airflow's tasks, `spark_remote` is set to that Spark.
+    None where jobs use another Spark. Within Airflow's tasks, `spark_remote` is set to that of `nightshelf up`.
     """
+    if settings.pages.spark:
+        return settings.pages.spark
     server, remote = settings.server, settings.spark_remote
     own = is_embedded(settings) or (
         remote is not None and remote.get_secret_value().startswith(f"sc://localhost:{server.spark_port}/")

@@ -100,7 +100,7 @@ def gate_anchor(source: str, ds: date, step: str) -> str:
 
 def gate_address(settings: Settings, run_key: RunKey, step: str) -> str:
     """Return the address of the page of the first table that closed the gate, or of the gate on the front page."""
-    site = f"http://127.0.0.1:{settings.server.docs_port}"
+    site = settings.data_docs_page
     if report_path(settings, run_key, step).exists():
         report = read_report(settings, run_key, step)
         if report.critical:

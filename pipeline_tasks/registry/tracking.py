@@ -1,6 +1,5 @@
 """MLflow runs: a parent run for each nightly run and a child run for each candidate, with the snapshots they read."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -8,8 +7,9 @@ from typing import Final
 import mlflow
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.utils.git_utils import get_git_commit
 
-from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.settings import IS_WHEEL, REPOSITORY, Settings
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.registry.descriptions import NOTE, started_note
 from pipeline_tasks.registry.registry import client, describe_experiment, registry
@@ -42,18 +42,18 @@ def runs_page(settings: Settings, key: RunKey) -> str:
     """Return the address of the source's runs in MLflow's UI; the address of MLflow where there are none."""
     experiment = client(settings).get_experiment_by_name(registry().experiment_name(key))
     if experiment is None:
-        return settings.tracking_uri
+        return settings.mlflow_page
     # Without workflowType, MLflow 3 opens an empty page of traces of language models.
     return f"{_runs(settings, experiment.experiment_id)}?workflowType=machine_learning"
 
 
 def runs_address(settings: Settings, key: RunKey) -> str:
-    """Return the address to which a slash and the id of a run are added to open it, without a login."""
-    return re.sub(r"//[^/]*@", "//", _runs(settings, experiment_id(settings, key)))
+    """Return the address to which a slash and the id of a run are added to open it."""
+    return _runs(settings, experiment_id(settings, key))
 
 
 def _runs(settings: Settings, experiment: str) -> str:
-    return f"{settings.tracking_uri}/#/experiments/{experiment}/runs"
+    return f"{settings.mlflow_page}/#/experiments/{experiment}/runs"
 
 
 @contextmanager
@@ -83,3 +83,8 @@ def log_snapshots(lake: Lake, snapshots: dict[str, int], context: str) -> None:
         data = MetaDataset(source, name=f"{lake.source}.{name}", digest=str(snapshot))  # type: ignore[abstract]
         mlflow.log_input(data, context=context)
         mlflow.set_tag(f"snapshot.{name}", str(snapshot))
+
+
+def git_commit() -> str | None:
+    """Return the commit of the code; None where it is installed, and in containers: these have no repository."""
+    return None if IS_WHEEL else get_git_commit(str(REPOSITORY))

@@ -131,6 +131,7 @@ def test_a_gate_leads_to_its_place_on_the_front_page_or_to_the_table_that_closed
         ({"SPARK_REMOTE": "sc://cluster:15002/"}, ""),
         ({"SPARK_MASTER": "yarn"}, ""),
         ({"SERVER__SPARK_UI_PORT": "0"}, ""),
+        ({"SPARK_MASTER": "yarn", "PAGES__SPARK": "https://spark.shop"}, "https://spark.shop"),
     ],
 )
 def test_a_spark_job_leads_to_the_spark_of_this_machine(
@@ -146,6 +147,26 @@ def test_a_spark_job_leads_to_the_spark_of_this_machine(
     instance = Instance()
     task.pre_execute({"ti": instance})
     assert instance.pushed == {"_link_SparkLink": address}
+
+
+def test_links_lead_to_the_addresses_that_a_browser_reaches(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers, jobs reach MLflow by a name that only containers know."""
+    from job_operators import gate
+
+    from pipeline_tasks.registry.tracking import runs_address
+
+    store = f"sqlite:///{home}/mlflow.db"
+    for name, value in {
+        "MLFLOW_TRACKING_URI": store,
+        "PAGES__MLFLOW": "https://mlflow.shop/",
+        "PAGES__DATA_DOCS": "https://shop/docs",
+    }.items():
+        monkeypatch.setenv(f"NIGHTSHELF_{name}", value)
+    settings.cache_clear()
+    task: Any = gate("clean")
+    task.application_args = [*RUN_ARGUMENTS, "--step=clean"]
+    assert _links(task)["Data Docs"] == "https://shop/docs/#corner_shop-2026-11-20-clean"
+    assert runs_address(settings(), KEY).startswith("https://mlflow.shop/#/experiments/")
 
 
 def _links(task: Any) -> dict[str, str]:  # noqa: ANN401

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_tasks.config.settings import Settings
+from pipeline_tasks.config.settings import PageSettings, Settings
 from pipeline_tasks.local_runtime.run_summary import addresses
 from pipeline_tasks.local_runtime.secret_files import (
     kept_secret,
@@ -49,8 +49,7 @@ def test_another_server_keeps_its_own_login(tmp_path: Path, monkeypatch: pytest.
     settings = Settings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
     client(settings)
     assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ada"
-    shown = addresses(settings, "https://ada:lovelace@tracking.shop/#/experiments/1")
-    assert ("MLflow", "https://tracking.shop/#/experiments/1", "its own logins") in shown
+    assert ("MLflow", "http://page", "its own logins") in addresses(settings, "http://page")
     assert not login_file(settings).exists()
 
 
@@ -73,3 +72,11 @@ def test_processes_that_make_a_secret_at_once_share_one(tmp_path: Path) -> None:
             )
         assert len(found) == 1
     assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_the_page_of_mlflow_has_no_login_in_its_address(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, mlflow_tracking_uri="https://ada:lovelace@tracking.shop/")
+    assert settings.mlflow_page == "https://tracking.shop"
+    assert settings.model_copy(update={"pages": PageSettings(mlflow="https://mlflow.shop")}).mlflow_page == (
+        "https://mlflow.shop"
+    )

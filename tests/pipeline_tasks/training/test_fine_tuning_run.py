@@ -30,7 +30,7 @@ from pipeline_tasks.registry.promotion import promote_champion, read_evaluation
 from pipeline_tasks.registry.pyfunc_recommender import NEEDED
 from pipeline_tasks.registry.registry import champion_version, client, load_version
 from pipeline_tasks.registry.retraining import retrain_reason
-from pipeline_tasks.registry.tracking import start_parent_run
+from pipeline_tasks.registry.tracking import git_commit, start_parent_run
 from pipeline_tasks.run_key import RunKey
 from tests.pipeline_tasks.tiny_shop import RUN_KEY, WINDOW, write_tiny_shop
 from tests.pipeline_tasks.training.served_alone import ASKED, distributions_of, served_alone
@@ -131,6 +131,8 @@ def test_mlflow_describes_what_was_decided_and_groups_metrics(fine_tuned: FineTu
     api, done = client(fine_tuned.settings), fine_tuned.evaluation
     night, model = api.get_run(fine_tuned.parent_run_id), api.get_registered_model(done.model_name)
     version = api.get_model_version(done.model_name, done.version)
+    assert version.description is not None
+    assert version.source is not None
     assert f"**Verdict: promote.** The challenger, [version {done.version}](#/models/" in night.data.tags[NOTE]
     for reason in done.reasons:
         assert f"- {reason}" in night.data.tags[NOTE]
@@ -149,7 +151,12 @@ def test_mlflow_describes_what_was_decided_and_groups_metrics(fine_tuned: FineTu
     logged = api.get_logged_model(version.source.rpartition("/")[2])
     assert {metric.key for metric in logged.metrics or []} >= {"served_test/ndcg_at_10", "rivals/ease.ndcg_at_10"}
     assert not [name for name in version.tags if "ndcg" in name]
-    assert len(version.tags) <= 12
+    commit = {"git_commit"} if git_commit() else set()
+    assert set(version.tags) - commit == {
+        *("ds", "verdict", "split_id", "strategy", "window_days", "repeat_settings"),
+        *("snapshot.items", "snapshot.sequences", "snapshot.splits"),
+    }
+    assert version.tags.get("git_commit") == git_commit()
 
 
 def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -> None:
@@ -164,6 +171,11 @@ def test_the_registered_model_recommends_through_mlflow(fine_tuned: FineTuned) -
     answer = model.predict(histories, params={"top_k": 4})
     assert [len(row) for row in answer["item_ids"]] == [4, 4]
     assert all(list(row) == sorted(row, reverse=True) for row in answer["scores"])
+    # The example that MLflow shows beside the version is a request that works.
+    version = champion_version(fine_tuned.settings, RUN_KEY)
+    assert version is not None
+    example = model.metadata.load_input_example(version.source)
+    assert len(model.predict(example)["item_ids"][0]) == 10
     assert model.metadata.signature.inputs.required_input_names() == ["item_ids", "event_types", "timestamps"]
     # What was clicked since the training is not too new to count.
     today = model.predict(
