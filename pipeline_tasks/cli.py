@@ -3,17 +3,19 @@
 nightshelf up                          start the servers, run yesterday, show some recommendations
 nightshelf run --date 2026-11-20       one date, through Airflow
 nightshelf sql "SELECT …"              the lake in SQL
+nightshelf lookup USER                 the recommendations of one user as JSON
 nightshelf source add shop.toml        register a source for the forms; also list, remove
 nightshelf tables | doctor | down
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -36,6 +38,9 @@ errors = Console(highlight=False, stderr=True)
 
 EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
 """Exceptions with a cause outside the program. Commands show them as one message, without a stack trace."""
+
+NOTHING_FOUND: Final = 3
+"""Exit code where a command ran, and what was asked for does not exist. 1: it failed, 2: wrong usage."""
 
 DateOption = Annotated[str | None, typer.Option("--date", help="The date of the run, YYYY-MM-DD.")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
@@ -117,6 +122,27 @@ def sql(
             print(note, file=sys.stderr)
         names, rows = query(settings(), read, statement)
         write_rows(names, rows, how)
+
+
+@app.command()
+def lookup(
+    user: Annotated[str, typer.Argument(help="The user's id, as in `recommendations.user_key`.")],
+    source: SourceOption = None,
+) -> None:
+    """Print the user's recommendations of the latest run as JSON; exits with 3 for a user who has none.
+
+    Example: nightshelf lookup u17
+    """
+    from pipeline_tasks.lake.lookup import look_up_user
+
+    with _short_errors():
+        found = look_up_user(settings(), _source_to_read(source), user)
+        if not found["items"]:
+            _nothing_found(
+                f"{found['source']} has no recommendations for the user {user!r} on {found['ds']}: show "
+                "fallback_recommendations, segment 'everyone'"
+            )
+        print(json.dumps(found, default=str, indent=1))
 
 
 @app.command()
@@ -229,6 +255,22 @@ def _run_key(source: str, day: str | None) -> RunKey:
     return checked_run_key(name, parse_day(day)) if day else yesterday_run_key(name, datetime.now(UTC))
 
 
+def _source_to_read(source: str | None) -> str:
+    """Return the source whose tables are read; a note says so where it is not the usual one."""
+    from pipeline_tasks.lake.lake_sql import source_to_read
+
+    usual = source_name(source or settings().source)
+    read, note = source_to_read(settings(), usual, "", named=source is not None)
+    if note:
+        print(note, file=sys.stderr)
+    return read
+
+
+def _nothing_found(message: str) -> NoReturn:
+    errors.print(for_terminal(message), markup=False, soft_wrap=True)
+    raise typer.Exit(NOTHING_FOUND)
+
+
 def _absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).resolve())
 
@@ -237,6 +279,9 @@ def _absolute(path: str) -> str:
 def _short_errors() -> Iterator[None]:
     try:
         yield
+    except typer.Exit:
+        # It is a RuntimeError.
+        raise
     except EXPECTED as error:
         errors.print(f"[red]{type(error).__name__}[/]: ", end="")
         errors.print(for_terminal(str(error)), markup=False, soft_wrap=True)

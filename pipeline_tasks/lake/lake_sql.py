@@ -7,7 +7,8 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Literal, TextIO
@@ -110,13 +111,25 @@ def query(settings: Settings, default_source: str, sql: str) -> tuple[list[str],
         ValueError: the statement fails; with DuckDB's message.
         DamagedFileError: a file of a table in the statement cannot be read.
     """
+    with reading(settings, default_source, sql) as database:
+        result = database.execute(sql)
+        if result is None:
+            raise ValueError('The statement is empty: write one, such as "SELECT * FROM events LIMIT 5"')
+        names = [column[0] for column in result.description or []]
+        return names, result.fetchall()
+
+
+@contextmanager
+def reading(settings: Settings, default_source: str, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database for the statements in `sql`; all of them read one state of the tables.
+
+    Raises:
+        ValueError: a statement fails; with DuckDB's message.
+        DamagedFileError: a file of a table in the statements cannot be read.
+    """
     try:
         with open_database(settings, default_source, sql) as database:
-            result = database.execute(sql)
-            if result is None:
-                raise ValueError('The statement is empty: write one, such as "SELECT * FROM events LIMIT 5"')
-            names = [column[0] for column in result.description or []]
-            return names, result.fetchall()
+            yield database
     except duckdb.Error as error:
         if type(error) in _FILE_ERRORS:
             _require_readable(settings, sql)
