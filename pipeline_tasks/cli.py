@@ -2,6 +2,7 @@
 
 nightshelf up                          start the servers, run yesterday, show some recommendations
 nightshelf run --date 2026-11-20       one date, through Airflow
+nightshelf status                      what runs, and how long it takes
 nightshelf sql "SELECT …"              the lake in SQL
 nightshelf lookup USER                 the recommendations of one user as JSON
 nightshelf source add shop.toml        register a source for the forms; also list, remove
@@ -44,6 +45,7 @@ NOTHING_FOUND: Final = 3
 
 DateOption = Annotated[str | None, typer.Option("--date", help="The date of the run, YYYY-MM-DD.")]
 SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -107,6 +109,31 @@ def run(
 
 
 @app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Show what runs, since when, how long it usually takes, and what holds it up; exits with 1 after a failed run.
+
+    Where nothing runs, it shows the latest run of each DAG. Example: nightshelf status
+    """
+    from pipeline_tasks.local_runtime.airflow_client import AirflowClient
+    from pipeline_tasks.local_runtime.chain_status import read_status, status_table
+
+    with _short_errors():
+        with AirflowClient.embedded(settings()) as airflow:
+            found, silent = read_status(airflow), airflow.unhealthy_parts()
+        if as_json:
+            _print_json({"runs": [one.as_json() for one in found], "unhealthy": silent})
+        elif found:
+            # A pipe has no width, and lines must not be broken there.
+            Console(width=None if console.is_terminal else 200).print(status_table(found))
+        else:
+            console.print("no DAG has run yet: start one with `nightshelf run`")
+        if silent:
+            errors.print(f"Airflow's {', '.join(silent)} does not respond: restart with nightshelf down, then up")
+        if silent or any(one.run.state == "failed" for one in found):
+            raise typer.Exit(1)
+
+
+@app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM recommendations LIMIT 5".')],
     how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Form of the rows.")] = "table",
@@ -142,7 +169,7 @@ def lookup(
                 f"{found['source']} has no recommendations for the user {user!r} on {found['ds']}: show "
                 "fallback_recommendations, segment 'everyone'"
             )
-        print(json.dumps(found, default=str, indent=1))
+        _print_json(found)
 
 
 @app.command()
@@ -264,6 +291,10 @@ def _source_to_read(source: str | None) -> str:
     if note:
         print(note, file=sys.stderr)
     return read
+
+
+def _print_json(found: object) -> None:
+    print(json.dumps(found, default=str, indent=1))
 
 
 def _nothing_found(message: str) -> NoReturn:

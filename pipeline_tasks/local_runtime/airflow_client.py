@@ -29,6 +29,20 @@ class DagRun:
 
 
 @dataclass(frozen=True)
+class RunState:
+    """How far a run of a DAG is."""
+
+    run: DagRun
+    key: str | None
+    """Partition key: the source and the date of the run."""
+    state: str
+    """queued, running, success or failed."""
+    started: datetime | None
+    seconds: float
+    """How long it took, or has taken so far."""
+
+
+@dataclass(frozen=True)
 class TaskRun:
     """One task instance as Airflow shows it."""
 
@@ -105,6 +119,23 @@ class AirflowClient:
         state: str = self._get(f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"]
         return state
 
+    def active_runs(self) -> list[RunState]:
+        """Return the queued and running runs of all DAGs, the earliest first."""
+        query = "state=queued&state=running&order_by=run_after&limit=100"
+        return [_run_state(entry) for entry in self._get(f"/dags/~/dagRuns?{query}")["dag_runs"]]
+
+    def latest_run(self, dag_id: str) -> RunState | None:
+        """Return the latest run of the DAG, or None if it has never run."""
+        runs = self._get(f"/dags/{dag_id}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+        return next((_run_state(entry) for entry in runs), None)
+
+    def unhealthy_parts(self) -> list[str]:
+        """Return the parts of Airflow without which no task goes on, and which do not respond."""
+        health = self._get("/monitor/health")
+        needed = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        # A part that is not started has no status.
+        return [name for name in needed if (health.get(name) or {}).get("status") == "unhealthy"]
+
     def tasks(self, run: DagRun) -> list[TaskRun]:
         """Return the run's task instances."""
         found = self._get(f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=100")["task_instances"]
@@ -173,6 +204,12 @@ class AirflowClient:
             raise AirflowRefusedError(f"Airflow refused {request.method} {request.url.path}: {detail}")
         body: dict[str, Any] = response.json()
         return body
+
+
+def _run_state(entry: dict[str, Any]) -> RunState:
+    started = entry["start_date"] and datetime.fromisoformat(entry["start_date"])
+    run = DagRun(entry["dag_id"], entry["dag_run_id"])
+    return RunState(run, entry["partition_key"], entry["state"], started or None, _seconds(entry))
 
 
 def _task_run(entry: dict[str, Any]) -> TaskRun:

@@ -89,18 +89,18 @@ class ChainPicture:
         for server in self.servers:
             state = Text("ready", "green") if server.is_healthy else Text("starting", "bold cyan")
             state.append(f" on port {server.port}", "not bold default")
-            table.add_row(server.name, state, _duration(server.seconds))
+            table.add_row(server.name, state, duration_text(server.seconds))
 
     def _add_dags(self, table: Table) -> None:
         for dag_id, plan in self.plans.items():
-            usual = _duration(plan.usual_run_seconds)
+            usual = duration_text(plan.usual_run_seconds)
             run = self.runs.get(dag_id)
             if run is None:
                 table.add_row(dag_id, "waits", "", usual, style="dim")
                 continue
             seconds = (run.ended or time.monotonic()) - run.began
             state = _ENDED.get(run.state) or Text(run.state, "bold cyan")
-            table.add_row(Text(dag_id, "bold"), state, _duration(seconds), usual)
+            table.add_row(Text(dag_id, "bold"), state, duration_text(seconds), usual)
             if self.is_complete or run.state != "success":
                 _add_tasks(table, plan, run.tasks)
 
@@ -119,12 +119,12 @@ def task_state(task: TaskRun, plan: DagPlan, tasks: Sequence[TaskRun]) -> Text:
 def _add_tasks(table: Table, plan: DagPlan, tasks: Sequence[TaskRun]) -> None:
     order = {task_id: number for number, task_id in enumerate(plan.upstream)}
     for task in sorted(tasks, key=lambda task: (order.get(task.task_id, len(order)), task.map_index)):
-        seconds = _duration(task.seconds) if task.seconds else ""
-        usual = _duration(plan.usual_seconds.get(task.label))
+        seconds = duration_text(task.seconds) if task.seconds else ""
+        usual = duration_text(plan.usual_seconds.get(task.label))
         table.add_row(Text(f"  {task.label}"), task_state(task, plan, tasks), seconds, usual)
 
 
-def _duration(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
     """Return seconds as `7 s`, `2:05` (minutes) or `1:02:05`; the empty text for None."""
     if seconds is None:
         return ""
