@@ -2,7 +2,8 @@
 
 nightshelf up                          start the servers, run yesterday, show some recommendations
 nightshelf run --date 2026-11-20       one date, through Airflow
-nightshelf status                      what runs, and how long it takes
+nightshelf status | logs               what runs, and how long it takes; the log of a task
+nightshelf open mlflow                 a page in the browser; also airflow, docs, spark
 nightshelf sql "SELECT …"              the lake in SQL
 nightshelf lookup USER                 the recommendations of one user as JSON
 nightshelf source add shop.toml        register a source for the forms; also list, remove
@@ -131,6 +132,50 @@ def status(as_json: JsonOption = False) -> None:
             errors.print(f"Airflow's {', '.join(silent)} does not respond: restart with nightshelf down, then up")
         if silent or any(one.run.state == "failed" for one in found):
             raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    task: Annotated[
+        str | None, typer.Argument(help="A task, such as clean_behavior or 'train_candidate [lora]'.")
+    ] = None,
+) -> None:
+    """Print the log of a task's latest run, by default of the task that failed or runs; exits with 3 if none does.
+
+    Lines of Spark and Airflow that report no problem are left out. Example: nightshelf logs clean_behavior
+    """
+    from pipeline_tasks.local_runtime.airflow_client import AirflowClient
+    from pipeline_tasks.local_runtime.chain_run import informative_lines
+    from pipeline_tasks.local_runtime.chain_status import find_task
+
+    with _short_errors(), AirflowClient.embedded(settings()) as airflow:
+        found = find_task(airflow, task)
+        if found is None:
+            wanted = f"no task {task!r} has started" if task else "no task runs, and none of the latest runs failed"
+            _nothing_found(f"{wanted}: `nightshelf status` shows the runs, Airflow's UI all tasks")
+        run, instance = found
+        print(f"{run.run.dag_id}.{instance.label} of {run.key}: {instance.state}", file=sys.stderr)
+        for line in informative_lines(airflow.log_lines(run.run, instance)):
+            print(for_terminal(line))
+
+
+@app.command("open")
+def open_page(
+    page: Annotated[Literal["airflow", "mlflow", "docs", "spark"], typer.Argument(help="The page.")] = "airflow",
+) -> None:
+    """Open a page in the browser, and print its address; docs are the Data Docs of the gates.
+
+    Example: nightshelf open mlflow
+    """
+    import webbrowser
+
+    from pipeline_tasks.local_runtime.run_summary import page_address
+
+    with _short_errors():
+        address = page_address(settings(), page)
+        console.print(address, soft_wrap=True, markup=False)
+        if not webbrowser.open(address):
+            errors.print("there is no browser here: open the address on a machine that reaches it")
 
 
 @app.command()

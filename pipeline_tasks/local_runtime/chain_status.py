@@ -7,11 +7,12 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from pipeline_tasks.local_runtime.airflow_client import AirflowClient, RunState
+from pipeline_tasks.local_runtime.airflow_client import AirflowClient, RunState, TaskRun
 from pipeline_tasks.local_runtime.chain_picture import DagPlan, duration_text, task_state
 from pipeline_tasks.local_runtime.chain_run import CHAIN
 
 _ENDED: Final = {"success", "skipped"}
+_NOTEWORTHY: Final = ("failed", "up_for_retry", "running")
 _SLOW_FACTOR: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
 """A task is slow from this factor and this number of seconds above its usual time on. Short tasks vary more."""
@@ -50,6 +51,24 @@ class RunStatus:
             "started": one.started.isoformat() if one.started else None,
             **{"seconds": one.seconds, "usual_seconds": self.usual_seconds, "tasks": tasks},
         }
+
+
+def find_task(airflow: AirflowClient, named: str | None) -> tuple[RunState, TaskRun] | None:
+    """Return the task whose log is wanted, with its run; None if there is none.
+
+    It is the latest instance of the task that is `named`, by id or by label. Without a name it is the first failed task
+    of the latest run that has one, or the running one.
+    """
+    runs = [*reversed(airflow.active_runs()), *(run for dag_id in CHAIN if (run := airflow.latest_run(dag_id)))]
+    begun = [(run.started, run) for run in runs if run.started]
+    for _, run in sorted(begun, key=lambda one: one[0], reverse=True):
+        tasks = [task for task in airflow.tasks(run.run) if task.try_number]
+        wanted = [task for task in tasks if named in (task.task_id, task.label)]
+        if named is None:
+            wanted = [task for state in _NOTEWORTHY for task in tasks if task.state == state]
+        if wanted:
+            return run, wanted[0]
+    return None
 
 
 def read_status(airflow: AirflowClient) -> list[RunStatus]:

@@ -1,7 +1,7 @@
 """What `nightshelf up` and `nightshelf run` print at the end: addresses and some recommendations."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +10,7 @@ from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.lake_sql import for_terminal, open_database
 from pipeline_tasks.local_runtime.airflow_environment import ADMIN, admin_password
 from pipeline_tasks.local_runtime.secret_files import mlflow_login
-from pipeline_tasks.local_runtime.spark_server import has_ui
+from pipeline_tasks.local_runtime.spark_server import has_ui, ui_address
 from pipeline_tasks.run_key import RunKey
 from pipeline_tasks.sources.sources import source_name
 
@@ -94,6 +94,24 @@ def addresses(settings: Settings, mlflow: str) -> list[tuple[str, str, str]]:
         ("Data Docs", settings.data_docs_page, "no login"),
         *spark,
     ]
+
+
+def page_address(settings: Settings, page: Literal["airflow", "mlflow", "docs", "spark"]) -> str:
+    """Return the address of a page, as a browser opens it.
+
+    Raises:
+        ValueError: jobs use a Spark whose UI is not known.
+    """
+    if page == "spark":
+        spark = ui_address(settings)
+        if spark is None:
+            raise ValueError("The UI of Spark is not known: set NIGHTSHELF_PAGES__SPARK to its address")
+        return spark
+    return {
+        "airflow": f"http://127.0.0.1:{settings.server.airflow_port}",
+        "mlflow": settings.mlflow_page,
+        "docs": settings.data_docs_page,
+    }[page]
 
 
 def _count_rows(settings: Settings, run_key: RunKey, table: str) -> int:

@@ -53,6 +53,42 @@ def test_a_day_that_has_not_begun_is_refused_before_anything_runs(
     assert "2099-01-01 of simulated_shop is later than today" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [
+        ([], "http://127.0.0.1:8080"),
+        (["mlflow"], "https://mlflow.shop"),
+        (["docs"], "http://127.0.0.1:8090"),
+        (["spark"], "http://127.0.0.1:8091"),
+    ],
+)
+def test_open_shows_a_page_and_prints_its_address(
+    page: list[str], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSHELF_PAGES__MLFLOW", "https://mlflow.shop")
+    settings.cache_clear()
+    opened: list[str] = []
+
+    def browser(url: str) -> bool:
+        opened.append(url)
+        return len(opened) == 1
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    done = CliRunner().invoke(cli.app, ["open", *page])
+    assert (done.exit_code, done.stdout.strip(), opened) == (0, address, [address])
+    assert done.stderr == ""
+    assert "there is no browser here" in CliRunner().invoke(cli.app, ["open", *page]).stderr
+
+
+def test_open_of_another_spark_asks_for_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTSHELF_SPARK_MASTER", "yarn")
+    settings.cache_clear()
+    done = CliRunner().invoke(cli.app, ["open", "spark"])
+    assert done.exit_code == 1
+    assert "set NIGHTSHELF_PAGES__SPARK to its address" in done.stderr
+    assert CliRunner().invoke(cli.app, ["open", "grafana"]).exit_code == 2
+
+
 def test_a_source_is_registered_listed_and_removed(tmp_path: Path) -> None:
     file = tmp_path / "corner.toml"
     file.write_text(

@@ -92,6 +92,40 @@ def test_status_without_airflow_says_how_to_start_it(monkeypatch: pytest.MonkeyP
     assert "start it with `nightshelf up`" in done.stderr
 
 
+def test_logs_are_those_of_the_task_that_failed_or_of_the_one_that_is_named(airflow: AirflowDouble) -> None:
+    airflow.runs = [dag_run(DAG, "failed", 40.0), dag_run("fine_tune_recommender", "success", 4_000.0)]
+    airflow.tasks = {
+        DAG: [task("land", "success", 31.0), task("clean", "failed", 9.0), task("validate", None, try_number=0)],
+        "fine_tune_recommender": [task("train", "success", 90.0, map_index=1, rendered_map_index="lora")],
+    }
+    noise = "26/11/22 03:18:46 WARN SparkContext: stopping"
+    airflow.logs = {
+        "land": ["landed 7 files"],
+        "clean": [noise, "ValueError: \x1b[2Jno column x"],
+        "train": ["epoch 1"],
+    }
+    for named, expected in (
+        ([], "ValueError: \\x1b[2Jno column x\n"),
+        (["land"], "landed 7 files\n"),
+        (["train [lora]"], "epoch 1\n"),
+    ):
+        done = CliRunner().invoke(cli.app, ["logs", *named])
+        assert (done.exit_code, done.stdout) == (0, expected), done.output
+    assert "fine_tune_recommender.train [lora] of 2026-11-20: success" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [([], "no task runs, and none of the latest runs failed"), (["validate"], "no task 'validate' has started")],
+)
+def test_logs_of_nothing_exits_with_3(airflow: AirflowDouble, named: list[str], message: str) -> None:
+    airflow.runs = [dag_run(DAG, "success", 40.0)]
+    airflow.tasks = {DAG: [task("land", "success", 31.0), task("validate", None, try_number=0)]}
+    done = CliRunner().invoke(cli.app, ["logs", *named])
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert message in done.stderr
+
+
 def _refuse(*_: object, **__: object) -> None:
     import httpx
 
