@@ -29,9 +29,10 @@ from pipeline_tasks.run_key import RunKey, parse_day, partition_key
 from pipeline_tasks.sources.sources import checked_run_key, source_name, yesterday_run_key
 
 if TYPE_CHECKING:
+    from pipeline_tasks.local_runtime.doctor import Finding
     from pipeline_tasks.local_runtime.progress import Progress
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Computes a shop's recommendations overnight.")
+app = typer.Typer(no_args_is_help=True, help="Computes a shop's recommendations overnight.")
 sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
 app.add_typer(sources, name="source")
 console = Console(highlight=False)
@@ -61,7 +62,10 @@ def up(
     date: DateOption = None,
     servers_only: Annotated[bool, typer.Option(help="Start the servers, and run nothing.")] = False,
 ) -> None:
-    """Start Airflow, MLflow, Spark and the Data Docs, run the chain for yesterday (or --date), show the result."""
+    """Start Airflow, MLflow, Spark and the Data Docs, run the chain for yesterday (or --date), show the result.
+
+    Example: nightshelf up --date 2026-11-20
+    """
     from pipeline_tasks.local_runtime.progress import progress_on
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
     from pipeline_tasks.local_runtime.servers import start_servers
@@ -80,7 +84,10 @@ def up(
 
 @app.command()
 def down() -> None:
-    """Stop what `nightshelf up` started."""
+    """Stop what `nightshelf up` started.
+
+    Example: nightshelf down
+    """
     from pipeline_tasks.local_runtime.servers import stop_servers
 
     with _short_errors(), console.status("stopping"):
@@ -97,7 +104,10 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of a form, e.g. --set epochs=2; may be repeated.")
     ] = None,
 ) -> None:
-    """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails."""
+    """Run the chain for one date through Airflow, follow it, show recommendations; exits with 1 when a task fails.
+
+    Example: nightshelf run --date 2026-11-20 --set epochs=2
+    """
     from pipeline_tasks.local_runtime.progress import progress_on
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
 
@@ -184,7 +194,10 @@ def sql(
     how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Form of the rows.")] = "table",
     source: SourceOption = None,
 ) -> None:
-    """Query the lake with DuckDB: a view per table, other sources as schemas."""
+    """Query the lake with DuckDB: a view per table, other sources as schemas.
+
+    Example: nightshelf sql --format csv "SELECT * FROM recommendations LIMIT 5"
+    """
     from pipeline_tasks.lake.lake_sql import query, source_to_read, write_rows
 
     with _short_errors():
@@ -218,33 +231,38 @@ def lookup(
 
 
 @app.command()
-def tables() -> None:
-    """Show rows, dates, size and snapshot of each table."""
+def tables(as_json: JsonOption = False) -> None:
+    """Show rows, dates, size and snapshot of each table.
+
+    Example: nightshelf tables
+    """
     from pipeline_tasks.lake.lake_sql import summarize_lake, write_rows
 
     with _short_errors():
         found = summarize_lake(settings())
-        if not found:
+        if not found and not as_json:
             console.print("no tables yet: `nightshelf run` makes them (start the servers first with `nightshelf up`)")
             return
         names = ["source", "table", "rows", "days", "first", "last", "MiB", "snapshot"]
         rows = [
             (t.source, t.table, t.rows, t.days, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
         ]
-        write_rows(names, rows, "table")
+        write_rows(names, rows, "json" if as_json else "table")
 
 
 @app.command()
-def doctor() -> None:
-    """Look at versions, Java, GPU, ports and disk; exits with 1 when something is misconfigured."""
+def doctor(as_json: JsonOption = False) -> None:
+    """Look at versions, Java, GPU, ports and disk; exits with 1 when something is misconfigured.
+
+    Example: nightshelf doctor
+    """
     from pipeline_tasks.local_runtime.doctor import examine
 
     findings = examine(settings())
-    marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
-    for finding in findings:
-        console.print(f"{marks[finding.status]} [bold]{finding.subject}[/]: {finding.detail}", soft_wrap=True)
-        if finding.remedy:
-            console.print(f"      remedy: {finding.remedy}", soft_wrap=True)
+    if as_json:
+        _print_json([vars(finding) for finding in findings])
+    else:
+        _print_findings(findings)
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(1)
 
@@ -254,7 +272,10 @@ def add_source(
     file: Annotated[Path, typer.Argument(help="The source's TOML file.")],
     replace: Annotated[bool, typer.Option("--replace", help="Take over a name that another file has.")] = False,
 ) -> None:
-    """Register a source, so that forms and commands accept its name."""
+    """Register a source, so that forms and commands accept its name.
+
+    Example: nightshelf source add corner_shop.toml
+    """
     from pipeline_tasks.sources.sources import register_source
 
     with _short_errors():
@@ -263,25 +284,39 @@ def add_source(
 
 
 @sources.command("list")
-def list_sources() -> None:
-    """Show the registered sources and the presets."""
+def list_sources(as_json: JsonOption = False) -> None:
+    """Show the registered sources and the presets.
+
+    Example: nightshelf source list
+    """
     from pipeline_tasks.lake.lake_sql import write_rows
     from pipeline_tasks.sources.sources import load_source, preset_names, registered_names
 
     with _short_errors():
         found = [(name, "registered") for name in registered_names()] + [(name, "preset") for name in preset_names()]
         rows = [(name, kind, load_source(name).path) for name, kind in found]
-        write_rows(["source", "kind", "files"], rows, "table")
+        write_rows(["source", "kind", "files"], rows, "json" if as_json else "table")
 
 
 @sources.command("remove")
 def remove_source(name: Annotated[str, typer.Argument(help="A registered source.")]) -> None:
-    """Remove a registered source; its tables and landed files stay."""
+    """Remove a registered source; its tables and landed files stay.
+
+    Example: nightshelf source remove corner_shop
+    """
     from pipeline_tasks.sources import sources as source_registry
 
     with _short_errors():
         source_registry.remove_source(name)
         console.print(f"removed: {name}; its tables and landed files stay")
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    marks = {"fine": "[green]fine [/]", "note": "[yellow]note [/]", "wrong": "[red]wrong[/]"}
+    for finding in findings:
+        console.print(f"{marks[finding.status]} [bold]{finding.subject}[/]: {finding.detail}", soft_wrap=True)
+        if finding.remedy:
+            console.print(f"      remedy: {finding.remedy}", soft_wrap=True)
 
 
 def _run_chain(

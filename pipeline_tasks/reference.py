@@ -47,6 +47,7 @@ _COMMANDS_PAGE: Final = """# Commands
 
 `nightshelf` lies in `.venv/bin`. Every command exits with 1 when it fails, and prints one message with the remedy.
 It exits with 2 where it is called wrongly, and with 3 where it ran but what was asked for does not exist.
+`nightshelf --install-completion` makes the shell complete commands.
 `make help` lists the targets of the Makefile. The maintenance DAGs are started in Airflow's UI
 ([operations](../guides/operations.md#maintenance-dags)).
 

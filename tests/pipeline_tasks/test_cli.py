@@ -1,13 +1,17 @@
 """The commands that need no server."""
 
+import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline_tasks import cli
 from pipeline_tasks.config.settings import settings
+from pipeline_tasks.local_runtime.doctor import Finding
 from pipeline_tasks.local_runtime.run_summary import print_recommendations
 
 
@@ -23,6 +27,49 @@ def test_tables_of_an_empty_lake_prints_how_to_fill_it() -> None:
     done = CliRunner().invoke(cli.app, ["tables"])
     assert done.exit_code == 0
     assert "no tables yet: `nightshelf run` makes them" in done.stdout
+
+
+@pytest.mark.parametrize(("command", "columns"), [(["tables"], []), (["source", "list"], ["source", "kind", "files"])])
+def test_lists_as_json(command: list[str], columns: list[str]) -> None:
+    done = CliRunner().invoke(cli.app, [*command, "--json"])
+    assert done.exit_code == 0
+    assert [list(row) for row in json.loads(done.stdout)][:1] == [columns] * bool(columns)
+
+
+def test_the_doctor_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Finding("Java", "wrong", "there is none", "install one"), Finding("disk", "fine", "50 GiB free")]
+    monkeypatch.setattr("pipeline_tasks.local_runtime.doctor.examine", lambda _: found)
+    done = CliRunner().invoke(cli.app, ["doctor", "--json"])
+    assert done.exit_code == 1
+    java, disk = json.loads(done.stdout)
+    assert java == {"subject": "Java", "status": "wrong", "detail": "there is none", "remedy": "install one"}
+    assert (disk["subject"], disk["status"]) == ("disk", "fine")
+
+
+def test_every_command_has_an_example_that_it_accepts() -> None:
+    from typer.main import get_command
+
+    group: Any = get_command(cli.app)
+    commands: dict[tuple[str, ...], Any] = {
+        (name,): group.commands[name] for name in group.commands if name != "source"
+    }
+    commands |= {("source", name): command for name, command in group.commands["source"].commands.items()}
+    assert len(commands) > 10
+    for path, command in commands.items():
+        example = command.help.partition("Example: nightshelf ")[2].strip()
+        words = shlex.split(example)
+        assert tuple(words[: len(path)]) == path, path
+        # Parsing alone: an unknown option or a missing argument raises an error.
+        command.make_context(path[-1], words[len(path) :])
+
+
+def test_the_shell_completes_commands_and_values() -> None:
+    def completed(line: str) -> list[str]:
+        variables = {"_NIGHTSHELF_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        return CliRunner().invoke(cli.app, [], prog_name="nightshelf", env=variables).stdout.split()
+
+    assert completed("nightshelf do") == ["down", "doctor"]
+    assert completed("nightshelf open m") == ["mlflow"]
 
 
 def test_an_error_is_written_to_standard_error_alone() -> None:
