@@ -51,7 +51,7 @@ It exits with 2 where it is called wrongly, and with 3 where it ran but what was
 `make help` lists the targets of the Makefile. The maintenance DAGs are started in Airflow's UI
 ([operations](../guides/operations.md#maintenance-dags)).
 
-`python -m pipeline_tasks.reference` renders this page from `pipeline_tasks/cli.py`.
+`python -m pipeline_tasks.reference` renders this page from the modules of `pipeline_tasks/cli/`.
 """
 
 

@@ -1,29 +1,26 @@
-"""The command ``nightshelf``.
+"""Commands that start, stop and watch the servers and the chain."""
 
-nightshelf up                          start the servers, run yesterday, show some recommendations
-nightshelf run --date 2026-11-20       one date, through Airflow
-nightshelf status | logs               what runs, and how long it takes; the log of a task
-nightshelf open mlflow                 a page in the browser; also airflow, docs, spark
-nightshelf sql "SELECT …"              the lake in SQL
-nightshelf lookup USER                 the recommendations of one user as JSON
-nightshelf source add shop.toml        register a source for the forms; also list, remove
-nightshelf tables | doctor | down
-"""
-
-import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from pipeline_tasks.cli.terminal import (
+    DateOption,
+    JsonOption,
+    SourceOption,
+    app,
+    console,
+    errors,
+    exit_with_nothing_found,
+    print_json,
+    short_errors,
+)
 from pipeline_tasks.config.settings import settings
-from pipeline_tasks.errors import OutOfSpaceError, full_folders, out_of_space_message
 from pipeline_tasks.lake.lake_sql import for_terminal
 from pipeline_tasks.run_key import RunKey, parse_day, partition_key
 from pipeline_tasks.sources.sources import checked_run_key, source_name, yesterday_run_key
@@ -31,30 +28,6 @@ from pipeline_tasks.sources.sources import checked_run_key, source_name, yesterd
 if TYPE_CHECKING:
     from pipeline_tasks.local_runtime.doctor import Finding
     from pipeline_tasks.local_runtime.progress import Progress
-
-app = typer.Typer(no_args_is_help=True, help="Computes a shop's recommendations overnight.")
-sources = typer.Typer(no_args_is_help=True, help="The sources that the forms offer.")
-app.add_typer(sources, name="source")
-console = Console(highlight=False)
-errors = Console(highlight=False, stderr=True)
-"""Messages go to standard error, because standard output may be redirected to a file."""
-
-EXPECTED = (ValueError, OSError, TimeoutError, RuntimeError)
-"""Exceptions with a cause outside the program. Commands show them as one message, without a stack trace."""
-
-NOTHING_FOUND: Final = 3
-"""Exit code where a command ran, and what was asked for does not exist. 1: it failed, 2: wrong usage."""
-
-DateOption = Annotated[str | None, typer.Option("--date", help="The date of the run, YYYY-MM-DD.")]
-SourceOption = Annotated[str | None, typer.Option(help="A preset, a registered source, or the path of a TOML file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.callback()
-def keep_private() -> None:
-    """Computes a shop's recommendations overnight."""
-    # Only the owner may read the files that a command writes.
-    os.umask(0o077)
 
 
 @app.command()
@@ -70,7 +43,7 @@ def up(
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
     from pipeline_tasks.local_runtime.servers import start_servers
 
-    with _short_errors():
+    with short_errors():
         run_key = None if servers_only else _run_key(settings().source, date)
         with progress_on(console) as progress:
             started = start_servers(settings(), progress.show_servers)
@@ -90,7 +63,7 @@ def down() -> None:
     """
     from pipeline_tasks.local_runtime.servers import stop_servers
 
-    with _short_errors(), console.status("stopping"):
+    with short_errors(), console.status("stopping"):
         stopped = stop_servers(settings())
     console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -111,7 +84,7 @@ def run(
     from pipeline_tasks.local_runtime.progress import progress_on
     from pipeline_tasks.local_runtime.run_summary import show_recommendations
 
-    with _short_errors():
+    with short_errors():
         run_key = _run_key(source or settings().source, date)
         options = {"source_path": _absolute(source_path)} if source_path else {}
         with progress_on(console) as progress:
@@ -128,11 +101,11 @@ def status(as_json: JsonOption = False) -> None:
     from pipeline_tasks.local_runtime.airflow_client import AirflowClient
     from pipeline_tasks.local_runtime.chain_status import read_status, status_table
 
-    with _short_errors():
+    with short_errors():
         with AirflowClient.embedded(settings()) as airflow:
             found, silent = read_status(airflow), airflow.unhealthy_parts()
         if as_json:
-            _print_json({"runs": [one.as_json() for one in found], "unhealthy": silent})
+            print_json({"runs": [one.as_json() for one in found], "unhealthy": silent})
         elif found:
             # A pipe has no width, and lines must not be broken there.
             Console(width=None if console.is_terminal else 200).print(status_table(found))
@@ -158,11 +131,11 @@ def logs(
     from pipeline_tasks.local_runtime.chain_run import informative_lines
     from pipeline_tasks.local_runtime.chain_status import find_task
 
-    with _short_errors(), AirflowClient.embedded(settings()) as airflow:
+    with short_errors(), AirflowClient.embedded(settings()) as airflow:
         found = find_task(airflow, task)
         if found is None:
             wanted = f"no task {task!r} has started" if task else "no task runs, and none of the latest runs failed"
-            _nothing_found(f"{wanted}: `nightshelf status` shows the runs, Airflow's UI all tasks")
+            exit_with_nothing_found(f"{wanted}: `nightshelf status` shows the runs, Airflow's UI all tasks")
         run, instance = found
         print(f"{run.run.dag_id}.{instance.label} of {run.key}: {instance.state}", file=sys.stderr)
         for line in informative_lines(airflow.log_lines(run.run, instance)):
@@ -181,73 +154,11 @@ def open_page(
 
     from pipeline_tasks.local_runtime.run_summary import page_address
 
-    with _short_errors():
+    with short_errors():
         address = page_address(settings(), page)
         console.print(address, soft_wrap=True, markup=False)
         if not webbrowser.open(address):
             errors.print("there is no browser here: open the address on a machine that reaches it")
-
-
-@app.command()
-def sql(
-    statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM recommendations LIMIT 5".')],
-    how: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Form of the rows.")] = "table",
-    source: SourceOption = None,
-) -> None:
-    """Query the lake with DuckDB: a view per table, other sources as schemas.
-
-    Example: nightshelf sql --format csv "SELECT * FROM recommendations LIMIT 5"
-    """
-    from pipeline_tasks.lake.lake_sql import query, source_to_read, write_rows
-
-    with _short_errors():
-        usual = source_name(source or settings().source)
-        read, note = source_to_read(settings(), usual, statement, named=source is not None)
-        if note:
-            print(note, file=sys.stderr)
-        names, rows = query(settings(), read, statement)
-        write_rows(names, rows, how)
-
-
-@app.command()
-def lookup(
-    user: Annotated[str, typer.Argument(help="The user's id, as in `recommendations.user_key`.")],
-    source: SourceOption = None,
-) -> None:
-    """Print the user's recommendations of the latest run as JSON; exits with 3 for a user who has none.
-
-    Example: nightshelf lookup u17
-    """
-    from pipeline_tasks.lake.lookup import look_up_user
-
-    with _short_errors():
-        found = look_up_user(settings(), _source_to_read(source), user)
-        if not found["items"]:
-            _nothing_found(
-                f"{found['source']} has no recommendations for the user {user!r} on {found['ds']}: show "
-                "fallback_recommendations, segment 'everyone'"
-            )
-        _print_json(found)
-
-
-@app.command()
-def tables(as_json: JsonOption = False) -> None:
-    """Show rows, dates, size and snapshot of each table.
-
-    Example: nightshelf tables
-    """
-    from pipeline_tasks.lake.lake_sql import summarize_lake, write_rows
-
-    with _short_errors():
-        found = summarize_lake(settings())
-        if not found and not as_json:
-            console.print("no tables yet: `nightshelf run` makes them (start the servers first with `nightshelf up`)")
-            return
-        names = ["source", "table", "rows", "days", "first", "last", "MiB", "snapshot"]
-        rows = [
-            (t.source, t.table, t.rows, t.days, t.first, t.last, round(t.mebibytes, 2), t.snapshot_id) for t in found
-        ]
-        write_rows(names, rows, "json" if as_json else "table")
 
 
 @app.command()
@@ -260,55 +171,11 @@ def doctor(as_json: JsonOption = False) -> None:
 
     findings = examine(settings())
     if as_json:
-        _print_json([vars(finding) for finding in findings])
+        print_json([vars(finding) for finding in findings])
     else:
         _print_findings(findings)
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(1)
-
-
-@sources.command("add")
-def add_source(
-    file: Annotated[Path, typer.Argument(help="The source's TOML file.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Take over a name that another file has.")] = False,
-) -> None:
-    """Register a source, so that forms and commands accept its name.
-
-    Example: nightshelf source add corner_shop.toml
-    """
-    from pipeline_tasks.sources.sources import register_source
-
-    with _short_errors():
-        source = register_source(file, replace=replace)
-        console.print(f"registered: {source.name}, files in {source.path}", soft_wrap=True, markup=False)
-
-
-@sources.command("list")
-def list_sources(as_json: JsonOption = False) -> None:
-    """Show the registered sources and the presets.
-
-    Example: nightshelf source list
-    """
-    from pipeline_tasks.lake.lake_sql import write_rows
-    from pipeline_tasks.sources.sources import load_source, preset_names, registered_names
-
-    with _short_errors():
-        found = [(name, "registered") for name in registered_names()] + [(name, "preset") for name in preset_names()]
-        rows = [(name, kind, load_source(name).path) for name, kind in found]
-        write_rows(["source", "kind", "files"], rows, "json" if as_json else "table")
-
-
-@sources.command("remove")
-def remove_source(name: Annotated[str, typer.Argument(help="A registered source.")]) -> None:
-    """Remove a registered source; its tables and landed files stay.
-
-    Example: nightshelf source remove corner_shop
-    """
-    from pipeline_tasks.sources import sources as source_registry
-
-    with _short_errors():
-        source_registry.remove_source(name)
-        console.print(f"removed: {name}; its tables and landed files stay")
 
 
 def _print_findings(findings: "Sequence[Finding]") -> None:
@@ -362,45 +229,5 @@ def _run_key(source: str, day: str | None) -> RunKey:
     return checked_run_key(name, parse_day(day)) if day else yesterday_run_key(name, datetime.now(UTC))
 
 
-def _source_to_read(source: str | None) -> str:
-    """Return the source whose tables are read; a note says so where it is not the usual one."""
-    from pipeline_tasks.lake.lake_sql import source_to_read
-
-    usual = source_name(source or settings().source)
-    read, note = source_to_read(settings(), usual, "", named=source is not None)
-    if note:
-        print(note, file=sys.stderr)
-    return read
-
-
-def _print_json(found: object) -> None:
-    print(json.dumps(found, default=str, indent=1))
-
-
-def _nothing_found(message: str) -> NoReturn:
-    errors.print(for_terminal(message), markup=False, soft_wrap=True)
-    raise typer.Exit(NOTHING_FOUND)
-
-
 def _absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).resolve())
-
-
-@contextmanager
-def _short_errors() -> Iterator[None]:
-    try:
-        yield
-    except typer.Exit:
-        # It is a RuntimeError.
-        raise
-    except EXPECTED as error:
-        errors.print(f"[red]{type(error).__name__}[/]: ", end="")
-        errors.print(for_terminal(str(error)), markup=False, soft_wrap=True)
-        # Airflow and MLflow keep SQLite databases in these folders. On a full disk they only report a failed request.
-        if not isinstance(error, OutOfSpaceError) and full_folders():
-            errors.print(out_of_space_message(), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-
-
-if __name__ == "__main__":
-    app()
