@@ -125,7 +125,9 @@ class AirflowClient:
         return [_run_state(entry) for entry in self._get(f"/dags/~/dagRuns?{query}")["dag_runs"]]
 
     def latest_run(self, dag_id: str) -> RunState | None:
-        """Return the latest run of the DAG, or None if it has never run."""
+        """Return the latest run of the DAG, or None if it has never run or Airflow has not read it yet."""
+        if not self.has_dag(dag_id):
+            return None
         runs = self._get(f"/dags/{dag_id}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
         return next((_run_state(entry) for entry in runs), None)
 

@@ -85,6 +85,12 @@ def test_status_names_a_part_of_airflow_that_does_not_respond(airflow: AirflowDo
     assert "Airflow's scheduler does not respond" in done.stderr
 
 
+def test_status_of_an_airflow_that_has_not_read_its_dags(airflow: AirflowDouble) -> None:
+    airflow.read_dags = ()
+    done = CliRunner().invoke(cli.app, ["status"])
+    assert (done.exit_code, done.stdout.strip()) == (0, "no DAG has run yet: start one with `nightshelf run`")
+
+
 def test_status_without_airflow_says_how_to_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("httpx.post", _refuse)
     done = CliRunner().invoke(cli.app, ["status"])

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from pipeline_tasks.local_runtime.airflow_client import AirflowClient
+from pipeline_tasks.local_runtime.chain_run import CHAIN
 
 
 def dag_run(dag_id: str, state: str, seconds: float, **more: object) -> dict[str, Any]:
@@ -40,6 +41,7 @@ class AirflowDouble:
     usual: dict[str, float] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
     scheduler: str = "healthy"
+    read_dags: tuple[str, ...] = CHAIN
 
     def client(self) -> AirflowClient:
         client = object.__new__(AirflowClient)
@@ -48,8 +50,11 @@ class AirflowDouble:
         return client
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        path, query = request.url.path.removeprefix("/api/v2"), request.url.params
-        return httpx.Response(200, json=self._found(path.strip("/").split("/"), query))
+        path = request.url.path.removeprefix("/api/v2").strip("/").split("/")
+        if path[0] == "dags" and path[1] not in ("~", *self.read_dags):
+            return httpx.Response(404, json={"detail": f"The Dag with ID: `{path[1]}` was not found"})
+        found = {"dag_id": path[1]} if len(path) == 2 and path[0] == "dags" else self._found(path, request.url.params)
+        return httpx.Response(200, json=found)
 
     def _found(self, path: list[str], query: httpx.QueryParams) -> dict[str, Any]:
         if path == ["monitor", "health"]:
