@@ -78,8 +78,8 @@ def test_every_candidate_is_a_child_run_with_what_it_was_made_from(fine_tuned: F
         assert run.data.params["split_id"] == "split-5"
         assert run.data.tags["snapshot.sequences"] == str(lake.snapshot_id("sequences"))
         assert run.inputs is not None
-        assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
-            f"tiny_shop.{name}" for name in ("splits", "sequences", "items")
+        assert {(entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs} == {
+            (f"tiny_shop.{name}", str(lake.snapshot_id(name))) for name in ("splits", "sequences", "items")
         }
         assert len(api.get_metric_history(candidate.run_id, "train_loss")) == 2
         history = [point.value for point in api.get_metric_history(candidate.run_id, "validation_ndcg_at_10")]
