@@ -177,16 +177,27 @@ class _Lines:
 
 
 def _create_view(database: duckdb.DuckDBPyConnection, lake: Lake, name: str, *, readable: bool) -> None:
-    files = lake.files(name) if readable else []
-    if files:
-        paths = ", ".join("'" + file.removeprefix("file://").replace("'", "''") + "'" for file in files)
-        rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
-    else:
-        columns = ", ".join(f"NULL::{_DUCKDB_TYPES[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
-        # A statement may compute a table's name. The view must then fail instead of being empty.
-        unread = f"{name} is not read: write its name into the statement as one word"
-        rows = f"SELECT {columns} WHERE " + ("false" if readable else f"error('{unread}')::BOOLEAN")
+    rows = view_query(name, lake.files(name) if readable else [], readable=readable)
     database.execute(f'CREATE VIEW "{lake.source}".{name} AS {rows}')
+
+
+def view_query(name: str, files: Sequence[str], *, readable: bool = True) -> str:
+    """Return the query behind the view of a table: the rows of its files, or none, with the contract's columns.
+
+    The view of a table that is not `readable` has columns but raises an error when it is read.
+    """
+    if files:
+        paths = ", ".join("'" + local_path(file).replace("'", "''") + "'" for file in files)
+        return f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+    columns = ", ".join(f"NULL::{_DUCKDB_TYPES[column.dtype]} AS {column.name}" for column in TABLES[name].columns)
+    # A statement may compute a table's name. The view must then fail instead of being empty.
+    unread = f"{name} is not read: write its name into the statement as one word"
+    return f"SELECT {columns} WHERE " + ("false" if readable else f"error('{unread}')::BOOLEAN")
+
+
+def local_path(file: str) -> str:
+    """Return the file as DuckDB names it."""
+    return file.removeprefix("file://")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,18 @@ BASE: Final = {"device", "progress_log", "run_key", "spark_place", "times"}
 LAYERS: Final = (
     *("base", "config", "errors", "tables", "lake", "sources", "quality", "local_runtime"),
     *("data", "topk", "evaluation"),
-    *("encoders", "models", "training", "recommend", "registry", "candidates", "maintenance", "cli", "reference"),
+    *(
+        "encoders",
+        "models",
+        "training",
+        "recommend",
+        "registry",
+        "candidates",
+        "maintenance",
+        "pages",
+        "cli",
+        "reference",
+    ),
 )
 """Each layer may import those before it, and none after it."""
 

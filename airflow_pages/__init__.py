@@ -1,0 +1,1 @@
+"""The plugin that adds Nightshelf's pages to Airflow."""

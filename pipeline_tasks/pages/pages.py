@@ -1,0 +1,79 @@
+"""The pages as HTML, from the source, the day and the text that a person chose."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.lake.lake_sql import source_names
+from pipeline_tasks.pages import browse
+from pipeline_tasks.pages.rendering import render
+from pipeline_tasks.pages.table_reader import published_days
+from pipeline_tasks.sources.sources import source_name
+
+_KINDS: Final = {"user": browse.show_user, "item": browse.show_item, "query": browse.show_query}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The source and the day that a page shows, and those that it offers."""
+
+    source: str
+    sources: list[str]
+    ds: date | None
+    """None where the source has published nothing."""
+    days: list[date]
+    """Newest first."""
+
+    @property
+    def before(self) -> date | None:
+        """The last day before `ds` that was published."""
+        return next((day for day in self.days if self.ds and day < self.ds), None)
+
+
+def choose(settings: Settings, source: str, ds: str) -> Choice:
+    """Return the choice; by default the nightly source, or the first that has tables, and its newest day.
+
+    Raises:
+        ValueError: the source has no tables, or has published nothing for the day.
+    """
+    sources = source_names(settings)
+    usual = source_name(settings.source)
+    chosen = source or (usual if usual in sources or not sources else sources[0])
+    if source and source not in sources:
+        raise ValueError(f"Source {source} has no tables: choose one of {', '.join(sources)}")
+    days = published_days(settings, chosen) if chosen in sources else []
+    if ds and date.fromisoformat(ds) not in days:
+        raise ValueError(f"{chosen} has published nothing for {ds}: choose one of {', '.join(map(str, days[:10]))}")
+    return Choice(chosen, sources, date.fromisoformat(ds) if ds else next(iter(days), None), days)
+
+
+def browse_page(source: str, ds: str, kind: str, text: str) -> str:
+    """Return the page of a user, an item or a query; without a text, that of a random user.
+
+    Raises:
+        ValueError: the kind is none of these, or the choice does not fit.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind {kind} cannot be shown: choose one of {', '.join(_KINDS)}")
+    choice = choose(settings(), source, ds)
+    found: dict[str, Any] = {}
+    if choice.ds is not None and not text and kind == "user":
+        text = browse.random_user(settings(), choice.source, choice.ds) or ""
+    if choice.ds is not None and text:
+        found = _found(choice, kind, text)
+    return render("browse.html", tab="browse", choice=choice, kind=kind, text=text, found=found)
+
+
+def suggested_queries(source: str, ds: str, text: str) -> list[str]:
+    """Return the queries that begin with the text."""
+    choice = choose(settings(), source, ds)
+    return browse.suggest_queries(settings(), choice.source, choice.ds, text) if choice.ds and text.strip() else []
+
+
+def _found(choice: Choice, kind: str, text: str) -> dict[str, Any]:
+    assert choice.ds is not None
+    if kind == "user":
+        return browse.show_user(settings(), choice.source, choice.ds, choice.before, text)
+    show = browse.show_item if kind == "item" else browse.show_query
+    return show(settings(), choice.source, choice.ds, text)
