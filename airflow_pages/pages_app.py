@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Annotated, Any, Final
 
 import anyio
-from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -41,9 +41,17 @@ def pages_app() -> FastAPI:
     app.middleware("http")(_add_headers)
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_parameters)
-    for path, endpoint in (("/browse", browse), ("/suggest", suggest), ("/{name}", file)):
+    for path, endpoint in (("/tonight", tonight), ("/browse", browse), ("/suggest", suggest), ("/{name}", file)):
         app.get(path)(endpoint)
     return app
+
+
+async def tonight(user: GetUserDep, source: Text = "", ds: Day = "") -> Response:
+    """Show a night."""
+    from airflow_pages.dag_runs import night_runs
+    from pipeline_tasks.pages import pages
+
+    return await _page(partial(pages.tonight_page, source, ds, partial(night_runs, user)))
 
 
 async def browse(source: Text = "", ds: Day = "", kind: Text = "user", text: Text = "") -> Response:

@@ -30,7 +30,7 @@ class NightshelfPlugin(AirflowPlugin):
         {
             "name": "Nightshelf",
             # Relative to the root of Airflow, which may be a path of its server.
-            "href": f"{URL_PREFIX.removeprefix('/')}/browse",
+            "href": f"{URL_PREFIX.removeprefix('/')}/tonight",
             "url_route": "nightshelf",
             "destination": "nav",
             "nav_top_level": True,

@@ -1,14 +1,17 @@
 """The pages as HTML, from the source, the day and the text that a person chose."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.lake.lake_sql import source_names
-from pipeline_tasks.pages import browse
+from pipeline_tasks.pages import browse, tonight
 from pipeline_tasks.pages.rendering import render
 from pipeline_tasks.pages.table_reader import published_days
+from pipeline_tasks.quality.gate_report import TableReport
 from pipeline_tasks.sources.sources import source_name
 
 _KINDS: Final = {"user": browse.show_user, "item": browse.show_item, "query": browse.show_query}
@@ -77,3 +80,32 @@ def _found(choice: Choice, kind: str, text: str) -> dict[str, Any]:
         return browse.show_user(settings(), choice.source, choice.ds, choice.before, text)
     show = browse.show_item if kind == "item" else browse.show_query
     return show(settings(), choice.source, choice.ds, text)
+
+
+def tonight_page(source: str, ds: str, runs: Callable[[Choice], list[dict[str, Any]]]) -> str:
+    """Return the page of a night. `runs` returns the DAG runs to link to; it is asked once the night is chosen.
+
+    Raises:
+        ValueError: the choice does not fit.
+    """
+    choice = choose(settings(), source, ds)
+    night = {}
+    if choice.ds is not None:
+        night = tonight.show_night(settings(), choice.source, choice.days, choice.ds, choice.before)
+    return render(
+        "tonight.html", tab="tonight", choice=choice, runs=runs(choice), docs_page=_docs_page, mlflow=_mlflow(), **night
+    )
+
+
+def _mlflow() -> str:
+    """Return the address of MLflow without a login."""
+    return re.sub(r"//[^/]*@", "//", settings().tracking_uri.rstrip("/"))
+
+
+def _docs_page(report: TableReport) -> str:
+    """Return the address of a table's Data Docs page, on the server of the Data Docs where it is a local file."""
+    if not report.docs.startswith("file:"):
+        return report.docs
+    # The folder may have moved since: what follows its name is the page.
+    page = report.docs.rpartition(f"/{settings().data_docs.name}/")[2]
+    return f"http://127.0.0.1:{settings().server.docs_port}/{page}"

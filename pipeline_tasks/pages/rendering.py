@@ -24,14 +24,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {
-        "short": shorten,
-        "figure": figure,
-        "number": number,
-        "moment": moment,
-        "share": share,
-        "amount": amount,
-    }
+    filters = (figure, number, moment, share, amount, duration)
+    environment.filters |= {"short": shorten} | {one.__name__: one for one in filters}
     return environment
 
 
@@ -56,6 +50,11 @@ def amount(value: float | None) -> str:
 def number(value: int | None) -> str:
     """Return a whole number with a comma between thousands."""
     return "-" if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return minutes and seconds."""
+    return "-" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def share(part: float, whole: float) -> str:

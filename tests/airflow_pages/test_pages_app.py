@@ -14,7 +14,7 @@ from tests.pipeline_tasks.pages.page_shop import write_page_shop
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
-PATHS: Final = ("browse", "suggest", "pages.css", "pages.js", "no-such-page")
+PATHS: Final = ("tonight", "browse", "suggest", "pages.css", "pages.js", "no-such-page")
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def test_every_route_of_the_pages_requires_the_right(client: "TestClient") -> No
     for route in pages_app().routes:
         # A mounted folder would have no check.
         assert isinstance(route, APIRoute)
-        [required] = route.dependant.dependencies
-        assert getattr(required.call, "__qualname__", "") == "requires_access_dag.<locals>.inner"
+        required = {getattr(one.call, "__qualname__", "") for one in route.dependant.dependencies}
+        assert "requires_access_dag.<locals>.inner" in required
 
 
 def test_a_viewer_reads_the_pages(client: "TestClient") -> None:
@@ -88,6 +88,26 @@ def test_a_viewer_reads_the_pages(client: "TestClient") -> None:
     assert "Red lamp" in page.text
     assert client.get("/nightshelf/suggest?text=re").json() == ["red lamp"]
     assert client.get("/nightshelf/pages.css").headers["content-type"].startswith("text/css")
+
+
+def test_the_runs_of_a_night_come_first_and_link_to_airflow(client: "TestClient") -> None:
+    from datetime import UTC, datetime
+
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    with create_session() as session:
+        for number, key in enumerate(("shop|2026-11-17", "shop|2026-11-18")):
+            when = datetime(2026, 11, 18 + number, 2, tzinfo=UTC)
+            run = DagRun("nightly_recommendations", f"night+{number}", run_after=when, run_type=DagRunType.MANUAL)
+            run.partition_key, run.state, run.triggered_by = key, "failed", DagRunTriggeredByType.TEST
+            session.add(run)
+    log_in(client, "VIEWER")
+    page = client.get("/nightshelf/tonight?source=shop").text
+    first, second = page.index("runs/night%2B0"), page.index("runs/night%2B1")
+    assert first < second
+    assert '<tr class="chosen"><td><a href="../dags/nightly_recommendations/runs/night%2B0"' in page
 
 
 def test_a_page_runs_only_its_own_script_and_is_not_stored(client: "TestClient") -> None:

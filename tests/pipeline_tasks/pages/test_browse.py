@@ -1,6 +1,4 @@
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -17,34 +15,8 @@ from tests.pipeline_tasks.pages.page_shop import (
     SCRIPT,
     SOURCE,
     TUESDAY,
-    write_page_shop,
 )
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("NIGHTSHELF_HOME", str(tmp_path_factory.mktemp("home")))
-        settings.cache_clear()
-        write_page_shop(settings())
-        yield settings()
-    settings.cache_clear()
-
-
-class Tags(HTMLParser):
-    """Collects start tags with their attributes, and the text outside of tags."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.pipeline_tasks.pages.tags import Tags
 
 
 def test_a_user_has_history_recommendations_and_the_ranks_of_the_night_before(shop: Settings) -> None:
@@ -93,10 +65,8 @@ def test_a_query_has_results_and_a_prefix_has_suggestions(shop: Settings) -> Non
 def test_texts_of_a_shop_stay_texts(shop: Settings, kind: str, text: str) -> None:
     page = browse_page(SOURCE, TUESDAY.isoformat(), kind, text)
     tags = Tags(page)
-    assert [attributes.get("src") for tag, attributes in tags.tags if tag == "script"] == ["pages.js"]
-    assert not [
-        tag for tag, attributes in tags.tags if tag == "img" or any(name.startswith("on") for name in attributes)
-    ]
+    assert (tags.scripts, tags.handlers) == (["pages.js"], [])
+    assert not [tag for tag, _ in tags.tags if tag == "img"]
     assert LONG not in page
     # A mark that reverses the direction of text ends with the element that isolates it.
     assert page.count(REVERSED) == len(re.findall(f"<bdi>{REVERSED}</bdi>", page))
@@ -113,7 +83,7 @@ def test_hostile_titles_are_shown_as_they_are(shop: Settings) -> None:
 @pytest.mark.parametrize("kind", ["user", "item", "query"])
 def test_a_hostile_text_finds_nothing_and_stays_text(shop: Settings, kind: str, text: str) -> None:
     page = browse_page(SOURCE, "", kind, text)
-    assert [attributes.get("src") for tag, attributes in Tags(page).tags if tag == "script"] == ["pages.js"]
+    assert (Tags(page).scripts, Tags(page).handlers) == (["pages.js"], [])
 
 
 def test_a_source_or_a_day_that_is_not_there_is_named(shop: Settings) -> None:
