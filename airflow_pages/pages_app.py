@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import anyio
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from anyio.to_thread import run_sync
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, Form, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -19,6 +19,7 @@ from pipeline_tasks.pages.rendering import FILES, TEMPLATES, render
 
 DAG: Final = "nightly_recommendations"
 _THREADS: Final = 2
+_MOST_WAITING: Final = 8
 _EXPLAINED: Final = (ValueError, OSError, RuntimeError)
 """Errors whose message tells a person what to do."""
 _HEADERS: Final = {
@@ -41,8 +42,11 @@ def pages_app() -> FastAPI:
     app.middleware("http")(_add_headers)
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_parameters)
-    for path, endpoint in (("/tonight", tonight), ("/browse", browse), ("/suggest", suggest), ("/{name}", file)):
-        app.get(path)(endpoint)
+    for endpoint in (tonight, browse, suggest, sql):
+        app.get(f"/{endpoint.__name__}")(endpoint)
+    app.get("/{name}")(file)
+    # By POST, because a statement may be long and may name a user, which an address would write into logs.
+    app.post("/sql")(run_sql)
     return app
 
 
@@ -69,6 +73,30 @@ async def suggest(source: Text = "", ds: Day = "", text: Text = "") -> list[str]
     return found
 
 
+async def sql(source: Text = "", table: Text = "") -> Response:
+    """Show the SQL page with an example."""
+    from pipeline_tasks.pages import pages
+
+    return await _page(partial(pages.sql_page, source, table))
+
+
+async def run_sql(
+    statement: Annotated[str, Form(max_length=20_000)],
+    source: Annotated[str, Form(max_length=200)] = "",
+    how: Annotated[str, Form(pattern="^(page|csv)$")] = "page",
+) -> Response:
+    """Run a statement; return the page with its rows, or the rows as a CSV file."""
+    from pipeline_tasks.pages import pages
+
+    if _statement_limiter().statistics().tasks_waiting >= _MOST_WAITING:
+        raise HTTPException(503, f"{_MOST_WAITING} other statements wait already: try again in a minute")
+    if how == "page":
+        return await _page(partial(pages.sql_result_page, source, statement), _statement_limiter())
+    text = await _in_thread(partial(pages.sql_result_csv, source, statement), _statement_limiter())
+    name = {"Content-Disposition": 'attachment; filename="rows.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=name)
+
+
 async def file(name: str) -> Response:
     """Return a file that the pages load."""
     if name not in FILES:
@@ -76,14 +104,14 @@ async def file(name: str) -> Response:
     return Response((TEMPLATES / name).read_bytes(), media_type=FILES[name])
 
 
-async def _page(work: Callable[[], str]) -> Response:
-    return Response(await _in_thread(work), media_type="text/html")
+async def _page(work: Callable[[], str], limiter: anyio.CapacityLimiter | None = None) -> Response:
+    return Response(await _in_thread(work, limiter), media_type="text/html")
 
 
-async def _in_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401
+async def _in_thread(work: Callable[[], Any], limiter: anyio.CapacityLimiter | None = None) -> Any:  # noqa: ANN401
     """Run the work in a thread of the pages. An error of it becomes a page that explains it."""
     try:
-        return await run_sync(work, limiter=_limiter())
+        return await run_sync(work, limiter=limiter or _page_limiter())
     except TimeoutError as error:
         raise HTTPException(503, str(error)) from error
     except _EXPLAINED as error:
@@ -91,7 +119,13 @@ async def _in_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401
 
 
 @lru_cache(maxsize=1)
-def _limiter() -> anyio.CapacityLimiter:
+def _page_limiter() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(_THREADS)
+
+
+@lru_cache(maxsize=1)
+def _statement_limiter() -> anyio.CapacityLimiter:
+    """Statements wait for one another, and never delay the other pages."""
     return anyio.CapacityLimiter(_THREADS)
 
 

@@ -8,13 +8,17 @@ from typing import Any, Final
 
 from pipeline_tasks.config.settings import Settings, settings
 from pipeline_tasks.lake.lake_sql import source_names
-from pipeline_tasks.pages import browse, tonight
+from pipeline_tasks.pages import browse, sql_box, tonight
 from pipeline_tasks.pages.rendering import render
 from pipeline_tasks.pages.table_reader import published_days
 from pipeline_tasks.quality.gate_report import TableReport
 from pipeline_tasks.sources.sources import source_name
+from pipeline_tasks.tables.contracts import TABLES
 
 _KINDS: Final = {"user": browse.show_user, "item": browse.show_item, "query": browse.show_query}
+
+_SHOWN_ROWS: Final = 500
+"""Rows of a statement that the page shows."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,46 @@ def tonight_page(source: str, ds: str, runs: Callable[[Choice], list[dict[str, A
         night = tonight.show_night(settings(), choice.source, choice.days, choice.ds, choice.before)
     return render(
         "tonight.html", tab="tonight", choice=choice, runs=runs(choice), docs_page=_docs_page, mlflow=_mlflow(), **night
+    )
+
+
+def sql_page(source: str, table: str) -> str:
+    """Return the SQL page with the example of the table."""
+    example = TABLES[table].example if table in TABLES else TABLES["recommendations"].example
+    return _sql_page(choose(settings(), source, ""), example)
+
+
+def sql_result_page(source: str, statement: str) -> str:
+    """Return the SQL page with the rows of the statement, or with the reason why there are none."""
+    choice = choose(settings(), source, "")
+    try:
+        return _sql_page(choice, statement, result=sql_box.run_sql(settings(), choice.source, statement))
+    except (ValueError, TimeoutError) as error:
+        return _sql_page(choice, statement, error=str(error))
+
+
+def sql_result_csv(source: str, statement: str) -> str:
+    """Return the rows of the statement as CSV.
+
+    Raises:
+        ValueError: the statement is not allowed or fails.
+        TimeoutError: it took too long.
+    """
+    return sql_box.run_sql(settings(), choose(settings(), source, "").source, statement).csv()
+
+
+def _sql_page(choice: Choice, statement: str, result: sql_box.SqlResult | None = None, error: str | None = None) -> str:
+    limits = {"rows": sql_box.MOST_ROWS, "seconds": sql_box.MOST_SECONDS, "memory": sql_box.MEMORY_MB}
+    return render(
+        "sql.html",
+        tab="sql",
+        choice=choice,
+        statement=statement,
+        result=result,
+        error=error,
+        tables=list(TABLES.values()),
+        limits=limits,
+        shown=_SHOWN_ROWS,
     )
 
 

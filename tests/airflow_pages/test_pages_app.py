@@ -14,7 +14,7 @@ from tests.pipeline_tasks.pages.page_shop import write_page_shop
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
-PATHS: Final = ("tonight", "browse", "suggest", "pages.css", "pages.js", "no-such-page")
+PATHS: Final = ("tonight", "browse", "suggest", "sql", "pages.css", "pages.js", "no-such-page")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,14 @@ def log_in(client: "TestClient", role: str | None) -> None:
 def test_without_a_login_nothing_is_shown(client: "TestClient", path: str) -> None:
     client.cookies.clear()
     assert client.get(f"/nightshelf/{path}").status_code == 401
+    assert client.post("/nightshelf/sql", data={"statement": "SELECT 1"}).status_code == 401
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_without_the_right_to_read_dags_nothing_is_shown(client: "TestClient", path: str) -> None:
     log_in(client, None)
     assert client.get(f"/nightshelf/{path}").status_code == 403
+    assert client.post("/nightshelf/sql", data={"statement": "SELECT 1"}).status_code == 403
     # The DAG of the check is fixed: a request cannot name another one.
     assert client.get(f"/nightshelf/{path}?dag_id=other").status_code == 403
 
@@ -133,6 +135,26 @@ def test_what_cannot_be_shown_is_explained(client: "TestClient", query: str, sta
     log_in(client, "VIEWER")
     answer = client.get(f"/nightshelf/browse?{query}")
     assert (answer.status_code, reason in answer.text) == (status, True), answer.text
+
+
+def test_a_statement_gives_a_page_or_a_file(client: "TestClient") -> None:
+    log_in(client, "VIEWER")
+    form = {"statement": "SELECT title FROM items WHERE item_id = 'i1' AND ds = '2026-11-17'", "source": "shop"}
+    assert "Red lamp" in client.post("/nightshelf/sql", data=form).text
+    file = client.post("/nightshelf/sql", data=form | {"how": "csv"})
+    assert (file.text, file.headers["content-type"]) == ("title\nRed lamp\n", "text/csv; charset=utf-8")
+    assert file.headers["content-disposition"] == 'attachment; filename="rows.csv"'
+    refused = client.post("/nightshelf/sql", data=form | {"statement": "SET threads = 9", "how": "csv"})
+    assert (refused.status_code, "SET is not allowed" in refused.text) == (400, True)
+
+
+def test_statements_that_wait_are_limited(client: "TestClient", monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_pages import pages_app
+
+    monkeypatch.setattr(pages_app, "_MOST_WAITING", 0)
+    log_in(client, "VIEWER")
+    answer = client.post("/nightshelf/sql", data={"statement": "SELECT 1"})
+    assert (answer.status_code, "other statements wait already" in answer.text) == (503, True)
 
 
 def test_pages_cannot_be_written_to(client: "TestClient") -> None:

@@ -5,6 +5,9 @@ if (theme === "light" || theme === "dark") document.documentElement.dataset.them
 
 document.addEventListener("DOMContentLoaded", () => {
   suggestQueries();
+  document.querySelector("textarea")?.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.form.requestSubmit();
+  });
   document.querySelectorAll("a[data-outside]").forEach((link) => link.addEventListener("click", openOutside));
 });
 
