@@ -40,7 +40,7 @@ def test_numbers_of_decisions_follow_one_another() -> None:
 
 
 def test_a_module_that_documents_name_exists() -> None:
-    folders = ("dags", "pipeline_tasks", "spark_jobs", "tests")
+    folders = ("airflow_pages", "dags", "pipeline_tasks", "spark_jobs", "tests")
     modules = {file.name for folder in folders for file in (REPOSITORY / folder).rglob("*.py")}
     pages = [*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md")]
     named = {(page.name, name) for page in pages for name in re.findall(r"(?<![\w*])\w+\.py\b", page.read_text())}

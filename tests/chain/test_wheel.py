@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from pipeline_tasks.config.settings import REPOSITORY, ServerSettings, Settings
@@ -65,6 +66,29 @@ def test_a_served_model_requires_the_installed_versions(from_wheel: Installation
     printed = subprocess.check_output(asked, env=from_wheel.environment, cwd=from_wheel.folder, text=True)
     assert printed.startswith(from_wheel.environment["PYTHONPATH"])
     assert " torch==2.13.0 " in printed
+
+
+def test_the_wheel_has_the_pages_and_declares_their_plugin(packages: Path, from_wheel: Installation) -> None:
+    read = (
+        "from importlib.metadata import distribution; "
+        "print([one.value for one in distribution('nightshelf').entry_points if one.group == 'airflow.plugins']); "
+        "from pipeline_tasks.pages.rendering import FILES, TEMPLATES, render; print(TEMPLATES); "
+        "print([name for name in FILES if (TEMPLATES / name).is_file()]); "
+        "print(render('message.html', status=401, detail='')[:15])"
+    )
+    asked = [sys.executable, "-c", read]
+    printed = subprocess.check_output(asked, env=from_wheel.environment, cwd=from_wheel.folder, text=True).splitlines()
+    assert printed == [
+        "['airflow_pages.plugin:NightshelfPlugin']",
+        str(packages / "pipeline_tasks" / "pages" / "templates"),
+        "['pages.css', 'pages.js']",
+        "<!doctype html>",
+    ]
+
+
+def test_airflow_serves_the_pages_of_the_wheel(running: Installation) -> None:
+    port = running.environment["NIGHTSHELF_SERVER__AIRFLOW_PORT"]
+    assert httpx.get(f"http://127.0.0.1:{port}/nightshelf/tonight").status_code == 401
 
 
 def test_airflow_reads_every_dag_of_the_wheel(running: Installation, packages: Path) -> None:
