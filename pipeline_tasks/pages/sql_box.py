@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline_tasks.config.settings import Settings
-from pipeline_tasks.lake.catalog import open_catalog, read_state
+from pipeline_tasks.lake.catalog import read_state
 from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.lake.lake_sql import local_path, source_names, view_query, write_rows
-from pipeline_tasks.pages.table_reader import list_files
+from pipeline_tasks.pages.table_reader import kept_catalog, list_files
 from pipeline_tasks.tables.contracts import TABLES
 
 MOST_ROWS: Final = 10_000
@@ -76,7 +76,7 @@ def _request(settings: Settings, source: str, statement: str) -> dict[str, Any]:
     mentioned = statement.lower()
     readable = {name for name in TABLES if name in mentioned} or set(TABLES)
     sources = sorted({*source_names(settings), source})
-    catalog = open_catalog(settings)
+    catalog = kept_catalog(settings)
     state = read_state(catalog, [(one, name) for one in sources for name in readable])
     views: dict[str, dict[str, str]] = {}
     files: list[str] = []

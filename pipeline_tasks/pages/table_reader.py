@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, Final
 
 import duckdb
+from pyiceberg.catalog import Catalog
 
 from pipeline_tasks.config.settings import Settings
 from pipeline_tasks.lake.catalog import open_catalog, read_state
@@ -21,6 +22,9 @@ _MOST_CACHED: Final = 512
 Row = dict[str, Any]
 _files: dict[tuple[str, Days | None], list[str]] = {}
 """Files by metadata file and days. Listing takes 20 ms a table, and a metadata file never changes."""
+_days: dict[str, list[date]] = {}
+"""Published days by metadata file."""
+_catalogs: dict[tuple[str, ...], Catalog] = {}
 
 
 class TableReader:
@@ -53,7 +57,7 @@ class TableReader:
 @contextmanager
 def open_tables(settings: Settings, source: str, tables: Mapping[str, Days | None]) -> Iterator[TableReader]:
     """Open the tables with rows of the days (None: all days) and nothing else; a table without files is empty."""
-    catalog = open_catalog(settings)
+    catalog = kept_catalog(settings)
     lake = Lake(catalog, source, read_state(catalog, [(source, name) for name in tables]))
     with duckdb.connect(config={"memory_limit": _MEMORY, "threads": 2, "temp_directory": ""}) as database:
         database.execute("SET TimeZone = 'UTC'")
@@ -77,6 +81,28 @@ def list_files(lake: Lake, name: str, days: Days | None) -> Sequence[str]:
 
 def published_days(settings: Settings, source: str) -> list[date]:
     """Return the days with published recommendations, newest first. Every run has fallback recommendations."""
-    catalog = open_catalog(settings)
+    catalog = kept_catalog(settings)
     name = "fallback_recommendations"
-    return Lake(catalog, source, read_state(catalog, [(source, name)])).days(name)[::-1]
+    lake = Lake(catalog, source, read_state(catalog, [(source, name)]))
+    table = lake.present(name)
+    if table is None:
+        return []
+    if table.metadata_location not in _days:
+        if len(_days) >= _MOST_CACHED:
+            _days.clear()
+        _days[table.metadata_location] = lake.days(name)[::-1]
+    return _days[table.metadata_location]
+
+
+def kept_catalog(settings: Settings) -> Catalog:
+    """Return the catalog of the settings, which is opened once: opening takes as long as reading a table's state."""
+    uri = settings.lake_catalog_uri.get_secret_value() if settings.lake_catalog_uri else ""
+    place = (
+        str(settings.home),
+        settings.lake_warehouse or "",
+        uri,
+        *map("=".join, settings.lake_catalog_properties.items()),
+    )
+    if place not in _catalogs:
+        _catalogs[place] = open_catalog(settings)
+    return _catalogs[place]

@@ -1,12 +1,16 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline_tasks.config.settings import Settings, settings
+from pipeline_tasks.lake.lake import Lake
 from pipeline_tasks.pages import browse, table_reader
 from pipeline_tasks.pages.pages import browse_page, suggested_queries
 from pipeline_tasks.pages.rendering import figure, shorten
+from pipeline_tasks.tables.contracts import TABLES
+from pipeline_tasks.tables.schemas import arrow_schema
 from tests.pipeline_tasks.pages.page_shop import (
     LONG,
     MONDAY,
@@ -122,3 +126,24 @@ def test_a_score_has_three_digits(value: float | None, shown: str) -> None:
 
 def test_a_long_text_is_cut() -> None:
     assert (shorten("x" * 200), shorten(None)) == ("x" * 159 + "…", "")
+
+
+def test_a_new_night_is_seen_at_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert table_reader.published_days(settings, SOURCE) == []
+    lake = Lake.open(settings, SOURCE)
+    for day in (MONDAY, TUESDAY):
+        row = {
+            "segment": "everyone",
+            "rank": 1,
+            "item_id": str(day),
+            "score": 1.0,
+            "reason": "",
+            "model_version": "m/1",
+        }
+        schema = arrow_schema(TABLES["fallback_recommendations"])
+        table = pa.Table.from_pylist([row | {"ds": day}], schema=schema)
+        lake.commit("fallback_recommendations", [day], lake.write_arrow("fallback_recommendations", table))
+        assert table_reader.published_days(settings, SOURCE)[0] == day
+        with table_reader.open_tables(settings, SOURCE, {"fallback_recommendations": (day, day)}) as reader:
+            assert reader.rows("SELECT item_id FROM fallback_recommendations") == [{"item_id": str(day)}]
