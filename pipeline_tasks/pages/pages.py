@@ -1,6 +1,5 @@
 """The pages as HTML, from the source, the day and the text that a person chose."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -97,7 +96,13 @@ def tonight_page(source: str, ds: str, runs: Callable[[Choice], list[dict[str, A
     if choice.ds is not None:
         night = tonight.show_night(settings(), choice.source, choice.days, choice.ds, choice.before)
     return render(
-        "tonight.html", tab="tonight", choice=choice, runs=runs(choice), docs_page=_docs_page, mlflow=_mlflow(), **night
+        "tonight.html",
+        tab="tonight",
+        choice=choice,
+        runs=runs(choice),
+        docs_page=_docs_page,
+        mlflow=settings().mlflow_page,
+        **night,
     )
 
 
@@ -141,15 +146,10 @@ def _sql_page(choice: Choice, statement: str, result: sql_box.SqlResult | None =
     )
 
 
-def _mlflow() -> str:
-    """Return the address of MLflow without a login."""
-    return re.sub(r"//[^/]*@", "//", settings().tracking_uri.rstrip("/"))
-
-
 def _docs_page(report: TableReport) -> str:
     """Return the address of a table's Data Docs page, on the server of the Data Docs where it is a local file."""
     if not report.docs.startswith("file:"):
         return report.docs
     # The folder may have moved since: what follows its name is the page.
     page = report.docs.rpartition(f"/{settings().data_docs.name}/")[2]
-    return f"http://127.0.0.1:{settings().server.docs_port}/{page}"
+    return f"{settings().data_docs_page}/{page}"
