@@ -50,10 +50,16 @@ def nearest_center(part: Vectors, centers: Vectors) -> Indices:
 
 
 def sample_tastes(users: Path, total: int, width: int) -> Vectors:
-    """Return the tastes of every n-th user, at most `SAMPLE`; reads one file at a time."""
-    step = max(-(-total // SAMPLE), 1)
-    parts = [tastes(vectors[::step], width) for vectors in _read(users)]
-    return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+    """Return the tastes of every n-th user, at most `SAMPLE`."""
+    vectors = sample_vectors(users, total, SAMPLE)
+    return tastes(vectors, width) if len(vectors) else np.zeros((0, width), np.float32)
+
+
+def sample_vectors(users: Path, total: int, most: int) -> Vectors:
+    """Return the vectors (n, d) of every n-th of `total` users, about `most`; reads one file at a time."""
+    step = max(-(-total // most), 1)
+    parts = [vectors[::step] for vectors in _read(users)]
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
 
 def _read(users: Path) -> Iterator[Vectors]:

@@ -21,6 +21,8 @@ _USERS: Final = 512
 """Users of a block."""
 _PROBED: Final = 64
 """Users for whom int8 is balanced and tried first. It takes some milliseconds."""
+_CROWDED: Final = 0.1
+"""Share of users with too many candidates from which int8 is not taken."""
 _LOWEST: Final = {"int32": -(2.0**30), "float32": -1e38}
 """Below every score of a first pass. An excluded item gets twice this value."""
 _MOST_PREPARED: Final = 2
@@ -29,13 +31,21 @@ _PREPARED: Final[OrderedDict[tuple[MappedItems, bool], FirstPass]] = OrderedDict
 
 
 def prepare(users: Vectors, items: Vectors, k: int) -> FirstPass:
-    """Return the first pass for these vectors: int8, unless it leaves too many candidates for 10 % of the users."""
+    """Return the first pass for these vectors, see `choose`."""
+    return choose(users, items, k)[0]
+
+
+def choose(users: Vectors, items: Vectors, k: int) -> tuple[FirstPass, str]:
+    """Return the first pass, and why: int8, unless it leaves too many candidates for `_CROWDED` of the users."""
     probed = users[:: -(-len(users) // _PROBED)]
     small = _prepare(probed, items, multiplies_bytes())
     if not small.is_bytes:
-        return small
-    crowded = [(counts < 0).mean() for _, counts, _, _ in fast_top_k(probed, items, k, None, small)]
-    return small if np.mean(crowded) < 0.1 else _prepare(probed, items, False)
+        return small, "float32: this processor does not add four products of bytes in one instruction"
+    crowded = np.mean([(counts < 0).mean() for _, counts, _, _ in fast_top_k(probed, items, k, None, small)])
+    found = f"int8 leaves too many candidates for {crowded:.0%} of users"
+    if crowded < _CROWDED:
+        return small, f"int8: {found}, float32 is taken from {_CROWDED:.0%} on"
+    return _prepare(probed, items, False), f"float32: {found}"
 
 
 def _prepare(users: Vectors, items: Vectors, small: bool) -> FirstPass:

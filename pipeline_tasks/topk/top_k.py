@@ -75,6 +75,15 @@ def takes_fast_pass(users: int, items: int) -> bool:
     return pairs >= SMALL_CALL and TALLY.pairs >= REPAID
 
 
+def explain_first_pass(users: Vectors, items: Vectors, k: int, pairs: int) -> str:
+    """Return which first pass a CPU process takes in the end that scores `pairs` pairs with such users, and why."""
+    if pairs < REPAID or len(users) * len(items) == 0:
+        return f"float32: {pairs:,} pairs of users and items a process, loading the fast pass repays from {REPAID:,} on"
+    from pipeline_tasks.topk.fast_top_k import choose
+
+    return choose(users, np.ascontiguousarray(items), k)[1]
+
+
 def top_k(users: Vectors, items: Vectors, k: int, exclusions: Exclusions | None = None, block: int = 2_048) -> TopK:
     """Return each user's k items of highest dot product. Of equal scores the lower item index is first.
 

@@ -13,11 +13,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline_tasks.lake.staging import StagedTable
-from pipeline_tasks.models.user_clusters import fit_clusters, sample_tastes
+from pipeline_tasks.models.user_clusters import fit_clusters, sample_tastes, sample_vectors
 from pipeline_tasks.recommend.search_results import find_items, save_found
 from pipeline_tasks.spark_place import cores
 from pipeline_tasks.tables.contracts import TABLES
 from pipeline_tasks.tables.schemas import spark_ddl
+from pipeline_tasks.topk.pair_scores import DotScores
+from pipeline_tasks.topk.top_k import REPAID, explain_first_pass
 from spark_jobs.common.stage_table import local_rows, no_rows, stage_table
 from spark_jobs.recommending.build_profiles import cluster_users, profile_users
 from spark_jobs.recommending.fallback_recommendations import build_fallback, days_before_end
@@ -36,6 +38,8 @@ from spark_jobs.recommending.search_items import (
     suggestions,
 )
 
+_PROBED_USERS: Final = 256
+"""Users whose vectors tell which first pass of the top-k is taken."""
 _HIDDEN: Final = pa.schema([("item_id", pa.string())])
 
 
@@ -64,7 +68,20 @@ def stage_recommendations(inputs: RunInputs) -> Staged:
     staged = _stage(inputs, "recommendations", rows)
     served, full = (_count_rank(staged, rank) for rank in (1, inputs.scoring.top_k))
     facts = {"shoppers_without_a_shelf": inputs.meta["users"] - served, "shoppers_with_a_shorter_shelf": served - full}
-    return Staged({"recommendations": staged}, {name: str(count) for name, count in facts.items()})
+    described = {name: str(count) for name, count in facts.items()} | {"first_pass": _first_pass(inputs)}
+    return Staged({"recommendations": staged}, described)
+
+
+def _first_pass(inputs: RunInputs) -> str:
+    """Return which first pass of the top-k scored the recommendations, and why (`explain_first_pass`)."""
+    if inputs.spark.conf.get("spark.task.resource.gpu.amount", ""):
+        return "16 bits: on GPUs"
+    offered, users = inputs.offered, inputs.meta["users"]
+    if not isinstance(offered.scoring, DotScores):
+        return "float32: the additive score is no product of vectors"
+    pairs = users * offered.allowed // cores(inputs.spark)
+    probed = sample_vectors(inputs.vectors / "users", users, _PROBED_USERS) if pairs >= REPAID else offered.vectors[:0]
+    return explain_first_pass(probed, offered.vectors[: offered.allowed], inputs.scoring.top_k, pairs)
 
 
 def stage_profiles(inputs: RunInputs) -> Staged:

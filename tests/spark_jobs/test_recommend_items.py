@@ -154,6 +154,11 @@ def test_fallback_is_filled_with_items_without_events(spark: SparkSession) -> No
     assert len(rows) == 6 * 5
 
 
+def test_the_facts_name_the_first_pass(manifest: Manifest) -> None:
+    assert manifest.facts["first_pass"].startswith("float32: ")
+    assert "pairs of users and items a process" in manifest.facts["first_pass"]
+
+
 def test_recent_searchers_have_personal_results(manifest: Manifest) -> None:
     rows = rows_of(manifest, "search_results")
     asked = {(row["query"], row["user_key"]) for row in rows}

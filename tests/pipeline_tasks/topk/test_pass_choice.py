@@ -5,7 +5,8 @@ import pytest
 
 from pipeline_tasks.topk import top_k
 from pipeline_tasks.topk.arrays import Part
-from pipeline_tasks.topk.top_k import REPAID, SMALL_CALL, Tally, takes_fast_pass
+from pipeline_tasks.topk.first_pass import multiplies_bytes
+from pipeline_tasks.topk.top_k import REPAID, SMALL_CALL, Tally, explain_first_pass, takes_fast_pass
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,19 @@ def test_a_small_call_stays_dense_and_counts(fresh: Tally) -> None:
     assert not takes_fast_pass(1, SMALL_CALL - 1)
     assert takes_fast_pass(1, SMALL_CALL)
     assert fresh.pairs == REPAID + 2 * SMALL_CALL - 1
+
+
+def test_the_first_pass_is_explained() -> None:
+    rng = np.random.default_rng(3)
+    users, items = (rng.standard_normal((count, 24), dtype=np.float32) for count in (100, 5_000))
+    assert explain_first_pass(users, items, 7, REPAID - 1).startswith("float32: 399,999,999 pairs of users and items")
+    found = explain_first_pass(users, items, 7, REPAID)
+    kind = "int8: int8 leaves too many candidates for " if multiplies_bytes() else "float32: this processor"
+    assert found.startswith(kind)
+    # Every user finds more equal scores than there is room for.
+    equal = explain_first_pass(users, np.ones((5_000, 24), np.float32), 7, REPAID)
+    kind = "float32: int8 leaves too many candidates for 100%" if multiplies_bytes() else "float32: this processor"
+    assert equal.startswith(kind)
 
 
 def test_the_change_of_pass_changes_no_number(fresh: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
