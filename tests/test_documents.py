@@ -15,11 +15,30 @@ def test_the_readme_is_one_page() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 130
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
 def test_a_page_outside_the_site_links_to_files_that_exist(name: str) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (REPOSITORY / name).read_text())
     # The line of the screenshot is a comment until the picture is there.
     assert [link for link in links if not link.endswith(".png") and not (REPOSITORY / link).exists()] == []
+
+
+def test_the_chinese_readme_keeps_step() -> None:
+    """Headings, commands, code, links and figures are those of the English one."""
+    english, chinese = ((REPOSITORY / name).read_text() for name in ("README.md", "README.zh-CN.md"))
+    blocks = re.compile(r"^```(?:sh|toml|mermaid)\n.*?^```$", flags=re.MULTILINE | re.DOTALL)
+    assert blocks.findall(chinese) == blocks.findall(english)
+    for pattern in (
+        r"^#+(?= )",
+        r"^[a-z_]+/|^  (?:[a-z_]+/ ?)+",
+        r"^- ",
+        r"\*?\*?\.\d{4}",
+        r"`[^`\n]+`",
+        r"\]\((?!README)([^)]+)\)",
+    ):
+        found, kept = (re.findall(pattern, blocks.sub("", text), flags=re.MULTILINE) for text in (english, chinese))
+        assert found
+        # Languages order the words of a sentence differently.
+        assert sorted(kept) == sorted(found)
 
 
 @pytest.mark.parametrize("folder", ["adr", "experiments"])
