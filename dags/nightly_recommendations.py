@@ -14,12 +14,14 @@ the remedy. Clear the task to run it again: a repeated task gives the same resul
 """
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 from job_operators import ChildProcess, SparkJob, publish_behind_gate
 from run_form import run_fields, scoring_fields
 from run_options import emit_asset_event, resolve_run_key
 from run_schedule import CHAMPION_RECOMMENDER, DAG_DEFAULTS, NIGHTLY_RECOMMENDATIONS, SPARK_POOL, after, on_one_gpu
+from task_links import ReportLink
 
 from pipeline_tasks.config.settings import settings
 
@@ -53,6 +55,17 @@ with DAG(
     )
     # Recommendations with gaps, repeats or excluded items must not be shown.
     validate_recommend, publish_recommend = publish_behind_gate("recommend")
+
+    @task(execution_timeout=timedelta(minutes=10))
+    def report_night() -> str:
+        """Write the report of the night, in the Data Docs and in MLflow; return its address."""
+        from pipeline_tasks.pages.night_report import publish_report
+
+        return publish_report(settings(), resolve_run_key(get_current_context()))
+
+    report: Any = report_night()
+    report.operator.operator_extra_links = (ReportLink(),)
+    publish_recommend >> report
 
     # The asset lets DAGs of the shop start when the recommendations are published.
     @task(outlets=[NIGHTLY_RECOMMENDATIONS])

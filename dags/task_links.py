@@ -1,4 +1,5 @@
-"""Links that Airflow shows on the page of a task: its MLflow run, the Data Docs of its gate, Spark's UI.
+"""Links that Airflow shows on the page of a task: its MLflow run, the Data Docs of its gate, Spark's UI,
+the nightly report.
 
 Airflow stores the links of a task when it ends. `push_links` stores them when it starts too, so that a running task has
 them. A link without an address is not shown.
@@ -48,6 +49,17 @@ class DataDocsLink(BaseOperatorLink):
         if "--step" not in given or (key := _run_key(given)) is None:
             return ""
         return gate_address(settings(), key, given["--step"])
+
+
+class ReportLink(BaseOperatorLink):
+    """The report of the night."""
+
+    name = "Nightly report"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
+        """Return the address that the task returned; an empty one before it ends."""
+        instance: Any = ti_key
+        return instance.xcom_pull(task_ids=operator.task_id) or ""
 
 
 class SparkLink(BaseOperatorLink):

@@ -100,7 +100,7 @@ def tonight_page(source: str, ds: str, runs: Callable[[Choice], list[dict[str, A
         tab="tonight",
         choice=choice,
         runs=runs(choice),
-        docs_page=_docs_page,
+        docs_page=docs_page,
         mlflow=settings().mlflow_page,
         **night,
     )
@@ -146,7 +146,7 @@ def _sql_page(choice: Choice, statement: str, result: sql_box.SqlResult | None =
     )
 
 
-def _docs_page(report: TableReport) -> str:
+def docs_page(report: TableReport) -> str:
     """Return the address of a table's Data Docs page, on the server of the Data Docs where it is a local file."""
     if not report.docs.startswith("file:"):
         return report.docs

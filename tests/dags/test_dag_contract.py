@@ -37,7 +37,8 @@ EDGES = {
         "embed_shelf": {"recommend_items"},
         "recommend_items": {"validate_recommend"},
         "validate_recommend": {"publish_recommend"},
-        "publish_recommend": {"hand_on_shelves"},
+        "publish_recommend": {"hand_on_shelves", "report_night"},
+        "report_night": set(),
         "hand_on_shelves": set(),
     },
     "roll_back_night": {
@@ -84,7 +85,7 @@ def test_a_postgres_sink_is_written_after_the_lake_by_a_task_of_its_own(monkeypa
         settings.cache_clear()
     assert bag.import_errors == {}
     tasks = bag.dags["nightly_recommendations"].task_dict
-    assert tasks["publish_recommend"].downstream_task_ids == {"sink_shelves"}
+    assert tasks["publish_recommend"].downstream_task_ids == {"sink_shelves", "report_night"}
     assert tasks["sink_shelves"].downstream_task_ids == {"hand_on_shelves"}
     assert (tasks["sink_shelves"].retries or 0) >= 1
 

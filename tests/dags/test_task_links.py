@@ -57,7 +57,8 @@ def test_the_serialized_dags_name_the_links(dag_bag: "DagBag") -> None:
     gates = {f"validate_{step}": ["Data Docs", "Spark UI"] for step in ("clean", "split", "recommend")}
     spark = ("land_behavior", "clean_behavior", "split_behavior", "recommend_items", "forget_landed")
     trainings = {"train_candidate": ["MLflow run"], "evaluate_candidates": ["MLflow run"]}
-    assert found == gates | trainings | {name: ["Spark UI"] for name in spark}
+    report = {"report_night": ["Nightly report"]}
+    assert found == gates | trainings | report | {name: ["Spark UI"] for name in spark}
 
 
 def test_a_training_leads_to_the_nightly_run_and_then_to_its_own(home: Path) -> None:
