@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # torch has a hash for each of its builds, and the packages of its CUDA build come with it.
 define WITHOUT_CUDA
 /^[a-z0-9]/ { left_out = /^(nvidia-|triton|cuda-)/; is_torch = /^torch==/ }
-is_torch && sub(/ \\$$/, "") { print }
+/^torch==/ && sub(/ \\$$/, "") { print }
 !left_out && !is_torch
 endef
 export WITHOUT_CUDA
