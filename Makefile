@@ -66,6 +66,9 @@ lint: install ## ruff, ruff format, mypy strict
 docs: install ## the documentation site, to site/; fails on a broken link
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
+screenshots: install ## pictures of the pages, from a Nightshelf that runs (make up), to docs/images
+	python -m tests.chain.take_screenshots
+
 bench: install ## what is measured, to tests/benchmarks/results/*.json
 	pytest -s tests/benchmarks/bench_*.py
 
@@ -87,4 +90,4 @@ compose-up: image ## the same system in containers, its secrets in docker/.env, 
 compose-down: secrets ## stop the containers; their volumes stay
 	docker compose --file docker/compose.yaml down
 
-.PHONY: help install lock up down test test-fast fuzz lint docs bench bench-gpu bench-quality secrets image compose-up compose-down
+.PHONY: help install lock up down test test-fast fuzz lint docs screenshots bench bench-gpu bench-quality secrets image compose-up compose-down
