@@ -38,7 +38,7 @@ def show_user(user: IdArgument, source: SourceOption = None, as_json: JsonOption
 def show_item(item: IdArgument, source: SourceOption = None, as_json: JsonOption = False) -> None:
     """Show similar and next items, the audience, who bought it, and how many purchases to expect.
 
-    Example: nightshelf show item i7
+    Example: nightshelf show item P7
     """
     from pipeline_tasks.pages import browse
 
