@@ -6,7 +6,7 @@ without a value is left out, and the default of the command applies.
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import BaseOperator, get_current_context, task
+from airflow.sdk import BaseOperator, BaseOperatorLink, get_current_context, task
 from airflow.sdk.exceptions import AirflowException
 from run_options import resolve_run_key
 from run_schedule import SPARK_POOL
@@ -45,7 +45,7 @@ class SparkJob(SparkSubmitOperator):
     `spark_default`.
     """
 
-    operator_extra_links = (SparkLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (SparkLink(),)
 
     def __init__(
         self,
