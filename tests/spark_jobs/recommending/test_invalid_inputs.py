@@ -132,4 +132,5 @@ def test_more_slots_than_items_give_every_item_once(spark: SparkSession, home: S
     staged = stage_only_recommendations(spark, top_k=50)
     assert len(recommendations_of(staged, "eve")) == len(ITEMS)
     # cleo bought everything: no list is 50 long, and that of cleo is empty.
+    assert staged.facts.pop("first_pass").startswith("float32: 30 pairs ")
     assert staged.facts == {"shoppers_without_a_shelf": "1", "shoppers_with_a_shorter_shelf": "4"}
