@@ -136,14 +136,15 @@ def test_which_model_made_the_recommendations(visitor: Visitor, listed: list[Row
 
 def test_what_was_refused_and_why(visitor: Visitor, installation: Installation, nights: tuple[str, str]) -> None:
     refused = installation.rows(
-        "SELECT rule, sum(rows)::INT AS rows FROM reconciliation "
-        f"WHERE ds = '{nights[1]}' AND outcome = 'quarantine' GROUP BY rule HAVING sum(rows) > 0"
+        "SELECT rule, replace(outcome, '_', ': ') AS outcome, sum(rows)::INT AS rows FROM reconciliation "
+        f"WHERE ds = '{nights[1]}' AND outcome LIKE '%quarantine' GROUP BY ALL HAVING sum(rows) > 0"
     )
     assert refused
     visitor.go_home()
     visitor.open_pages()
     for row in refused:
-        shown = visitor.frame.get_by_role("row").filter(has_text=re.compile(rf"^{row['rule']}\s*quarantine"))
+        name = re.compile(rf"^{row['rule']}\s*{row['outcome']}")
+        shown = visitor.frame.get_by_role("row").filter(has_text=name)
         expect(shown.locator("td").first).to_have_text(f"{row['rows']:,}")
     assert visitor.clicks <= CLICKS
 
